@@ -1,0 +1,44 @@
+"""What LangChain may know of a model before it asks it anything."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+from langchain_core.language_models import ModelProfile
+
+from qwenvl_core.models import describe
+from qwenvl_core.settings import Settings
+
+
+def profile_of(settings: Settings) -> ModelProfile | None:
+    """The profile of a model under these settings, or `None` for a model that the catalogue does not know.
+
+    While a model thinks, `structured_output` is false: agents would pick native structured output, which the service
+    refuses then. Forcing a tool works, for a hybrid model by not thinking for that request.
+    """
+    facts = describe(settings.model)
+    if not facts.known:
+        return None
+    thinks = facts.thinking == "always" or (facts.thinking == "hybrid" and settings.enable_thinking)
+    limit = facts.max_input_thinking if thinks else facts.max_input
+    profile: dict[str, Any] = {
+        "name": facts.name,
+        "max_input_tokens": limit or facts.context_window,
+        "max_output_tokens": facts.max_output,
+        "text_inputs": True,
+        "image_inputs": facts.images,
+        "image_url_inputs": facts.images,
+        "video_inputs": facts.videos,
+        "audio_inputs": False,
+        "image_tool_message": facts.tools and facts.images,
+        "text_outputs": True,
+        "image_outputs": False,
+        "audio_outputs": False,
+        "video_outputs": False,
+        "reasoning_output": thinks,
+        "tool_calling": facts.tools,
+        "tool_choice": facts.tools and facts.thinking != "always",
+        "tool_call_streaming": facts.tools,
+        "structured_output": facts.json_schema and not thinks,
+    }
+    return cast("ModelProfile", {name: value for name, value in profile.items() if value is not None})

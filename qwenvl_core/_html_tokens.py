@@ -1,0 +1,143 @@
+"""HTML split into tags and text, in one pass.
+
+The standard library's `html.parser` needs quadratic time for damaged tags in Python releases of 2025 and before
+(CVE-2025-6069), and raises on numeric character references of thousands of digits. What models write is damaged
+often, so it is split here: a tag ends before the next `<`, and what is no tag is text.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Literal
+
+from qwenvl_core._clean import unescape
+
+INLINE = frozenset(
+    ["a", "abbr", "acronym", "b", "bdi", "bdo", "big", "br", "cite", "code", "del", "dfn", "em", "font", "i", "img", "ins", "kbd", "label", "mark", "q", "s", "samp", "small", "span", "strike", "strong", "sub", "sup", "time", "tt", "u", "var", "wbr"]
+)
+BLOCKS = frozenset(
+    ["address", "article", "aside", "blockquote", "body", "caption", "center", "col", "colgroup", "dd", "details", "div", "dl", "dt", "fieldset", "figcaption", "figure", "footer", "form", "h1", "h2", "h3", "h4", "h5", "h6", "head", "header", "hr", "html", "li", "main", "nav", "ol", "p", "pre", "section", "summary", "table", "tbody", "td", "tfoot", "th", "thead", "tr", "ul"]
+)
+VOID = frozenset(["area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "source", "track", "wbr"])
+# Their content is not on the page: it is for the browser, or repeats what the page says.
+_HIDDEN = frozenset(["script", "style", "template", "title"])
+
+_MARKUP = re.compile(r"<(?=[a-zA-Z/!?])")
+_TAG = re.compile(r"""<(/?)([a-zA-Z][\w:-]*+)((?:[^<>"']++|"[^"<]*+"|'[^'<]*+'|["'])*+)>""")
+_PLAIN_TAG = re.compile(r"<(/?)([a-zA-Z][\w:-]*+)([^<>]*+)>")
+_OPENED_TAG = re.compile(r"</?([a-zA-Z][\w:-]*+)?([^<>]*+)")
+_DECLARATION = re.compile(r"<[!?][^<>]*+>?")
+_ATTRIBUTE = re.compile(r"""([^\s"'<>/=]++)(?:\s*+=\s*+(?:"([^"]*+)"|'([^']*+)'|([^\s"'>]++)))?""")
+_VISIBLE_AGAIN = re.compile(r"</head\b|<(?:body|div|p|h[1-6]|table|ol|ul)\b", re.IGNORECASE)
+
+
+@dataclass(slots=True)
+class Token:
+    """A piece of HTML.
+
+    Attributes:
+        kind: What it is.
+        name: The tag's name in lower case, or the text with its references resolved.
+        attributes: Those of a start tag, by lower-case name.
+    """
+
+    kind: Literal["start", "end", "text", "declaration"]
+    name: str
+    attributes: dict[str, str] = field(default_factory=dict)
+
+
+class Tokens:
+    """The tokens of `text`, which has to be clean.
+
+    Attributes:
+        cut: After the iteration, whether the text ends inside of a tag, a comment or hidden content.
+    """
+
+    def __init__(self, text: str) -> None:
+        self.cut = False
+        self._text = text
+        self._unending: set[str] = set()  # what was looked for in vain, so that it is not looked for again
+
+    def __iter__(self) -> Iterator[Token]:
+        text, at = self._text.removesuffix("<"), 0
+        self.cut = text != self._text
+        while at < len(text):
+            markup = _MARKUP.search(text, at)
+            start = markup.start() if markup else len(text)
+            if start > at:
+                yield Token("text", unescape(text[at:start]))
+            at = start
+            if markup:
+                token, at = self._markup(start)
+                if token:
+                    yield token
+
+    def _markup(self, at: int) -> tuple[Token | None, int]:
+        """The token that begins with the `<` at this offset, if it means anything, and the offset behind it."""
+        if self._text.startswith("<!--", at):
+            return None, self._comment_end(at)
+        if self._text[at + 1] in "!?":
+            match = _DECLARATION.match(self._text, at)
+            end = match.end() if match else at + 2
+            self.cut |= self._text[end - 1] != ">" and end == len(self._text)
+            return Token("declaration", ""), end
+        match = _TAG.match(self._text, at) or _PLAIN_TAG.match(self._text, at)
+        if match is None:
+            return self._broken_tag(at)
+        slash, name, rest = match.groups()
+        name = name.lower()
+        if name in _HIDDEN:
+            closed = slash or rest.endswith("/")
+            return None, match.end() if closed else self._hidden_end(name, match.end())
+        if slash:
+            return Token("end", name), match.end()
+        return Token("start", name, _attributes(rest)), match.end()
+
+    def _comment_end(self, at: int) -> int:
+        end = self._find("-->", at + 4)
+        if end >= 0:
+            return end + 3
+        # It was not closed. Nothing on this side of the next tag is worth showing.
+        following = _MARKUP.search(self._text, at + 4)
+        self.cut |= following is None
+        return following.start() if following else len(self._text)
+
+    def _hidden_end(self, name: str, at: int) -> int:
+        end = self._find(f"</{name}", at)
+        if end >= 0:
+            return end
+        following = _VISIBLE_AGAIN.search(self._text, at)
+        self.cut |= following is None
+        return following.start() if following else len(self._text)
+
+    def _find(self, what: str, at: int) -> int:
+        if what in self._unending:
+            return -1
+        match = re.compile(re.escape(what), re.IGNORECASE).search(self._text, at)
+        if match is None:
+            self._unending.add(what)
+            return -1
+        return match.start()
+
+    def _broken_tag(self, at: int) -> tuple[Token | None, int]:
+        """What begins like a tag and has no `>` before the next `<`: a tag that was cut, or a sign for less."""
+        match = _OPENED_TAG.match(self._text, at)
+        end = match.end() if match else at + 1
+        if end >= len(self._text.removesuffix("<")):
+            self.cut = True
+            return None, end
+        name, rest = ((match[1] or "").lower(), match[2]) if match else ("", "")
+        if name in BLOCKS or (name in INLINE and "=" in rest):
+            return None, end
+        if self._text[end] == ">":  # such as "</>"
+            end += 1
+        return Token("text", unescape(self._text[at:end])), end
+
+
+def _attributes(rest: str) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for name, double, single, bare in _ATTRIBUTE.findall(rest):
+        found.setdefault(name.lower(), unescape(double or single or bare))
+    return found

@@ -1,0 +1,164 @@
+"""What is answered: a small closed set of events, and the one reducer that folds them into a reply.
+
+A streamed and a whole reply are the same events, so `invoke` and the folded stream can't differ.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from qwenvl_core.request import ToolCall
+
+
+# Named tuples, not dataclasses: one of them is built for every chunk of every stream.
+class ReasoningDelta(NamedTuple):
+    """More of the model's thinking."""
+
+    text: str
+
+
+class TextDelta(NamedTuple):
+    """More of the answer."""
+
+    text: str
+
+
+class ToolCallDelta(NamedTuple):
+    """A piece of the call in `slot`, numbered from 0. `id` and `name` come once, with the call's first piece."""
+
+    slot: int
+    id: str | None
+    name: str | None
+    arguments: str
+
+
+class Usage(NamedTuple):
+    """Tokens billed for the whole reply; a detail is `None` where the server does not tell it.
+
+    `input` and `output` include their details: `cached`, `image` and `video` are of the input, `reasoning`
+    is of the output. `raw` is the server's own object.
+    """
+
+    input: int
+    output: int
+    total: int
+    reasoning: int | None = None
+    cached: int | None = None
+    image: int | None = None
+    video: int | None = None
+    raw: Mapping[str, Any] = {}
+
+
+class Finish(NamedTuple):
+    """The reply is whole.
+
+    Attributes:
+        reason: The server's word: `stop`, `length`, `tool_calls`, ….
+        model: The model that answered, by the server's word.
+        reply_id: The server's id of the reply.
+        request_id: The vendor's id of the request, from the response header.
+        adjustments: What policy changed in the request, one sentence each.
+        extras: What else came with the reply (`logprobs`, `search_info`, `ocr_result`, …).
+    """
+
+    reason: str
+    model: str = ""
+    reply_id: str = ""
+    request_id: str = ""
+    adjustments: tuple[str, ...] = ()
+    extras: Mapping[str, Any] = {}
+
+
+Event = ReasoningDelta | TextDelta | ToolCallDelta | Usage | Finish
+
+
+_UNFINISHED = Finish("")
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """A whole reply: the fold of its events."""
+
+    reasoning: str
+    text: str
+    tool_calls: tuple[ToolCall, ...]
+    usage: Usage | None
+    finish: Finish
+
+
+@dataclass(slots=True)
+class Reducer:
+    """Collects events in O(total length): pieces are kept, and joined once by `reply`."""
+
+    _reasoning: list[str] = field(default_factory=list)
+    _text: list[str] = field(default_factory=list)
+    _calls: dict[int, tuple[str, str, list[str]]] = field(default_factory=dict)
+    _usage: Usage | None = None
+    _finish: Finish = field(default=_UNFINISHED)
+
+    def add(self, event: Event) -> None:
+        """Take one event."""
+        match event:
+            case TextDelta(text):
+                self._text.append(text)
+            case ReasoningDelta(text):
+                self._reasoning.append(text)
+            case ToolCallDelta(slot, call_id, name, arguments):
+                known_id, known_name, pieces = self._calls.get(slot) or ("", "", [])
+                pieces.append(arguments)
+                self._calls[slot] = (known_id or call_id or "", known_name or name or "", pieces)
+            case Usage():
+                self._usage = event
+            case Finish():
+                self._finish = event
+
+    def reply(self) -> Reply:
+        """What has been collected so far."""
+        return Reply(
+            reasoning="".join(self._reasoning),
+            text="".join(self._text),
+            tool_calls=tuple(
+                ToolCall(call_id, name, "".join(pieces)) for call_id, name, pieces in self._calls.values()
+            ),
+            usage=self._usage,
+            finish=self._finish,
+        )
+
+
+def fold(events: Iterable[Event]) -> Reply:
+    """The reply that `events` make up."""
+    reducer = Reducer()
+    for event in events:
+        reducer.add(event)
+    return reducer.reply()
+
+
+def parse_arguments(call: ToolCall, *, cut: bool = False) -> dict[str, Any] | None:
+    """The arguments of a call as an object, or `None` when it must not be executed.
+
+    Args:
+        call: A call whose pieces have all arrived.
+        cut: The reply ended by `length` within this call, so an empty text is a missing one.
+
+    Returns:
+        The object; `{}` for a tool without arguments; `None` for broken JSON or JSON that is no object.
+    """
+    if not call.arguments.strip():
+        return None if cut else {}
+    try:
+        arguments = json.loads(call.arguments)
+    except (ValueError, RecursionError):
+        return None
+    return arguments if isinstance(arguments, dict) else None
+
+
+def judged_calls(reply: Reply) -> list[tuple[ToolCall, dict[str, Any] | None]]:
+    """Each call of a reply with its arguments, `None` where the call must not be executed."""
+    last = len(reply.tool_calls) - 1
+    cut = reply.finish.reason == "length"
+    return [
+        (call, parse_arguments(call, cut=cut and position == last)) for position, call in enumerate(reply.tool_calls)
+    ]

@@ -1,0 +1,188 @@
+"""A reply on its way in: from the bytes of a response to events, with no I/O of its own.
+
+Sync and async, streamed and whole replies are read by this one class; only the loops that bring the bytes differ.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from collections.abc import Iterator, Mapping
+from typing import Any, Protocol
+
+from qwenvl_core.errors import (
+    QwenVLAPIError,
+    QwenVLError,
+    QwenVLOutputError,
+    QwenVLStreamInterruptedError,
+    QwenVLTimeoutError,
+    error_from,
+)
+from qwenvl_core.events import Event, Finish, TextDelta, ToolCallDelta, Usage
+from qwenvl_core.policy import Plan
+from qwenvl_core.sse import DONE, BrokenEventError, EventStream
+from qwenvl_core.wire import failure
+
+_FENCE = re.compile(r"```(?:json)?\s*(.*?)\s*```", re.DOTALL)
+
+
+class Decoder(Protocol):
+    """What reads the documents of one API's reply."""
+
+    reason: str
+    model: str
+    reply_id: str
+    extras: dict[str, Any]
+
+    def feed(self, document: Mapping[str, Any]) -> Iterator[Event]:
+        """The events of one document."""
+
+    @property
+    def usage(self) -> Usage | None:
+        """The last usage told."""
+
+
+class Reading:
+    """One reply as it is read.
+
+    Attributes:
+        done: The server has said everything; what it may still send is nothing to wait for.
+    """
+
+    def __init__(self, decoder: Decoder, plan: Plan, *, chunk_timeout: float | None = None) -> None:
+        self._decoder = decoder
+        self._plan = plan
+        self._chunk_timeout = chunk_timeout
+        self._events = EventStream()
+        self._whole: list[bytes] | None = None
+        self._text: list[str] = []
+        self._called = False
+        self._request_id = ""
+        self._partial_response = False
+        self._documents = 0
+        self._paced_at = 0.0
+        self.done = False
+
+    def begin(self, headers: Mapping[str, str]) -> None:
+        """Take the response's headers (a case-insensitive mapping)."""
+        self._request_id = headers.get("x-request-id") or ""
+        self._partial_response = headers.get("x-dashscope-partialresponse", "").lower() == "true"
+        # A server that was asked to stream may still answer with one document or a page.
+        kind = headers.get("content-type", "")
+        if not self._plan.stream or "json" in kind or "html" in kind:
+            self._whole = []
+        self._paced_at = time.monotonic()
+
+    def feed(self, block: bytes) -> Iterator[Event]:
+        """The events that a block of the body completes.
+
+        Raises:
+            QwenVLError: The server says that it failed, or can't be understood, or is too slow.
+        """
+        if self._whole is not None:
+            self._whole.append(block)
+            return
+        before = self._documents
+        yield from self._read(self._events.feed(block))
+        self._keep_pace(made_progress=self._documents > before)
+
+    def close(self) -> Iterator[Event]:
+        """The events that the end of the body completes: the rest, then usage and finish.
+
+        Raises:
+            QwenVLError: As `feed`; and when the reply ended before the answer did.
+        """
+        if self.done:
+            return
+        if self._whole is not None:
+            yield from self._read(self._whole_documents(b"".join(self._whole)))
+        else:
+            yield from self._read(self._events.close())
+        if not self.done:
+            yield from self._finish()
+
+    def hung_up(self, error: QwenVLError) -> Iterator[Event]:
+        """What a broken connection leaves: the end of a reply that had said why it ended, or else the error."""
+        if not self._decoder.reason:
+            raise error
+        if not self.done:
+            yield from self._finish()
+
+    def describe(self, error: QwenVLError) -> None:
+        """Put into `error` what is known of this reply: its request id and the text so far."""
+        error.partial = error.partial or "".join(self._text)
+        error.request_id = error.request_id or self._request_id or None
+
+    def _read(self, documents: Iterator[tuple[str, Any]]) -> Iterator[Event]:
+        try:
+            for name, document in documents:
+                if document is DONE:
+                    yield from self._finish()
+                    return
+                if name == "error" or failure.is_failure(document):
+                    told = failure.from_document(document, request_id=self._request_id or None)
+                    raise error_from(told)
+                self._documents += 1
+                for event in self._decoder.feed(document):
+                    if type(event) is TextDelta:
+                        self._text.append(event.text)
+                    elif type(event) is ToolCallDelta:
+                        self._called = True
+                    yield event
+        except BrokenEventError as error:
+            raise QwenVLStreamInterruptedError(f"The stream broke off within an event: {error}") from error
+        except (AttributeError, IndexError, KeyError, TypeError) as error:
+            raise QwenVLAPIError(f"The reply has an unknown shape ({type(error).__name__}: {error}).") from error
+
+    def _whole_documents(self, body: bytes) -> Iterator[tuple[str, Any]]:
+        try:
+            yield "", json.loads(body)
+        except (ValueError, RecursionError):
+            if body.lstrip()[:6].startswith((b"data:", b"id:", b"event:", b":")):
+                stream = EventStream()
+                yield from stream.feed(body)
+                yield from stream.close()
+                return
+            told = failure.from_body(body.decode(errors="replace"), status_code=200)
+            raise QwenVLAPIError(f"The reply is no JSON: {told.message}", status_code=200) from None
+
+    def _keep_pace(self, *, made_progress: bool) -> None:
+        """Comments and scraps of an event keep a connection alive, but they are no chunk."""
+        now = time.monotonic()
+        if made_progress:
+            self._paced_at = now
+        elif self._chunk_timeout is not None and now - self._paced_at > self._chunk_timeout:
+            raise QwenVLTimeoutError(f"No chunk came for {self._chunk_timeout:g} seconds.")
+
+    def _finish(self) -> Iterator[Event]:
+        decoder = self._decoder
+        self.done = True
+        if self._partial_response:
+            decoder.reason = decoder.reason or "length"
+            decoder.extras["partial_response"] = True
+        if not decoder.reason:
+            raise QwenVLStreamInterruptedError("The stream ended without a finish reason: the answer is not whole.")
+        if decoder.usage:
+            yield decoder.usage
+        self._check_promises()
+        yield Finish(
+            decoder.reason,
+            decoder.model or self._plan.settings.model,
+            decoder.reply_id,
+            self._request_id,
+            self._plan.adjustments,
+            decoder.extras,
+        )
+
+    def _check_promises(self) -> None:
+        """What could not be demanded of the service is demanded of its reply."""
+        if self._plan.needs_tool_call and not self._called:
+            raise QwenVLOutputError(f"The model called no tool: {self._plan.needs_tool_call}.")
+        if self._plan.needs_json and not self._called:
+            text = "".join(self._text)
+            fenced = _FENCE.search(text)
+            try:
+                json.loads(fenced.group(1) if fenced else text)
+            except (ValueError, RecursionError) as error:
+                raise QwenVLOutputError(f"The answer is no JSON ({error}): {self._plan.needs_json}.") from error

@@ -1,0 +1,137 @@
+"""The keywords that shape a request: one list of them, for both adapters and for every call."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping, Set
+from dataclasses import dataclass, field, fields
+from typing import Any, Literal
+
+from qwenvl_core.errors import QwenVLInputError
+
+
+@dataclass(frozen=True, slots=True)
+class NamedTool:
+    """A tool choice that forces one tool by its name."""
+
+    name: str
+
+
+ToolChoice = Literal["auto", "none", "required"] | NamedTool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What shapes a request beside its messages; `None` is never sent, and 0 is a value.
+
+    Attributes:
+        model: The model's name.
+        enable_thinking: Whether a hybrid model thinks before it answers.
+        thinking_set_by: Whose word `enable_thinking` is: nobody's, the model object's, or this call's.
+        thinking_budget: Longest thinking, in tokens.
+        preserve_thinking: Send earlier reasoning back, to models that use it.
+        fold_system_prompt: Move system messages into the first user message.
+        forced_tool_choice: What a forced tool does to a thinking hybrid model: it stops the thinking of that
+            request, or becomes `auto`.
+        vl_high_resolution_images: Up to 16,384 tokens an image; `max_pixels` is ignored then.
+        min_pixels: Default for every image and video, in pixels.
+        max_pixels: Likewise.
+        fps: Default for every video, in frames per second.
+        extra_body: Merged into the body last, over everything else.
+
+    The others are the vendor's, under the vendor's names. Sources: the pages "Qwen API reference", "Visual
+    understanding (Qwen-VL)" and "Visual reasoning".
+    """
+
+    model: str = "qwen3-vl-plus"
+    enable_thinking: bool = True
+    thinking_set_by: Literal["default", "model", "call"] = "default"
+    thinking_budget: int | None = None
+    preserve_thinking: bool = False
+    fold_system_prompt: bool = False
+    forced_tool_choice: Literal["no_thinking", "auto"] = "no_thinking"
+    vl_high_resolution_images: bool | None = None
+    min_pixels: int | None = None
+    max_pixels: int | None = None
+    fps: float | None = None
+    temperature: float | None = None
+    top_p: float | None = None
+    top_k: int | None = None
+    max_tokens: int | None = None
+    stop: tuple[str, ...] | None = None
+    seed: int | None = None
+    presence_penalty: float | None = None
+    repetition_penalty: float | None = None
+    logprobs: bool | None = None
+    top_logprobs: int | None = None
+    parallel_tool_calls: bool | None = None
+    tools: tuple[Mapping[str, Any], ...] = ()
+    tool_choice: ToolChoice | None = None
+    response_format: Mapping[str, Any] | None = None
+    extra_body: Mapping[str, Any] = field(default_factory=dict)
+
+
+NAMES = frozenset(item.name for item in fields(Settings)) - {"thinking_set_by"}
+"""The keywords a call may give."""
+
+
+def settings_for(model: Mapping[str, Any], given: Set[str], call: Mapping[str, Any]) -> Settings:
+    """The settings of one call.
+
+    Args:
+        model: The values of the model object's fields; names that are no settings are passed over.
+        given: Which of them its caller gave, rather than left to their defaults.
+        call: What this call gives; it wins, but for `None`, which leaves the model's value.
+
+    Raises:
+        QwenVLInputError: An unknown keyword in `call`.
+    """
+    call = {name: value for name, value in call.items() if value is not None}
+    for name in call.keys() - NAMES:
+        near = difflib.get_close_matches(name, NAMES, n=1)
+        raise QwenVLInputError(
+            f"Unknown keyword {name!r}" + (f"; did you mean {near[0]!r}?" if near else ".")
+            + " What the service takes beyond the known keywords goes into extra_body={...}."
+        )  # fmt: skip
+    values = {name: value for name, value in model.items() if name in NAMES and value is not None} | call
+    said_by = "call" if "enable_thinking" in call else "model" if "enable_thinking" in given else "default"
+    stop = values.pop("stop", None)
+    tools = tuple(values.pop("tools", ()))
+    return Settings(
+        **{
+            **values,
+            "thinking_set_by": said_by,
+            "stop": ((stop,) if isinstance(stop, str) else tuple(stop)) if stop else None,
+            "tools": tools,
+            "tool_choice": tool_choice(values.get("tool_choice"), tools),
+            "extra_body": {**(model.get("extra_body") or {}), **call.get("extra_body", {})},
+        }
+    )
+
+
+def tool_choice(said: Any, tools: tuple[Mapping[str, Any], ...]) -> ToolChoice | None:
+    """A tool choice in any of the forms that frameworks use.
+
+    Args:
+        said: `None`, a bool, `"auto"`, `"none"`, `"any"`, `"required"`, a tool's name, or a dict that names one.
+        tools: The tools on offer.
+
+    Raises:
+        QwenVLInputError: Nothing that names a choice, or a tool that is not on offer.
+    """
+    if isinstance(said, Mapping):
+        function = said.get("function")
+        said = function.get("name") if isinstance(function, Mapping) else said.get("name", said.get("type"))
+    match said:
+        case None | NamedTool():
+            return said
+        case True | "any" | "required":
+            return "required"
+        case False | "none":
+            return "none"
+        case "auto":
+            return "auto"
+    names = [tool.get("function", {}).get("name") for tool in tools]
+    if said not in names:
+        raise QwenVLInputError(f"tool_choice {said!r} is none of auto, none, required, or the tools {names}.")
+    return NamedTool(said)

@@ -1,0 +1,87 @@
+"""Server-sent events, from bytes to JSON documents.
+
+Source: the WHATWG HTML standard, "Server-sent events", as the vendor's two APIs, vLLM and transformers send it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from jiter import from_json
+
+_BLANK = (b"\n", b"\r\n", b"\r")
+
+DONE = object()
+"""Stands for the `[DONE]` that ends an OpenAI-style stream."""
+
+
+class BrokenEventError(ValueError):
+    """An event whose data is no JSON."""
+
+
+class EventStream:
+    """Cuts a byte stream into `(event name, document)` pairs, whatever its reads were cut into.
+
+    Lines end at CR, LF or CRLF only: U+2028, U+0085 and their like are text. A `data:` line that is whole JSON is
+    delivered at once, without waiting for the blank line after it (some servers leave that out); only where a line
+    alone is not whole are lines joined, as the standard says.
+    """
+
+    def __init__(self) -> None:
+        self._rest: list[bytes] = []
+        self._pending = b""
+        self._name = ""
+        self._started = False
+
+    def feed(self, block: bytes) -> Iterator[tuple[str, Any]]:
+        """The documents that `block` completes.
+
+        Raises:
+            BrokenEventError: An event is over and its data is no JSON.
+        """
+        for line in self._lines(block):
+            if line.startswith(b"data:"):
+                try:
+                    document = from_json(self._pending + line[5:])
+                except ValueError:
+                    if line[5:].strip() == b"[DONE]":
+                        yield self._name, DONE
+                    elif line[5:].strip():
+                        self._pending += line[5:]
+                else:
+                    self._pending = b""
+                    yield self._name, document
+            elif line.startswith(b"event:"):
+                self._name = line[6:].decode(errors="replace").strip()
+            elif line in _BLANK:
+                self._name = ""
+                self._raise_if_pending()
+
+    def _lines(self, block: bytes) -> list[bytes]:
+        """The lines that `block` completes; the rest is kept, and joined only when its end has come."""
+        if b"\n" not in block and b"\r" not in block:
+            self._rest.append(block)
+            return []
+        # bytes.splitlines knows CR, LF and CRLF, and no other line end.
+        lines = b"".join((*self._rest, block)).splitlines(keepends=True)
+        self._rest.clear()
+        if not lines[-1].endswith(b"\n"):  # an unfinished line, or a CR whose LF may be still to come
+            self._rest.append(lines.pop())
+        if not self._started and lines:
+            self._started = True
+            lines[0] = lines[0].removeprefix(b"\xef\xbb\xbf")
+        return lines
+
+    def close(self) -> Iterator[tuple[str, Any]]:
+        """The document that the end of the stream completes, if any.
+
+        Raises:
+            BrokenEventError: The stream was cut within an event.
+        """
+        yield from self.feed(b"\n")
+        self._raise_if_pending()
+
+    def _raise_if_pending(self) -> None:
+        if self._pending:
+            raise BrokenEventError(self._pending[:200].decode(errors="replace"))

@@ -1,0 +1,185 @@
+"""Transport over the openai SDK (2.x on httpx, 3.x on httpx2): its auth, pooling, timeouts and retries; our bytes.
+
+The SDK's typed stream costs more than everything else of a request together, so its raw response is read instead.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import os
+import select
+import sys
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager, suppress
+from typing import Any
+
+import openai
+
+from qwenvl_core.body import AsyncBody, SyncBody, encode_body
+from qwenvl_core.connection import Connection, Response
+from qwenvl_core.errors import (
+    QwenVLConnectionError,
+    QwenVLStreamInterruptedError,
+    QwenVLTimeoutError,
+    error_from,
+)
+from qwenvl_core.transport.loops import PerLoop
+from qwenvl_core.wire import failure
+
+# The HTTP library under this SDK: httpx up to 2.x, httpx2 from 3.0 on.
+_http: Any = importlib.import_module(openai.DefaultHttpxClient.__mro__[1].__module__.partition(".")[0])
+
+_DRAIN = 0.1  # seconds that an ended stream's connection is waited for, to be used again
+
+
+class OpenAITransport:
+    """Sends JSON bodies and gives back raw responses."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._sync: openai.OpenAI | None = None
+        self._async = PerLoop(self._build_async, lambda client: client.close())
+
+    @contextmanager
+    def open(self, path: str, body: Any, headers: Mapping[str, str], *, stream: bool) -> Iterator[Any]:
+        """A response to `body`; within the context, failures to read it are raised as our errors.
+
+        Raises:
+            QwenVLError: No response, or one with an error status, after all retries.
+        """
+        response: Any = None
+        with _our_errors():
+            try:
+                content: Any = encode_body(body, SyncBody)
+                response = self._client.post(
+                    path,
+                    content=content,
+                    **self._options(content, headers, stream),
+                    stream_cls=openai.Stream[Any],
+                )
+                self._limit_gaps(response, stream)
+                blocks = response.iter_bytes()
+                yield Response(response.headers, blocks)
+                _drain(response, blocks)
+            finally:
+                if response is not None:
+                    response.close()
+
+    @asynccontextmanager
+    async def aopen(self, path: str, body: Any, headers: Mapping[str, str], *, stream: bool) -> AsyncIterator[Any]:
+        """As `open`, for async."""
+        response: Any = None
+        with _our_errors():
+            try:
+                content: Any = encode_body(body, AsyncBody)
+                client = await self._async.get()
+                response = await client.post(
+                    path,
+                    content=content,
+                    **self._options(content, headers, stream),
+                    stream_cls=openai.AsyncStream[Any],
+                )
+                self._limit_gaps(response, stream)
+                blocks = response.aiter_bytes()
+                yield Response(response.headers, blocks)
+                await _adrain(response, blocks)
+            finally:
+                if response is not None:
+                    await response.aclose()
+
+    def close(self) -> None:
+        """Close the sync client's connections; the next request opens new ones."""
+        client, self._sync = self._sync, None
+        if client is not None and self._connection.http_client is None:
+            client.close()
+
+    async def aclose(self) -> None:
+        """Close the async client's connections of this event loop."""
+        await self._async.aclose()
+
+    @property
+    def _client(self) -> openai.OpenAI:
+        if self._sync is None:
+            self._sync = openai.OpenAI(http_client=self._connection.http_client, **self._client_options())
+        return self._sync
+
+    def _build_async(self) -> openai.AsyncOpenAI:
+        return openai.AsyncOpenAI(http_client=self._connection.http_async_client, **self._client_options())
+
+    def _client_options(self) -> dict[str, Any]:
+        connection = self._connection
+        return {
+            "api_key": connection.api_key,
+            "base_url": connection.base_url,
+            "timeout": connection.timeout,
+            "max_retries": connection.max_retries,
+            "default_headers": _foreign_headers() | connection.headers,
+        }
+
+    def _options(self, content: Any, headers: Mapping[str, str], stream: bool) -> dict[str, Any]:
+        return {
+            "cast_to": _http.Response,
+            "stream": stream,
+            "options": {
+                # A body that is streamed does not tell an async client its length; without it, it goes out chunked.
+                "headers": {
+                    "Content-Type": "application/json",
+                    "Content-Length": str(len(content)),
+                    **headers,
+                },
+                "follow_redirects": False,  # a key and a document go to the endpoint the user named, and nowhere else
+            },
+        }
+
+    def _limit_gaps(self, response: Any, stream: bool) -> None:
+        """From the headers on, the wait for the next bytes has its own limit; the HTTP library reads it here."""
+        if stream:
+            response.request.extensions.setdefault("timeout", {})["read"] = self._connection.read_timeout
+
+
+def _foreign_headers() -> dict[str, Any]:
+    """Takes out what the SDK reads from an environment that is meant for another vendor."""
+    names = ["OpenAI-Organization", "OpenAI-Project"]
+    names += [line.partition(":")[0].strip() for line in os.environ.get("OPENAI_CUSTOM_HEADERS", "").split("\n")]
+    return {name: openai.Omit() for name in names if name}
+
+
+@contextmanager
+def _our_errors() -> Iterator[None]:
+    """Raises our errors for the SDK's and the HTTP library's; theirs is the cause."""
+    try:
+        yield
+    except openai.APIStatusError as error:
+        told = failure.from_body(error.response.text, status_code=error.status_code, request_id=error.request_id)
+        raise error_from(told) from error
+    except openai.APITimeoutError as error:
+        raise QwenVLTimeoutError("The server did not answer in time.") from error
+    except openai.APIConnectionError as error:
+        raise QwenVLConnectionError(f"Can't reach the server: {error.__cause__ or error}.") from error
+    except _http_errors("TimeoutException") as error:
+        raise QwenVLTimeoutError("The server stopped sending within its answer.") from error
+    except _http_errors("RequestError", "StreamError") as error:
+        raise QwenVLStreamInterruptedError(f"The connection broke within the answer: {error}.") from error
+
+
+def _http_errors(*names: str) -> tuple[type[Exception], ...]:
+    """Exceptions of the SDK's HTTP library, and of httpx where a caller's own client may be one."""
+    libraries = {_http, sys.modules.get("httpx", _http)}
+    return tuple(getattr(library, name) for library in libraries for name in names)
+
+
+def _drain(response: Any, blocks: Iterator[bytes]) -> None:
+    """Read the end that follows a finished stream, if it is there, so that the connection can be used again."""
+    with suppress(Exception):  # the answer is whole; what becomes of its connection is no error of the caller's
+        socket = response.extensions["network_stream"].get_extra_info("socket")
+        while not response.is_stream_consumed and select.select([socket], [], [], _DRAIN)[0]:
+            next(blocks, None)
+
+
+async def _adrain(response: Any, blocks: AsyncIterator[bytes]) -> None:
+    """As `_drain`, for async."""
+    with suppress(Exception):
+        async with asyncio.timeout(_DRAIN):
+            async for _ in blocks:
+                pass

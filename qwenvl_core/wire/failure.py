@@ -1,0 +1,61 @@
+r"""A server's failure, read from any of its carriers.
+
+```
+HTTP 401  {"error": {"message": "Incorrect API key provided.", "code": "invalid_api_key"}, "request_id": "…"}
+HTTP 401  {"code": "InvalidApiKey", "message": "Invalid API-key provided.", "request_id": "…"}
+HTTP 400  data: {"error": {"code": "data_inspection_failed", …}}        (a body that is one event)
+HTTP 200  event:error\n:HTTP_STATUS/400\ndata:{"code": "InvalidParameter", …}   (inside a stream)
+HTTP 4xx  {"error": "text"}, {"detail": …}, {"object": "error", "message": …, "code": 400}   (vLLM, transformers)
+```
+
+Source: the vendor's page "Error codes"; recorded replies.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from qwenvl_core.errors import Failure
+
+_LONGEST_QUOTE = 500
+
+
+def is_failure(document: Mapping[str, Any]) -> bool:
+    """Whether a JSON document inside a 200 reply says that the request failed."""
+    return bool(document.get("error") or document.get("code")) or document.get("object") == "error"
+
+
+def from_document(document: Any, *, status_code: int | None = None, request_id: str | None = None) -> Failure:
+    """The failure that a JSON document tells of, whichever of the known shapes it has."""
+    outer = document if isinstance(document, Mapping) else {}
+    inner = outer.get("error", outer.get("detail", outer if outer else document))
+    told = inner if isinstance(inner, Mapping) else {}
+    code = told.get("code", outer.get("code")) or told.get("type") or outer.get("type")
+    if isinstance(code, int):  # vLLM repeats the HTTP status as the code
+        status_code = status_code if status_code and status_code >= 400 else code
+        code = told.get("type") or str(code)
+    message = told.get("message", outer.get("message"))
+    if not isinstance(message, str):
+        message = inner if isinstance(inner, str) else json.dumps(inner, ensure_ascii=False, default=str)
+    return Failure(
+        message=message[:_LONGEST_QUOTE],
+        code=None if code is None else str(code),
+        status_code=status_code,
+        request_id=outer.get("request_id") or told.get("request_id") or request_id,
+    )
+
+
+def from_body(body: str, *, status_code: int, request_id: str | None = None) -> Failure:
+    """The failure that an HTTP error's body tells of: JSON, one `data:` event, HTML, text or nothing."""
+    text = body.removeprefix("\ufeff").strip()
+    if text.startswith(("data:", "id:", "event:", ":")):
+        lines = [line[5:] for line in text.split("\n") if line.startswith("data:")]
+        text = "\n".join(lines).strip()
+    try:
+        return from_document(json.loads(text), status_code=status_code, request_id=request_id)
+    except (ValueError, RecursionError):
+        quote = "an HTML page" if text[:15].lower().startswith(("<!doctype", "<html")) else text[:_LONGEST_QUOTE]
+        message = f"HTTP {status_code}" + (f": {quote}" if quote else " with an empty body")
+        return Failure(message=message, status_code=status_code, request_id=request_id)

@@ -1,0 +1,269 @@
+"""What media are, by their first bytes."""
+
+import io
+import struct
+import time
+from pathlib import Path
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+from PIL import Image
+
+from qwenvl_core.errors import QwenVLInputError
+from qwenvl_core.probe import HEAD_BYTES, Probe, probe, probe_file
+
+SIZES = [(1, 1), (11, 200), (321, 123), (4032, 3024)]
+
+FORMATS = [
+    ("JPEG", "image/jpeg", {}),
+    ("JPEG", "image/jpeg", {"progressive": True}),
+    ("PNG", "image/png", {}),
+    ("GIF", "image/gif", {}),
+    ("BMP", "image/bmp", {}),
+    ("TIFF", "image/tiff", {}),
+    ("TIFF", "image/tiff", {"big_tiff": True}),
+    ("TIFF", "image/tiff", {"compression": "tiff_deflate"}),  # its directory stands at the end
+    ("WEBP", "image/webp", {}),
+    ("WEBP", "image/webp", {"lossless": True}),
+    ("WEBP", "image/webp", {"exif": b"Exif\0\0II*\0\x08\0\0\0\0\0\0\0\0\0"}),  # VP8X
+]
+
+
+def saved(size: tuple[int, int], form: str, **options: object) -> bytes:
+    file = io.BytesIO()
+    Image.new("RGB", size, "teal").save(file, form, **options)
+    return file.getvalue()
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize(("form", "mime", "options"), FORMATS)
+def test_sizes_are_those_that_pillow_writes(
+    form: str, mime: str, options: dict[str, object], size: tuple[int, int], tmp_path: Path
+) -> None:
+    data = saved(size, form, **options)
+    expected = Probe("image", mime, *size)
+    assert probe(data) == expected
+    assert probe(bytearray(data)) == expected
+    assert probe(memoryview(data)) == expected
+    assert probe_file(io.BytesIO(data)) == expected
+    path = tmp_path / "picture"
+    path.write_bytes(data)
+    assert probe_file(path) == probe_file(str(path)) == expected
+
+
+def test_the_size_may_lie_behind_the_head() -> None:
+    metadata = b"".join(b"\xff\xe2\xff\xff" + bytes(65_533) for _ in range(3))  # three full segments
+    plain = saved((640, 480), "JPEG")
+    data = plain[:2] + metadata + plain[2:]
+    assert probe(data[:HEAD_BYTES]) == Probe("image", "image/jpeg")
+    assert probe(data) == probe_file(io.BytesIO(data)) == Probe("image", "image/jpeg", 640, 480)
+
+
+def test_one_full_metadata_segment_fits_the_head() -> None:
+    plain = saved((640, 480), "JPEG")
+    data = plain[:2] + b"\xff\xe1" + struct.pack(">H", 60_000) + bytes(59_998) + plain[2:]
+    assert probe(data[:HEAD_BYTES]).width == 640
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_exif_orientation(orientation: int) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    data = saved((40, 20), "JPEG", exif=exif)
+    assert probe(data) == Probe("image", "image/jpeg", 40, 20, orientation)
+    assert probe(saved((40, 20), "TIFF", tiffinfo={0x0112: orientation})).orientation == orientation
+
+
+@pytest.mark.parametrize("orientation", [0, 9, 65_535])
+def test_an_orientation_that_is_none_counts_as_upright(orientation: int) -> None:
+    entry = struct.pack(">HHIHH", 0x0112, 3, 1, orientation, 0)
+    exif = b"Exif\0\0MM\0*\0\0\0\x08\0\x01" + entry
+    segment = b"\xff\xe1" + struct.pack(">H", len(exif) + 2) + exif
+    plain = saved((40, 20), "JPEG")
+    assert probe(plain[:2] + segment + plain[2:]) == Probe("image", "image/jpeg", 40, 20, 1)
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_tiff_in_both_byte_orders_with_short_and_long_values(order: str) -> None:
+    magic = b"II*\0" if order == "<" else b"MM\0*"
+    entries = struct.pack(order + "HHII", 256, 4, 1, 70_000) + struct.pack(order + "HHIHH", 257, 3, 1, 300, 0)
+    data = magic + struct.pack(order + "IH", 8, 2) + entries
+    assert probe(data) == Probe("image", "image/tiff", 70_000, 300)
+
+
+def test_bmp_variants() -> None:
+    file_header = b"BM" + bytes(12)
+    os2 = file_header + struct.pack("<IHHHH", 12, 300, 200, 1, 24)
+    top_down = file_header + struct.pack("<Iii", 40, 300, -200)
+    v5 = file_header + struct.pack("<Iii", 124, 300, 200)
+    for data in (os2, top_down, v5):
+        assert probe(data) == Probe("image", "image/bmp", 300, 200)
+    assert probe(b"BMW makes cars, and this is a text") == Probe()
+
+
+def box(name: bytes, body: bytes) -> bytes:
+    return struct.pack(">I4s", 8 + len(body), name) + body
+
+
+def heif(major: bytes, compatible: bytes, *sizes: tuple[int, int]) -> bytes:
+    ispe = b"".join(box(b"ispe", struct.pack(">III", 0, *size)) for size in sizes)
+    properties = box(b"iprp", box(b"ipco", box(b"hvcC", bytes(20)) + ispe) + box(b"ipma", bytes(9)))
+    meta = box(b"meta", bytes(4) + box(b"hdlr", bytes(24)) + properties)
+    return box(b"ftyp", major + bytes(4) + compatible) + meta + box(b"mdat", bytes(50))
+
+
+@pytest.mark.parametrize(
+    ("major", "compatible", "mime"),
+    [
+        (b"heic", b"mif1heic", "image/heic"),
+        (b"heix", b"mif1", "image/heic"),
+        (b"mif1", b"mif1heic", "image/heic"),
+        (b"mif1", b"mif1avif", "image/avif"),
+        (b"avif", b"mif1miaf", "image/avif"),
+        (b"mif1", b"mif1", "image/heif"),
+    ],
+)
+def test_heif_size_is_that_of_the_whole_picture(major: bytes, compatible: bytes, mime: str) -> None:
+    data = heif(major, compatible, (512, 512), (4032, 3024), (320, 240))
+    assert probe(data) == Probe("image", mime, 4032, 3024)
+
+
+def test_a_heif_index_may_stand_behind_the_data() -> None:
+    whole = heif(b"heic", b"mif1", (800, 600))
+    start = whole.index(b"meta") - 4
+    far = whole[:start] + struct.pack(">I4sQ", 1, b"mdat", 16 + 300_000) + bytes(300_000) + whole[start:]
+    assert probe(far[:HEAD_BYTES]) == Probe("image", "image/heic")
+    assert probe_file(io.BytesIO(far)) == Probe("image", "image/heic", 800, 600)
+
+
+PACKETS = (b"\x47" + bytes(187)) * 4
+
+OTHERS = [
+    (box(b"ftyp", b"isom\0\0\2\0isomiso2avc1mp41"), "video", "video/mp4"),
+    (box(b"ftyp", b"mp42\0\0\0\0mp42"), "video", "video/mp4"),
+    (box(b"ftyp", b"qt  \0\0\0\0qt  "), "video", "video/quicktime"),
+    (box(b"moov", bytes(40)), "video", "video/quicktime"),
+    (box(b"ftyp", b"M4V \0\0\0\0mp42"), "video", "video/x-m4v"),
+    (box(b"ftyp", b"3gp5\0\0\0\0"), "video", "video/3gpp"),
+    (b"RIFF\x24\0\0\0AVI LIST", "video", "video/x-msvideo"),
+    (b"\x1a\x45\xdf\xa3\x9f\x42\x86\x81\1\x42\x82\x84webm\x42\x87", "video", "video/webm"),
+    (b"\x1a\x45\xdf\xa3\xa3\x42\x86\x81\1\x42\x82\x88matroska\x42\x87", "video", "video/x-matroska"),
+    (b"FLV\x01\x05\0\0\0\x09", "video", "video/x-flv"),
+    (bytes.fromhex("3026b2758e66cf11a6d900aa0062ce6c"), "video", "video/x-ms-wmv"),
+    (b"\0\0\x01\xba\x44\0\x04", "video", "video/mpeg"),
+    (PACKETS, "video", "video/mp2t"),
+    ((bytes(4) + PACKETS[:188]) * 4, "video", "video/mp2t"),
+    (b"OggS\0\2" + bytes(22) + b"\x80theora", "video", "video/ogg"),
+    (b"%PDF-1.7\n%\xe2\xe3", "pdf", "application/pdf"),
+    (b"\xef\xbb\xbf \n%PDF-1.4\n", "pdf", "application/pdf"),
+    (b"RIFF\x24\0\0\0WAVEfmt ", "audio", "audio/wav"),
+    (b"ID3\x04\0\0\0\0\0\x23", "audio", "audio/mpeg"),
+    (b"\xff\xfb\x90\x64\0", "audio", "audio/mpeg"),
+    (b"\xff\xf1\x50\x80\x02", "audio", "audio/aac"),
+    (b"fLaC\0\0\0\x22", "audio", "audio/flac"),
+    (b"OggS\0\2" + bytes(22) + b"\x01vorbis", "audio", "audio/ogg"),
+    (box(b"ftyp", b"M4A \0\0\0\0M4A mp42"), "audio", "audio/mp4"),
+]
+
+
+@pytest.mark.parametrize(("data", "kind", "mime"), OTHERS)
+def test_what_is_no_image_is_named(data: bytes, kind: str, mime: str) -> None:
+    expected = Probe(kind, mime)  # type: ignore[arg-type]
+    assert probe(data) == expected
+    assert probe_file(io.BytesIO(data)) == expected
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"\xff",
+        b"plain text about nothing",
+        b"<svg xmlns='http://www.w3.org/2000/svg'/>",
+        "text in UTF-16, with its mark".encode("utf-16"),
+        b"PK\x03\x04\x14\0\x06\0",
+        b"GGGGGG",
+        bytes(4096),
+    ],
+)
+def test_anything_else_is_unknown(data: bytes) -> None:
+    assert probe(data) == Probe()
+
+
+@pytest.mark.parametrize(("form", "mime", "options"), FORMATS)
+def test_a_cut_header_gives_the_type_without_the_size(form: str, mime: str, options: dict[str, object]) -> None:
+    data = saved((321, 123), form, **options)
+    for end in range(min(len(data), 2000)):
+        seen = probe(data[:end])
+        assert seen.mime in (mime, None)
+        assert (seen.width, seen.height) in ((321, 123), (None, None))
+
+
+def test_a_picture_without_area_has_no_size() -> None:
+    png = bytearray(saved((10, 10), "PNG"))
+    png[16:20] = bytes(4)
+    assert probe(png) == Probe("image", "image/png")
+
+
+SEEDS = [saved((33, 22), form, **options) for form, _, options in FORMATS]
+SEEDS += [data for data, _, _ in OTHERS] + [heif(b"heic", b"mif1", (8, 9))]
+
+
+@example(b"\xff\xd8" + b"\xff" * 70_000, [])
+@example(b"\xff\xd8\xff\xe1" + b"\xff\xe1\0\x02" * 20_000, [])
+@example(b"II+\0\x08\0\0\0" + b"\xff" * 100, [])
+@example(b"MM\0*\xff\xff\xff\xff" + b"\xff" * 100, [])
+@example(box(b"ftyp", b"heic") + (b"\0\0\0\x01meta" + b"\xff" * 8) * 3000, [])
+@example(box(b"ftyp", b"heic") + box(b"meta", bytes(4) + b"\0\0\0\x08free" * 5000), [])
+@given(
+    st.sampled_from(SEEDS) | st.binary(max_size=200),
+    st.lists(st.tuples(st.integers(0, 120), st.sampled_from([0, 1, 2, 8, 127, 128, 255]) | st.integers(0, 255))),
+)
+def test_no_header_raises_or_loops(data: bytes, changes: list[tuple[int, int]]) -> None:
+    broken = bytearray(data)
+    for at, value in changes:
+        if at < len(broken):
+            broken[at] = value
+    start = time.process_time()
+    seen = probe(bytes(broken))
+    assert probe_file(io.BytesIO(broken)) == seen
+    assert time.process_time() - start < 0.1
+    assert (seen.width is None) == (seen.height is None)
+    assert 1 <= seen.orientation <= 8
+    assert (seen.kind is None) == (seen.mime is None)
+
+
+def test_a_pointer_beyond_any_file_is_followed_nowhere(tmp_path: Path) -> None:
+    path = tmp_path / "far.tif"
+    for offset in (2**40, 2**62, 2**64 - 1):
+        path.write_bytes(struct.pack("<2sHHHQ", b"II", 43, 8, 0, offset) + bytes(5000))
+        assert probe_file(path) == Probe("image", "image/tiff")
+
+
+def test_a_file_object_keeps_its_position() -> None:
+    file = io.BytesIO(saved((30, 20), "TIFF", compression="tiff_deflate"))
+    file.seek(17)
+    assert probe_file(file).width == 30
+    assert file.tell() == 17
+
+
+def test_files_that_cannot_be_looked_at(tmp_path: Path) -> None:
+    class Pipe(io.RawIOBase):
+        def seekable(self) -> bool:
+            return False
+
+    with pytest.raises(QwenVLInputError, match="seek"):
+        probe_file(Pipe())  # type: ignore[arg-type]
+    with pytest.raises(QwenVLInputError, match="binary"):
+        probe_file(io.StringIO("text"))  # type: ignore[arg-type]
+    with pytest.raises(FileNotFoundError):
+        probe_file(tmp_path / "missing.png")
+
+
+def test_a_look_costs_microseconds() -> None:
+    for data in SEEDS:
+        start = time.process_time()
+        for _ in range(500):
+            probe(data)
+        assert (time.process_time() - start) / 500 < 100e-6  # 2 to 15 µs where this was written

@@ -1,0 +1,294 @@
+"""What media cost in tokens."""
+
+import ast
+import importlib.util
+import math
+import random
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from qwenvl_core.errors import QwenVLInputError
+from qwenvl_core.models import CATALOGUE, ModelFacts, describe
+from qwenvl_core.tokens import (
+    frame_list_tokens,
+    image_max_pixels,
+    image_resize,
+    image_tokens,
+    image_tokens_upper_bound,
+    smart_resize,
+    video_tokens,
+    video_tokens_upper_bound,
+)
+
+Resize = Callable[[int, int, int, int, int], tuple[int, int]]
+SIDES = st.integers(11, 20_000)  # as the service allows them
+VIDEO_MODELS = [facts for facts in CATALOGUE if facts.videos]
+
+
+def by_definition(height: int, width: int, factor: int, low: int, high: int) -> tuple[int, int]:
+    """The rule, derived afresh: nearest multiples; outside the limits, scale by area and round inwards."""
+    if max(height, width) > 200 * min(height, width):
+        raise ValueError("ratio")
+    nearest = [max(factor, round(side / factor) * factor) for side in (height, width)]
+    if nearest[0] * nearest[1] > high:
+        scale = math.sqrt((height * width) / high)
+        nearest = [int(side / scale / factor) * factor for side in (height, width)]
+    elif nearest[0] * nearest[1] < low:
+        scale = math.sqrt(low / (height * width))
+        nearest = [-int(-(side * scale / factor) // 1) * factor for side in (height, width)]
+    return nearest[0], nearest[1]
+
+
+def by_the_vendors_package() -> Resize:
+    """`smart_resize` of qwen-vl-utils; importing the package needs torch, so the function alone is taken from it."""
+    spec = importlib.util.find_spec("qwen_vl_utils")
+    if spec is None or not spec.submodule_search_locations:
+        pytest.skip("qwen-vl-utils is not installed")
+    source = Path(spec.submodule_search_locations[0], "vision_process.py").read_text(encoding="utf-8")
+    wanted = {"smart_resize", "round_by_factor", "ceil_by_factor", "floor_by_factor"}
+    body = [
+        node
+        for node in ast.parse(source).body
+        if (isinstance(node, ast.FunctionDef) and node.name in wanted)
+        or (isinstance(node, ast.Assign) and isinstance(node.value, ast.Constant))
+    ]
+    lenient = ast.parse("from __future__ import annotations\nimport math").body
+    names: dict[str, Resize] = {}
+    exec(compile(ast.Module([*lenient, *body], []), "qwen_vl_utils", "exec"), names)  # type: ignore[arg-type]
+    return names["smart_resize"]
+
+
+@pytest.mark.parametrize("reference", [by_definition, None], ids=["definition", "qwen-vl-utils"])
+def test_smart_resize_equals_the_reference_on_random_sizes(reference: Resize | None) -> None:
+    expected = reference or by_the_vendors_package()
+    rng = random.Random(2025)
+    for _ in range(100_000):
+        factor = rng.choice((28, 32))
+        top = rng.choice((40, 400, 4000, 20_000))
+        height, width = rng.randint(1, top), rng.randint(1, top)
+        low = rng.choice((4, 16, 256)) * factor**2
+        high = rng.choice((1280, 2560, 16_384)) * factor**2 + rng.choice((0, rng.randint(0, 5000)))
+        if max(height, width) > 200 * min(height, width):
+            with pytest.raises(ValueError, match="200"):
+                smart_resize(height, width, factor=factor, min_pixels=low, max_pixels=high)
+            continue
+        found = smart_resize(height, width, factor=factor, min_pixels=low, max_pixels=high)
+        assert found == expected(height, width, factor, low, high)
+
+
+@pytest.mark.parametrize(
+    ("height", "width", "factor", "tokens", "expected"),
+    [
+        # Sizes that real runs have printed.
+        (1532, 1014, 28, 16_384, (1540, 1008)),
+        (1920, 1376, 32, 2048, (1696, 1216)),
+        (1584, 1224, 32, 2048, (1600, 1216)),
+        # A side of less than half a token is one token, not none.
+        (13, 1300, 28, 1280, (28, 1288)),
+        (15, 640, 32, 2560, (32, 640)),
+        # Fewer than four tokens are scaled up.
+        (20, 20, 32, 2560, (64, 64)),
+        (1, 1, 28, 1280, (56, 56)),
+        # Exactly 200 to 1 is allowed.
+        (11, 2200, 32, 2560, (32, 2208)),
+    ],
+)
+def test_smart_resize_examples(height: int, width: int, factor: int, tokens: int, expected: tuple[int, int]) -> None:
+    least, most = 4 * factor**2, tokens * factor**2
+    assert smart_resize(height, width, factor=factor, min_pixels=least, max_pixels=most) == expected
+
+
+@pytest.mark.parametrize(
+    ("width", "height", "model", "expected"),
+    [
+        (1024, 768, "qwen3-vl-plus", 770),
+        (1024, 768, "Qwen/Qwen3-VL-8B-Instruct", 770),
+        (1024, 768, "qwen2.5-vl-7b-instruct", 1001),
+        (4000, 3000, "qwen3-vl-plus", 2496),
+        (4000, 3000, "qwen3-vl-flash-2025-10-15", 2496),
+        (4000, 3000, "qwen3.5-plus", 2496),
+        (4000, 3000, "qwen-vl-max", 1232),
+        (4000, 3000, "qwen-vl-plus-0815", 1232),
+        (4000, 3000, "qwen-vl-max-2025-04-08", 1232),
+        (4000, 3000, "qvq-max", 1232),
+        (11, 11, "qwen3-vl-plus", 6),
+        # A4 at 144 dpi.
+        (1190, 1684, "qwen3-vl-plus", 1963),
+    ],
+)
+def test_image_tokens(width: int, height: int, model: str, expected: int) -> None:
+    assert image_tokens(width, height, model) == expected
+    assert image_tokens(width, height, describe(model)) == expected
+
+
+@pytest.mark.parametrize("facts", CATALOGUE, ids=lambda facts: facts.name)
+def test_max_pixels_raises_the_cap_and_never_lowers_it(facts: ModelFacts) -> None:
+    square = facts.token_factor**2
+    default = image_tokens(8000, 6000, facts)
+    assert image_tokens(8000, 6000, facts, max_pixels=100) == default
+    assert image_tokens(8000, 6000, facts, max_pixels=facts.default_image_tokens * square) == default
+    raised = image_tokens(8000, 6000, facts, max_pixels=8192 * square)
+    assert default < raised <= 8192 + 2
+    most = image_tokens(8000, 6000, facts, max_pixels=10**9)
+    assert raised < most <= 16_384 + 2
+    assert image_max_pixels(facts, max_pixels=10**9) == 16_384 * square
+
+
+@pytest.mark.parametrize(
+    ("model", "default", "most"),
+    [
+        ("qwen3-vl-plus", 2_621_440, 16_777_216),
+        ("qwen-vl-plus", 1_310_720, 16_777_216),
+        ("qvq-max", 1_003_520, 12_845_056),
+        ("qwen2.5-vl-72b-instruct", 1_003_520, 12_845_056),
+    ],
+)
+def test_pixel_caps_of_the_vendors_table(model: str, default: int, most: int) -> None:
+    assert image_max_pixels(model) == default
+    assert image_max_pixels(model, max_pixels=default + 5) == default + 5
+    assert image_max_pixels(model, vl_high_resolution_images=True) == most
+
+
+def test_high_resolution_ignores_max_pixels() -> None:
+    for max_pixels in (None, 100, 10**9):
+        tokens = image_tokens(4000, 3000, "qwen3-vl-plus", max_pixels=max_pixels, vl_high_resolution_images=True)
+        assert tokens == 11_752
+    assert image_tokens(200, 100, "qwen3-vl-plus", vl_high_resolution_images=True) == 6 * 3 + 2
+
+
+def test_an_image_sent_at_the_models_size_is_not_resized_again() -> None:
+    for facts in CATALOGUE:
+        height, width = image_resize(4961, 7016, facts)
+        assert image_resize(width, height, facts) == (height, width)
+
+
+@given(SIDES, SIDES, st.sampled_from(CATALOGUE), st.none() | st.integers(1, 10**8), st.booleans())
+def test_no_image_costs_more_than_the_bound(
+    width: int, height: int, facts: ModelFacts, max_pixels: int | None, high: bool
+) -> None:
+    bound = image_tokens_upper_bound(facts, max_pixels=max_pixels, vl_high_resolution_images=high)
+    assert bound <= 16_384 + 2
+    try:
+        tokens = image_tokens(width, height, facts, max_pixels=max_pixels, vl_high_resolution_images=high)
+    except QwenVLInputError:
+        assert max(width, height) > 200 * min(width, height)
+    else:
+        assert 4 + 2 <= tokens <= bound
+
+
+@pytest.mark.parametrize(
+    ("model", "width", "height", "n_frames", "video_fps", "fps", "expected"),
+    [
+        ("qwen3-vl-plus", 1280, 720, 300, 30, 2.0, 5_942),
+        ("qwen3-vl-plus", 1280, 720, 108_000, 30, 2.0, 120_002),
+        ("qwen3-vl-plus", 1280, 720, 150, 30, 1.0, 1_784),  # five frames: an odd number stays odd
+        ("qwen3-vl-plus", 1920, 1080, 77, 24, 2.0, 1_784),  # a fifth of a second yields no frame
+        ("qwen3-vl-plus", 16, 16, 60, 30, 2.0, 10),
+        ("qwen3-vl-plus", 3840, 2160, 108, 24, 3.3, 4_160),
+        ("qwen3-vl-flash", 1920, 1080, 9_000, 25, 2.0, 64_514),
+        ("qwen3-vl-flash", 1920, 1080, 3_000, 29.97, 1.0, 36_002),
+        ("qwen-vl-max", 640, 360, 2_400, 24, 2.0, 22_002),
+        ("qwen-vl-plus-2025-07-10", 640, 360, 240, 24, 0.5, 662),
+        ("qwen2.5-vl-72b-instruct", 1280, 720, 750, 25, 2.0, 28_982),
+        ("qvq-max", 320, 240, 100, 10, 2.0, 992),
+        ("qwen3-vl-8b-instruct", 1280, 720, 6_000, 30, 2.0, 28_802),
+    ],
+)
+def test_video_tokens(
+    model: str, width: int, height: int, n_frames: int, video_fps: float, fps: float, expected: int
+) -> None:
+    """Computed with the vendor's own sample, with the constants that it gives for each model."""
+    assert video_tokens(width, height, n_frames, video_fps, model, fps=fps) == expected
+
+
+def test_two_frames_a_second_are_sampled_by_default() -> None:
+    default = video_tokens(1280, 720, 900, 30, "qwen3-vl-plus")
+    assert default == video_tokens(1280, 720, 900, 30, "qwen3-vl-plus", fps=2.0)
+    assert default > video_tokens(1280, 720, 900, 30, "qwen3-vl-plus", fps=1.0)
+
+
+def test_a_list_of_frames_is_not_sampled() -> None:
+    assert frame_list_tokens(1280, 720, 20, "qwen3-vl-plus") == 10 * 594 + 2
+    assert frame_list_tokens(1280, 720, 19, "qwen3-vl-plus") == 10 * 594 + 2
+    assert frame_list_tokens(1280, 720, 18, "qwen3-vl-plus") == 9 * 594 + 2
+
+
+@given(
+    SIDES,
+    SIDES,
+    st.integers(4, 400_000),
+    st.floats(0.1, 240),
+    st.floats(0.1, 10),
+    st.sampled_from(VIDEO_MODELS),
+)
+def test_no_video_costs_more_than_the_bound(
+    width: int, height: int, n_frames: int, video_fps: float, fps: float, facts: ModelFacts
+) -> None:
+    try:
+        tokens = video_tokens(width, height, n_frames, video_fps, facts, fps=fps)
+    except QwenVLInputError:
+        assert max(width, height) > 200 * min(width, height) or n_frames / video_fps < 4
+    else:
+        assert 2 <= tokens <= video_tokens_upper_bound(facts)
+
+
+@given(SIDES, SIDES, st.integers(1, 8000), st.sampled_from(VIDEO_MODELS))
+def test_no_list_of_frames_costs_more_than_its_bound(width: int, height: int, n_frames: int, facts: ModelFacts) -> None:
+    if max(width, height) <= 200 * min(width, height):
+        bound = video_tokens_upper_bound(facts, n_frames=n_frames)
+        assert frame_list_tokens(width, height, n_frames, facts) <= bound
+
+
+def test_a_model_outside_the_catalogue_is_estimated_on_the_high_side() -> None:
+    tokens = image_tokens(4000, 3000, "some-finetune")
+    assert tokens >= max(image_tokens(4000, 3000, name) for name in ("qwen3-vl-plus", "qvq-max"))
+    assert video_tokens(1280, 720, 300, 30, "some-finetune") > 0
+
+
+@pytest.mark.parametrize("bad", [0, -1, math.nan, math.inf, None, "12", 10**400])
+@pytest.mark.parametrize("name", ["width", "height"])
+def test_bad_sizes_are_named(name: str, bad: object) -> None:
+    size: dict[str, object] = {"width": 640, "height": 480, name: bad}
+    with pytest.raises(QwenVLInputError, match=f"{name}={bad!r}"):
+        image_tokens(model="qwen3-vl-plus", **size)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match=name):
+        video_tokens(n_frames=100, video_fps=25, model="qwen3-vl-plus", **size)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("bad", [0, -2, math.nan, math.inf])
+def test_bad_rates_and_limits_are_named(bad: float) -> None:
+    with pytest.raises(QwenVLInputError, match="max_pixels"):
+        image_tokens(640, 480, "qwen3-vl-plus", max_pixels=bad)
+    with pytest.raises(QwenVLInputError, match="video_fps"):
+        video_tokens(640, 480, 100, bad, "qwen3-vl-plus")
+    with pytest.raises(QwenVLInputError, match="n_frames"):
+        video_tokens(640, 480, bad, 25, "qwen3-vl-plus")  # type: ignore[arg-type]
+    with pytest.raises(QwenVLInputError, match="n_frames"):
+        video_tokens_upper_bound("qwen3-vl-plus", n_frames=bad)  # type: ignore[arg-type]
+    with pytest.raises(QwenVLInputError, match=r"\bfps="):
+        video_tokens(640, 480, 100, 25, "qwen3-vl-plus", fps=bad)
+    with pytest.raises(QwenVLInputError, match="min_pixels"):
+        smart_resize(10, 10, factor=32, min_pixels=bad, max_pixels=100)
+
+
+def test_what_cannot_be_is_an_error() -> None:
+    with pytest.raises(QwenVLInputError, match="less than min_pixels=200"):
+        smart_resize(10, 10, factor=32, min_pixels=200, max_pixels=100)
+    with pytest.raises(QwenVLInputError, match="at most 200 times"):
+        image_tokens(2001, 10, "qwen3-vl-plus")
+    with pytest.raises(QwenVLInputError, match="too short"):
+        video_tokens(640, 480, 10, 25, "qwen3-vl-plus")
+    with pytest.raises(QwenVLInputError, match="takes no videos"):
+        video_tokens(640, 480, 100, 25, "qwen-vl-ocr")
+
+
+def test_counting_is_cheap() -> None:
+    start = time.process_time()
+    for width in range(500, 5500):
+        image_tokens(width, 1000, "qwen3-vl-plus")
+    assert time.process_time() - start < 0.5  # about 2 µs each

@@ -1,0 +1,18 @@
+"""An emulator of Alibaba's DashScope service for the tests: both of its chat APIs, on the loopback.
+
+It is written from the vendor's documents and from recorded traffic alone and imports nothing of the packages that
+it tests, so that an error of theirs cannot hide in it.
+
+    with Emulator() as server:
+        server.script(Reply(reasoning="Hm.", text="Yes."), Fault(status=429, headers={"Retry-After": "1"}))
+        client = OpenAI(base_url=server.compat_url, api_key="sk-test")
+"""
+
+from tests.emulator.errors import Problem
+from tests.emulator.quirks import Quirks
+from tests.emulator.requests import RecordedRequest
+from tests.emulator.script import Fault, Reply, ToolCall
+from tests.emulator.server import Emulator
+from tests.emulator.uploads import Upload
+
+__all__ = ["Emulator", "Fault", "Problem", "Quirks", "RecordedRequest", "Reply", "ToolCall", "Upload"]

@@ -1,0 +1,287 @@
+"""The emulator: a loopback HTTP server, its script and its records."""
+
+from __future__ import annotations
+
+import socket
+import socketserver
+import sys
+import threading
+from collections import deque
+from collections.abc import Callable, Collection
+from http.server import BaseHTTPRequestHandler
+from types import TracebackType
+from typing import Self
+
+from tests.emulator import uploads
+from tests.emulator.answering import Answering, default_reply
+from tests.emulator.errors import Problem, invalid_parameter
+from tests.emulator.framing import dump
+from tests.emulator.quirks import Quirks
+from tests.emulator.requests import COMPAT_CHAT, NATIVE_CHAT, NATIVE_TEXT, Ask, RecordedRequest
+from tests.emulator.rules import refuse, refuse_key
+from tests.emulator.script import Fault, Reply
+from tests.emulator.transmission import ClientGoneError, Connection
+
+Answer = Reply | Fault
+_NOT_FOUND = Problem(404, "NotFound", "not_found", "invalid_request_error", "Not found!")
+_NO_GET = invalid_parameter("Request method 'GET' is not supported.", from_algorithm=False)
+_WRONG_URL = invalid_parameter("url error, please check url!", from_algorithm=False)
+
+
+class Emulator:
+    """The service on 127.0.0.1. Use it as a context manager; it answers as soon as it is made."""
+
+    def __init__(
+        self,
+        *,
+        strict: bool = True,
+        quirks: Quirks | None = None,
+        api_key: str | None = None,
+        known_models: Collection[str] = (),
+        thinks_without_stream: bool = True,
+    ) -> None:
+        """Bind a free port and start to answer.
+
+        Args:
+            strict: Refuse what the service refuses. Off: answer anything (self-hosted servers).
+            quirks: For all replies that do not bring their own.
+            api_key: The only key that is accepted; by default every key but an empty one.
+            known_models: Names that are accepted besides the vendor's, with no rules about them.
+            thinks_without_stream: Off: refuse every thinking call that does not stream.
+        """
+        self.strict = strict
+        self.quirks = quirks or Quirks()
+        self.api_key = api_key
+        self.known_models = frozenset(known_models)
+        self.thinks_without_stream = thinks_without_stream
+        self.respond: Callable[[RecordedRequest], Answer | None] | None = None
+        self.upload_fault: Fault | None = None
+        """Told to every request for an upload policy, and to uploads, while it is set."""
+        self.requests: list[RecordedRequest] = []
+        self.refusals: list[Problem] = []
+        """What the rules refused, in order."""
+        self.uploads: list[uploads.Upload] = []
+        self.open_connections = 0
+        """Streams that are being written."""
+        self.disconnects = 0
+        """Answers that the client did not wait for."""
+        self.connections = 0
+        """TCP connections accepted so far."""
+        self._script: deque[Answer] = deque()
+        self._failures: list[BaseException] = []
+        self._lock = threading.Lock()
+        self._number = 0
+        self._server = _Server(self)
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,), name="emulator")
+        self._thread.start()
+
+    @property
+    def origin(self) -> str:
+        return f"http://127.0.0.1:{self._server.server_address[1]}"
+
+    @property
+    def compat_url(self) -> str:
+        return f"{self.origin}/compatible-mode/v1"
+
+    @property
+    def native_url(self) -> str:
+        return f"{self.origin}/api/v1"
+
+    def script(self, *answers: Answer) -> None:
+        """Answer the next accepted requests with these, one each, in order."""
+        with self._lock:
+            self._script.extend(answers)
+
+    @property
+    def unused(self) -> int:
+        """How many scripted answers no request has taken."""
+        return len(self._script)
+
+    def reset(self) -> None:
+        """Forget the script, the records and the counters; the address and the settings stay."""
+        with self._lock:
+            self._script.clear()
+            self.requests.clear()
+            self.refusals.clear()
+            self.uploads.clear()
+            self.respond = self.upload_fault = None
+            self.disconnects = self.connections = self._number = 0
+
+    def close(self) -> None:
+        """Stop, close every connection and join every thread.
+
+        Raises:
+            BaseException: What went wrong inside the emulator itself, the first one.
+        """
+        self._server.stop()
+        self._thread.join()
+        if self._failures:
+            raise self._failures[0]
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            self.close()
+        except Exception:
+            if error is None:
+                raise
+
+    def _handle(self, request: RecordedRequest, connection: Connection) -> None:
+        with self._lock:
+            self.requests.append(request)
+            self._number += 1
+            number = self._number
+        api = "native" if request.route.startswith("/api/") else "compat"
+        ask = Ask(
+            api,
+            request,
+            self.known_models,
+            {upload.url: len(upload.content) for upload in self.uploads},
+            self.thinks_without_stream,
+        )
+        answering = Answering(ask, connection, number, self.quirks, f"00000000-0000-9000-8000-{number:012d}")
+        if request.route in (COMPAT_CHAT, NATIVE_CHAT, NATIVE_TEXT):
+            self._chat(answering)
+        elif request.route == uploads.POLICY_PATH and request.method == "GET":
+            self._upload_policy(answering)
+        elif request.route.startswith(uploads.HOST_PATH) and request.method == "POST":
+            self._upload(answering)
+        else:
+            answering.refuse(_NOT_FOUND)
+
+    def _chat(self, answering: Answering) -> None:
+        problem = self._refusal(answering.ask)
+        if problem:
+            self.refusals.append(problem)
+            answering.refuse(problem)
+            return
+        answer = self._next(answering.ask)
+        with self._lock:
+            self.open_connections += answering.ask.stream
+        try:
+            answering.reply(answer) if isinstance(answer, Reply) else answering.fail(answer)
+        except ClientGoneError:
+            with self._lock:
+                self.disconnects += 1
+            raise
+        finally:
+            with self._lock:
+                self.open_connections -= answering.ask.stream
+
+    def _refusal(self, ask: Ask) -> Problem | None:
+        if ask.request.method != "POST":
+            return _NO_GET
+        if self.strict:
+            return refuse_key(ask, self.api_key) or refuse(ask)
+        return _WRONG_URL if ask.request.route == NATIVE_TEXT else None
+
+    def _next(self, ask: Ask) -> Answer:
+        with self._lock:
+            if self._script:
+                return self._script.popleft()
+        answer = self.respond(ask.request) if self.respond else None
+        return answer or default_reply(ask)
+
+    def _upload_policy(self, answering: Answering) -> None:
+        problem = refuse_key(answering.ask, self.api_key) if self.strict else None
+        if self.upload_fault:
+            answering.fail(self.upload_fault)
+        elif problem:
+            answering.refuse(problem)
+        else:
+            body = dump(uploads.policy(answering.request_id, self.origin, answering.number))
+            answering.connection.send_whole(200, {"content-type": "application/json"}, body.encode())
+
+    def _upload(self, answering: Answering) -> None:
+        upload = uploads.received(answering.ask.request)
+        if self.upload_fault:
+            answering.fail(self.upload_fault)
+        elif upload is not None and len(upload.content) > uploads.MAX_BYTES:
+            answering.connection.send_whole(400, {"content-type": "application/xml"}, b"<Error>EntityTooLarge</Error>")
+        elif upload is None:
+            answering.connection.send_whole(403, {"content-type": "application/xml"}, b"<Error>AccessDenied</Error>")
+        else:
+            self.uploads.append(upload)
+            answering.connection.send_whole(200, {}, b"")
+
+
+class _Server(socketserver.ThreadingTCPServer):
+    allow_reuse_address = True
+    request_queue_size = 256
+    daemon_threads = False
+
+    def __init__(self, emulator: Emulator) -> None:
+        self.emulator = emulator
+        self.closing = threading.Event()
+        self.open: dict[socket.socket, Connection] = {}
+        self.lock = threading.Lock()
+        super().__init__(("127.0.0.1", 0), _Handler)
+
+    def process_request(self, request: socket.socket, client_address: object) -> None:
+        request.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        with self.lock:
+            self.open[request] = Connection(request, self.closing)
+            self.emulator.connections += 1
+        super().process_request(request, client_address)
+
+    def shutdown_request(self, request: socket.socket) -> None:
+        with self.lock:
+            connection = self.open.pop(request)
+        if connection.reset_on_close:
+            request.close()
+        else:
+            super().shutdown_request(request)
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        error = sys.exc_info()[1]
+        if error is not None and not isinstance(error, ClientGoneError | ConnectionError):
+            self.emulator._failures.append(error)
+
+    def stop(self) -> None:
+        self.closing.set()
+        self.shutdown()
+        with self.lock:
+            for request in self.open:
+                try:
+                    request.shutdown(socket.SHUT_RDWR)
+                except OSError:
+                    continue
+        self.server_close()
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    server: _Server
+
+    def handle_one_request(self) -> None:
+        try:
+            super().handle_one_request()
+        except ConnectionError:
+            self.close_connection = True
+
+    def _serve(self) -> None:
+        connection = self.server.open[self.request]
+        headers = {name.lower(): value for name, value in self.headers.items()}
+        request = RecordedRequest(self.command, self.path, headers, self._body(headers))
+        self.close_connection = True
+        self.server.emulator._handle(request, connection)
+        self.close_connection = not connection.alive or headers.get("connection", "").lower() == "close"
+
+    do_GET = do_POST = do_PUT = do_DELETE = _serve  # noqa: N815
+
+    def _body(self, headers: dict[str, str]) -> bytes:
+        if headers.get("transfer-encoding", "").lower() != "chunked":
+            return self.rfile.read(int(headers.get("content-length", 0)))
+        chunks = []
+        while size := int(self.rfile.readline().split(b";")[0], 16):
+            chunks.append(self.rfile.read(size))
+            self.rfile.readline()
+        self.rfile.readline()
+        return b"".join(chunks)
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Say nothing on the terminal."""

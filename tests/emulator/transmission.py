@@ -1,0 +1,147 @@
+"""Writing a response to a connection: chunks, pauses, breaks, and noticing that the client has gone."""
+
+from __future__ import annotations
+
+import select
+import socket
+import struct
+import threading
+import time
+import zlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+_POLL_SECONDS = 0.01
+_DELIVERY_SECONDS = 0.02
+"""Time for what was written to be read before a reset throws it away."""
+
+_REASONS = {200: "OK", 307: "Temporary Redirect", 400: "Bad Request", 401: "Unauthorized", 403: "Forbidden"}
+
+
+class ClientGoneError(Exception):
+    """The client closed the connection, or the emulator is closing."""
+
+
+@dataclass(frozen=True)
+class Stream:
+    """A response that is written event by event."""
+
+    headers: Mapping[str, str]
+    events: list[bytes]
+    delay: float = 0.0
+    gates: tuple[threading.Event, ...] = ()
+    split_bytes: int = 0
+    gzip: bool = False
+    stall_before: int | None = None
+    """The number of the event before which nothing is sent for ``stall`` seconds."""
+    stall: float = 0.0
+    reset: bool = False
+    """Reset the connection after the last event."""
+    unfinished: bool = False
+    """Close the connection after the last event, without the chunk that ends the body."""
+
+
+@dataclass
+class Connection:
+    """The client's socket, and whether it can be used for another request."""
+
+    socket: socket.socket
+    closing: threading.Event
+    """Set when the emulator closes."""
+    alive: bool = True
+    reset_on_close: bool = field(default=False)
+
+    def send_whole(self, status: int, headers: Mapping[str, str], body: bytes, *, cut: bool = False) -> None:
+        """A response with a known length; ``cut`` announces all of it and sends half."""
+        head = dict(headers) | {"Content-Length": str(len(body))}
+        self._send(_head(status, head) + (body[: len(body) // 2] if cut else body))
+        if cut:
+            self.alive = False
+
+    def send_stream(self, stream: Stream) -> None:
+        """A chunked response, each event in a write of its own."""
+        coding = {"Content-Encoding": "gzip"} if stream.gzip else {}
+        self._send(_head(200, dict(stream.headers) | coding | {"Transfer-Encoding": "chunked"}))
+        for number, piece in enumerate(_coded(stream)):
+            self._pause(stream, number)
+            for part in _split(piece, stream.split_bytes):
+                self._send(b"%x\r\n%s\r\n" % (len(part), part))
+        if stream.stall_before == len(stream.events):
+            self.wait(stream.stall)
+        if stream.reset:
+            self.reset()
+        elif stream.unfinished:
+            self.alive = False
+        else:
+            self._send(b"0\r\n\r\n")
+
+    def reset(self) -> None:
+        """End with RST and not with FIN: the client sees an error, not an end."""
+        time.sleep(_DELIVERY_SECONDS)
+        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.alive, self.reset_on_close = False, True
+
+    def wait(self, seconds: float) -> None:
+        """Say nothing for a while.
+
+        Raises:
+            ClientGoneError: The client did not wait so long.
+        """
+        end = time.monotonic() + seconds
+        while (left := end - time.monotonic()) > 0:
+            self._check_client()
+            self.closing.wait(min(left, _POLL_SECONDS))
+
+    def _pause(self, stream: Stream, number: int) -> None:
+        if number and stream.delay:
+            self.wait(stream.delay)
+        if stream.stall_before == number:
+            self.wait(stream.stall)
+        if number < len(stream.gates):
+            while not stream.gates[number].wait(_POLL_SECONDS):
+                self._check_client()
+        self._check_client()
+
+    def _check_client(self) -> None:
+        """Raise if nobody reads any more: a client that waits for an answer sends nothing."""
+        if self.closing.is_set():
+            raise ClientGoneError
+        poll = select.poll()
+        poll.register(self.socket, select.POLLIN)
+        if poll.poll(0) and not self._peek():
+            raise ClientGoneError
+
+    def _peek(self) -> bytes:
+        try:
+            return self.socket.recv(1, socket.MSG_PEEK)
+        except OSError:
+            return b""
+
+    def _send(self, data: bytes) -> None:
+        try:
+            self.socket.sendall(data)
+        except OSError as error:
+            raise ClientGoneError from error
+
+
+def _head(status: int, headers: Mapping[str, str]) -> bytes:
+    lines = [f"HTTP/1.1 {status} {_REASONS.get(status, 'Status')}", *(f"{k}: {v}" for k, v in headers.items())]
+    return "\r\n".join([*lines, "", ""]).encode("latin-1")
+
+
+def _coded(stream: Stream) -> Iterator[bytes]:
+    if not stream.gzip:
+        yield from stream.events
+        return
+    squeeze = zlib.compressobj(wbits=31)
+    for number, piece in enumerate(stream.events, 1):
+        flush = zlib.Z_FINISH if number == len(stream.events) else zlib.Z_SYNC_FLUSH
+        yield squeeze.compress(piece) + squeeze.flush(flush)
+
+
+def _split(piece: bytes, size: int) -> Iterator[bytes]:
+    if size <= 0:
+        yield piece
+        return
+    for start in range(0, len(piece), size):
+        yield piece[start : start + size]
