@@ -14,15 +14,31 @@ from typing import Literal
 
 from qwenvl_core._clean import unescape
 
-INLINE = frozenset(
-    ["a", "abbr", "acronym", "b", "bdi", "bdo", "big", "br", "cite", "code", "del", "dfn", "em", "font", "i", "img", "ins", "kbd", "label", "mark", "q", "s", "samp", "small", "span", "strike", "strong", "sub", "sup", "time", "tt", "u", "var", "wbr"]
+
+def _names(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+INLINE = _names(
+    "a abbr acronym b bdi bdo big br cite code del dfn em font i img ins kbd label mark q s samp small span strike "
+    "strong sub sup time tt u var wbr"
 )
-BLOCKS = frozenset(
-    ["address", "article", "aside", "blockquote", "body", "caption", "center", "col", "colgroup", "dd", "details", "div", "dl", "dt", "fieldset", "figcaption", "figure", "footer", "form", "h1", "h2", "h3", "h4", "h5", "h6", "head", "header", "hr", "html", "li", "main", "nav", "ol", "p", "pre", "section", "summary", "table", "tbody", "td", "tfoot", "th", "thead", "tr", "ul"]
+BLOCKS = _names(
+    "address article aside blockquote body caption center col colgroup dd details div dl dt fieldset figcaption "
+    "figure footer form h1 h2 h3 h4 h5 h6 head header hr html li main nav ol p pre section summary table tbody td "
+    "tfoot th thead tr ul"
 )
-VOID = frozenset(["area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "source", "track", "wbr"])
+VOID = _names("area base br col embed hr img input link meta source track wbr")
+# Tags too, but what shows is only the text inside of them.
+_OTHERS = _names(
+    "annotation applet audio base button canvas circle data datalist desc dir dialog embed frame g hgroup iframe image "
+    "input legend line link map math menu meta meter mfrac mi mn mo mover mrow msqrt mstyle msub msubsup msup mtable "
+    "mtd mtext mtr munder nobr noscript object option optgroup output param path picture polygon polyline progress "
+    "rect rp rt ruby search select semantics slot source svg text textarea track tspan use video"
+)
+_TAGS = INLINE | BLOCKS | VOID | _OTHERS
 # Their content is not on the page: it is for the browser, or repeats what the page says.
-_HIDDEN = frozenset(["script", "style", "template", "title"])
+_HIDDEN = _names("script style template title")
 
 _MARKUP = re.compile(r"<(?=[a-zA-Z/!?])")
 _TAG = re.compile(r"""<(/?)([a-zA-Z][\w:-]*+)((?:[^<>"']++|"[^"<]*+"|'[^'<]*+'|["'])*+)>""")
@@ -38,12 +54,12 @@ class Token:
     """A piece of HTML.
 
     Attributes:
-        kind: What it is.
+        kind: What it is. A tag without content, such as `<br>` or `<td/>`, is `"void"`.
         name: The tag's name in lower case, or the text with its references resolved.
         attributes: Those of a start tag, by lower-case name.
     """
 
-    kind: Literal["start", "end", "text", "declaration"]
+    kind: Literal["start", "end", "void", "text", "declaration"]
     name: str
     attributes: dict[str, str] = field(default_factory=dict)
 
@@ -56,13 +72,13 @@ class Tokens:
     """
 
     def __init__(self, text: str) -> None:
-        self.cut = False
-        self._text = text
+        self._text = text.removesuffix("<")
+        self.cut = self._text != text
+        self._unknown: set[str] = set()  # names of tags that HTML does not have
         self._unending: set[str] = set()  # what was looked for in vain, so that it is not looked for again
 
     def __iter__(self) -> Iterator[Token]:
-        text, at = self._text.removesuffix("<"), 0
-        self.cut = text != self._text
+        text, at = self._text, 0
         while at < len(text):
             markup = _MARKUP.search(text, at)
             start = markup.start() if markup else len(text)
@@ -88,12 +104,21 @@ class Tokens:
             return self._broken_tag(at)
         slash, name, rest = match.groups()
         name = name.lower()
-        if name in _HIDDEN:
+        if name in _HIDDEN and "data-bbox" not in rest:
             closed = slash or rest.endswith("/")
             return None, match.end() if closed else self._hidden_end(name, match.end())
+        if not self._is_tag(name, rest):
+            return Token("text", unescape(match.group())), match.end()
         if slash:
             return Token("end", name), match.end()
-        return Token("start", name, _attributes(rest)), match.end()
+        kind: Literal["start", "void"] = "void" if name in VOID or rest.endswith("/") else "start"
+        return Token(kind, name, _attributes(rest)), match.end()
+
+    def _is_tag(self, name: str, rest: str) -> bool:
+        """Whether something in angle brackets is a tag, and not text that should have been escaped."""
+        if "=" in rest:
+            self._unknown.add(name)
+        return name in _TAGS or name in self._unknown
 
     def _comment_end(self, at: int) -> int:
         end = self._find("-->", at + 4)
@@ -125,7 +150,7 @@ class Tokens:
         """What begins like a tag and has no `>` before the next `<`: a tag that was cut, or a sign for less."""
         match = _OPENED_TAG.match(self._text, at)
         end = match.end() if match else at + 1
-        if end >= len(self._text.removesuffix("<")):
+        if end >= len(self._text):
             self.cut = True
             return None, end
         name, rest = ((match[1] or "").lower(), match[2]) if match else ("", "")

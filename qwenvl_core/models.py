@@ -229,6 +229,7 @@ _UNKNOWN = ModelFacts(
     tools=True,
     json_object=True,
     json_schema=True,
+    preserve_thinking=True,
     # The dearer of the two known values each, so that an estimate errs on the high side.
     default_image_tokens=2560,
     frames_min=None,

@@ -12,7 +12,9 @@ from typing import Any
 
 import pytest
 
-from tests.emulator import Emulator
+from tests.emulator import Emulator, RecordedRequest
+from tests.emulator.requests import Ask
+from tests.emulator.rules import RULES
 
 USER: dict[str, Any] = {"role": "user", "content": "Which city is this?"}
 TOOL = {"type": "function", "function": {"name": "weather", "parameters": {"type": "object", "properties": {}}}}
@@ -639,6 +641,18 @@ def test_refuses_the_one_and_accepts_the_other(server: Emulator, row: Row, api: 
     assert refused.status == (200 if told_in_the_stream else row.status)
     accepted = send(server, api, row.good)
     assert (accepted.status, accepted.message) == (200, "")
+
+
+def test_every_rule_has_a_row() -> None:
+    elsewhere = {"body is a JSON object", "uploaded images are not too large"}
+    broken = set()
+    for row in ROWS:
+        for api in row.apis:
+            headers = {"x-dashscope-sse": "enable"} if row.bad.stream else {}
+            request = RecordedRequest("POST", PATHS[api], headers, json.dumps(row.bad.body(api)).encode())
+            ask = Ask("compat" if api == "compat" else "native", request)
+            broken.add(next(rule.name for rule in RULES if rule.check(ask)))
+    assert broken == {rule.name for rule in RULES} - elsewhere
 
 
 @pytest.mark.parametrize("header", [None, "", "Bearer ", "Bearer", "Basic abc"])

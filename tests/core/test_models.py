@@ -69,9 +69,13 @@ def test_a_name_outside_the_catalogue_promises_nothing(name: str) -> None:
     assert facts.context_window is None
     assert facts.max_frames is None
     assert facts.video_max_bytes is None
+    # Nothing is known against it either, so nothing is refused.
     assert facts.images
     assert facts.videos
     assert facts.tools
+    assert facts.json_object
+    assert facts.json_schema
+    assert facts.preserve_thinking
 
 
 @given(st.text())

@@ -56,7 +56,7 @@ class Answering:
             me.connection.send_whole(200, headers, _PAGE.format("Welcome").encode())
         elif fault.only_breaks_off:
             me._break_off(fault)
-        elif fault.carrier == "in-stream":
+        elif fault.carrier == "in-stream" and me.ask.stream:
             me._fail_in_stream(fault, problem_of(fault))
         else:
             me.refuse(problem_of(fault), carrier=fault.carrier, headers=fault.headers)
@@ -87,9 +87,10 @@ class Answering:
 
     def _fail_in_stream(self, fault: Fault, problem: Problem) -> None:
         """An error event in a stream that has started with HTTP 200."""
-        reply = fault.reply or Reply()
+        reply = fault.reply or default_reply(self.ask)
         me = replace(self._for(reply), quirks=fault.quirks or reply.quirks or self.quirks)
-        events = me._events(reply)[: fault.after] if fault.after else []
+        open_ended = replace(me, quirks=replace(me.quirks, no_done=True))
+        events = open_ended._events(reply)[: fault.after]
         if me.ask.api == "native":
             number = len(events) + 1
             events.append(native.error_event(problem, me.quirks, me.request_id, number=number))

@@ -13,6 +13,7 @@ from tests.emulator.models import ModelFacts, find_model
 Api = Literal["compat", "native"]
 
 COMPAT_CHAT = "/compatible-mode/v1/chat/completions"
+SELF_HOSTED_CHAT = "/v1/chat/completions"
 NATIVE_CHAT = "/api/v1/services/aigc/multimodal-generation/generation"
 NATIVE_TEXT = "/api/v1/services/aigc/text-generation/generation"
 

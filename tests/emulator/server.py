@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import socket
-import socketserver
-import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Collection
-from http.server import BaseHTTPRequestHandler
 from types import TracebackType
 from typing import Self
 
@@ -16,8 +12,9 @@ from tests.emulator import uploads
 from tests.emulator.answering import Answering, default_reply
 from tests.emulator.errors import Problem, invalid_parameter
 from tests.emulator.framing import dump
+from tests.emulator.http_server import HttpServer
 from tests.emulator.quirks import Quirks
-from tests.emulator.requests import COMPAT_CHAT, NATIVE_CHAT, NATIVE_TEXT, Ask, RecordedRequest
+from tests.emulator.requests import COMPAT_CHAT, NATIVE_CHAT, NATIVE_TEXT, SELF_HOSTED_CHAT, Api, Ask, RecordedRequest
 from tests.emulator.rules import refuse, refuse_key
 from tests.emulator.script import Fault, Reply
 from tests.emulator.transmission import ClientGoneError, Connection
@@ -39,6 +36,8 @@ class Emulator:
         api_key: str | None = None,
         known_models: Collection[str] = (),
         thinks_without_stream: bool = True,
+        unexpected_fields: Collection[str] = (),
+        port: int = 0,
     ) -> None:
         """Bind a free port and start to answer.
 
@@ -48,12 +47,16 @@ class Emulator:
             api_key: The only key that is accepted; by default every key but an empty one.
             known_models: Names that are accepted besides the vendor's, with no rules about them.
             thinks_without_stream: Off: refuse every thinking call that does not stream.
+            unexpected_fields: Top-level fields that are refused with HTTP 422, as transformers servers do with what
+                they do not know, strict or not.
+            port: By default a free one; a fixed one makes recorded URLs the same every time.
         """
         self.strict = strict
         self.quirks = quirks or Quirks()
         self.api_key = api_key
         self.known_models = frozenset(known_models)
         self.thinks_without_stream = thinks_without_stream
+        self.unexpected_fields = frozenset(unexpected_fields)
         self.respond: Callable[[RecordedRequest], Answer | None] | None = None
         self.upload_fault: Fault | None = None
         """Told to every request for an upload policy, and to uploads, while it is set."""
@@ -65,27 +68,32 @@ class Emulator:
         """Streams that are being written."""
         self.disconnects = 0
         """Answers that the client did not wait for."""
-        self.connections = 0
-        """TCP connections accepted so far."""
         self._script: deque[Answer] = deque()
-        self._failures: list[BaseException] = []
         self._lock = threading.Lock()
         self._number = 0
-        self._server = _Server(self)
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,), name="emulator")
-        self._thread.start()
+        self._server = HttpServer(port, self._handle)
 
     @property
     def origin(self) -> str:
-        return f"http://127.0.0.1:{self._server.server_address[1]}"
+        return self._server.origin
 
     @property
     def compat_url(self) -> str:
         return f"{self.origin}/compatible-mode/v1"
 
     @property
+    def self_hosted_url(self) -> str:
+        """The compatible API where other servers have it."""
+        return f"{self.origin}/v1"
+
+    @property
     def native_url(self) -> str:
         return f"{self.origin}/api/v1"
+
+    @property
+    def connections(self) -> int:
+        """TCP connections accepted so far."""
+        return self._server.accepted
 
     def script(self, *answers: Answer) -> None:
         """Answer the next accepted requests with these, one each, in order."""
@@ -105,7 +113,7 @@ class Emulator:
             self.refusals.clear()
             self.uploads.clear()
             self.respond = self.upload_fault = None
-            self.disconnects = self.connections = self._number = 0
+            self.disconnects = self._server.accepted = self._number = 0
 
     def close(self) -> None:
         """Stop, close every connection and join every thread.
@@ -114,9 +122,8 @@ class Emulator:
             BaseException: What went wrong inside the emulator itself, the first one.
         """
         self._server.stop()
-        self._thread.join()
-        if self._failures:
-            raise self._failures[0]
+        if self._server.failures:
+            raise self._server.failures[0]
 
     def __enter__(self) -> Self:
         return self
@@ -135,7 +142,7 @@ class Emulator:
             self.requests.append(request)
             self._number += 1
             number = self._number
-        api = "native" if request.route.startswith("/api/") else "compat"
+        api: Api = "native" if request.route.startswith("/api/") else "compat"
         ask = Ask(
             api,
             request,
@@ -144,7 +151,7 @@ class Emulator:
             self.thinks_without_stream,
         )
         answering = Answering(ask, connection, number, self.quirks, f"00000000-0000-9000-8000-{number:012d}")
-        if request.route in (COMPAT_CHAT, NATIVE_CHAT, NATIVE_TEXT):
+        if request.route in (COMPAT_CHAT, SELF_HOSTED_CHAT, NATIVE_CHAT, NATIVE_TEXT):
             self._chat(answering)
         elif request.route == uploads.POLICY_PATH and request.method == "GET":
             self._upload_policy(answering)
@@ -175,6 +182,10 @@ class Emulator:
     def _refusal(self, ask: Ask) -> Problem | None:
         if ask.request.method != "POST":
             return _NO_GET
+        unexpected = sorted(self.unexpected_fields & set(ask.body))
+        if unexpected:
+            message = f"Unexpected fields in the request: {unexpected}"
+            return Problem(422, "InvalidParameter", "unexpected_fields", "invalid_request_error", message)
         if self.strict:
             return refuse_key(ask, self.api_key) or refuse(ask)
         return _WRONG_URL if ask.request.route == NATIVE_TEXT else None
@@ -207,81 +218,3 @@ class Emulator:
         else:
             self.uploads.append(upload)
             answering.connection.send_whole(200, {}, b"")
-
-
-class _Server(socketserver.ThreadingTCPServer):
-    allow_reuse_address = True
-    request_queue_size = 256
-    daemon_threads = False
-
-    def __init__(self, emulator: Emulator) -> None:
-        self.emulator = emulator
-        self.closing = threading.Event()
-        self.open: dict[socket.socket, Connection] = {}
-        self.lock = threading.Lock()
-        super().__init__(("127.0.0.1", 0), _Handler)
-
-    def process_request(self, request: socket.socket, client_address: object) -> None:
-        request.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        with self.lock:
-            self.open[request] = Connection(request, self.closing)
-            self.emulator.connections += 1
-        super().process_request(request, client_address)
-
-    def shutdown_request(self, request: socket.socket) -> None:
-        with self.lock:
-            connection = self.open.pop(request)
-        if connection.reset_on_close:
-            request.close()
-        else:
-            super().shutdown_request(request)
-
-    def handle_error(self, request: object, client_address: object) -> None:
-        error = sys.exc_info()[1]
-        if error is not None and not isinstance(error, ClientGoneError | ConnectionError):
-            self.emulator._failures.append(error)
-
-    def stop(self) -> None:
-        self.closing.set()
-        self.shutdown()
-        with self.lock:
-            for request in self.open:
-                try:
-                    request.shutdown(socket.SHUT_RDWR)
-                except OSError:
-                    continue
-        self.server_close()
-
-
-class _Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    server: _Server
-
-    def handle_one_request(self) -> None:
-        try:
-            super().handle_one_request()
-        except ConnectionError:
-            self.close_connection = True
-
-    def _serve(self) -> None:
-        connection = self.server.open[self.request]
-        headers = {name.lower(): value for name, value in self.headers.items()}
-        request = RecordedRequest(self.command, self.path, headers, self._body(headers))
-        self.close_connection = True
-        self.server.emulator._handle(request, connection)
-        self.close_connection = not connection.alive or headers.get("connection", "").lower() == "close"
-
-    do_GET = do_POST = do_PUT = do_DELETE = _serve  # noqa: N815
-
-    def _body(self, headers: dict[str, str]) -> bytes:
-        if headers.get("transfer-encoding", "").lower() != "chunked":
-            return self.rfile.read(int(headers.get("content-length", 0)))
-        chunks = []
-        while size := int(self.rfile.readline().split(b";")[0], 16):
-            chunks.append(self.rfile.read(size))
-            self.rfile.readline()
-        self.rfile.readline()
-        return b"".join(chunks)
-
-    def log_message(self, format: str, *args: object) -> None:
-        """Say nothing on the terminal."""

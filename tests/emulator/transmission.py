@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import select
 import socket
 import struct
@@ -9,13 +10,11 @@ import threading
 import time
 import zlib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 _POLL_SECONDS = 0.01
 _DELIVERY_SECONDS = 0.02
 """Time for what was written to be read before a reset throws it away."""
-
-_REASONS = {200: "OK", 307: "Temporary Redirect", 400: "Bad Request", 401: "Unauthorized", 403: "Forbidden"}
 
 
 class ClientGoneError(Exception):
@@ -49,19 +48,20 @@ class Connection:
     closing: threading.Event
     """Set when the emulator closes."""
     alive: bool = True
-    reset_on_close: bool = field(default=False)
+    """Whether another request may follow."""
+    reset_on_close: bool = False
 
     def send_whole(self, status: int, headers: Mapping[str, str], body: bytes, *, cut: bool = False) -> None:
         """A response with a known length; ``cut`` announces all of it and sends half."""
         head = dict(headers) | {"Content-Length": str(len(body))}
-        self._send(_head(status, head) + (body[: len(body) // 2] if cut else body))
+        self._send(self._head(status, head) + (body[: len(body) // 2] if cut else body))
         if cut:
             self.alive = False
 
     def send_stream(self, stream: Stream) -> None:
         """A chunked response, each event in a write of its own."""
         coding = {"Content-Encoding": "gzip"} if stream.gzip else {}
-        self._send(_head(200, dict(stream.headers) | coding | {"Transfer-Encoding": "chunked"}))
+        self._send(self._head(200, dict(stream.headers) | coding | {"Transfer-Encoding": "chunked"}))
         for number, piece in enumerate(_coded(stream)):
             self._pause(stream, number)
             for part in _split(piece, stream.split_bytes):
@@ -117,16 +117,17 @@ class Connection:
         except OSError:
             return b""
 
+    def _head(self, status: int, headers: Mapping[str, str]) -> bytes:
+        goes = {} if self.alive else {"Connection": "close"}
+        lines = [f"HTTP/1.1 {status} {http.client.responses.get(status, 'Unknown')}"]
+        lines += [f"{name}: {value}" for name, value in (dict(headers) | goes).items()]
+        return "\r\n".join([*lines, "", ""]).encode("latin-1")
+
     def _send(self, data: bytes) -> None:
         try:
             self.socket.sendall(data)
         except OSError as error:
             raise ClientGoneError from error
-
-
-def _head(status: int, headers: Mapping[str, str]) -> bytes:
-    lines = [f"HTTP/1.1 {status} {_REASONS.get(status, 'Status')}", *(f"{k}: {v}" for k, v in headers.items())]
-    return "\r\n".join([*lines, "", ""]).encode("latin-1")
 
 
 def _coded(stream: Stream) -> Iterator[bytes]:

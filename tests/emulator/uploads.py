@@ -53,7 +53,9 @@ def received(request: RecordedRequest) -> Upload | None:
     filename, content = "", None
     for part in form.iter_parts() if form.is_multipart() else ():
         name = part.get_param("name", header="content-disposition")
-        payload = part.get_payload(decode=True) or b""
+        payload = part.get_payload(decode=True)
+        if not isinstance(payload, bytes):
+            return None
         if name == "file":
             filename, content = part.get_filename() or "", payload
         elif isinstance(name, str):

@@ -1,0 +1,175 @@
+"""Cassettes: recorded once, replayed everywhere, readable in a diff.
+
+A cassette is the HTTP of one scenario (`tests/scenarios.py`). It is recorded by vcrpy from the project's own emulator
+or from the live service, always under the vendor's real URL, so that a live recording replaces the same file. Each says
+where it comes from in its first line. Requests are matched on method, URL and JSON body. Media stand in it by digest.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import vcr
+import yaml
+from vcr.cassette import Cassette
+from vcr.request import Request
+
+FOLDER = Path(__file__).resolve().parent.parent / "cassettes"
+PROVENANCES = ("emulator", "live")
+REPLAY_KEY = "sk-replayed"
+
+_HOSTS = {"compatible-mode": "https://dashscope.aliyuncs.com", "api": "https://dashscope.aliyuncs.com"}
+_KEPT_HEADERS = ("content-type", "x-request-id", "x-dashscope-partialresponse", "retry-after")
+_DATA_URI = re.compile(r"data:([\w.+/-]*);base64,([A-Za-z0-9+/=]{64,})")
+
+
+def path_of(name: str) -> Path:
+    """The file of a cassette."""
+    return FOLDER / f"{name}.yaml"
+
+
+def provenance_of(name: str) -> str:
+    """Where a cassette says that it comes from."""
+    return str(yaml.safe_load(path_of(name).read_text(encoding="utf-8"))["provenance"])
+
+
+@contextmanager
+def replayed(name: str) -> Iterator[Cassette]:
+    """Answer every request from a cassette, with a stand-in for a key; what it does not hold is an error."""
+    recorder = _recorder(provenance_of(name), mode="none")
+    with _environment(DASHSCOPE_API_KEY=REPLAY_KEY), recorder.use_cassette(str(path_of(name))) as cassette:
+        yield cassette
+
+
+@contextmanager
+def recorded(path: Path, *, emulator: Any = None) -> Iterator[None]:
+    """Write a cassette while the requests of a scenario run.
+
+    Args:
+        path: The file to write.
+        emulator: Where the requests go instead of the live service; its address is rewritten to the vendor's.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.unlink(missing_ok=True)
+    recorder = _recorder("emulator" if emulator else "live", mode="all")
+    given = {} if emulator is None else {"DASHSCOPE_API_KEY": REPLAY_KEY, "DASHSCOPE_BASE_URL": emulator.compat_url}
+    with _environment(**given), recorder.use_cassette(str(path)):
+        yield
+
+
+@contextmanager
+def _environment(**given: str) -> Iterator[None]:
+    """Only these of the vendor's variables, but for a live key."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("DASHSCOPE_")}
+    live = {name: value for name, value in os.environ.items() if name == "DASHSCOPE_API_KEY" and not given}
+    with mock.patch.dict(os.environ, {**kept, **live, **given}, clear=True):
+        yield
+
+
+def _recorder(provenance: str, mode: str) -> vcr.VCR:
+    recorder = vcr.VCR(
+        record_mode=mode,
+        serializer="readable",
+        match_on=["method", "uri", "json body"],
+        before_record_request=_public_request,
+        before_record_response=_public_response,
+        decode_compressed_response=True,
+    )
+    recorder.register_serializer("readable", _Readable(provenance))
+    recorder.register_matcher("json body", lambda one, other: _require(_json(one) == _json(other)))
+    return recorder
+
+
+def _require(same: bool) -> None:
+    assert same
+
+
+def _json(request: Request) -> Any:
+    body = request.body
+    text = body.decode() if isinstance(body, bytes) else body or "null"
+    return _with_digests(json.loads(text))
+
+
+def _with_digests(value: Any) -> Any:
+    """The same JSON, each inlined medium replaced by its digest."""
+    if isinstance(value, str):
+        return _DATA_URI.sub(_digest, value)
+    if isinstance(value, list):
+        return [_with_digests(item) for item in value]
+    if isinstance(value, Mapping):
+        return {key: _with_digests(item) for key, item in value.items()}
+    return value
+
+
+def _digest(uri: re.Match[str]) -> str:
+    return f"data:{uri[1]};sha256,{hashlib.sha256(uri[2].encode()).hexdigest()[:32]}"
+
+
+def _public_request(request: Request) -> Request:
+    """No key, no client's details; the vendor's address instead of the emulator's."""
+    request.headers = {"Content-Type": "application/json"}
+    place = re.match(r"https?://127\.0\.0\.1:\d+(/([\w-]+)/.*)", request.uri)
+    if place:
+        request.uri = _HOSTS[place[2]] + place[1]
+    return request
+
+
+def _public_response(response: dict[str, Any]) -> dict[str, Any]:
+    headers = {name.lower(): value for name, value in response["headers"].items()}
+    return {**response, "headers": {name: headers[name] for name in _KEPT_HEADERS if name in headers}}
+
+
+class _Readable:
+    """Writes cassettes as YAML that a reviewer can read: bodies as parsed JSON, streams as lines."""
+
+    def __init__(self, provenance: str) -> None:
+        self._provenance = provenance
+
+    def serialize(self, cassette: dict[str, Any]) -> str:
+        interactions = [
+            {
+                "request": {**item["request"], "body": _with_digests(json.loads(item["request"]["body"] or "null"))},
+                "response": {
+                    "status": item["response"]["status"],
+                    "headers": item["response"]["headers"],
+                    "body": _parsed(item["response"]["body"]["string"]),
+                },
+            }
+            for item in cassette["interactions"]
+        ]
+        document = {"provenance": self._provenance, "version": cassette["version"], "interactions": interactions}
+        return yaml.dump(document, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=120)
+
+    def deserialize(self, text: str) -> dict[str, Any]:
+        document = yaml.safe_load(text)
+        for item in document["interactions"]:
+            item["request"]["body"] = json.dumps(item["request"]["body"])
+            body = item["response"]["body"]
+            item["response"]["body"] = {"string": body if isinstance(body, str) else json.dumps(body)}
+        return {"version": document["version"], "interactions": document["interactions"]}
+
+
+def _parsed(body: str) -> Any:
+    try:
+        return json.loads(body)
+    except ValueError:
+        return body
+
+
+class _Dumper(yaml.SafeDumper):
+    """Streams of events line by line, as they were sent."""
+
+
+def _as_lines(dumper: yaml.SafeDumper, text: str) -> yaml.Node:
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style="|" if "\n" in text else None)
+
+
+_Dumper.add_representer(str, _as_lines)
