@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import copy
 from typing import Any, cast
 
 from langchain_core.messages import AIMessage, AIMessageChunk
@@ -24,12 +25,14 @@ def chunk_of(event: Event, usage: Usage | None = None) -> ChatGenerationChunk:
     """
     match event:
         case TextDelta(text):
-            return _chunk(text, content=text)
+            return _text_chunk(text, {})
         case ReasoningDelta(text):
-            return _chunk("", content="", additional_kwargs={"reasoning_content": text})
+            return _text_chunk("", {"reasoning_content": text})
         case ToolCallDelta(slot, call_id, name, arguments):
             piece = tool_call_chunk(name=name, args=arguments, id=call_id, index=slot)
-            return _chunk("", content="", tool_call_chunks=[piece])
+            return ChatGenerationChunk(
+                message=AIMessageChunk(content="", tool_call_chunks=[piece], response_metadata=_PROVIDER)
+            )
         case Finish():
             # What must not be added up comes once, on the last chunk.
             message = AIMessageChunk(
@@ -43,8 +46,24 @@ def chunk_of(event: Event, usage: Usage | None = None) -> ChatGenerationChunk:
             raise TypeError("usage has no chunk of its own")
 
 
-def _chunk(text: str, **fields: Any) -> ChatGenerationChunk:
-    return ChatGenerationChunk(text=text, message=AIMessageChunk(response_metadata=_PROVIDER, **fields))
+# Validating is most of what a chunk costs. Thousands of them differ in their words alone: they are copies of one that
+# was validated, each with containers of its own.
+_MESSAGE = AIMessageChunk(content="", additional_kwargs={}, response_metadata=_PROVIDER)
+_CHUNK = ChatGenerationChunk(text="", message=_MESSAGE)
+
+
+def _text_chunk(text: str, additional_kwargs: dict[str, Any]) -> ChatGenerationChunk:
+    message, chunk = copy(_MESSAGE), copy(_CHUNK)
+    vars(message).update(
+        content=text,
+        additional_kwargs=additional_kwargs,
+        response_metadata=_PROVIDER.copy(),
+        tool_calls=[],
+        invalid_tool_calls=[],
+        tool_call_chunks=[],
+    )
+    vars(chunk).update(text=text, message=message)
+    return chunk
 
 
 def message_of(reply: Reply) -> AIMessage:

@@ -39,6 +39,14 @@ def escape(text: str) -> str:
     return html.escape(clean(text), quote=True)
 
 
+def without_coordinates(xml: str) -> str:
+    """XML in which a search for the coordinate attribute finds nothing. Its meaning stays the same.
+
+    The attribute itself is not written; but a page can be about it, and a damaged tag can end up as text.
+    """
+    return xml.replace("data-bbox", "data&#45;bbox")
+
+
 def tidy(text: str) -> str:
     """`text` with runs of blanks as one blank, empty lines dropped, and nothing at the ends."""
     return _BREAKS.sub("\n", _BLANKS.sub(" ", text)).strip()

@@ -20,6 +20,7 @@ from qwenvl_core._html_region import (
 from qwenvl_core._html_tokens import BLOCKS, Token, Tokens
 
 _FENCE = re.compile(r"^[ \t]*```[\w ]*$", re.MULTILINE)
+_TAG_FIRST = re.compile(r"\s*+<[a-z!]", re.IGNORECASE)
 _LAST_FENCE = re.compile(r"\n[ \t]*```\s*\Z")
 
 
@@ -27,6 +28,7 @@ def html_regions(text: str) -> tuple[list[Region], bool]:
     """The elements of a page in their order, and whether the page was cut off. `text` has to be clean."""
     tokens = Tokens(text)
     page = _Page()
+    page.is_inside = bool(_TAG_FIRST.match(text))
     for token in tokens:
         page.add(token)
     page.end_of_text(tokens.cut)
@@ -37,10 +39,10 @@ class _Page:
     def __init__(self) -> None:
         self.regions: list[Region] = []
         self.cut = False
+        self.is_inside = False  # outside is what the model says about the page
         self._region: Region | None = None
         self._around: Counter[str] = Counter()  # open tags that are no part of an element
         self._lists: list[int | None] = []  # of each open list the next number, or None for bullets
-        self._is_inside = False  # outside is what the model says about the page
         self._is_fenced = False
         self._is_closed = False
         self._is_strict = False
@@ -64,21 +66,23 @@ class _Page:
             self._finish(own=False, complete=False)
 
     def _enter(self) -> None:
-        self._is_inside, self._is_closed = True, False
+        self.is_inside, self._is_closed = True, False
 
     def _leave(self) -> None:
-        self._is_inside, self._is_closed, self._is_fenced = False, True, False
+        self._around.clear()
+        self._lists.clear()
+        self.is_inside, self._is_closed, self._is_fenced = False, True, False
 
     def _text(self, text: str) -> None:
         if self._region and not self._region.implicit:
             self._region.add_text(text)
             return
         fence = _FENCE.search(text)
-        if self._is_inside:
+        if self.is_inside:
             mine = text[: fence.start()] if fence else text
             if self._region or mine.strip():
                 self._implicit().add_text(mine)
-        if fence and self._is_inside:
+        if fence and self.is_inside:
             if self._region:
                 self._finish(own=False)
             self._leave()
@@ -114,7 +118,7 @@ class _Page:
         elif is_element(token):
             self._open_region(token)
         elif token.kind == "start" and is_inline(token):
-            if self._is_inside:
+            if self.is_inside:
                 self._implicit().nest.start(token)
         elif token.kind == "start":
             self._around[name] += 1
@@ -150,8 +154,6 @@ class _Page:
         if self._around[name] > 0:
             self._around[name] -= 1
         if name == "html" or (name == "body" and not self._around["html"]):
-            self._around.clear()
-            self._lists.clear()
             self._leave()
 
     def _finish(self, *, own: bool, complete: bool = True) -> None:

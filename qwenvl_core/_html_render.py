@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from qwenvl_core._clean import escape, one_line, tidy
+from qwenvl_core._clean import escape, one_line, tidy, without_coordinates
 from qwenvl_core._html_tokens import BLOCKS, INLINE, VOID, Token
 from qwenvl_core._table import Cell, Row, table_markdown, table_text
 
@@ -50,7 +50,7 @@ def to_html(tokens: Sequence[Token], root: str | None = None) -> str:
             empty = name in VOID
             close = "/>" if empty else f"></{name}>" if token.kind == "void" and place else ">"
             parts.append(f"<{name}{_attributes(token)}{close}")
-    return "".join(parts)
+    return without_coordinates("".join(parts))
 
 
 def _attributes(token: Token) -> str:

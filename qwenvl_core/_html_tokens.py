@@ -46,6 +46,13 @@ _PLAIN_TAG = re.compile(r"<(/?)([a-zA-Z][\w:-]*+)([^<>]*+)>")
 _OPENED_TAG = re.compile(r"</?([a-zA-Z][\w:-]*+)?([^<>]*+)")
 _DECLARATION = re.compile(r"<[!?][^<>]*+>?")
 _ATTRIBUTE = re.compile(r"""([^\s"'<>/=]++)(?:\s*+=\s*+(?:"([^"]*+)"|'([^']*+)'|([^\s"'>]++)))?""")
+_BOX = re.compile(r"\bdata-bbox\s{0,9}=\s{0,9}[\"']?([-+\d.,\s]{0,200})", re.IGNORECASE)
+_BOXED_BROKEN_TAG = re.compile(
+    r"""<([a-zA-Z][\w:-]*+)([^<>]*?\bdata-bbox\s{0,9}=\s{0,9}["']?[-+\d., ]{0,200}["']?)""", re.IGNORECASE
+)
+_NO_SIGN = re.compile(
+    r"(?<![\w</.-])((?:div|p|h[1-6]|li|table|ol|ul|img)\s[^<>]{0,200}?\bdata-bbox\s{0,9}=[^<>]{0,200}>)", re.IGNORECASE
+)
 _VISIBLE_AGAIN = re.compile(r"</head\b|<(?:body|div|p|h[1-6]|table|ol|ul)\b", re.IGNORECASE)
 
 
@@ -72,8 +79,9 @@ class Tokens:
     """
 
     def __init__(self, text: str) -> None:
-        self._text = text.removesuffix("<")
-        self.cut = self._text != text
+        self.cut = text.endswith("<")
+        # A tag that lost its first sign is a tag all the same when it has a box.
+        self._text = _NO_SIGN.sub(r"<\1", text.removesuffix("<"))
         self._unknown: set[str] = set()  # names of tags that HTML does not have
         self._unending: set[str] = set()  # what was looked for in vain, so that it is not looked for again
 
@@ -111,8 +119,7 @@ class Tokens:
             return Token("text", unescape(match.group())), match.end()
         if slash:
             return Token("end", name), match.end()
-        kind: Literal["start", "void"] = "void" if name in VOID or rest.endswith("/") else "start"
-        return Token(kind, name, _attributes(rest)), match.end()
+        return _start(name, rest), match.end()
 
     def _is_tag(self, name: str, rest: str) -> bool:
         """Whether something in angle brackets is a tag, and not text that should have been escaped."""
@@ -153,6 +160,9 @@ class Tokens:
         if end >= len(self._text):
             self.cut = True
             return None, end
+        boxed = _BOXED_BROKEN_TAG.match(self._text, at)
+        if boxed:
+            return _start(boxed[1].lower(), boxed[2]), boxed.end()
         name, rest = ((match[1] or "").lower(), match[2]) if match else ("", "")
         if name in BLOCKS or (name in INLINE and "=" in rest):
             return None, end
@@ -161,8 +171,15 @@ class Tokens:
         return Token("text", unescape(self._text[at:end])), end
 
 
+def _start(name: str, rest: str) -> Token:
+    return Token("void" if name in VOID or rest.endswith("/") else "start", name, _attributes(rest))
+
+
 def _attributes(rest: str) -> dict[str, str]:
     found: dict[str, str] = {}
     for name, double, single, bare in _ATTRIBUTE.findall(rest):
         found.setdefault(name.lower(), unescape(double or single or bare))
+    box = _BOX.search(rest)
+    if box:  # also where the quotes around it or before it do not match
+        found["data-bbox"] = box[1]
     return found

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from qwenvl_core._clean import escape, one_line
+from qwenvl_core._clean import escape, one_line, without_coordinates
 
 
 @dataclass(slots=True)
@@ -56,14 +56,12 @@ def table_html(rows: Sequence[Row], caption: str | None = None) -> str:
     """A `<table>` that is also XML."""
     body = "".join("<tr>" + "".join(_cell_html(cell) for cell in row) + "</tr>" for row in rows)
     head = f"<caption>{escape(caption)}</caption>" if caption else ""
-    return f"<table>{head}{body}</table>"
+    return without_coordinates(f"<table>{head}{body}</table>")
 
 
 def _cell_html(cell: Cell) -> str:
     name = "th" if cell.header else "td"
     spans = "".join(
-        f' {span}="{value}"'
-        for span, value in (("colspan", cell.colspan), ("rowspan", cell.rowspan))
-        if value > 1
+        f' {span}="{value}"' for span, value in (("colspan", cell.colspan), ("rowspan", cell.rowspan)) if value > 1
     )
     return f"<{name}{spans}>{escape(cell.text).replace(chr(10), '<br/>')}</{name}>"

@@ -89,13 +89,51 @@ class Reply:
     finish: Finish
 
 
+class Pieces(list[str]):
+    """A text that grows by pieces, and can be had as it was when it had fewer."""
+
+    _known: tuple[int, str] = (0, "")
+
+    def first(self, count: int) -> str:
+        """The text of the first `count` pieces; asked for ever more of them, only the new ones are joined."""
+        known, text = self._known
+        if count < known:
+            return "".join(self[:count])
+        if count > known:
+            text += "".join(self[known:count])
+            self._known = (count, text)
+        return text
+
+
+class Moment(NamedTuple):
+    """What a reducer held at one moment: taken in O(1), folded when it is asked for, unchanged by later events."""
+
+    reasoning: tuple[Pieces, int]
+    text: tuple[Pieces, int]
+    calls: tuple[tuple[str, str, Pieces, int], ...]
+    usage: Usage | None
+    finish: Finish
+
+    def reply(self) -> Reply:
+        """The fold of the events up to this moment."""
+        return Reply(
+            reasoning=self.reasoning[0].first(self.reasoning[1]),
+            text=self.text[0].first(self.text[1]),
+            tool_calls=tuple(
+                ToolCall(call_id, name, pieces.first(count)) for call_id, name, pieces, count in self.calls
+            ),
+            usage=self.usage,
+            finish=self.finish,
+        )
+
+
 @dataclass(slots=True)
 class Reducer:
     """Collects events in O(total length): pieces are kept, and joined once by `reply`."""
 
-    _reasoning: list[str] = field(default_factory=list)
-    _text: list[str] = field(default_factory=list)
-    _calls: dict[int, tuple[str, str, list[str]]] = field(default_factory=dict)
+    _reasoning: Pieces = field(default_factory=Pieces)
+    _text: Pieces = field(default_factory=Pieces)
+    _calls: dict[int, tuple[str, str, Pieces]] = field(default_factory=dict)
     _usage: Usage | None = None
     _finish: Finish = field(default=_UNFINISHED)
 
@@ -107,7 +145,7 @@ class Reducer:
             case ReasoningDelta(text):
                 self._reasoning.append(text)
             case ToolCallDelta(slot, call_id, name, arguments):
-                known_id, known_name, pieces = self._calls.get(slot) or ("", "", [])
+                known_id, known_name, pieces = self._calls.get(slot) or ("", "", Pieces())
                 pieces.append(arguments)
                 self._calls[slot] = (known_id or call_id or "", known_name or name or "", pieces)
             case Usage():
@@ -115,17 +153,19 @@ class Reducer:
             case Finish():
                 self._finish = event
 
+    def moment(self) -> Moment:
+        """What has been collected so far, to be folded later or never."""
+        return Moment(
+            (self._reasoning, len(self._reasoning)),
+            (self._text, len(self._text)),
+            tuple((*call, len(call[2])) for call in self._calls.values()) if self._calls else (),
+            self._usage,
+            self._finish,
+        )
+
     def reply(self) -> Reply:
         """What has been collected so far."""
-        return Reply(
-            reasoning="".join(self._reasoning),
-            text="".join(self._text),
-            tool_calls=tuple(
-                ToolCall(call_id, name, "".join(pieces)) for call_id, name, pieces in self._calls.values()
-            ),
-            usage=self._usage,
-            finish=self._finish,
-        )
+        return self.moment().reply()
 
 
 def fold(events: Iterable[Event]) -> Reply:

@@ -194,17 +194,9 @@ def locate(source: Source, kind: Kind, where: str) -> str | DataUri:
     Raises:
         QwenVLInputError: The file can't be read, is not of this kind, or is too large to inline.
     """
-    match source:
-        case Url(url):
-            return url
-        case File(path):
-            uri = _of_file(path, kind, where)
-        case Inline(data, mime, None):
-            raw = data if isinstance(data, bytes) else data.encode()
-            length = (len(raw) + 2) // 3 * 4
-            uri = DataUri(_mime(raw[:HEAD_BYTES], mime, kind, where), raw, length)
-        case Inline(data, mime, start):
-            uri = _of_base64(data, start or 0, mime, kind, where)
+    if isinstance(source, Url):
+        return source.url
+    uri = data_uri(source, kind, where)
     if uri.length > DATA_URI_LIMIT:
         raise QwenVLInputError(
             f"{where}: this {kind} is {uri.length:,} characters long as base64; the service takes at most "
@@ -214,6 +206,47 @@ def locate(source: Source, kind: Kind, where: str) -> str | DataUri:
     return uri
 
 
+def data_uri(source: Inline | File, kind: Kind, where: str) -> DataUri:
+    """A medium in hand or on disk, of any size, as a data URI that is still to be encoded.
+
+    Args:
+        source: The medium.
+        kind: What it is meant to be.
+        where: The place to name in an error.
+
+    Raises:
+        QwenVLInputError: The file can't be read or is not of this kind.
+    """
+    match source:
+        case File(path):
+            return _of_file(path, kind, where)
+        case Inline(data, mime, None):
+            raw = data if isinstance(data, bytes) else data.encode()
+            return DataUri(_mime(raw[:HEAD_BYTES], mime, kind, where), raw, _base64_length(len(raw)))
+        case Inline(data, mime, start):
+            return _of_base64(data, start or 0, mime, kind, where)
+
+
+def may_exceed_data_uri(source: Source) -> bool:
+    """Whether a medium may be too large for a data URI, by its size alone; `data_uri` tells for sure."""
+    match source:
+        case Url():
+            return False
+        case File(path):
+            try:
+                return _base64_length(path.stat().st_size) > DATA_URI_LIMIT
+            except OSError:
+                return False  # whoever reads it says why it can't be read
+        case Inline(data, _, None):
+            return _base64_length(len(data)) > DATA_URI_LIMIT
+        case Inline(data, _, start):
+            return len(data) - (start or 0) > DATA_URI_LIMIT
+
+
+def _base64_length(size: int) -> int:
+    return (size + 2) // 3 * 4
+
+
 def _of_file(path: Path, kind: Kind, where: str) -> DataUri:
     try:
         with path.open("rb") as file:
@@ -221,7 +254,7 @@ def _of_file(path: Path, kind: Kind, where: str) -> DataUri:
             size = file.seek(0, 2)
     except OSError as error:
         raise QwenVLInputError(f"{where}: can't read {path}: {error.strerror or error}.") from error
-    return DataUri(_mime(head, None, kind, where), path, (size + 2) // 3 * 4)
+    return DataUri(_mime(head, None, kind, where), path, _base64_length(size))
 
 
 def _ascii(text: bytes | str) -> bytes:

@@ -1,0 +1,128 @@
+r"""The native DashScope API, both ways.
+
+```
+POST {base_url}/services/aigc/multimodal-generation/generation        (X-DashScope-SSE: enable, for a stream)
+{"model": "qwen3-vl-plus",
+ "input": {"messages": [
+   {"role": "user", "content": [{"image": "…", "max_pixels": 1310720},
+                                {"video": "…", "fps": 2, "total_pixels": 67108864},
+                                {"video": ["…", "…"], "fps": 2},
+                                {"text": "…", "cache_control": {"type": "ephemeral"}}]},
+   {"role": "assistant", "content": [], "tool_calls": [{"id": "call_1", "type": "function",
+                                                "function": {"name": "crop", "arguments": "{}"}}]},
+   {"role": "tool", "content": [{"text": "…"}], "tool_call_id": "call_1"}]},
+ "parameters": {"result_format": "message", "incremental_output": true, "enable_thinking": true, "tools": […]}}
+
+id:1
+event:result
+:HTTP_STATUS/200
+data:{"output":{"choices":[{"message":{"content":[],"reasoning_content":"Okay","role":"assistant"},
+      "finish_reason":"null"}]},"usage":{"input_tokens":24,"output_tokens":3,…},"request_id":"…"}
+
+data:{"output":{"choices":[{"message":{"content":[{"text":"Four."}],"role":"assistant"},
+      "finish_reason":"stop"}]},"usage":{"input_tokens":24,"output_tokens":9,…},"request_id":"…"}
+```
+
+Each chunk's usage counts from the beginning. No `[DONE]` follows the last one; it ends with the connection. A whole
+reply is one such document.
+
+Sources: the vendor's pages "Visual understanding (Qwen-VL)", "Visual reasoning", "Qwen API reference", "Context cache",
+"Text extraction (Qwen-OCR)"; recorded traffic.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from qwenvl_core.events import Event
+from qwenvl_core.media import locate
+from qwenvl_core.policy import Plan
+from qwenvl_core.request import Frames, Image, Message, Part, Text, Video
+from qwenvl_core.settings import Settings
+from qwenvl_core.wire.decoding import ReplyDecoder, text_of
+from qwenvl_core.wire.encoding import beside, message_with, parameters, storage_headers
+
+PATH = "/services/aigc/multimodal-generation/generation"
+
+
+def encode(plan: Plan) -> dict[str, Any]:
+    """The body of a request; media in it may be `DataUri` objects.
+
+    Raises:
+        QwenVLInputError: A medium can't be read or is too large.
+    """
+    settings = plan.settings
+    return {
+        "model": settings.model,
+        "input": {"messages": [message_with(_content(message, settings), message) for message in plan.messages]},
+        "parameters": {
+            "result_format": "message",
+            # Without it a stream repeats all text in each chunk, and is refused while thinking; a whole reply is the
+            # same with and without.
+            "incremental_output": True,
+            **parameters(plan),
+            **settings.extra_body,
+        },
+    }
+
+
+def headers(plan: Plan) -> dict[str, str]:
+    """Headers that this request needs beside those of every request."""
+    streamed = {"X-DashScope-SSE": "enable"} if plan.stream else {}
+    return {**streamed, **storage_headers(plan)}
+
+
+def _content(message: Message, settings: Settings) -> list[dict[str, Any]]:
+    """A list of parts, also where nothing but words is said."""
+    parts = [part for part in message.parts if not isinstance(part, Text) or part.text]
+    if not parts and not message.tool_calls:
+        return [{"text": ""}]
+    words = [part.text for part in parts if isinstance(part, Text) and not part.cache]
+    if message.role in ("assistant", "tool") and len(words) == len(parts) > 1:
+        return [{"text": "\n".join(words)}]
+    return [{**_own(part), **beside(part, settings)} for part in parts]
+
+
+def _own(part: Part) -> dict[str, Any]:
+    match part:
+        case Text(text):
+            return {"text": text}
+        case Image():
+            return {"image": locate(part.source, "image", part.where)}
+        case Video():
+            return {"video": locate(part.source, "video", part.where)}
+        case Frames():
+            return {"video": [locate(source, "image", part.where) for source in part.sources]}
+
+
+class Decoder(ReplyDecoder):
+    """Reads the documents of one reply, streamed or whole, and says the events in them."""
+
+    def feed(self, document: Mapping[str, Any]) -> Iterator[Event]:
+        """The events of one document.
+
+        One chunk may hold reasoning and text, several tool calls, usage and a finish reason: all of it is used.
+        """
+        if not self.request_id:
+            self.request_id = self.reply_id = document.get("request_id") or ""
+        output = document.get("output") or {}
+        choices = output.get("choices")
+        if choices:
+            yield from self._choice(choices[0])
+        if len(output) > 1:  # beside the choices: `search_info` and the like
+            self._keep(output, without=("choices", "finish_reason"))
+        if document.get("usage"):
+            self._usage = document["usage"]
+
+    def _text(self, content: Any) -> str:
+        """The text of a list of parts. What else they hold, `ocr_result` for instance, is kept."""
+        for part in content:
+            if isinstance(part, Mapping) and (len(part) > 1 or "text" not in part):
+                self._keep(part, without=("text",))
+        return text_of(content)
+
+    def _keep(self, told: Mapping[str, Any], *, without: tuple[str, ...]) -> None:
+        for name, value in told.items():
+            if value and name not in without:
+                self.extras[name] = value

@@ -1,0 +1,61 @@
+"""The vendor's temporary storage: asking for leave to upload, and the upload itself.
+
+```
+GET {base_url}/uploads?action=getPolicy&model=qwen3-vl-plus
+{"request_id": "…", "data": {"upload_host": "https://…", "upload_dir": "dashscope-instant/…", "policy": "…",
+  "signature": "…", "oss_access_key_id": "…", "x_oss_object_acl": "private", "x_oss_forbid_overwrite": "true", …}}
+
+POST {upload_host}        multipart/form-data: the fields of `Form`, then `file`; no key of the vendor's API goes there
+200
+```
+
+The medium is then `oss://{upload_dir}/{name}`, for 48 hours, for the same account and model.
+
+Sources: the vendor's page "Upload a local file to get a temporary URL"; the dashscope SDK (names of the form's fields).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from qwenvl_core.errors import QwenVLAPIError
+
+PATH = "/uploads"
+
+
+class Form(NamedTuple):
+    """An upload: where it goes, the fields in front of the file, and the medium's URL afterwards."""
+
+    host: str
+    fields: dict[str, str]
+    url: str
+
+
+def query(model: str) -> dict[str, str]:
+    """What asks for leave to upload a medium for `model`."""
+    return {"action": "getPolicy", "model": model}
+
+
+def form(document: Any, *, name: str, mime: str) -> Form:
+    """The upload that a reply to `query` allows.
+
+    Raises:
+        QwenVLAPIError: The reply has another shape.
+    """
+    try:
+        leave: Mapping[str, Any] = document["data"]
+        key = f"{leave['upload_dir']}/{name}"
+        fields = {
+            "OSSAccessKeyId": leave["oss_access_key_id"],
+            "Signature": leave["signature"],
+            "policy": leave["policy"],
+            "key": key,
+            "x-oss-object-acl": leave["x_oss_object_acl"],
+            "x-oss-forbid-overwrite": leave["x_oss_forbid_overwrite"],
+            "success_action_status": "200",
+            "x-oss-content-type": mime,
+        }
+        return Form(leave["upload_host"], fields, f"oss://{key}")
+    except (KeyError, TypeError) as error:
+        raise QwenVLAPIError(f"The reply to a request for an upload has an unknown shape ({error!r}).") from error
