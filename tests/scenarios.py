@@ -8,21 +8,34 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pytest
+from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
+from pydantic import SecretStr
+
 from examples import langchain_image
-from tests.emulator import Fault, Reply
+from langchain_qwenvl import ChatQwenVL
+from qwenvl_core.errors import QwenVLAuthenticationError
+from tests.emulator import Fault, Reply, ToolCall
 
 
 @dataclass(frozen=True)
 class Scenario:
     """A piece of user code that talks to the service.
 
-    `run` takes key and endpoint from the environment, as a user's code does, and asserts what it gets.
+    Attributes:
+        name: Name of the cassette.
+        title: What it shows.
+        run: Takes key and endpoint from the environment, as a user's code does; asserts what any model's answer must
+            have, and returns the answer's words.
+        replies: What the emulator says.
+        answer: The words that `run` then returns; `None` where it returns none.
     """
 
     name: str
     title: str
-    run: Callable[[], Any]
+    run: Callable[[], str | None]
     replies: Sequence[Reply | Fault]
+    answer: str | None = None
 
 
 def _words(text: str) -> list[str]:
@@ -41,9 +54,14 @@ _ADDS_UP = Reply(
 )
 
 DEMO = (
-    Scenario("demo_langchain_image", "LangChain: an image, thinking, an answer", langchain_image.main, [_ADDS_UP]),
+    Scenario(
+        "demo_langchain_image",
+        "LangChain: an image, thinking, an answer",
+        langchain_image.main,
+        [_ADDS_UP],
+        "".join(_ADDS_UP.text),
+    ),
 )
-
 
 
 def readme_snippets() -> dict[str, str]:
@@ -63,4 +81,104 @@ _PAID = Reply(
 
 README = (Scenario("readme_langchain", "README: LangChain", _snippet("readme_langchain"), [_PAID, _PAID]),)
 
-SCENARIOS = {scenario.name: scenario for scenario in (*DEMO, *README)}
+
+# Public files of the vendor's own documentation, so that a live recording can fetch them.
+_DOG = "https://dashscope.oss-cn-beijing.aliyuncs.com/images/dog_and_girl.jpeg"
+_FILES = "https://help-static-aliyun-doc.aliyuncs.com/file-manage-files/zh-CN"
+_CLIP = f"{_FILES}/20241115/cqqkru/1.mp4"
+_FOOTBALL = [
+    f"{_FILES}/20241108/{name}.jpg"
+    for name in ("xzsgiz/football1", "tdescd/football2", "zefdja/football3", "aedbqh/football4")
+]
+
+
+def _whole_reply_without_thinking() -> str:
+    reply = ChatQwenVL(enable_thinking=False).invoke("What is 17 times 23?")
+    assert "reasoning_content" not in reply.additional_kwargs
+    assert reply.response_metadata["finish_reason"] == "stop"
+    return reply.text
+
+
+def _stream_only_model_through_invoke() -> str:
+    reply = ChatQwenVL(model="qvq-max", disable_streaming=True).invoke([_picture("Who is on the beach?")])
+    assert reply.additional_kwargs["reasoning_content"]
+    assert reply.usage_metadata is not None
+    assert reply.usage_metadata["input_token_details"]["image"]
+    return reply.text
+
+
+def _frames_and_video() -> str:
+    frames = {"type": "video", "video": _FOOTBALL, "fps": 0.5}
+    clip = {"type": "video", "url": _CLIP, "extras": {"fps": 2, "max_pixels": 655360}}
+    question = {"type": "text", "text": "Do both show the same scene?"}
+    return ChatQwenVL().invoke([HumanMessage([frames, clip, question])]).text
+
+
+def _tool_with_an_image_in_its_result() -> str:
+    llm = ChatQwenVL()
+    messages: list[Any] = [_picture("What does the dog wear? Look closely.")]
+    call = llm.bind_tools([_CROP], tool_choice="crop").invoke(messages)
+    assert isinstance(call, AIMessage)
+    assert [made["name"] for made in call.tool_calls] == ["crop"]
+    assert "thinking" in str(call.response_metadata["adjustments"])
+    result = ToolMessage([{"type": "image", "url": _DOG}], tool_call_id=call.tool_calls[0]["id"])
+    reply = llm.bind_tools([_CROP]).invoke([*messages, call, result])
+    assert reply.additional_kwargs["reasoning_content"]
+    return reply.text
+
+
+def _refused_key() -> None:
+    with pytest.raises(QwenVLAuthenticationError, match="region") as caught:
+        ChatQwenVL(api_key=SecretStr("wrong")).invoke("hi")
+    assert caught.value.status_code == 401
+
+
+def _picture(question: str) -> HumanMessage:
+    image = {"type": "image_url", "image_url": {"url": _DOG}, "max_pixels": 1310720}
+    return HumanMessage([image, {"type": "text", "text": question}])
+
+
+_CROP = {
+    "type": "function",
+    "function": {
+        "name": "crop",
+        "description": "Cut a box out of the picture.",
+        "parameters": {
+            "type": "object",
+            "properties": {"box": {"type": "array", "items": {"type": "number"}}},
+            "required": ["box"],
+        },
+    },
+}
+
+BEHAVIOUR = (
+    Scenario(
+        "whole_reply", "A whole reply, without thinking", _whole_reply_without_thinking, [Reply(text="391")], "391"
+    ),
+    Scenario(
+        "stream_only_model",
+        "A model that only streams, through invoke",
+        _stream_only_model_through_invoke,
+        [Reply(reasoning=_words("A woman, and a dog."), text=_words("A woman."), usage={"prompt": 544, "image": 520})],
+        "A woman.",
+    ),
+    Scenario("frames_and_video", "A frame list and a video", _frames_and_video, [Reply(text=["No."])], "No."),
+    Scenario(
+        "tool_image",
+        "A forced tool, and an image in its result",
+        _tool_with_an_image_in_its_result,
+        [
+            Reply(tool_calls=[ToolCall("call_1", "crop", ['{"box": [0.1, ', "0.2, 0.5, 0.6]}"])]),
+            Reply(reasoning=_words("Now I see it."), text=_words("A harness.")),
+        ],
+        "A harness.",
+    ),
+    Scenario(
+        "refused_key",
+        "A key that the endpoint refuses",
+        _refused_key,
+        [Fault(status=401, code="invalid_api_key", message="Incorrect API key provided.")],
+    ),
+)
+
+SCENARIOS = {scenario.name: scenario for scenario in (*DEMO, *README, *BEHAVIOUR)}
