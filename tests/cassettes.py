@@ -2,12 +2,13 @@
 
 A cassette is the HTTP of one scenario (`tests/scenarios.py`). It is recorded by vcrpy from the project's own emulator
 or from the live service, always under the vendor's real URL, so that a live recording replaces the same file. Each says
-where it comes from in its first line. Requests are matched on method, URL and JSON body. Media stand in it by digest.
+where it comes from in its first line. Requests are matched on method, URL and JSON body. Inlined media stand in it
+by kind and size.
 """
 
 from __future__ import annotations
 
-import hashlib
+import base64
 import json
 import os
 import re
@@ -21,6 +22,8 @@ import vcr
 import yaml
 from vcr.cassette import Cassette
 from vcr.request import Request
+
+from qwenvl_core.probe import probe
 
 FOLDER = Path(__file__).resolve().parent.parent / "cassettes"
 PROVENANCES = ("emulator", "live")
@@ -95,22 +98,24 @@ def _require(same: bool) -> None:
 def _json(request: Request) -> Any:
     body = request.body
     text = body.decode() if isinstance(body, bytes) else body or "null"
-    return _with_digests(json.loads(text))
+    return _with_media_named(json.loads(text))
 
 
-def _with_digests(value: Any) -> Any:
-    """The same JSON, each inlined medium replaced by its digest."""
+def _with_media_named(value: Any) -> Any:
+    """The same JSON, each inlined medium replaced by its kind and size."""
     if isinstance(value, str):
-        return _DATA_URI.sub(_digest, value)
+        return _DATA_URI.sub(_named, value)
     if isinstance(value, list):
-        return [_with_digests(item) for item in value]
+        return [_with_media_named(item) for item in value]
     if isinstance(value, Mapping):
-        return {key: _with_digests(item) for key, item in value.items()}
+        return {key: _with_media_named(item) for key, item in value.items()}
     return value
 
 
-def _digest(uri: re.Match[str]) -> str:
-    return f"data:{uri[1]};sha256,{hashlib.sha256(uri[2].encode()).hexdigest()[:32]}"
+def _named(uri: re.Match[str]) -> str:
+    """A medium's kind and size. Not its bytes: what a library encodes differs from one of its versions to the next."""
+    seen = probe(base64.b64decode(uri[2]))
+    return f"data:{uri[1]};{seen.width}x{seen.height}"
 
 
 def _public_request(request: Request) -> Request:
@@ -136,7 +141,10 @@ class _Readable:
     def serialize(self, cassette: dict[str, Any]) -> str:
         interactions = [
             {
-                "request": {**item["request"], "body": _with_digests(json.loads(item["request"]["body"] or "null"))},
+                "request": {
+                    **item["request"],
+                    "body": _with_media_named(json.loads(item["request"]["body"] or "null")),
+                },
                 "response": {
                     "status": item["response"]["status"],
                     "headers": item["response"]["headers"],

@@ -12,7 +12,7 @@ import pytest
 from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
 from pydantic import SecretStr
 
-from examples import langchain_image
+from examples import langchain_agent, langchain_image
 from langchain_qwenvl import ChatQwenVL
 from qwenvl_core.errors import QwenVLAuthenticationError
 from tests.emulator import Fault, Reply, ToolCall
@@ -53,6 +53,14 @@ _ADDS_UP = Reply(
     ),
 )
 
+_LOOKS_CLOSER = [
+    Reply(
+        reasoning=_words("The line at the bottom is small. I should look closer."),
+        tool_calls=[ToolCall("call_1", "look_closer", ['{"bbox_2d": ', "[200, 850, ", "800, 950]}"])],
+    ),
+    Reply(reasoning=_words("Now it is large enough: paid by card, thank you."), text=_words("By card.")),
+]
+
 DEMO = (
     Scenario(
         "demo_langchain_image",
@@ -60,6 +68,13 @@ DEMO = (
         langchain_image.main,
         [_ADDS_UP],
         "".join(_ADDS_UP.text),
+    ),
+    Scenario(
+        "demo_langchain_agent",
+        "LangChain: an agent with a tool that returns an image",
+        langchain_agent.main,
+        _LOOKS_CLOSER,
+        "By card.",
     ),
 )
 
