@@ -27,6 +27,9 @@ lint: $(VENV)/.made   ## Check style and types
 record: $(VENV)/.made   ## Record the cassettes anew: live with DASHSCOPE_API_KEY
 	@$(VENV)/bin/python -m tests.record
 
+bench:             ## Measure beside the peers (ARGS=--quick: in two minutes); writes bench/RESULTS.md
+	@$(PYTHON) -m bench $(ARGS)
+
 clean:             ## Remove what these targets made
 	rm -rf $(VENV) .venvs .pytest_cache .mypy_cache .ruff_cache .hypothesis
 

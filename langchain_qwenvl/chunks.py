@@ -5,45 +5,64 @@ from __future__ import annotations
 from copy import copy
 from typing import Any, cast
 
-from langchain_core.messages import AIMessage, AIMessageChunk
-from langchain_core.messages.ai import UsageMetadata
+from langchain_core.messages.ai import AIMessage, AIMessageChunk, UsageMetadata
+from langchain_core.messages.content import InvalidToolCall
 from langchain_core.messages.tool import invalid_tool_call, tool_call, tool_call_chunk
-from langchain_core.outputs import ChatGenerationChunk
+from langchain_core.outputs.chat_generation import ChatGenerationChunk
 
-from langchain_qwenvl.blocks import PROVIDER
-from qwenvl_core.events import Event, Finish, ReasoningDelta, Reply, TextDelta, ToolCallDelta, Usage, judged_calls
+from langchain_qwenvl.blocks import BROKEN, PROVIDER, call_index
+from qwenvl_core.events import (
+    Event,
+    Finish,
+    ReasoningDelta,
+    Reducer,
+    Reply,
+    TextDelta,
+    ToolCallDelta,
+    Usage,
+    judged_calls,
+)
+from qwenvl_core.request import ToolCall
 
 _PROVIDER = {"model_provider": PROVIDER}
 
 
-def chunk_of(event: Event, usage: Usage | None = None) -> ChatGenerationChunk:
-    """The chunk that shows one event.
+class Chunks:
+    """The chunks that show the events of one stream.
+
+    What must not be added up comes once, on the last chunk: metadata, usage, and which calls must not be executed.
 
     Args:
-        event: Any event but `Usage`, which goes with the last chunk.
-        usage: The reply's usage, with `Finish`.
+        indexed: The chunks are to become v3 events; the blocks of such calls then say which they replace.
     """
-    match event:
-        case TextDelta(text):
-            return _text_chunk(text, {})
-        case ReasoningDelta(text):
-            return _text_chunk("", {"reasoning_content": text})
-        case ToolCallDelta(slot, call_id, name, arguments):
-            piece = tool_call_chunk(name=name, args=arguments, id=call_id, index=slot)
-            return ChatGenerationChunk(
-                message=AIMessageChunk(content="", tool_call_chunks=[piece], response_metadata=_PROVIDER)
-            )
-        case Finish():
-            # What must not be added up comes once, on the last chunk.
-            message = AIMessageChunk(
-                content="",
-                response_metadata=_response_metadata(event, usage),
-                usage_metadata=_usage_metadata(usage),
-                chunk_position="last",
-            )
-            return ChatGenerationChunk(message=message)
-        case Usage():
-            raise TypeError("usage has no chunk of its own")
+
+    def __init__(self, *, indexed: bool = False) -> None:
+        self._indexed = indexed
+        self._rest = Reducer()
+
+    def of(self, event: Event) -> ChatGenerationChunk | None:
+        """The chunk that shows one event; nothing for `Usage`, which comes with the last one."""
+        kind = type(event)
+        if kind is TextDelta:
+            return _text_chunk(cast("TextDelta", event).text, {})
+        if kind is ReasoningDelta:
+            return _text_chunk("", {"reasoning_content": cast("ReasoningDelta", event).text})
+        self._rest.add(event)
+        if kind is ToolCallDelta:
+            return _call_chunk(cast("ToolCallDelta", event))
+        return self._last() if kind is Finish else None
+
+    def _last(self) -> ChatGenerationChunk:
+        reply = self._rest.reply()
+        broken = _broken_calls(reply, indexed=self._indexed)
+        message = AIMessageChunk(
+            content="",
+            additional_kwargs={BROKEN: broken} if broken else {},
+            response_metadata=_response_metadata(reply.finish, reply.usage),
+            usage_metadata=_usage_metadata(reply.usage),
+            chunk_position="last",
+        )
+        return ChatGenerationChunk(message=message)
 
 
 # Validating is most of what a chunk costs. Thousands of them differ in their words alone: they are copies of one that
@@ -66,6 +85,12 @@ def _text_chunk(text: str, additional_kwargs: dict[str, Any]) -> ChatGenerationC
     return chunk
 
 
+def _call_chunk(event: ToolCallDelta) -> ChatGenerationChunk:
+    piece = tool_call_chunk(name=event.name, args=event.arguments, id=event.id, index=event.slot)
+    message = AIMessageChunk(content="", tool_call_chunks=[piece], response_metadata=_PROVIDER)
+    return ChatGenerationChunk(message=message)
+
+
 def message_of(reply: Reply) -> AIMessage:
     """The message that shows a whole reply; a call that must not be executed is an invalid one."""
     calls = judged_calls(reply)
@@ -73,16 +98,24 @@ def message_of(reply: Reply) -> AIMessage:
         content=reply.text,
         additional_kwargs={"reasoning_content": reply.reasoning} if reply.reasoning else {},
         tool_calls=[tool_call(name=call.name, args=args, id=call.id) for call, args in calls if args is not None],
-        invalid_tool_calls=[
-            invalid_tool_call(
-                name=call.name, args=call.arguments, id=call.id, error="The arguments are no whole JSON object."
-            )
-            for call, args in calls
-            if args is None
-        ],
+        invalid_tool_calls=[_invalid(call) for call, args in calls if args is None],
         response_metadata=_response_metadata(reply.finish, reply.usage),
         usage_metadata=_usage_metadata(reply.usage),
     )
+
+
+def _broken_calls(reply: Reply, *, indexed: bool) -> list[dict[str, Any]]:
+    """The calls that must not be executed, for the last chunk of a stream."""
+    return [
+        {**_invalid(call), **({"index": call_index(slot)} if indexed else {})}
+        for slot, (call, args) in enumerate(judged_calls(reply))
+        if args is None
+    ]
+
+
+def _invalid(call: ToolCall) -> InvalidToolCall:
+    why = "The arguments are no whole JSON object."
+    return invalid_tool_call(name=call.name, args=call.arguments, id=call.id, error=why)
 
 
 def _response_metadata(finish: Finish, usage: Usage | None) -> dict[str, Any]:

@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from langchain_core import exceptions as langchain
+import langchain_core.exceptions as langchain
 
 from qwenvl_core import errors as core
 
 
 def _both(ours: type[core.QwenVLError], theirs: type[Exception]) -> type[core.QwenVLError]:
     """A class that is one of ours and one of LangChain's; it keeps our name and our word on retrying."""
-    return type(ours.__name__, (ours, theirs), {"is_retryable": ours.retryable, "__doc__": ours.__doc__})
+    facts = {"is_retryable": ours.retryable, "__doc__": ours.__doc__, "__module__": __name__}
+    return type(ours.__name__, (ours, theirs), facts)
 
 
 # Most exact first, as in the tree of `qwenvl_core.errors`; what is not named here is raised as it is.
@@ -35,6 +36,12 @@ _KINDS: tuple[tuple[type[core.QwenVLError], type[Exception]], ...] = (
     (core.QwenVLAPIError, langchain.ModelAPIError),
 )
 _CLASSES = {ours: _both(ours, theirs) for ours, theirs in _KINDS}
+globals().update({cls.__name__: cls for cls in _CLASSES.values()})  # where pickle looks for them
+
+
+def output_error(message: str, llm_output: str) -> core.QwenVLError:
+    """The model's answer is not what was asked for: ours and LangChain's `OutputParserException`."""
+    return _lifted(_CLASSES[core.QwenVLOutputError], core.QwenVLOutputError(message, partial=llm_output))
 
 
 @contextmanager
@@ -60,4 +67,6 @@ def _lifted(cls: type[core.QwenVLError], error: core.QwenVLError) -> core.QwenVL
         partial=error.partial,
         hint=error.hint,
     )
+    if isinstance(lifted, langchain.OutputParserException):
+        lifted.llm_output = error.partial
     return lifted.with_traceback(error.__traceback__)

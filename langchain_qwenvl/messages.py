@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-import base64
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
-from langchain_core.messages import (
-    AIMessage,
-    BaseMessage,
-    ChatMessage,
-    FunctionMessage,
-    HumanMessage,
-    SystemMessage,
-    ToolMessage,
-)
+from langchain_core.messages.ai import AIMessage
+from langchain_core.messages.base import BaseMessage
+from langchain_core.messages.chat import ChatMessage
+from langchain_core.messages.function import FunctionMessage
+from langchain_core.messages.human import HumanMessage
+from langchain_core.messages.system import SystemMessage
+from langchain_core.messages.tool import ToolMessage
 
+from langchain_qwenvl.blocks import calls_of
+from langchain_qwenvl.content import Place, part_of
 from qwenvl_core.errors import QwenVLInputError
-from qwenvl_core.media import HINTS, source_from
-from qwenvl_core.request import Frames, Image, Message, Part, Role, Text, ToolCall, Video
+from qwenvl_core.request import Message, Part, Role, ToolCall
 
 _ROLES: tuple[tuple[type[BaseMessage], Role], ...] = (
     (SystemMessage, "system"),
@@ -33,79 +31,68 @@ _NAMED_ROLES: dict[str, Role] = {
 }  # fmt: skip
 
 
-class Place:
-    """Where in the conversation a block stands: for errors, and for what may stand there."""
-
-    def __init__(self, message: int, block: int, role: Role) -> None:
-        self.role = role
-        self._at = f"messages[{message}].content[{block}]"
-        self._kind = "text"
-
-    def of(self, kind: str) -> Place:
-        """The same place, now that the block's type is known."""
-        self._kind = kind
-        return self
-
-    def __str__(self) -> str:
-        return f"{self._at} ({self._kind})"
-
-    def error(self, why: str) -> QwenVLInputError:
-        """An error that names this place."""
-        return QwenVLInputError(f"{self}: {why}")
-
-
 def to_core(messages: Iterable[BaseMessage]) -> tuple[Message, ...]:
     """The conversation in core's terms; the given messages are not changed.
 
     Raises:
         QwenVLInputError: A message or block that Qwen-VL can't take; the error names its index and type.
     """
-    return tuple(_message(index, message) for index, message in enumerate(messages))
+    return tuple(said for index, message in enumerate(messages) for said in _messages(index, message))
 
 
-def with_mime_types(messages: list[BaseMessage]) -> list[BaseMessage]:
-    """The same messages, base64 images without a MIME type completed in copies: LangChain's tracing demands one."""
-    return [_with_mime_types(message) for message in messages]
-
-
-def _with_mime_types(message: BaseMessage) -> BaseMessage:
-    if isinstance(message.content, str) or not any(map(_lacks_mime_type, message.content)):
-        return message
-    content = [
-        {**block, "mime_type": "image/*"} if isinstance(block, dict) and _lacks_mime_type(block) else block
-        for block in message.content
-    ]
-    return message.model_copy(update={"content": content})
-
-
-def _lacks_mime_type(block: Any) -> bool:
-    return (
-        isinstance(block, dict)
-        and block.get("type") == "image"
-        and ("base64" in block or block.get("source_type") == "base64")
-        and not block.get("mime_type")
-    )
-
-
-def _message(index: int, message: BaseMessage) -> Message:
+def _messages(index: int, message: BaseMessage) -> Iterator[Message]:
     role = _role(index, message)
-    parts: list[Part] = []
-    reasoning = str(message.additional_kwargs.get("reasoning_content") or "")
     blocks = [message.content] if isinstance(message.content, str) else message.content
+    match role:
+        case "assistant":
+            yield _assistant(index, message, blocks)
+        case "user":
+            yield from _user(index, message, blocks)
+        case _:
+            parts = tuple(part_of(block, Place(index, at, role)) for at, block in enumerate(blocks))
+            answers = message.tool_call_id if isinstance(message, ToolMessage) else None
+            yield Message(role, parts, tool_call_id=answers)
+
+
+def _user(index: int, message: BaseMessage, blocks: list[Any]) -> Iterator[Message]:
+    """A user's message; results of tools in it, as Anthropic has them, come before it as messages of their own."""
+    parts: list[Part] = []
+    results = False
     for at, block in enumerate(blocks):
-        if role == "assistant" and isinstance(block, Mapping):
-            if block.get("type") in _CALLS:  # the message's tool_calls say the same
-                continue
-            if block.get("type") in _REASONING:
-                reasoning = reasoning or _REASONING[block["type"]](block)
-                continue
-        parts.append(_part(block, Place(index, at, role)))
+        if isinstance(block, Mapping) and block.get("type") == "tool_result":
+            results = True
+            yield _tool_result(block, Place(index, at, "tool").of("tool_result"))
+        else:
+            parts.append(part_of(block, Place(index, at, "user")))
+    if parts or not results:
+        partial = bool(message.additional_kwargs.get("partial"))
+        yield Message("user", tuple(parts), name=message.name, partial=partial)
+
+
+def _tool_result(block: Mapping[str, Any], place: Place) -> Message:
+    said = block.get("content") or ""
+    parts = tuple(part_of(inner, place) for inner in ([said] if isinstance(said, str) else said))
+    return Message("tool", parts, tool_call_id=str(block.get("tool_use_id") or ""))
+
+
+def _assistant(index: int, message: BaseMessage, blocks: list[Any]) -> Message:
+    parts: list[Part] = []
+    calls = _calls(message)
+    reasoning = str(message.additional_kwargs.get("reasoning_content") or "")
+    for at, block in enumerate(blocks):
+        kind = block.get("type") if isinstance(block, Mapping) else None
+        if kind in _CALLS:
+            call = _CALLS[kind](block)
+            if call.id not in [known.id for known in calls]:  # usually the message's tool_calls say the same
+                calls.append(call)
+        elif kind in _REASONING:
+            reasoning = reasoning or _REASONING[kind](block)
+        else:
+            parts.append(part_of(block, Place(index, at, "assistant")))
     return Message(
-        role,
+        "assistant",
         tuple(parts),
-        tool_calls=_tool_calls(message),
-        tool_call_id=message.tool_call_id if isinstance(message, ToolMessage) else None,
-        name=message.name if role == "user" else None,
+        tool_calls=tuple(calls),
         reasoning=reasoning,
         partial=bool(message.additional_kwargs.get("partial")),
     )
@@ -122,114 +109,28 @@ def _role(index: int, message: BaseMessage) -> Role:
     raise QwenVLInputError(f"messages[{index}] ({kind}): no such message can be sent to Qwen-VL.{hint}")
 
 
-def _tool_calls(message: BaseMessage) -> tuple[ToolCall, ...]:
+def _calls(message: BaseMessage) -> list[ToolCall]:
+    """The calls of an assistant's message; of one that must not be executed, the text as it came."""
     if not isinstance(message, AIMessage):
-        return ()
-    valid = (ToolCall(call["id"] or "", call["name"], _arguments(call["args"])) for call in message.tool_calls)
-    broken = (ToolCall(call["id"] or "", call["name"] or "", call["args"] or "") for call in message.invalid_tool_calls)
-    return (*valid, *broken)
+        return []
+    valid, broken = calls_of(message)
+    return [_call(call["id"], call["name"], call["args"]) for call in (*valid, *broken)]
 
 
-def _arguments(args: Any) -> str:
-    return json.dumps(args, ensure_ascii=False, default=str)
+def _call(call_id: Any, name: Any, arguments: Any) -> ToolCall:
+    text = arguments if isinstance(arguments, str) else json.dumps(arguments or {}, ensure_ascii=False, default=str)
+    return ToolCall(call_id or "", name or "", text)
 
 
-def _part(block: Any, place: Place) -> Part:
-    if isinstance(block, str):
-        return Text(block)
-    if not isinstance(block, Mapping):
-        raise place.of(type(block).__name__).error("a content block is a string or a dict.")
-    kind = block.get("type") or next((key for key in ("image", "video", "text") if key in block), None)
-    read = _READERS.get(str(kind))
-    if read is None:
-        raise place.of(str(kind)).error(f"Qwen-VL takes no such block. Blocks it takes: {', '.join(sorted(_READERS))}.")
-    if read is not _text and read is not _plain_text and place.role in ("system", "assistant"):
-        raise place.of(str(kind)).error(f"a {place.role} message takes text only; put media into a user message.")
-    return read(block, place.of(str(kind)))
-
-
-def _extra(block: Mapping[str, Any], name: str) -> Any:
-    """A vendor's hint: beside the block's own keys, in its `extras`, or in a nested `image_url`/`video_url`."""
-    extras = block.get("extras") or {}
-    return block[name] if name in block else extras.get(name)
-
-
-def _hints(block: Mapping[str, Any], names: Iterable[str]) -> dict[str, Any]:
-    return {"cache": _extra(block, "cache_control") is not None, **{name: _extra(block, name) for name in names}}
-
-
-def _text(block: Mapping[str, Any], place: Place) -> Text:
-    text = block.get("text")
-    if not isinstance(text, str):
-        raise place.error("its text is no string.")
-    return Text(text, cache=_extra(block, "cache_control") is not None)
-
-
-def _plain_text(block: Mapping[str, Any], place: Place) -> Text:
-    if "text" in block:
-        return _text(block, place)
-    if isinstance(block.get("base64"), str):
-        try:
-            return Text(base64.b64decode(block["base64"]).decode())
-        except ValueError as error:
-            raise place.error(f"its base64 holds no UTF-8 text: {error}.") from error
-    raise place.error("only its text can be sent; read the file and give it as `text` or `base64`.")
-
-
-def _image(block: Mapping[str, Any], place: Place) -> Image:
-    return Image(_source(block, place), where=str(place), **_hints(block, HINTS["image"]))
-
-
-def _video(block: Mapping[str, Any], place: Place) -> Video | Frames:
-    frames = block.get("video")
-    hints = _hints(block, HINTS["video"])
-    if isinstance(frames, (list, tuple)):
-        files = place.role == "user"
-        sources = tuple(source_from(frame, where=f"{place}[{at}]", files=files) for at, frame in enumerate(frames))
-        return Frames(sources, where=str(place), **hints)
-    return Video(_source(block, place), where=str(place), **hints)
-
-
-def _file(block: Mapping[str, Any], place: Place) -> Part:
-    mime = str(block.get("mime_type") or "")
-    for prefix, read in (("image/", _image), ("video/", _video), ("text/", _plain_text)):
-        if mime.startswith(prefix):
-            return read(block, place)
-    raise place.error(f"Qwen-VL takes no file of type {mime or 'unknown'}; render its pages to images and send those.")
-
-
-def _source(block: Mapping[str, Any], place: Place) -> Any:
-    """Where a block's medium comes from, in any of the forms that v1, v0, OpenAI, Anthropic and the vendor use."""
-    files = place.role == "user"
-    if block.get("file_id"):
-        raise place.error("the service knows no file ids; give a URL, base64 data, bytes or a path.")
-    for name in ("image_url", "video_url", "source"):
-        nested = block.get(name)
-        if isinstance(nested, Mapping):
-            return _source(nested, place)
-        if nested is not None:
-            return source_from(nested, where=str(place), files=files)
-    mime = block.get("mime_type") or block.get("media_type")
-    for name in ("base64", "data"):
-        if block.get(name) is not None:
-            return source_from(block[name], where=str(place), files=files, base64_text=True, mime=mime)
-    for name in ("url", "path", "image", "video"):
-        if block.get(name) is not None:
-            return source_from(block[name], where=str(place), files=files)
-    raise place.error("it holds no medium: give `url`, `base64`, bytes or a path.")
-
-
-_READERS: dict[str, Callable[[Mapping[str, Any], Place], Part]] = {
-    "text": _text,
-    "text-plain": _plain_text,
-    "image": _image,
-    "image_url": _image,
-    "video": _video,
-    "video_url": _video,
-    "file": _file,
+_CALLS: dict[Any, Callable[[Mapping[str, Any]], ToolCall]] = {
+    **dict.fromkeys(
+        ("tool_call", "tool_call_chunk", "invalid_tool_call"),
+        lambda block: _call(block.get("id"), block.get("name"), block.get("args")),
+    ),
+    "tool_use": lambda block: _call(block.get("id"), block.get("name"), block.get("input")),
+    "function_call": lambda block: _call(block.get("call_id"), block.get("name"), block.get("arguments")),
 }
-_CALLS = ("tool_call", "tool_call_chunk", "invalid_tool_call", "tool_use", "function_call")
-_REASONING: dict[str, Callable[[Mapping[str, Any]], str]] = {
+_REASONING: dict[Any, Callable[[Mapping[str, Any]], str]] = {
     "reasoning": lambda block: str(block.get("reasoning") or ""),
     "thinking": lambda block: str(block.get("thinking") or ""),
     "redacted_thinking": lambda block: "",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, cast
 
-from langchain_core.language_models import ModelProfile
+from langchain_core.language_models.model_profile import ModelProfile
 
 from qwenvl_core.models import describe
 from qwenvl_core.settings import Settings

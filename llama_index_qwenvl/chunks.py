@@ -15,20 +15,19 @@ from llama_index.core.base.llms.types import (
     ThinkingBlock,
     ToolCallBlock,
 )
-from pydantic import BaseModel
+from pydantic import BaseModel, ConfigDict
 
 from qwenvl_core.events import (
+    Event,
+    Finish,
     Moment,
     ReasoningDelta,
     Reply,
     TextDelta,
-    ToolCallDelta,
     Usage,
     judged_calls,
 )
 from qwenvl_core.request import ToolCall
-
-_USAGE = ("reasoning", "cached", "image", "video")
 
 
 def response_of(reply: Reply) -> ChatResponse:
@@ -49,34 +48,31 @@ def response_of(reply: Reply) -> ChatResponse:
         raw=_raw(reply),
         logprobs=_logprobs(reply),
         additional_kwargs={
-            **_token_counts(reply.usage),
+            **(_token_counts(reply.usage) | _token_details(reply.usage) if reply.usage else {}),
             "finish_reason": reply.finish.reason,
             **_kept(adjustments=list(reply.finish.adjustments)),
         },
     )
 
 
-def last_chunk_of(reply: Reply) -> ChatResponse:
-    """The last chunk of a stream: it says nothing new, and holds everything."""
-    response = response_of(reply)
-    response.delta = ""
-    return response
-
-
-def chunk_of(event: TextDelta | ReasoningDelta | ToolCallDelta, moment: Moment) -> ChatResponse:
-    """The chunk that shows one delta.
+def chunk_of(event: Event, moment: Moment) -> ChatResponse | None:
+    """The chunk that shows one event; none for usage, which the last chunk tells.
 
     Args:
         event: What is new.
         moment: All that has come, the event included.
     """
-    chunk = Chunk.model_construct(
-        {"message", "delta", "additional_kwargs"},
-        delta=event.text if type(event) is TextDelta else "",
-        additional_kwargs={"thinking_delta": event.text} if type(event) is ReasoningDelta else {},
+    if type(event) is Finish:
+        last = response_of(moment.reply())
+        last.delta = ""
+        return last
+    if type(event) is Usage:
+        return None
+    return Chunk(
+        event.text if type(event) is TextDelta else "",
+        {"thinking_delta": event.text} if type(event) is ReasoningDelta else {},
+        moment,
     )
-    _own(chunk)["_moment"] = moment
-    return chunk
 
 
 def completion_of(response: ChatResponse) -> CompletionResponse:
@@ -93,23 +89,38 @@ def completion_of(response: ChatResponse) -> CompletionResponse:
 class Chunk(ChatResponse):
     """A chunk whose message is written when somebody looks at it.
 
-    Most readers of a stream take its deltas. Writing all text so far into every chunk would cost more than the rest of
-    a stream, and keeping the chunks would take memory by the square of its length. So a chunk keeps the moment it shows.
-    At the first look, be it at `message`, in a dump, a copy or a comparison, it becomes the plain `ChatResponse` that
-    it stands for.
+    Most readers of a stream take its deltas. Writing all text so far into every chunk would be a good part of a
+    stream's cost, and its chunks, kept, would take memory by the square of its length. So a chunk keeps the moment it
+    shows. At the first look, be it at `message`, in a dump, a copy or a comparison, it becomes the plain
+    `ChatResponse` that it stands for.
     """
+
+    model_config = ConfigDict(defer_build=True)
+
+    def __init__(self, delta: str, additional_kwargs: dict[str, Any], moment: Moment) -> None:
+        # As `model_construct` does it, which takes four times as long.
+        _DICT.__set__(
+            self,
+            {
+                "raw": None,
+                "delta": delta,
+                "logprobs": None,
+                "additional_kwargs": additional_kwargs,
+                "_moment": moment,
+            },
+        )
+        _set(self, "__pydantic_fields_set__", {"message", "delta", "additional_kwargs"})
+        _set(self, "__pydantic_extra__", None)
+        _set(self, "__pydantic_private__", None)
 
     def _written(self) -> ChatResponse:
         moment = _own(self).get("_moment")
         if moment is not None:
-            plain = ChatResponse(
-                message=_message_so_far(moment.reply()),
-                delta=self.delta,
-                additional_kwargs=self.additional_kwargs,
-            )
-            _DICT.__set__(self, _own(plain))
-        # What pydantic asks its class for is the same for both classes, which differ in nothing but these methods.
-        object.__setattr__(self, "__class__", ChatResponse)
+            values = {"message": _message_so_far(moment.reply()), **_own(self)}
+            del values["_moment"]
+            _DICT.__set__(self, values)
+        # The two classes differ in nothing but these methods.
+        _set(self, "__class__", ChatResponse)
         return self
 
     def __getattr__(self, name: str) -> Any:
@@ -119,7 +130,7 @@ class Chunk(ChatResponse):
 
     # Dumps, representations and comparisons read a model's values here.
     @property
-    def __dict__(self) -> dict[str, Any]:  # type: ignore[override]
+    def __dict__(self) -> dict[str, Any]:
         return _own(self._written())
 
     @__dict__.setter
@@ -135,10 +146,10 @@ class Chunk(ChatResponse):
 
     __hash__ = None  # type: ignore[assignment]  # as that of every model that can be changed
 
-    def __copy__(self) -> ChatResponse:
+    def __copy__(self) -> Any:
         return self._written().__copy__()
 
-    def __deepcopy__(self, memo: dict[int, Any] | None = None) -> ChatResponse:
+    def __deepcopy__(self, memo: dict[int, Any] | None = None) -> Any:
         return self._written().__deepcopy__(memo)
 
     def __reduce_ex__(self, protocol: Any) -> Any:
@@ -146,6 +157,7 @@ class Chunk(ChatResponse):
 
 
 _DICT: Any = BaseModel.__dict__["__dict__"]
+_set = object.__setattr__
 
 
 def _own(chunk: ChatResponse) -> dict[str, Any]:
@@ -198,16 +210,13 @@ def _kept(**values: Any) -> dict[str, Any]:
     return {name: value for name, value in values.items() if value}
 
 
-def _token_counts(usage: Usage | None) -> dict[str, int]:
-    if usage is None:
-        return {}
-    counts = {
-        "prompt_tokens": usage.input,
-        "completion_tokens": usage.output,
-        "total_tokens": usage.total,
-    }
-    details = {f"{name}_tokens": getattr(usage, name) for name in _USAGE}
-    return counts | {name: count for name, count in details.items() if count is not None}
+def _token_counts(usage: Usage) -> dict[str, int]:
+    return {"prompt_tokens": usage.input, "completion_tokens": usage.output, "total_tokens": usage.total}
+
+
+def _token_details(usage: Usage) -> dict[str, int]:
+    details = {f"{name}_tokens": getattr(usage, name) for name in ("reasoning", "cached", "image", "video")}
+    return {name: count for name, count in details.items() if count is not None}
 
 
 def _raw(reply: Reply) -> dict[str, Any]:
@@ -216,7 +225,7 @@ def _raw(reply: Reply) -> dict[str, Any]:
     return {
         "id": finish.reply_id,
         "model": finish.model,
-        "usage": None if usage is None else {**_token_counts(usage._replace(**dict.fromkeys(_USAGE))), **usage.raw},
+        "usage": {**_token_counts(usage), **usage.raw} if usage else None,
         "finish_reason": finish.reason,
         "request_id": finish.request_id,
         **finish.extras,

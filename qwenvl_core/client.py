@@ -1,25 +1,55 @@
 """The one way through the house: a request goes in, events come out.
 
 ```
-Request ─► policy.apply ─► wire.encode ─► transport ─► Reading (sse, wire.Decoder) ─► Event…
+Request ─► policy ─► (fit) ─► checks ─► (uploads) ─► wire.encode ─► transport ─► Reading (sse, wire.Decoder) ─► Event…
 ```
 """
 
 from __future__ import annotations
 
+import asyncio
+import importlib
 import os
 import threading
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, Generator
+from dataclasses import dataclass
+from types import ModuleType
 from typing import Any
 
-from qwenvl_core import policy
+from qwenvl_core import attachments, checks, fit, policy, uploads
 from qwenvl_core.connection import Connection
-from qwenvl_core.errors import QwenVLConnectionError, QwenVLError, QwenVLMissingKeyError
+from qwenvl_core.errors import (
+    QwenVLAuthenticationError,
+    QwenVLConnectionError,
+    QwenVLError,
+    QwenVLInputError,
+    QwenVLMissingKeyError,
+    QwenVLTimeoutError,
+)
 from qwenvl_core.events import Event
 from qwenvl_core.models import describe
 from qwenvl_core.reading import Reading
 from qwenvl_core.request import Request
-from qwenvl_core.wire import openai as wire
+from qwenvl_core.wire import dashscope, openai
+
+
+@dataclass(frozen=True, slots=True)
+class _Api:
+    """One of the service's two APIs: its wire, its transport's module and class, and whether it takes uploads.
+
+    The module is imported with the first request, so that importing an adapter imports no SDK.
+    """
+
+    wire: ModuleType
+    module: str
+    transport: str
+    uploads: bool
+
+
+_APIS = {
+    "openai": _Api(openai, "qwenvl_core.transport.openai", "OpenAITransport", uploads=False),
+    "dashscope": _Api(dashscope, "qwenvl_core.transport.dashscope", "DashScopeTransport", uploads=True),
+}
 
 
 class Client:
@@ -27,6 +57,7 @@ class Client:
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
+        self._api = _APIS[connection.api]
         self._transport: Any = None
         self._pid = 0
         self._lock = threading.Lock()
@@ -40,16 +71,18 @@ class Client:
         """A copied model shares its connections until it is changed."""
         return self
 
-    def events(self, request: Request) -> Iterator[Event]:
+    def events(self, request: Request) -> Generator[Event]:
         """The events of the reply to `request`, as they arrive. Closing the iterator closes the connection.
 
         Raises:
             QwenVLError: See `qwenvl_core.errors`; with the text received so far in `partial`.
         """
         transport = self._open()
-        plan = policy.apply(request, describe(request.settings.model))
+        wire = self._api.wire
+        plan = self._plan(request)
         reading = Reading(wire.Decoder(), plan, chunk_timeout=self._connection.stream_chunk_timeout)
         try:
+            plan = self._uploaded(plan, transport)
             with transport.open(wire.PATH, wire.encode(plan), wire.headers(plan), stream=plan.stream) as response:
                 reading.begin(response.headers)
                 for block in response.blocks:
@@ -57,19 +90,21 @@ class Client:
                     if reading.done:
                         break
                 yield from reading.close()
-        except QwenVLConnectionError as error:
+        except (QwenVLConnectionError, QwenVLTimeoutError) as error:
             reading.describe(error)
             yield from reading.hung_up(error)
         except QwenVLError as error:
             reading.describe(error)
             raise
 
-    async def aevents(self, request: Request) -> AsyncIterator[Event]:
+    async def aevents(self, request: Request) -> AsyncGenerator[Event]:
         """As `events`, for async."""
-        transport = self._open()
-        plan = policy.apply(request, describe(request.settings.model))
+        transport = await self._aopen()
+        wire = self._api.wire
+        plan = await self._aplan(request)
         reading = Reading(wire.Decoder(), plan, chunk_timeout=self._connection.stream_chunk_timeout)
         try:
+            plan = await self._auploaded(plan, transport)
             async with transport.aopen(
                 wire.PATH, wire.encode(plan), wire.headers(plan), stream=plan.stream
             ) as response:
@@ -81,7 +116,7 @@ class Client:
                         break
                 for event in reading.close():
                     yield event
-        except QwenVLConnectionError as error:
+        except (QwenVLConnectionError, QwenVLTimeoutError) as error:
             reading.describe(error)
             for event in reading.hung_up(error):
                 yield event
@@ -101,15 +136,72 @@ class Client:
 
     def _open(self) -> Any:
         """The transport. A forked child builds its own: sockets can't be shared with the parent."""
-        if not self._connection.api_key:
-            raise QwenVLMissingKeyError("There is no API key.")
+        self._check_key()
         with self._lock:
             if self._transport is None or self._pid != os.getpid():
                 self._transport, self._pid = self._build(), os.getpid()
         return self._transport
 
-    def _build(self) -> Any:
-        # Here, so that importing an adapter imports no SDK.
-        from qwenvl_core.transport.openai import OpenAITransport
+    def _check_key(self) -> None:
+        """Before anything is sent; what a header can't hold, libraries quote in their errors."""
+        key = self._connection.api_key
+        if not key.strip():
+            raise QwenVLMissingKeyError("There is no API key.")
+        if not key.isascii() or not key.isprintable() or " " in key:
+            raise QwenVLAuthenticationError("The API key has a space, a line break or another character of no key.")
 
-        return OpenAITransport(self._connection)
+    async def _aopen(self) -> Any:
+        """As `_open`; what takes a while, the import of an SDK, is done off the event loop."""
+        self._check_key()
+        if self._transport is None or self._pid != os.getpid():
+            return await asyncio.to_thread(self._open)
+        return self._transport
+
+    def _build(self) -> Any:
+        try:
+            module = importlib.import_module(self._api.module)
+        except ModuleNotFoundError as error:
+            if (error.name or "").partition(".")[0] != "dashscope":
+                raise
+            raise QwenVLInputError(
+                'api="dashscope" needs the dashscope SDK (2.x): pip install "qwenvl-adapters[dashscope]"'
+            ) from error
+        return getattr(module, self._api.transport)(self._connection)
+
+    def _plan(self, request: Request) -> policy.Plan:
+        """What is sent for `request`, once nothing is known against it.
+
+        Raises:
+            QwenVLInputError: The service would refuse it.
+        """
+        facts = describe(request.settings.model)
+        plan = fit.apply(policy.apply(attachments.with_pages(request), facts), facts)
+        checks.check(plan, facts, self._connection.api)
+        return plan
+
+    async def _aplan(self, request: Request) -> policy.Plan:
+        """As `_plan`; images are scaled and pages rendered off the event loop."""
+        if request.settings.media_policy == "fit" or attachments.any_in(request):
+            return await asyncio.to_thread(self._plan, request)
+        return self._plan(request)
+
+    def _uploaded(self, plan: policy.Plan, transport: Any) -> policy.Plan:
+        """`plan` with its large local media uploaded, where the API takes that."""
+        if not self._api.uploads or not uploads.any_needed(plan):
+            return plan
+        found = self._to_upload(plan)
+        return uploads.replaced(plan, found, [transport.upload(upload, plan.settings.model) for upload in found])
+
+    async def _auploaded(self, plan: policy.Plan, transport: Any) -> policy.Plan:
+        """As `_uploaded`, for async."""
+        if not self._api.uploads or not uploads.any_needed(plan):
+            return plan
+        found = await asyncio.to_thread(self._to_upload, plan)
+        urls = [await transport.aupload(upload, plan.settings.model) for upload in found]
+        return uploads.replaced(plan, found, urls)
+
+    def _to_upload(self, plan: policy.Plan) -> list[uploads.Upload]:
+        """What has to be uploaded, once all the rest is known to be fit to be sent."""
+        found = uploads.needed(plan)
+        self._api.wire.encode(uploads.replaced(plan, found, [""] * len(found)))
+        return found

@@ -68,8 +68,12 @@ def endpoint(api: str, *, region: str, workspace: str | None = None, base_url: s
 
 
 def _checked(api: str, base_url: str) -> str:
-    parts = urlsplit(base_url)
-    if parts.scheme not in ("http", "https") or not parts.netloc:
+    try:
+        parts = urlsplit(base_url)
+        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # brackets that do not match, or a port that is no number
+        usable = False
+    if not usable:
         raise QwenVLInputError(f"base_url must be an http(s) URL, not {base_url!r}.")
     other = "dashscope" if api == "openai" else "openai"
     if parts.path.endswith(PATHS[other]):

@@ -18,6 +18,7 @@ QwenVLError
 ├── QwenVLConnectionError                  the server could not be reached, or hung up
 │   └── QwenVLStreamInterruptedError       the stream ended before the answer did
 ├── QwenVLOutputError (ValueError)         the model's answer is not what was demanded of it
+├── QwenVLPageError                        a page of a document could not be read
 └── QwenVLAPIError                         5xx, or a reply that can't be read
 ```
 
@@ -28,7 +29,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 
 class QwenVLError(Exception):
@@ -172,9 +173,41 @@ class QwenVLStreamInterruptedError(QwenVLConnectionError):
 
 
 class QwenVLOutputError(QwenVLError, ValueError):
-    """The model called no tool, or wrote no JSON, though the request demanded it."""
+    """The model called no tool, or wrote no JSON, though the request demanded it.
 
+    Attributes:
+        finish: The reply's `Finish` event, where the answer is whole but for that demand.
+    """
+
+    finish: Any = None
     hint = "Ask again, make the demand in the prompt plainer, or take a model that can be forced."
+
+
+class QwenVLPageError(QwenVLError):
+    """A page of a document could not be read. Code, status, partial text and hint are those of the cause.
+
+    Attributes:
+        page_number: The page, from 1.
+        cause: Why; `__cause__` as well.
+    """
+
+    page_number: int = 0
+    cause: Exception | None = None
+
+    @classmethod
+    def of(cls, cause: Exception, page_number: int, document: str) -> QwenVLPageError:
+        """The error for a page of `document`."""
+        known = cause if isinstance(cause, QwenVLError) else QwenVLError(f"{type(cause).__name__}: {cause}")
+        error = cls(
+            f"{document}, page {page_number}: {known.message}",
+            code=known.code,
+            status_code=known.status_code,
+            request_id=known.request_id,
+            partial=known.partial,
+            hint=known.hint,
+        )
+        error.page_number, error.cause = page_number, cause
+        return error
 
 
 class QwenVLAPIError(QwenVLError):
@@ -220,7 +253,7 @@ def _status(low: int, high: int | None = None) -> Callable[[Failure], bool]:
 
 # First match wins: what the code or message says is more exact than the status, which in-stream errors lack.
 _CLASSES: tuple[tuple[Callable[[Failure], bool], type[QwenVLError]], ...] = (
-    (_code("DataInspectionFailed", "data_inspection_failed"), QwenVLContentFilterError),
+    (_says("DataInspectionFailed", "data_inspection_failed"), QwenVLContentFilterError),
     (_says("Arrearage", "BillOverdue", "CommodityNotPurchased"), QwenVLArrearageError),
     (_says("FreeTierOnly", "free allocated quota exceeded", "free tier"), QwenVLQuotaExceededError),
     (
@@ -229,6 +262,7 @@ _CLASSES: tuple[tuple[Callable[[Failure], bool], type[QwenVLError]], ...] = (
     ),
     (_code("InvalidApiKey", "invalid_api_key"), QwenVLAuthenticationError),
     (_code("ModelNotFound", "model_not_found", "model_not_supported"), QwenVLModelNotFoundError),
+    (_says("does not exist or you do not have access to it", "` does not exist"), QwenVLModelNotFoundError),  # vLLM
     (
         _code("AccessDenied", "Model.AccessDenied", "Workspace.AccessDenied", "access_denied"),
         QwenVLPermissionDeniedError,

@@ -59,7 +59,7 @@ class Finish(NamedTuple):
         reason: The server's word: `stop`, `length`, `tool_calls`, ….
         model: The model that answered, by the server's word.
         reply_id: The server's id of the reply.
-        request_id: The vendor's id of the request, from the response header.
+        request_id: The vendor's id of the request, from the response's header or body.
         adjustments: What policy changed in the request, one sentence each.
         extras: What else came with the reply (`logprobs`, `search_info`, `ocr_result`, …).
     """
@@ -186,13 +186,24 @@ def parse_arguments(call: ToolCall, *, cut: bool = False) -> dict[str, Any] | No
     Returns:
         The object; `{}` for a tool without arguments; `None` for broken JSON or JSON that is no object.
     """
-    if not call.arguments.strip():
+    if not call.arguments.strip(" \t\r\n"):  # what JSON takes for white space
         return None if cut else {}
     try:
         arguments = json.loads(call.arguments)
     except (ValueError, RecursionError):
         return None
     return arguments if isinstance(arguments, dict) else None
+
+
+def partial_object(text: str) -> dict[str, Any]:
+    """As much of a JSON object as `text` has of it; `{}` where it is none."""
+    from jiter import from_json  # here, so that importing an adapter loads nothing but its framework
+
+    try:
+        value = from_json(text.encode(errors="replace"), partial_mode="trailing-strings")
+    except ValueError:
+        return {}
+    return value if isinstance(value, dict) else {}
 
 
 def judged_calls(reply: Reply) -> list[tuple[ToolCall, dict[str, Any] | None]]:

@@ -8,15 +8,16 @@ is evaluated.
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from qwenvl_core._box import Box, Frame, Size, Space
-from qwenvl_core._clean import clean
-from qwenvl_core._drawing import crop, draw
-from qwenvl_core._loose_json import is_number, scan_json
-from qwenvl_core._plain_grounding import NUMBER, Located, box_tokens, plain_tuples, xml_points
+from qwenvl_core.box import Box, Frame, Size, Space
+from qwenvl_core.drawing import crop, draw
+from qwenvl_core.markup.clean import clean
+from qwenvl_core.markup.loose_json import is_number, scan_json
+from qwenvl_core.markup.plain_grounding import NUMBER, Located, box_tokens, plain_tuples, xml_points
 
 __all__ = ["Box", "Grounded", "crop", "draw", "parse_grounding"]
 
@@ -163,12 +164,12 @@ def _groups(value: object, length: int | None) -> list[list[float]]:
 
 
 def _numbers(items: list[Any]) -> list[float]:
-    """`items` as finite floats, or nothing if one of them is no number."""
+    """`items` as floats, or nothing if one of them is no number."""
     numbers = []
     for item in items:
         if isinstance(item, str) and NUMBER.fullmatch(item.strip()):
             item = float(item)
-        if not is_number(item) or not abs(item) < float("inf"):
+        if not is_number(item) or math.isnan(item):
             return []
         numbers.append(float(item))
     return numbers

@@ -14,11 +14,11 @@ from functools import reduce
 from itertools import groupby
 from typing import Literal
 
-from qwenvl_core._box import Box, Frame, Size, Space
-from qwenvl_core._clean import clean
-from qwenvl_core._html_elements import html_pieces
-from qwenvl_core._markdown_page import COORDINATE_COMMENT, markdown_pieces
-from qwenvl_core._page import Piece, join
+from qwenvl_core.box import Box, Frame, Size, Space
+from qwenvl_core.markup.clean import clean
+from qwenvl_core.markup.html_elements import html_pieces
+from qwenvl_core.markup.markdown_page import COORDINATE_COMMENT, markdown_pieces
+from qwenvl_core.markup.page import Piece, join
 
 __all__ = ["REPETITION", "LayoutElement", "PageLayout", "parse_layout"]
 
@@ -30,8 +30,7 @@ Format = Literal["auto", "html", "markdown"]
 _FORMATS = ("auto", "html", "markdown")
 _LOOP = 4  # times in a row
 _LONG_TEXT = 20  # characters; shorter text may well stand in several places of a page
-_HTML_FENCE = re.compile(r"^[ \t]{0,9}```[ \t]{0,9}html\b", re.MULTILINE | re.IGNORECASE)
-_MARKDOWN_FENCE = re.compile(r"^[ \t]{0,9}```[ \t]{0,9}(?:markdown|md)\b", re.MULTILINE | re.IGNORECASE)
+_FENCE = re.compile(r"^[ \t]{0,9}```[ \t]{0,9}(html|markdown|md)\b", re.MULTILINE | re.IGNORECASE)
 _BOXED_TAG = re.compile(r"<[a-z][^<>]{0,2000}?\bdata-(?:bbox|polygon)", re.IGNORECASE)
 _PAGE_TAG = re.compile(r"<(?:!doctype|html|body)\b", re.IGNORECASE)
 _TABULAR = re.compile(r"\\begin\s{0,9}\{tab")
@@ -119,9 +118,12 @@ def _is_html(text: str, format: str) -> bool:
     if format != "auto":
         # An answer without any tag is text, whatever was asked for.
         return format == "html" and bool(_ANY_TAG.search(text))
-    if _BOXED_TAG.search(text) or _PAGE_TAG.search(text) or _HTML_FENCE.search(text):
+    if _BOXED_TAG.search(text) or _PAGE_TAG.search(text):
         return True
-    if COORDINATE_COMMENT.search(text) or _TABULAR.search(text) or _MARKDOWN_FENCE.search(text):
+    fence = _FENCE.search(text)
+    if fence:
+        return fence[1].lower() == "html"
+    if COORDINATE_COMMENT.search(text) or _TABULAR.search(text):
         return False
     return bool(_FIRST_TAG.match(text))
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import binascii
 import io
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import partial
@@ -22,8 +23,11 @@ from qwenvl_core.probe import HEAD_BYTES, probe
 from qwenvl_core.request import File, Inline, Source, Url
 
 DATA_URI_LIMIT = 10 * 1024 * 1024
-"""Longest base64 text of one media item, in characters (vendor page "Visual understanding", file limits)."""
+"""Longest data URI of one medium, in characters (vendor pages "Visual understanding", file limits; "Error codes")."""
 
+_LONGEST_HEAD = 256  # characters before the base64 text
+_LONGEST_PATH = 4096  # characters; what is longer is something else
+_MIME = re.compile(r"[a-z]+/[a-z0-9.+-]+")
 _BLOCK = 48 * 1024  # a multiple of 3, so that encoded blocks join without padding between them
 _BASE64 = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
 _REMOTE_SCHEMES = ("http", "https", "oss")
@@ -65,7 +69,7 @@ class DataUri:
         """The whole URI, a block at a time.
 
         Raises:
-            QwenVLInputError: The file has become shorter since its size was taken.
+            QwenVLInputError: The file has become shorter since its size was taken, or has gone.
         """
         yield self.head
         source = self.source
@@ -80,11 +84,14 @@ class DataUri:
 
     def _file_blocks(self, path: Path) -> Iterator[bytes]:
         left = self.length
-        with path.open("rb") as file:
-            for raw in iter(partial(file.read, _BLOCK), b""):
-                block = base64.b64encode(raw)[:left]
-                left -= len(block)
-                yield block
+        try:
+            with path.open("rb") as file:
+                for raw in iter(partial(file.read, _BLOCK), b""):
+                    block = base64.b64encode(raw)[:left]
+                    left -= len(block)
+                    yield block
+        except OSError as error:
+            raise QwenVLInputError(f"The file {path} can't be read any more: {error.strerror or error}.") from error
         if left:
             raise QwenVLInputError(f"The file {path} changed while it was being sent.")
 
@@ -125,7 +132,8 @@ def source_from(value: Any, *, where: str, files: bool, base64_text: bool = Fals
 
 def _read(file: Any, where: str) -> bytes:
     """All of a file object's bytes; its position is left where it was."""
-    position = file.tell() if file.seekable() else None
+    seekable = getattr(file, "seekable", None)
+    position = file.tell() if seekable is not None and seekable() else None
     if position is not None:
         file.seek(0)
     data = file.read()
@@ -170,16 +178,32 @@ def source_from_url(url: str, *, where: str, files: bool) -> Source:
             f"{where}: a path or file:// URL is read from disk only in the media parts of user messages; "
             "here, give the bytes or a pathlib.Path."
         )
-    return File(Path(url if is_path else url2pathname(urlsplit(url).path)))
+    return File(Path(_checked_path(url, where) if is_path else _path_of_url(url, where)))
+
+
+def _checked_path(path: str, where: str) -> str:
+    if len(path) > _LONGEST_PATH:
+        raise QwenVLInputError(
+            f"{where}: {len(path):,} characters that are no URL, data URI or path; base64 text needs "
+            '"data:image/png;base64," (or the like) in front.'
+        )
+    return path
+
+
+def _path_of_url(url: str, where: str) -> str:
+    parts = urlsplit(url)
+    if parts.netloc.lower() not in ("", "localhost"):
+        raise QwenVLInputError(f"{where}: {parts.netloc!r} in this file:// URL is a host; begin with three slashes.")
+    return _checked_path(url2pathname(parts.path), where)
 
 
 def _from_data_uri(uri: str, where: str) -> Inline:
     head, comma, _ = uri[:256].partition(",")
     if not comma:
         raise QwenVLInputError(f"{where}: this data URI has no data.")
-    mime = head[len("data:") :].partition(";")[0] or None
-    if not head.lower().endswith(";base64"):
-        return Inline(unquote_to_bytes(uri[len(head) + 1 :]), mime=mime)
+    mime = head[len("data:") :].partition(";")[0]
+    if head.lower().rpartition(";")[2].strip() != "base64":
+        return Inline(unquote_to_bytes(uri[len(head) + 1 :].encode(errors="replace")), mime=mime)
     return Inline(uri, mime=mime, base64_from=len(head) + 1)
 
 
@@ -197,9 +221,9 @@ def locate(source: Source, kind: Kind, where: str) -> str | DataUri:
     if isinstance(source, Url):
         return source.url
     uri = data_uri(source, kind, where)
-    if uri.length > DATA_URI_LIMIT:
+    if len(uri) > DATA_URI_LIMIT:
         raise QwenVLInputError(
-            f"{where}: this {kind} is {uri.length:,} characters long as base64; the service takes at most "
+            f"{where}: this {kind} is {len(uri):,} characters long as a data URI; the service takes at most "
             f"{DATA_URI_LIMIT:,} (about 7.5 MB of file). Make it smaller, give a public URL, or use "
             'api="dashscope", which uploads larger local files.'
         )
@@ -222,7 +246,7 @@ def data_uri(source: Inline | File, kind: Kind, where: str) -> DataUri:
             return _of_file(path, kind, where)
         case Inline(data, mime, None):
             raw = data if isinstance(data, bytes) else data.encode()
-            return DataUri(_mime(raw[:HEAD_BYTES], mime, kind, where), raw, _base64_length(len(raw)))
+            return DataUri(_mime(raw[:HEAD_BYTES], mime, kind, where), raw, base64_length(len(raw)))
         case Inline(data, mime, start):
             return _of_base64(data, start or 0, mime, kind, where)
 
@@ -231,30 +255,35 @@ def may_exceed_data_uri(source: Source) -> bool:
     """Whether a medium may be too large for a data URI, by its size alone; `data_uri` tells for sure."""
     match source:
         case Url():
-            return False
+            length = 0
         case File(path):
             try:
-                return _base64_length(path.stat().st_size) > DATA_URI_LIMIT
+                length = base64_length(path.stat().st_size)
             except OSError:
-                return False  # whoever reads it says why it can't be read
+                length = 0  # whoever reads it says why it can't be read
         case Inline(data, _, None):
-            return _base64_length(len(data)) > DATA_URI_LIMIT
+            length = base64_length(len(data))
         case Inline(data, _, start):
-            return len(data) - (start or 0) > DATA_URI_LIMIT
+            length = len(data) - (start or 0)
+    return length > DATA_URI_LIMIT - _LONGEST_HEAD
 
 
-def _base64_length(size: int) -> int:
+def base64_length(size: int) -> int:
+    """Characters of the base64 text of `size` bytes."""
     return (size + 2) // 3 * 4
 
 
 def _of_file(path: Path, kind: Kind, where: str) -> DataUri:
     try:
+        if path.exists() and not (path.is_file() or path.is_dir()):
+            raise OSError("it is no regular file")  # a pipe would be waited for
         with path.open("rb") as file:
             head = file.read(HEAD_BYTES)
             size = file.seek(0, 2)
-    except OSError as error:
-        raise QwenVLInputError(f"{where}: can't read {path}: {error.strerror or error}.") from error
-    return DataUri(_mime(head, None, kind, where), path, _base64_length(size))
+    except (OSError, ValueError) as error:  # a path with a null character is a ValueError
+        why = getattr(error, "strerror", None) or error
+        raise QwenVLInputError(f"{where}: can't read {path}: {why}.") from error
+    return DataUri(_mime(head, None, kind, where), path, base64_length(size))
 
 
 def _ascii(text: bytes | str) -> bytes:
@@ -270,17 +299,20 @@ def _of_base64(data: bytes | str, start: int, mime: str | None, kind: Kind, wher
 
 def _is_clean(data: bytes | str, start: int) -> bool:
     """Whether base64 text can stand in JSON as it is. Looked at in blocks: a copy of 10 MB costs more than the look."""
+    if not data.isascii() or (len(data) - start) % 4:
+        return False
     end = len(data) - len(_ascii(data[-3:])) + len(_ascii(data[-3:]).rstrip(b"="))
-    if not data.isascii() or (len(data) - start) % 4 or len(data) - end > 2:
+    if len(data) - end > 2:
         return False
     blocks = (data[at : min(at + _BLOCK, end)] for at in range(start, end, _BLOCK))
     return not any(_ascii(block).translate(None, _BASE64) for block in blocks)
 
 
 def _cleaned(data: bytes | str, where: str) -> bytes:
-    """Base64 text without white space, in the standard alphabet, padded."""
+    """Base64 text without white space and percent signs, in the standard alphabet, padded."""
     try:
-        joined = b"".join(_ascii(data).split()).translate(bytes.maketrans(b"-_", b"+/")).rstrip(b"=")
+        text = unquote_to_bytes(_ascii(data))  # as in any URL
+        joined = b"".join(text.split()).translate(bytes.maketrans(b"-_", b"+/")).rstrip(b"=")
         joined += b"=" * (-len(joined) % 4)
         binascii.a2b_base64(joined, strict_mode=True)
     except ValueError as error:
@@ -295,7 +327,8 @@ def _mime(head: bytes, said: str | None, kind: Kind, where: str) -> str:
     seen = probe(head)
     if seen.kind == kind and seen.mime:
         return seen.mime
-    if seen.kind is None and said and said.startswith(f"{kind}/"):
-        return said
+    word = (said or "").partition(";")[0].strip().lower()
+    if seen.kind is None and word.startswith(f"{kind}/") and _MIME.fullmatch(word):
+        return word
     found = f"it looks like {seen.mime}" if seen.mime else "its bytes are of no known format"
     raise QwenVLInputError(f"{where}: this is not {'an image' if kind == 'image' else 'a video'}; {found}.")

@@ -56,7 +56,7 @@ def apply(request: Request, facts: ModelFacts) -> Plan:
         stream=request.stream,
     )
     for rule in (_partial, _forced_tool, _json_output, _json_schema, _json_word, _thinking_budget,
-                 _reasoning_history, _tool_media, _fold_system):  # fmt: skip
+                 _reasoning_history, _unanswered_calls, _tool_media, _fold_system):  # fmt: skip
         plan = rule(plan, facts)
     return replace(plan, stream=plan.stream or facts.stream_only or _thinks(plan, facts))
 
@@ -134,7 +134,7 @@ def _forced_tool(plan: Plan, facts: ModelFacts) -> Plan:
     """A tool can't be forced while thinking."""
     choice = plan.settings.tool_choice
     forced = choice == "required" or isinstance(choice, NamedTool)
-    if not forced or not _thinks(plan, facts):
+    if not forced or not plan.settings.tools or not _thinks(plan, facts):
         return plan
     said = repr(choice.name) if isinstance(choice, NamedTool) else "'required'"
     if facts.thinking == "always" or plan.settings.forced_tool_choice == "auto":
@@ -232,18 +232,30 @@ def _thinking_budget(plan: Plan, facts: ModelFacts) -> Plan:
 
 
 def _reasoning_history(plan: Plan, facts: ModelFacts) -> Plan:
-    """Earlier reasoning is sent back only on demand, to models that use it."""
-    if plan.settings.preserve_thinking and facts.preserve_thinking:
+    """Earlier reasoning is sent back only on demand; models that do not use it ignore it."""
+    if plan.settings.preserve_thinking:
         return plan
     messages = tuple(replace(message, reasoning="") if message.reasoning else message for message in plan.messages)
-    if not plan.settings.preserve_thinking:
-        return replace(plan, messages=messages)
+    return replace(plan, messages=messages)
+
+
+def _unanswered_calls(plan: Plan, facts: ModelFacts) -> Plan:
+    """Each call needs a result. One that was cut off, say, and so never executed, gets one that says so."""
+    messages: list[Message] = []
+    waiting: dict[str, None] = {}  # ids, in their order
+    for message in (*plan.messages, None):
+        if message is not None and message.role == "tool":
+            waiting.pop(message.tool_call_id or "", None)
+        else:
+            messages += [Message("tool", (Text("This call was not executed."),), tool_call_id=call) for call in waiting]
+            waiting = dict.fromkeys(call.id for call in message.tool_calls) if message is not None else {}
+        messages += [message] if message is not None else []
+    if len(messages) == len(plan.messages):
+        return plan
     return _adjust(
-        plan,
-        f"preserve_thinking not sent: {plan.settings.model} does not use earlier reasoning",
-        messages=messages,
-        settings=replace(plan.settings, preserve_thinking=False),
-    )
+        plan, "tool calls without a result answered as not executed: the service demands a result of each",
+        messages=tuple(messages),
+    )  # fmt: skip
 
 
 def _tool_media(plan: Plan, facts: ModelFacts) -> Plan:
@@ -272,9 +284,12 @@ def _media(message: Message) -> tuple[Part, ...]:
 
 
 def _text_of_tool(message: Message) -> tuple[Part, ...]:
-    if message.text or not _media(message):
-        return message.parts if not _media(message) else (Text(message.text),)
-    return (Text("The result follows as media in the next user message."),)
+    if not _media(message):
+        return message.parts
+    words = [part for part in message.parts if isinstance(part, Text) and part.text]
+    if not words:
+        return (Text("The result follows as media in the next user message."),)
+    return (Text("\n".join(part.text for part in words), cache=any(part.cache for part in words)),)
 
 
 def _media_of_run(run: list[Message]) -> list[Message]:
@@ -307,8 +322,10 @@ def _fold_system(plan: Plan, facts: ModelFacts) -> Plan:
 
 def _joined(system: tuple[Part, ...], parts: tuple[Part, ...]) -> tuple[Part, ...]:
     """System text in front of a user's parts; joined with the user's text where that comes first."""
-    if not any(isinstance(part, Text) and part.cache for part in system):
-        system = (Text("\n\n".join(part.text for part in system if isinstance(part, Text))),)
-        if parts and isinstance(parts[0], Text) and isinstance(system[0], Text):
-            return (replace(parts[0], text=f"{system[0].text}\n\n{parts[0].text}"), *parts[1:])
-    return (*system, *parts)
+    words = [part.text for part in system if isinstance(part, Text) and not part.cache]
+    if len(words) < len(system):  # media, or cache markers: these keep their places
+        return (*system, *parts)
+    text = "\n\n".join(words)
+    if parts and isinstance(parts[0], Text):
+        return (replace(parts[0], text=f"{text}\n\n{parts[0].text}"), *parts[1:])
+    return (Text(text), *parts)

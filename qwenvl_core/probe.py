@@ -19,7 +19,7 @@ from typing import BinaryIO, Literal
 
 from qwenvl_core.errors import QwenVLInputError
 
-__all__ = ["HEAD_BYTES", "Probe", "probe", "probe_file"]
+__all__ = ["HEAD_BYTES", "Probe", "Reader", "iso_boxes", "probe", "probe_file", "probe_with", "reader_of"]
 
 HEAD_BYTES = 65536
 """How many bytes from the start `probe` should be given.
@@ -67,7 +67,7 @@ def probe(head: bytes | bytearray | memoryview) -> Probe:
         What these bytes tell; never raises. Size is `None` where it lies behind `head`.
     """
     data = head if isinstance(head, bytes) else bytes(head)
-    return _probe(lambda at, count: data[at : at + count])
+    return probe_with(lambda at, count: data[at : at + count])
 
 
 def probe_file(file: str | Path | BinaryIO) -> Probe:
@@ -82,17 +82,23 @@ def probe_file(file: str | Path | BinaryIO) -> Probe:
     """
     if isinstance(file, str | Path):
         with open(file, "rb") as opened:
-            return _probe(_reader(opened))
+            return probe_with(reader_of(opened))
     if not file.seekable():
         raise QwenVLInputError("file: this file object can't seek; give its first bytes to probe() instead.")
     position = file.tell()
     try:
-        return _probe(_reader(file))
+        return probe_with(reader_of(file))
     finally:
         file.seek(position)
 
 
-def _reader(file: BinaryIO) -> Reader:
+def reader_of(file: BinaryIO) -> Reader:
+    """A reader of a seekable binary file.
+
+    Raises:
+        OSError: The file can't be read.
+        QwenVLInputError: It was opened as text.
+    """
     size = file.seek(0, 2)
     file.seek(0)
     head = file.read(4096) or b""
@@ -110,7 +116,8 @@ def _reader(file: BinaryIO) -> Reader:
     return read
 
 
-def _probe(read: Reader) -> Probe:
+def probe_with(read: Reader) -> Probe:
+    """As `probe`, of what `read` reads; it raises what `read` raises."""
     head = read(0, 1024)
     mime, size = _recognise(head)
     if mime is None:
@@ -225,16 +232,16 @@ def _heif(read: Reader) -> _Size:
     """The largest `ispe`: a photo is a grid of tiles with sizes of their own, beside a thumbnail."""
     start, end = 0, _FAR
     for name, version in ((b"meta", 0), (b"iprp", 4), (b"ipco", 0)):  # `meta` opens with 4 bytes of version
-        box = next(_boxes(read, start + version, end, name), None)
+        box = next(iso_boxes(read, start + version, end, name), None)
         if box is None:
             return 0, 0, 1
         start, end = box
-    sizes = [struct.unpack(">II", read(at + 4, 8)) for at, _ in _boxes(read, start, end, b"ispe")]
+    sizes = [struct.unpack(">II", read(at + 4, 8)) for at, _ in iso_boxes(read, start, end, b"ispe")]
     width, height = max(sizes, key=lambda size: size[0] * size[1], default=(0, 0))
     return width, height, 1
 
 
-def _boxes(read: Reader, at: int, end: int, wanted: bytes) -> Iterator[tuple[int, int]]:
+def iso_boxes(read: Reader, at: int, end: int, wanted: bytes) -> Iterator[tuple[int, int]]:
     """Start and end of the content of each ISO box of one type among siblings."""
     for _ in range(_SEGMENTS):
         header = read(at, 8) if at < end else b""

@@ -9,6 +9,7 @@ import json
 import re
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from typing import Any, Protocol
 
 from qwenvl_core.errors import (
@@ -25,6 +26,7 @@ from qwenvl_core.sse import DONE, BrokenEventError, EventStream
 from qwenvl_core.wire import failure
 
 _FENCE = re.compile(r"```(?:json)?\s*(.*?)\s*```", re.DOTALL)
+_OTHER_SHAPE = (AttributeError, IndexError, KeyError, TypeError)  # raised by readers that meet what they don't expect
 
 
 class Decoder(Protocol):
@@ -33,6 +35,7 @@ class Decoder(Protocol):
     reason: str
     model: str
     reply_id: str
+    request_id: str
     extras: dict[str, Any]
 
     def feed(self, document: Mapping[str, Any]) -> Iterator[Event]:
@@ -69,7 +72,7 @@ class Reading:
         self._request_id = headers.get("x-request-id") or ""
         self._partial_response = headers.get("x-dashscope-partialresponse", "").lower() == "true"
         # A server that was asked to stream may still answer with one document or a page.
-        kind = headers.get("content-type", "")
+        kind = headers.get("content-type", "").lower()
         if not self._plan.stream or "json" in kind or "html" in kind:
             self._whole = []
         self._paced_at = time.monotonic()
@@ -103,7 +106,7 @@ class Reading:
             yield from self._finish()
 
     def hung_up(self, error: QwenVLError) -> Iterator[Event]:
-        """What a broken connection leaves: the end of a reply that had said why it ended, or else the error."""
+        """What a broken or silent connection leaves: the end of a reply that had said why it ended, or the error."""
         if not self._decoder.reason:
             raise error
         if not self.done:
@@ -112,7 +115,7 @@ class Reading:
     def describe(self, error: QwenVLError) -> None:
         """Put into `error` what is known of this reply: its request id and the text so far."""
         error.partial = error.partial or "".join(self._text)
-        error.request_id = error.request_id or self._request_id or None
+        error.request_id = error.request_id or self._request_id or self._decoder.request_id or None
 
     def _read(self, documents: Iterator[tuple[str, Any]]) -> Iterator[Event]:
         try:
@@ -121,7 +124,9 @@ class Reading:
                     yield from self._finish()
                     return
                 if name == "error" or failure.is_failure(document):
-                    told = failure.from_document(document, request_id=self._request_id or None)
+                    told = failure.from_document(
+                        document, status_code=self._events.status, request_id=self._request_id or None
+                    )
                     raise error_from(told)
                 self._documents += 1
                 for event in self._decoder.feed(document):
@@ -132,8 +137,8 @@ class Reading:
                     yield event
         except BrokenEventError as error:
             raise QwenVLStreamInterruptedError(f"The stream broke off within an event: {error}") from error
-        except (AttributeError, IndexError, KeyError, TypeError) as error:
-            raise QwenVLAPIError(f"The reply has an unknown shape ({type(error).__name__}: {error}).") from error
+        except _OTHER_SHAPE as error:
+            raise _not_understood(error) from error
 
     def _whole_documents(self, body: bytes) -> Iterator[tuple[str, Any]]:
         try:
@@ -163,26 +168,49 @@ class Reading:
             decoder.extras["partial_response"] = True
         if not decoder.reason:
             raise QwenVLStreamInterruptedError("The stream ended without a finish reason: the answer is not whole.")
-        if decoder.usage:
-            yield decoder.usage
-        self._check_promises()
-        yield Finish(
+        usage = self._usage()
+        if usage:
+            yield usage
+        finish = Finish(
             decoder.reason,
             decoder.model or self._plan.settings.model,
             decoder.reply_id,
-            self._request_id,
+            self._request_id or decoder.request_id,
             self._plan.adjustments,
             decoder.extras,
         )
+        try:
+            self._check_promises()
+        except QwenVLOutputError as error:
+            error.finish = finish
+            raise
+        yield finish
+
+    def _usage(self) -> Usage | None:
+        try:
+            return self._decoder.usage
+        except _OTHER_SHAPE as error:
+            raise _not_understood(error) from error
 
     def _check_promises(self) -> None:
         """What could not be demanded of the service is demanded of its reply."""
         if self._plan.needs_tool_call and not self._called:
             raise QwenVLOutputError(f"The model called no tool: {self._plan.needs_tool_call}.")
         if self._plan.needs_json and not self._called:
-            text = "".join(self._text)
-            fenced = _FENCE.search(text)
-            try:
-                json.loads(fenced.group(1) if fenced else text)
-            except (ValueError, RecursionError) as error:
-                raise QwenVLOutputError(f"The answer is no JSON ({error}): {self._plan.needs_json}.") from error
+            _check_json("".join(self._text), self._plan.needs_json)
+
+
+def _not_understood(error: Exception) -> QwenVLAPIError:
+    return QwenVLAPIError(f"The reply has an unknown shape ({type(error).__name__}: {error}).")
+
+
+def _check_json(text: str, why: str) -> None:
+    """Raise if `text` is no JSON, as it is or within the first fence: a string in JSON may hold a fence too."""
+    fenced = _FENCE.search(text)
+    try:
+        with suppress(ValueError):
+            json.loads(text)
+            return
+        json.loads(fenced.group(1) if fenced else text)
+    except (ValueError, RecursionError) as error:
+        raise QwenVLOutputError(f"The answer is no JSON ({error}): {why}.") from error

@@ -67,6 +67,11 @@ class Image:
 
 
 @dataclass(frozen=True, slots=True)
+class Pdf(Image):
+    """A PDF, which stands for the images of its pages: `attachments` puts them in its place before anything is sent."""
+
+
+@dataclass(frozen=True, slots=True)
 class Video:
     """One video file; `fps` frames are taken per second. Pixel bounds are per frame, `total_pixels` overall."""
 

@@ -29,7 +29,7 @@ class Settings:
         enable_thinking: Whether a hybrid model thinks before it answers.
         thinking_set_by: Whose word `enable_thinking` is: nobody's, the model object's, or this call's.
         thinking_budget: Longest thinking, in tokens.
-        preserve_thinking: Send earlier reasoning back, to models that use it.
+        preserve_thinking: Send earlier reasoning back; the models of `ModelFacts.preserve_thinking` use it.
         fold_system_prompt: Move system messages into the first user message.
         forced_tool_choice: What a forced tool does to a thinking hybrid model: it stops the thinking of that
             request, or becomes `auto`.
@@ -37,6 +37,8 @@ class Settings:
         min_pixels: Default for every image and video, in pixels.
         max_pixels: Likewise.
         fps: Default for every video, in frames per second.
+        media_policy: What happens to a local image that the service would refuse or shrink: `error` sends the latter
+            as it is and raises for the former, `fit` converts and scales both.
         extra_body: Merged into the body last, over everything else.
 
     The others are the vendor's, under the vendor's names. Sources: the pages "Qwen API reference", "Visual
@@ -54,6 +56,7 @@ class Settings:
     min_pixels: int | None = None
     max_pixels: int | None = None
     fps: float | None = None
+    media_policy: Literal["error", "fit"] = "error"
     temperature: float | None = None
     top_p: float | None = None
     top_k: int | None = None
@@ -122,6 +125,7 @@ def tool_choice(said: Any, tools: tuple[Mapping[str, Any], ...]) -> ToolChoice |
     if isinstance(said, Mapping):
         function = said.get("function")
         said = function.get("name") if isinstance(function, Mapping) else said.get("name", said.get("type"))
+        said = said or ""  # names nothing
     match said:
         case None | NamedTool():
             return said

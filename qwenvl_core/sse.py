@@ -11,6 +11,7 @@ from typing import Any
 from jiter import from_json
 
 _BLANK = (b"\n", b"\r\n", b"\r")
+_STATUS = b":HTTP_STATUS/"
 
 DONE = object()
 """Stands for the `[DONE]` that ends an OpenAI-style stream."""
@@ -25,14 +26,18 @@ class EventStream:
 
     Lines end at CR, LF or CRLF only: U+2028, U+0085 and their like are text. A `data:` line that is whole JSON is
     delivered at once, without waiting for the blank line after it (some servers leave that out); only where a line
-    alone is not whole are lines joined, as the standard says.
+    alone is not whole are the lines up to the blank one joined, as the standard says.
+
+    Attributes:
+        status: The HTTP status of a failure that the native API tells in a comment, for the event it belongs to.
     """
 
     def __init__(self) -> None:
         self._rest: list[bytes] = []
-        self._pending = b""
+        self._pending: list[bytes] = []
         self._name = ""
         self._started = False
+        self.status: int | None = None
 
     def feed(self, block: bytes) -> Iterator[tuple[str, Any]]:
         """The documents that `block` completes.
@@ -42,21 +47,26 @@ class EventStream:
         """
         for line in self._lines(block):
             if line.startswith(b"data:"):
+                if self._pending:
+                    self._pending.append(line[5:])
+                    continue
                 try:
-                    document = from_json(self._pending + line[5:])
+                    document = from_json(line[5:])
                 except ValueError:
                     if line[5:].strip() == b"[DONE]":
                         yield self._name, DONE
                     elif line[5:].strip():
-                        self._pending += line[5:]
+                        self._pending.append(line[5:])
                 else:
-                    self._pending = b""
                     yield self._name, document
             elif line.startswith(b"event:"):
                 self._name = line[6:].decode(errors="replace").strip()
             elif line in _BLANK:
+                yield from self._joined()
                 self._name = ""
-                self._raise_if_pending()
+                self.status = None
+            else:
+                self._note(line)
 
     def _lines(self, block: bytes) -> list[bytes]:
         """The lines that `block` completes; the rest is kept, and joined only when its end has come."""
@@ -80,8 +90,22 @@ class EventStream:
             BrokenEventError: The stream was cut within an event.
         """
         yield from self.feed(b"\n")
-        self._raise_if_pending()
+        yield from self._joined()
 
-    def _raise_if_pending(self) -> None:
-        if self._pending:
-            raise BrokenEventError(self._pending[:200].decode(errors="replace"))
+    def _joined(self) -> Iterator[tuple[str, Any]]:
+        """The document of an event that took several lines, now that it is over."""
+        if not self._pending:
+            return
+        data = b"".join(self._pending)
+        self._pending.clear()
+        try:
+            document = from_json(data)
+        except ValueError as error:
+            raise BrokenEventError(data[:200].decode(errors="replace")) from error
+        yield self._name, document
+
+    def _note(self, line: bytes) -> None:
+        """All other fields and comments mean nothing here, but for one."""
+        if line.startswith(_STATUS):
+            told = line[len(_STATUS) :].strip()
+            self.status = int(told) if len(told) == 3 and told.isdigit() and told >= b"400" else None

@@ -16,7 +16,9 @@ from qwenvl_core.models import ModelFacts, describe
 
 __all__ = [
     "MAX_RATIO",
+    "MIN_FRAME_PIXELS",
     "frame_list_tokens",
+    "frame_max_pixels",
     "image_max_pixels",
     "image_resize",
     "image_tokens",
@@ -29,13 +31,15 @@ __all__ = [
 MAX_RATIO = 200
 """Longest allowed side of an image or frame, as a multiple of the other side."""
 
+MIN_FRAME_PIXELS = 4 * 32 * 32
+"""Area to which a frame of a video is at least enlarged."""
+
 _MIN_IMAGE_TOKENS = 4
 _MARKS = 2  # the tokens that open and close an image or video
 _FRAME_FACTOR = 2  # frames are merged in pairs
 _MIN_FRAMES = 4
 _ANY_MAX_FRAMES = 2000  # for models whose limit is not known
 _SQUARE = 32 * 32  # the page gives the pixel limits of video in these squares, for 28-pixel models too
-_MIN_FRAME_PIXELS = 4 * _SQUARE
 _TINY, _HUGE = 1e-9, 1e12  # between them no product or quotient below overflows
 
 
@@ -246,11 +250,25 @@ def _sampled_frames(n_frames: int, video_fps: float, fps: float, most: int) -> i
     return sampled
 
 
-def _frames_cost(width: float, height: float, frames: int, facts: ModelFacts) -> int:
+def frame_max_pixels(n_frames: int, model: str | ModelFacts) -> int:
+    """The area above which the service shrinks each frame of a video of `n_frames` frames, in pixels.
+
+    Raises:
+        QwenVLInputError: `n_frames` is not a positive number, or the model takes no video.
+    """
+    _check(n_frames=n_frames)
+    return int(_frame_max_pixels(n_frames, _video_facts(model)))
+
+
+def _frame_max_pixels(frames: int, facts: ModelFacts) -> float:
     shared = facts.video_total_tokens * _SQUARE / frames * _FRAME_FACTOR
-    most = max(min(facts.video_frame_tokens * _SQUARE, shared), int(_MIN_FRAME_PIXELS * 1.05))
+    return max(min(facts.video_frame_tokens * _SQUARE, shared), int(MIN_FRAME_PIXELS * 1.05))
+
+
+def _frames_cost(width: float, height: float, frames: int, facts: ModelFacts) -> int:
+    most = _frame_max_pixels(frames, facts)
     factor = facts.video_factor
-    rows, columns = smart_resize(height, width, factor=factor, min_pixels=_MIN_FRAME_PIXELS, max_pixels=most)
+    rows, columns = smart_resize(height, width, factor=factor, min_pixels=MIN_FRAME_PIXELS, max_pixels=most)
     return math.ceil(frames / _FRAME_FACTOR) * (rows // factor) * (columns // factor) + _MARKS
 
 

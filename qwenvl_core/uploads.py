@@ -18,11 +18,12 @@ from typing import Any, BinaryIO, cast
 from qwenvl_core.errors import QwenVLInputError
 from qwenvl_core.media import DATA_URI_LIMIT, DataUri, Kind, data_uri, may_exceed_data_uri
 from qwenvl_core.policy import Plan
-from qwenvl_core.request import File, Frames, Inline, Part, Source, Text, Url, Video, sources_of
+from qwenvl_core.request import Frames, Part, Source, Text, Url, Video, sources_of
 
 LIMITS: dict[Kind, int] = {"image": 10 * 1024 * 1024, "video": 100 * 1024 * 1024}
 """Largest file of each kind, in bytes."""
 
+_TYPES = mimetypes.MimeTypes()  # without the machine's own files, so that names are the same everywhere
 _BLOCK = 64 * 1024  # characters of base64 that are decoded at once; a multiple of 4
 
 
@@ -35,18 +36,27 @@ class Upload:
         kind: Whether it is an image or a video.
         name: What its file is called in the storage; the caller's own file name stays here.
         uri: Its bytes and MIME type.
+        where: Its place in the caller's messages, for errors.
     """
 
     source: Source
     kind: Kind
     name: str
     uri: DataUri
+    where: str
 
     def open(self) -> BinaryIO:
-        """The medium's bytes, as a binary file from its beginning."""
+        """The medium's bytes, as a binary file from its beginning.
+
+        Raises:
+            QwenVLInputError: The file is gone.
+        """
         data = self.uri.source
         if isinstance(data, Path):
-            return data.open("rb")
+            try:
+                return data.open("rb")
+            except OSError as error:
+                raise QwenVLInputError(f"{self.where}: can't read {data}: {error.strerror or error}.") from error
         if self.uri.base64_from is None:
             return io.BytesIO(cast("bytes", data))  # shares the bytes, and copies none
         return cast("BinaryIO", _Decoded(data, self.uri.base64_from, _size(self.uri)))
@@ -81,7 +91,7 @@ def _upload(source: Source, kind: Kind, where: str, position: int) -> Iterator[U
     if isinstance(source, Url):
         return
     uri = data_uri(source, kind, where)
-    if uri.length <= DATA_URI_LIMIT:  # its base64 text came with line breaks
+    if len(uri) <= DATA_URI_LIMIT:
         return
     size = _size(uri)
     if size > LIMITS[kind]:
@@ -89,7 +99,8 @@ def _upload(source: Source, kind: Kind, where: str, position: int) -> Iterator[U
             f"{where}: this {kind} has {size:,} bytes; the service takes local files of up to {LIMITS[kind]:,} bytes "
             f"({LIMITS[kind] // 1024**2} MB). Make it smaller, or give a public URL."
         )
-    yield Upload(source, kind, f"{position + 1}{mimetypes.guess_extension(uri.mime) or ''}", uri)
+    suffix = _TYPES.guess_extension(uri.mime, strict=False) or ""
+    yield Upload(source, kind, f"{position + 1}{suffix}", uri, where)
 
 
 def _size(uri: DataUri) -> int:

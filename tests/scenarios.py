@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,17 @@ import pytest
 from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
 from pydantic import SecretStr
 
-from examples import langchain_agent, langchain_image
+from examples import (
+    langchain_agent,
+    langchain_documents,
+    langchain_image,
+    llama_index_agent,
+    llama_index_documents,
+    llama_index_image,
+)
 from langchain_qwenvl import ChatQwenVL
 from qwenvl_core.errors import QwenVLAuthenticationError
+from tests import agreement
 from tests.emulator import Fault, Reply, ToolCall
 
 
@@ -70,11 +79,39 @@ DEMO = (
         "".join(_ADDS_UP.text),
     ),
     Scenario(
+        "demo_llama_index_image",
+        "LlamaIndex: the same",
+        llama_index_image.main,
+        [_ADDS_UP],
+        "".join(_ADDS_UP.text),
+    ),
+    Scenario(
         "demo_langchain_agent",
         "LangChain: an agent with a tool that returns an image",
         langchain_agent.main,
         _LOOKS_CLOSER,
         "By card.",
+    ),
+    Scenario(
+        "demo_llama_index_agent",
+        "LlamaIndex: the same",
+        llama_index_agent.main,
+        _LOOKS_CLOSER,
+        "By card.",
+    ),
+    Scenario(
+        "demo_langchain_documents",
+        "LangChain: a scanned PDF, a question, cited places on the page",
+        partial(langchain_documents.main, max_concurrency=1),  # the order of the pages is that of the replies
+        [*agreement.PAGES, agreement.ANSWER],
+        "".join(agreement.ANSWER.text),
+    ),
+    Scenario(
+        "demo_llama_index_documents",
+        "LlamaIndex: a scanned PDF, a question, cited places on the page",
+        partial(llama_index_documents.main, max_concurrency=1),
+        [*agreement.PAGES, agreement.ANSWER],
+        "".join(agreement.ANSWER.text),
     ),
 )
 
@@ -94,7 +131,10 @@ _PAID = Reply(
     text=_words("18.37, by card."),
 )
 
-README = (Scenario("readme_langchain", "README: LangChain", _snippet("readme_langchain"), [_PAID, _PAID]),)
+README = (
+    Scenario("readme_langchain", "README: LangChain", _snippet("readme_langchain"), [_PAID, _PAID]),
+    Scenario("readme_llama_index", "README: LlamaIndex", _snippet("readme_llama_index"), [_PAID, _PAID]),
+)
 
 
 # Public files of the vendor's own documentation, so that a live recording can fetch them.

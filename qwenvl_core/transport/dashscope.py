@@ -8,13 +8,15 @@ of the SDK's client, and never through the module's globals.
 from __future__ import annotations
 
 import asyncio
+import importlib
 import json
 import os
 import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import Any, TypeVar
+from weakref import finalize
 
 import httpx
 from dashscope.v2 import AsyncClient, Client
@@ -26,6 +28,7 @@ from qwenvl_core.errors import (
     QwenVLAPIError,
     QwenVLConnectionError,
     QwenVLError,
+    QwenVLInputError,
     QwenVLStreamInterruptedError,
     QwenVLTimeoutError,
     error_from,
@@ -37,6 +40,12 @@ from qwenvl_core.uploads import Upload
 from qwenvl_core.wire import failure, storage
 
 T = TypeVar("T")
+C = TypeVar("C")
+
+for _name in ("httpcore", "anyio._backends._asyncio"):
+    # The HTTP library imports these with its first client and its first request, on the event loop. Here is off it.
+    with suppress(ImportError):
+        importlib.import_module(_name)
 
 _LIMITS = httpx.Limits(max_connections=1000, max_keepalive_connections=100)
 
@@ -101,11 +110,11 @@ class DashScopeTransport:
                 form = storage.form(_document(leave.read()), name=upload.name, mime=upload.uri.mime)
             with upload.open() as file:
                 sent = Multipart(form, upload, file)
-                # No key, neither ours nor one that the caller's client adds by itself.
-                _send(http, self._put(http, form, iter(sent), sent.headers), auth=None).close()
+                _send(http, self._submit(http, form, iter(sent), sent.headers), auth=None).close()
             return form.url
 
-        return self._retrying(attempt)
+        with _told_of(upload):
+            return self._retrying(attempt)
 
     async def aupload(self, upload: Upload, model: str) -> str:
         """As `upload`, for async; the medium is read and decoded in a thread, a block at a time."""
@@ -117,11 +126,12 @@ class DashScopeTransport:
                 form = storage.form(_document(await leave.aread()), name=upload.name, mime=upload.uri.mime)
             with upload.open() as file:
                 sent = Multipart(form, upload, file)
-                response = await _asend(http, self._put(http, form, aiter(sent), sent.headers), auth=None)
+                response = await _asend(http, self._submit(http, form, aiter(sent), sent.headers), auth=None)
                 await response.aclose()
             return form.url
 
-        return await self._aretrying(attempt)
+        with _told_of(upload):
+            return await self._aretrying(attempt)
 
     def close(self) -> None:
         """Close the sync client's connections; the next request opens new ones."""
@@ -136,58 +146,61 @@ class DashScopeTransport:
     @property
     def _client(self) -> Client:
         if self._sync is None:
-            given = self._connection.http_client
-            self._sync = Client(http_client=given or httpx.Client(**self._http_options()), **self._sdk_options())
+            self._sync = self._built_by_sdk(Client, self._connection.http_client, httpx.Client)
+            if self._connection.http_client is None:  # a forgotten model leaves no socket open
+                finalize(self, self._sync.transport.http_client.close)
         return self._sync
 
     def _build_async(self) -> AsyncClient:
-        given = self._connection.http_async_client
-        return AsyncClient(http_client=given or httpx.AsyncClient(**self._http_options()), **self._sdk_options())
+        return self._built_by_sdk(AsyncClient, self._connection.http_async_client, httpx.AsyncClient)
 
     async def _close_async(self, client: AsyncClient) -> None:
         if self._connection.http_async_client is None:
             await client.transport.http_client.aclose()
 
-    def _http_options(self) -> dict[str, Any]:
-        # The SDK has no keyword for the size of its pool: it takes it from its settings and environment.
-        return {"limits": _LIMITS, "timeout": self._connection.timeout, "verify": self._tls}
-
-    def _sdk_options(self) -> dict[str, Any]:
-        """All of the SDK's options: what is left out, it takes from settings, environment and files of its own."""
+    def _built_by_sdk(self, cls: Callable[..., C], given: Any, http: Callable[..., Any]) -> C:
+        """A client of the SDK. What it is not told, it takes from settings, environment and files of its own."""
         connection = self._connection
-        return {
-            "api_key": connection.api_key,
-            "base_url": connection.base_url,
-            "workspace": "",
-            "region": "cn-beijing",  # says nothing beside a base URL, but the environment's may have a name unknown to it
-            "protocol": "native",
-            "timeout": connection.timeout or 300.0,
-            "max_retries": 0,
-            "config_path": os.devnull,
-        }
+        try:
+            return cls(
+                api_key=connection.api_key,
+                base_url=connection.base_url,
+                workspace="",
+                region="cn-beijing",  # means nothing beside a base URL; but the environment's may be an alias of ours
+                protocol="native",
+                timeout=connection.timeout or 300.0,
+                max_retries=0,
+                config_path=os.devnull,
+                # It has no keyword for the size of its pool.
+                http_client=given or http(limits=_LIMITS, timeout=connection.timeout, verify=self._tls),
+            )
+        except ValueError as error:  # it reads all of its environment, even where it was told
+            raise QwenVLInputError(f"The dashscope SDK can't be set up: {error}.") from error
 
-    def _post(self, http: Any, path: str, content: Any, headers: Mapping[str, str]) -> httpx.Request:
+    def _post(self, http: Any, path: str, content: Any, headers: Mapping[str, str]) -> Any:
         # A body that is streamed does not tell an async client its length; without it, it goes out chunked.
-        headers = {"Content-Type": "application/json", "Content-Length": str(len(content)), **headers}
-        return self._request(http, "POST", self._connection.base_url + path, content=content, headers=headers)
+        own = {"Content-Type": "application/json", "Content-Length": str(len(content)), **headers}
+        return self._built(http, "POST", self._connection.base_url + path, self._signed(own), content=content)
 
-    def _ask_leave(self, http: Any, model: str) -> httpx.Request:
+    def _ask_leave(self, http: Any, model: str) -> Any:
         url = self._connection.base_url + storage.PATH
-        return self._request(http, "GET", url, params=storage.query(model), headers={})
+        return self._built(http, "GET", url, self._signed({}), params=storage.query(model))
 
-    def _put(self, http: Any, form: storage.Form, content: Any, headers: Mapping[str, str]) -> httpx.Request:
-        request = self._request(http, "POST", form.host, content=content, headers=headers)
-        for name in ("Authorization", *self._connection.default_headers):
-            request.headers.pop(name, None)
+    def _submit(self, http: Any, form: storage.Form, content: Any, headers: Mapping[str, str]) -> Any:
+        """The storage is another host: it gets neither the key nor headers that are meant for the service."""
+        request = self._built(http, "POST", form.host, headers, content=content)
+        request.headers.pop("Authorization", None)  # of a client that the caller gave
         return request
 
-    def _request(self, http: Any, method: str, url: str, *, headers: Mapping[str, str], **options: Any) -> Any:
-        connection = self._connection
-        merged = httpx.Headers({"Authorization": f"Bearer {connection.api_key}"})
-        merged.update(connection.headers)
-        merged.update(headers)
-        limits = dict.fromkeys(("connect", "read", "write", "pool"), connection.timeout)
-        return http.build_request(method, url, headers=merged, extensions={"timeout": limits}, **options)
+    def _signed(self, headers: Mapping[str, str]) -> Mapping[str, str]:
+        signed = httpx.Headers({"Authorization": f"Bearer {self._connection.api_key}"})
+        signed.update(self._connection.headers)
+        signed.update(headers)
+        return signed
+
+    def _built(self, http: Any, method: str, url: str, headers: Mapping[str, str], **content: Any) -> Any:
+        limits = dict.fromkeys(("connect", "read", "write", "pool"), self._connection.timeout)
+        return http.build_request(method, url, headers=headers, extensions={"timeout": limits}, **content)
 
     def _limit_gaps(self, response: Any, stream: bool) -> None:
         """From the headers on, the wait for the next bytes has its own limit; the HTTP library reads it here."""
@@ -276,6 +289,18 @@ def _of_sdk(cls: type[sdk.DashScopeError], cause: Exception) -> sdk.DashScopeErr
     error = cls(str(cause))
     error.__cause__ = cause
     return error
+
+
+@contextmanager
+def _told_of(upload: Upload) -> Iterator[None]:
+    """Says in an error which medium's upload failed."""
+    try:
+        yield
+    except QwenVLInputError:
+        raise
+    except QwenVLError as error:
+        error.message = f"{upload.where}: the upload of this {upload.kind} failed: {error.message}"
+        raise
 
 
 @contextmanager

@@ -34,18 +34,26 @@ class PerLoop(Generic[T]):
         loop = asyncio.get_running_loop()
         held = self._clients.get(loop)
         if held is None:
+            self._forget_ended()
             client = self._build()
             # Loops close the async generators that were begun in them before they end: the one hook they offer.
-            keeper = self._keep(client)
+            keeper = self._keep(loop, client)
             held = self._clients[loop] = (client, keeper)
             await anext(keeper)
         return held[0]
 
-    async def _keep(self, client: T) -> AsyncGenerator[None, None]:
+    async def _keep(self, loop: asyncio.AbstractEventLoop, client: T) -> AsyncGenerator[None, None]:
         try:
             yield
         finally:
+            # The keeper refers to its loop, so the loop would be held for ever.
+            self._clients.pop(loop, None)
             await self._close(client)
+
+    def _forget_ended(self) -> None:
+        """Let go of loops that ended without a farewell to their generators; their sockets went with them."""
+        for loop in [loop for loop in self._clients if loop.is_closed()]:
+            self._clients.pop(loop, None)
 
     async def aclose(self) -> None:
         """Close the running loop's client; the next `get` builds another."""

@@ -1,6 +1,7 @@
-"""Transport over the openai SDK (2.x on httpx, 3.x on httpx2): its auth, pooling, timeouts and retries; our bytes.
+"""Transport over the openai SDK (2.x on httpx, 3.x on httpx2): its auth, pooling and timeouts; our bytes and retries.
 
-The SDK's typed stream costs more than everything else of a request together, so its raw response is read instead.
+The SDK's typed stream costs more than everything else of a request together, so its raw response is read instead. Its
+retries see the status alone, where the body tells whether waiting helps: 429 is said of an unpaid bill, too.
 """
 
 from __future__ import annotations
@@ -8,23 +9,28 @@ from __future__ import annotations
 import asyncio
 import importlib
 import os
-import select
 import sys
+import threading
+import time
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager, suppress
+from threading import get_ident
 from typing import Any
+from weakref import finalize
 
 import openai
 
-from qwenvl_core.body import AsyncBody, SyncBody, encode_body
+from qwenvl_core.body import AsyncBody, Body, SyncBody, encode_body
 from qwenvl_core.connection import Connection, Response
 from qwenvl_core.errors import (
     QwenVLConnectionError,
+    QwenVLError,
     QwenVLStreamInterruptedError,
     QwenVLTimeoutError,
     error_from,
 )
 from qwenvl_core.transport.loops import PerLoop
+from qwenvl_core.transport.retries import Retries
 from qwenvl_core.wire import failure
 
 # The HTTP library under this SDK: httpx up to 2.x, httpx2 from 3.0 on.
@@ -39,7 +45,8 @@ class OpenAITransport:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
         self._sync: openai.OpenAI | None = None
-        self._async = PerLoop(self._build_async, lambda client: client.close())
+        self._building = threading.Lock()
+        self._async = PerLoop(self._build_async, self._close_async)
 
     @contextmanager
     def open(self, path: str, body: Any, headers: Mapping[str, str], *, stream: bool) -> Iterator[Any]:
@@ -48,45 +55,51 @@ class OpenAITransport:
         Raises:
             QwenVLError: No response, or one with an error status, after all retries.
         """
-        response: Any = None
-        with _our_errors():
-            try:
-                content: Any = encode_body(body, SyncBody)
-                response = self._client.post(
-                    path,
-                    content=content,
-                    **self._options(content, headers, stream),
-                    stream_cls=openai.Stream[Any],
-                )
+        response = self._response(path, encode_body(body, SyncBody), headers, stream)
+        try:
+            with _our_errors():
                 self._limit_gaps(response, stream)
                 blocks = response.iter_bytes()
                 yield Response(response.headers, blocks)
                 _drain(response, blocks)
-            finally:
-                if response is not None:
-                    response.close()
+        finally:
+            response.close()
 
     @asynccontextmanager
     async def aopen(self, path: str, body: Any, headers: Mapping[str, str], *, stream: bool) -> AsyncIterator[Any]:
         """As `open`, for async."""
-        response: Any = None
-        with _our_errors():
-            try:
-                content: Any = encode_body(body, AsyncBody)
-                client = await self._async.get()
-                response = await client.post(
-                    path,
-                    content=content,
-                    **self._options(content, headers, stream),
-                    stream_cls=openai.AsyncStream[Any],
-                )
+        response = await self._aresponse(path, encode_body(body, AsyncBody), headers, stream)
+        try:
+            with _our_errors():
                 self._limit_gaps(response, stream)
                 blocks = response.aiter_bytes()
                 yield Response(response.headers, blocks)
                 await _adrain(response, blocks)
-            finally:
-                if response is not None:
-                    await response.aclose()
+        finally:
+            await response.aclose()
+
+    def _response(self, path: str, content: Any, headers: Mapping[str, str], stream: bool) -> Any:
+        retries = Retries(self._connection.max_retries)
+        while True:
+            try:
+                with _our_errors():
+                    options = self._options(content, headers, stream)
+                    return self._client.post(path, content=content, **options, stream_cls=openai.Stream[Any])
+            except QwenVLError as error:
+                time.sleep(retries.pause_after(error, _headers_of(error)))
+                if isinstance(content, Body):
+                    content.seek(0)
+
+    async def _aresponse(self, path: str, content: Any, headers: Mapping[str, str], stream: bool) -> Any:
+        client = await self._async.get()
+        retries = Retries(self._connection.max_retries)
+        while True:
+            try:
+                with _our_errors():
+                    options = self._options(content, headers, stream)
+                    return await client.post(path, content=content, **options, stream_cls=openai.AsyncStream[Any])
+            except QwenVLError as error:
+                await asyncio.sleep(retries.pause_after(error, _headers_of(error)))
 
     def close(self) -> None:
         """Close the sync client's connections; the next request opens new ones."""
@@ -100,12 +113,21 @@ class OpenAITransport:
 
     @property
     def _client(self) -> openai.OpenAI:
-        if self._sync is None:
-            self._sync = openai.OpenAI(http_client=self._connection.http_client, **self._client_options())
-        return self._sync
+        # One for all threads: a second one would close the first one's connections when it takes its place.
+        with self._building:
+            if self._sync is None:
+                own = self._connection.http_client is None
+                self._sync = openai.OpenAI(http_client=self._connection.http_client, **self._client_options())
+                if own:  # a forgotten model leaves no socket open
+                    finalize(self, self._sync.close)
+            return self._sync
 
     def _build_async(self) -> openai.AsyncOpenAI:
         return openai.AsyncOpenAI(http_client=self._connection.http_async_client, **self._client_options())
+
+    async def _close_async(self, client: openai.AsyncOpenAI) -> None:
+        if self._connection.http_async_client is None:  # the caller's own is the caller's to close
+            await client.close()
 
     def _client_options(self) -> dict[str, Any]:
         connection = self._connection
@@ -113,7 +135,7 @@ class OpenAITransport:
             "api_key": connection.api_key,
             "base_url": connection.base_url,
             "timeout": connection.timeout,
-            "max_retries": connection.max_retries,
+            "max_retries": 0,
             "default_headers": _foreign_headers() | connection.headers,
         }
 
@@ -156,11 +178,18 @@ def _our_errors() -> Iterator[None]:
     except openai.APITimeoutError as error:
         raise QwenVLTimeoutError("The server did not answer in time.") from error
     except openai.APIConnectionError as error:
+        if isinstance(error.__cause__, QwenVLError):  # raised by our body, while it was being sent
+            raise error.__cause__ from error.__cause__.__cause__
         raise QwenVLConnectionError(f"Can't reach the server: {error.__cause__ or error}.") from error
     except _http_errors("TimeoutException") as error:
         raise QwenVLTimeoutError("The server stopped sending within its answer.") from error
     except _http_errors("RequestError", "StreamError") as error:
         raise QwenVLStreamInterruptedError(f"The connection broke within the answer: {error}.") from error
+
+
+def _headers_of(error: QwenVLError) -> Mapping[str, str]:
+    """Headers of the response that an error is for."""
+    return error.__cause__.response.headers if isinstance(error.__cause__, openai.APIStatusError) else {}
 
 
 def _http_errors(*names: str) -> tuple[type[Exception], ...]:
@@ -172,9 +201,17 @@ def _http_errors(*names: str) -> tuple[type[Exception], ...]:
 def _drain(response: Any, blocks: Iterator[bytes]) -> None:
     """Read the end that follows a finished stream, if it is there, so that the connection can be used again."""
     with suppress(Exception):  # the answer is whole; what becomes of its connection is no error of the caller's
-        socket = response.extensions["network_stream"].get_extra_info("socket")
-        while not response.is_stream_consumed and select.select([socket], [], [], _DRAIN)[0]:
-            next(blocks, None)
+        stream = response.extensions["network_stream"]
+        read, us, end = stream.read, get_ident(), time.monotonic() + _DRAIN
+        # The limit that the HTTP library waits with was fixed when reading began, and the end may be read already.
+        # As soon as it is, another thread may have this connection.
+        stream.read = lambda size, timeout=None: read(size, _DRAIN if get_ident() == us else timeout)
+        try:
+            for _ in blocks:
+                if time.monotonic() > end:
+                    break
+        finally:
+            del stream.read
 
 
 async def _adrain(response: Any, blocks: AsyncIterator[bytes]) -> None:

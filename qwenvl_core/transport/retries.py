@@ -1,4 +1,4 @@
-"""When a request that failed is sent again: the one retry rule, for an SDK that has none."""
+"""When a request that failed is sent again: the one retry rule, of both transports."""
 
 from __future__ import annotations
 

@@ -42,6 +42,7 @@ from qwenvl_core.request import Frames, Image, Message, Part, Text, Video
 from qwenvl_core.settings import Settings
 from qwenvl_core.wire.decoding import ReplyDecoder, text_of
 from qwenvl_core.wire.encoding import beside, message_with, parameters, storage_headers
+from qwenvl_core.wire.values import string
 
 PATH = "/services/aigc/multimodal-generation/generation"
 
@@ -105,7 +106,7 @@ class Decoder(ReplyDecoder):
         One chunk may hold reasoning and text, several tool calls, usage and a finish reason: all of it is used.
         """
         if not self.request_id:
-            self.request_id = self.reply_id = document.get("request_id") or ""
+            self.request_id = self.reply_id = string(document.get("request_id"))
         output = document.get("output") or {}
         choices = output.get("choices")
         if choices:
@@ -117,7 +118,7 @@ class Decoder(ReplyDecoder):
 
     def _text(self, content: Any) -> str:
         """The text of a list of parts. What else they hold, `ocr_result` for instance, is kept."""
-        for part in content:
+        for part in [content] if isinstance(content, Mapping) else content:
             if isinstance(part, Mapping) and (len(part) > 1 or "text" not in part):
                 self._keep(part, without=("text",))
         return text_of(content)

@@ -7,6 +7,7 @@ from typing import Any
 
 from qwenvl_core.events import Event, ReasoningDelta, TextDelta, Usage
 from qwenvl_core.wire.tool_calls import ToolCalls
+from qwenvl_core.wire.values import count, string
 
 
 class ReplyDecoder:
@@ -39,8 +40,8 @@ class ReplyDecoder:
         delta = choice.get("delta") or choice.get("message") or {}
         # vLLM and its kin say `reasoning`.
         reasoning = delta.get("reasoning_content") or delta.get("reasoning")
-        if reasoning:
-            yield ReasoningDelta(text_of(reasoning))
+        if reasoning and (thought := text_of(reasoning)):
+            yield ReasoningDelta(thought)
         content = delta.get("content")
         if content:
             text = content if type(content) is str else self._text(content)
@@ -52,7 +53,7 @@ class ReplyDecoder:
             self._add_logprobs(choice["logprobs"])
         reason = choice.get("finish_reason")
         if reason and reason != "null":
-            self.reason = reason
+            self.reason = string(reason)
 
     def _text(self, content: Any) -> str:
         """The text of content that came as a list of parts."""
@@ -67,7 +68,8 @@ def text_of(content: Any) -> str:
     """Content as a string, also where it came as a list of parts."""
     if isinstance(content, str):
         return content
-    return "".join(part if isinstance(part, str) else part.get("text") or "" for part in content)
+    parts = [content] if isinstance(content, Mapping) else content
+    return "".join(part if isinstance(part, str) else string(part.get("text")) for part in parts)
 
 
 def usage_of(told: Mapping[str, Any]) -> Usage:
@@ -75,15 +77,15 @@ def usage_of(told: Mapping[str, Any]) -> Usage:
     of_input = told.get("prompt_tokens_details") or {}
     of_input = {**(told.get("input_tokens_details") or {}), **of_input}
     of_output = told.get("completion_tokens_details") or told.get("output_tokens_details") or {}
-    input_tokens = told.get("prompt_tokens", told.get("input_tokens")) or 0
-    output_tokens = told.get("completion_tokens", told.get("output_tokens")) or 0
+    input_tokens = count(told.get("prompt_tokens", told.get("input_tokens"))) or 0
+    output_tokens = count(told.get("completion_tokens", told.get("output_tokens"))) or 0
     return Usage(
         input=input_tokens,
         output=output_tokens,
-        total=told.get("total_tokens") or input_tokens + output_tokens,
-        reasoning=of_output.get("reasoning_tokens", told.get("reasoning_tokens")),
-        cached=of_input.get("cached_tokens"),
-        image=of_input.get("image_tokens", told.get("image_tokens")),
-        video=of_input.get("video_tokens", told.get("video_tokens")),
+        total=count(told.get("total_tokens")) or input_tokens + output_tokens,
+        reasoning=count(of_output.get("reasoning_tokens", told.get("reasoning_tokens"))),
+        cached=count(of_input.get("cached_tokens")),
+        image=count(of_input.get("image_tokens", told.get("image_tokens"))),
+        video=count(of_input.get("video_tokens", told.get("video_tokens"))),
         raw=told,
     )

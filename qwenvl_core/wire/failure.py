@@ -14,17 +14,25 @@ Source: the vendor's page "Error codes"; recorded replies.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
+from itertools import chain
 from typing import Any
 
 from qwenvl_core.errors import Failure
+from qwenvl_core.sse import DONE, EventStream
 
 _LONGEST_QUOTE = 500
+_ENCODED = re.compile(r"[A-Za-z0-9+/_-]{100,}={0,2}")  # base64: some servers echo the request
 
 
 def is_failure(document: Mapping[str, Any]) -> bool:
     """Whether a JSON document inside a 200 reply says that the request failed."""
-    return bool(document.get("error") or document.get("code")) or document.get("object") == "error"
+    if document.get("choices"):
+        return bool(document.get("error"))
+    return bool(
+        document.get("error") or document.get("code") or document.get("detail") or document.get("object") == "error"
+    )
 
 
 def from_document(document: Any, *, status_code: int | None = None, request_id: str | None = None) -> Failure:
@@ -40,7 +48,7 @@ def from_document(document: Any, *, status_code: int | None = None, request_id: 
     if not isinstance(message, str):
         message = inner if isinstance(inner, str) else json.dumps(inner, ensure_ascii=False, default=str)
     return Failure(
-        message=message[:_LONGEST_QUOTE],
+        message=_quote(message),
         code=None if code is None else str(code),
         status_code=status_code,
         request_id=outer.get("request_id") or told.get("request_id") or request_id,
@@ -50,12 +58,22 @@ def from_document(document: Any, *, status_code: int | None = None, request_id: 
 def from_body(body: str, *, status_code: int, request_id: str | None = None) -> Failure:
     """The failure that an HTTP error's body tells of: JSON, one `data:` event, HTML, text or nothing."""
     text = body.removeprefix("\ufeff").strip()
-    if text.startswith(("data:", "id:", "event:", ":")):
-        lines = [line[5:] for line in text.split("\n") if line.startswith("data:")]
-        text = "\n".join(lines).strip()
     try:
-        return from_document(json.loads(text), status_code=status_code, request_id=request_id)
+        document = _first_event(text) if text.startswith(("data:", "id:", "event:", ":")) else json.loads(text)
     except (ValueError, RecursionError):
-        quote = "an HTML page" if text[:15].lower().startswith(("<!doctype", "<html")) else text[:_LONGEST_QUOTE]
+        quote = "an HTML page" if text[:15].lower().startswith(("<!doctype", "<html")) else _quote(text)
         message = f"HTTP {status_code}" + (f": {quote}" if quote else " with an empty body")
         return Failure(message=message, status_code=status_code, request_id=request_id)
+    return from_document(document, status_code=status_code, request_id=request_id)
+
+
+def _first_event(text: str) -> Any:
+    stream = EventStream()
+    for _, document in chain(stream.feed(text.encode(errors="replace")), stream.close()):
+        if document is not DONE:
+            return document
+    raise ValueError("no event")
+
+
+def _quote(text: str) -> str:
+    return _ENCODED.sub("…", text)[:_LONGEST_QUOTE]

@@ -35,6 +35,7 @@ from qwenvl_core.request import Frames, Image, Message, Part, Text, Video
 from qwenvl_core.settings import Settings
 from qwenvl_core.wire.decoding import ReplyDecoder
 from qwenvl_core.wire.encoding import beside, message_with, parameters, storage_headers
+from qwenvl_core.wire.values import string
 
 PATH = "/chat/completions"
 
@@ -92,10 +93,10 @@ class Decoder(ReplyDecoder):
         One chunk may hold reasoning and text, several tool calls, usage and a finish reason: all of it is used.
         """
         if not self.model:
-            self.model = document.get("model") or ""
-            self.reply_id = document.get("id") or ""
+            self.model = string(document.get("model"))
+            self.reply_id = string(document.get("id"))
         choices = document.get("choices")
-        if choices:
+        if choices and not choices[0].get("index"):  # one answer is read; `n` asks for more
             yield from self._choice(choices[0])
         if document.get("usage"):
             self._usage = document["usage"]

@@ -9,9 +9,10 @@ POST {upload_host}        multipart/form-data: the fields of `Form`, then `file`
 200
 ```
 
-The medium is then `oss://{upload_dir}/{name}`, for 48 hours, for the same account and model.
+The medium is then `oss://{upload_dir}/{name}`, for 48 hours, for the same account and model. The vendor means it for
+development and tests, and offers it in Beijing and Singapore only.
 
-Sources: the vendor's page "Upload a local file to get a temporary URL"; the dashscope SDK (names of the form's fields).
+Sources: the vendor's page "Upload local files to get temporary URLs"; the dashscope SDK (names of the form's fields).
 """
 
 from __future__ import annotations

@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from qwenvl_core.events import ToolCallDelta
+from qwenvl_core.wire.values import string
 
 
 class ToolCalls:
@@ -29,9 +30,9 @@ class ToolCalls:
 
     def feed(self, fragments: Any, reply_id: str = "") -> Iterator[ToolCallDelta]:
         """The deltas that a chunk's fragments make up."""
-        for fragment in fragments if isinstance(fragments, list) else ():
+        for fragment in fragments:
             function = fragment.get("function") or {}
-            call_id, name = fragment.get("id") or "", function.get("name") or ""
+            call_id, name = string(fragment.get("id")), string(function.get("name"))
             arguments = function.get("arguments")
             if arguments is None:
                 arguments = ""
@@ -55,7 +56,7 @@ class ToolCalls:
                 return self._ids.index(call_id)
             return len(self._ids) if call_id or name or not self._ids else len(self._ids) - 1
         slot = self._slots.get(index)
-        # Servers that number every whole call 0 tell them apart by the id.
-        if slot is None or (call_id and self._ids[slot] and call_id != self._ids[slot]):
+        # Servers that number every whole call 0 tell them apart by the id; others give each fragment a new one.
+        if slot is None or (call_id and name and self._ids[slot] and call_id != self._ids[slot]):
             slot = self._slots[index] = len(self._ids)
         return slot

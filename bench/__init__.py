@@ -1,0 +1,1 @@
+"""What the adapters cost, beside the SDKs and their peers: `make bench`."""

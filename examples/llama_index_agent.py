@@ -1,0 +1,51 @@
+"""LlamaIndex: an agent that looks at a document, cuts out what is too small to read, looks again, and answers."""
+
+import asyncio
+import io
+from pathlib import Path
+
+from llama_index.core.agent.workflow import AgentStream, FunctionAgent, ToolCallResult
+from llama_index.core.llms import ChatMessage, ImageBlock, TextBlock
+from PIL import Image
+
+from llama_index_qwenvl import QwenVL
+from qwenvl_core.grounding import Box, crop
+
+DOCUMENT = Path(__file__).parent / "receipt.png"
+
+
+def look_closer(bbox_2d: list[int]) -> ImageBlock:
+    """Cut a box out of the document and look at it enlarged.
+
+    The box is left, top, right and bottom, in thousandths of the document's width and height.
+    """
+    box = Box(*(edge / 1000 for edge in bbox_2d))
+    cut = crop(Image.open(DOCUMENT).convert("RGB"), box)
+    file = io.BytesIO()
+    cut.resize((cut.width * 3, cut.height * 3)).save(file, "JPEG")
+    return ImageBlock(image=file.getvalue(), image_mimetype="image/jpeg")
+
+
+async def run() -> str:
+    """Print thinking, tool calls and answer as they stream; return the answer."""
+    agent = FunctionAgent(
+        tools=[look_closer], llm=QwenVL(), system_prompt="You read documents. Look closer before you answer."
+    )
+    question = ChatMessage(role="user", blocks=[ImageBlock(path=DOCUMENT), TextBlock(text="How was it paid?")])
+    handler = agent.run(user_msg=question)
+    async for event in handler.stream_events():
+        if isinstance(event, AgentStream):
+            print(f"\033[90m{event.thinking_delta or ''}\033[0m\033[1m{event.delta}\033[0m", end="", flush=True)
+        elif isinstance(event, ToolCallResult):
+            print(f"\n→ {event.tool_name} {event.tool_kwargs}\n[{event.tool_name} returned an image]")
+    print()
+    return (await handler).response.content
+
+
+def main() -> str:
+    """Run the agent to its answer."""
+    return asyncio.run(run())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,70 @@
+"""LlamaIndex: ask a scanned PDF; get an answer with citations, and see the cited places on the page."""
+
+import re
+import tempfile
+from pathlib import Path
+
+from llama_index.core import PromptTemplate, QueryBundle, get_response_synthesizer
+from llama_index.core.query_engine import CitationQueryEngine
+from llama_index.core.retrievers import BaseRetriever
+from llama_index.core.schema import Document, NodeWithScore
+from rank_bm25 import BM25Okapi
+
+from llama_index_qwenvl import QwenVL, QwenVLReader, citation, highlight
+
+SCAN = Path(__file__).parent / "agreement.pdf"
+QUESTION = "What does it cost to cancel the hire six weeks before it begins?"
+PROMPT = PromptTemplate(
+    "Answer from these sources only, and cite them by their numbers, as in [1].\n\n{context_str}\n\n"
+    "Question: {query_str}"
+)
+
+
+class Bm25(BaseRetriever):
+    """Any retriever does. This one counts words, and needs no embeddings."""
+
+    def __init__(self, documents: list[Document]) -> None:
+        self._documents = documents
+        self._index = BM25Okapi([words(document.text) for document in documents])
+        super().__init__()
+
+    def _retrieve(self, query_bundle: QueryBundle) -> list[NodeWithScore]:
+        scores = self._index.get_scores(words(query_bundle.query_str))
+        best = sorted(zip(scores, self._documents, strict=True), key=lambda pair: -pair[0])[:3]
+        return [NodeWithScore(node=document, score=float(score)) for score, document in best]
+
+
+def main(max_concurrency: int = 4) -> str:
+    """Read the scan, find what the question is about, answer, and draw what was cited; return the answer."""
+    # Reading is transcription: it needs no thinking, which is billed as output. Answering thinks.
+    reader = QwenVLReader(
+        llm=QwenVL(enable_thinking=False), mode="chunk", output="text", chunk_size=250, max_concurrency=max_concurrency
+    )
+    chunks = reader.load_data(SCAN)
+    print(f"{reader.usage.pages} pages, {len(chunks)} chunks, {reader.usage.total_tokens:,} tokens")
+
+    llm = QwenVL()
+    engine = CitationQueryEngine(
+        retriever=Bm25(chunks),
+        llm=llm,
+        response_synthesizer=get_response_synthesizer(llm=llm, text_qa_template=PROMPT),
+    )
+    response = engine.query(QUESTION)
+    answer = str(response)
+    print(f"\n{QUESTION}\n\n\033[1m{answer}\033[0m\n")
+
+    for number in sorted({int(digits) for digits in re.findall(r"\[(\d+)\]", answer)} & {1, 2, 3}):
+        cited = response.source_nodes[number - 1]
+        picture = Path(tempfile.gettempdir()) / f"cited_{number}.png"
+        highlight(cited, SCAN).save(picture)
+        print(f"[{number}] {SCAN.name}, page {citation(cited).page_label}: {picture}")
+    return answer
+
+
+def words(text: str) -> list[str]:
+    """The words of a text, as they are compared."""
+    return re.findall(r"\w+", text.lower())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,63 @@
+"""The images of `complete(..., image_documents=[...])`, in all the forms that LlamaIndex has had for them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from llama_index.core.base.llms.types import ImageBlock, VideoBlock
+from llama_index.core.schema import ImageNode, Node, NodeWithScore
+
+from qwenvl_core.errors import QwenVLInputError
+from qwenvl_core.media import source_from
+from qwenvl_core.request import File, Inline, Url
+
+
+def blocks_of(documents: Iterable[Any] | None) -> list[ImageBlock | VideoBlock]:
+    """The blocks that image documents stand for.
+
+    Args:
+        documents: `ImageNode`, `ImageDocument`, `Node` with an `image_resource`, `NodeWithScore`, `ImageBlock`,
+            URLs, paths, bytes, binary file objects or Pillow images; `None` for none.
+
+    Raises:
+        QwenVLInputError: One holds no image; the error names its index and type.
+        ValueError: A path leads to no file.
+    """
+    if isinstance(documents, str | bytes | Path):
+        documents = [documents]
+    return [_block(document, f"image_documents[{at}]") for at, document in enumerate(documents or ())]
+
+
+def _block(document: Any, where: str) -> ImageBlock | VideoBlock:
+    match document:
+        case ImageBlock() | VideoBlock():
+            return document
+        case NodeWithScore():
+            return _block(document.node, where)
+        case ImageNode():
+            path = document.image_path or document.metadata.get("file_path")
+            return _of_fields(document.image, path, document.image_url, document.image_mimetype, where)
+        case Node(image_resource=resource) if resource is not None:
+            return _of_fields(resource.data, resource.path, resource.url, resource.mimetype, where)
+    match source_from(document, where=where, files=True):
+        case Url(url):
+            return ImageBlock(url=url)
+        case File(path):
+            return ImageBlock(path=path)
+        case Inline(bytes() as data):
+            return ImageBlock(image=data)
+        case _:
+            return ImageBlock(url=document)
+
+
+def _of_fields(data: str | bytes | None, path: Any, url: Any, mime: str | None, where: str) -> ImageBlock:
+    """A block from a node's fields; the bytes are base64, as LlamaIndex keeps them."""
+    if data:
+        return ImageBlock(image=data.encode() if isinstance(data, str) else data, image_mimetype=mime)
+    if path:
+        return ImageBlock(path=path, image_mimetype=mime)
+    if url:
+        return ImageBlock(url=str(url), image_mimetype=mime)
+    raise QwenVLInputError(f"{where}: this node holds no image.")

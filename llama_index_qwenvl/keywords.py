@@ -1,0 +1,196 @@
+"""What a `QwenVL` is made of: its keywords, its connection, and how it is copied and stored."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Literal
+
+from llama_index.core.llms.function_calling import FunctionCallingLLM
+from pydantic import ConfigDict, Field, PrivateAttr, SecretStr
+from typing_extensions import override
+
+from qwenvl_core.connection import Connection
+from qwenvl_core.endpoints import Api, endpoint
+from qwenvl_core.settings import Settings, settings_for
+
+if TYPE_CHECKING:
+    from qwenvl_core.client import Client
+
+_HOLDING = threading.Lock()  # threads that share a model share its one client
+
+
+class Keywords(FunctionCallingLLM):
+    """The keywords of `QwenVL`, the same as those of `ChatQwenVL`."""
+
+    model_config = ConfigDict(
+        arbitrary_types_allowed=True,
+        extra="forbid",
+        defer_build=True,  # until the first model is made: an import does without
+        hide_input_in_errors=True,  # the input may be the key
+    )
+
+    model: str = Field(default="qwen3-vl-plus")
+    """Name of the model."""
+    context_window: int | None = Field(default=None, gt=0)
+    """Input and output together, in tokens; by default the catalogue's number."""
+    num_output: int | None = Field(default=None, gt=0)
+    """Longest answer to expect, in tokens; by default `max_tokens` or the catalogue's number."""
+
+    # The connection.
+    api_key: SecretStr | None = Field(
+        default_factory=lambda: _secret(os.environ.get("DASHSCOPE_API_KEY")), exclude=True, repr=False
+    )
+    """Model Studio key; by default from `DASHSCOPE_API_KEY`. Keys are valid in one region only."""
+    region: str = Field(default_factory=lambda: os.environ.get("DASHSCOPE_REGION") or "cn-beijing")
+    """Region id or alias: `cn-beijing`, `singapore`, `us`, …; by default from `DASHSCOPE_REGION`."""
+    workspace: str | None = Field(default_factory=lambda: os.environ.get("DASHSCOPE_WORKSPACE"))
+    """Workspace id: selects its gateway; by default from `DASHSCOPE_WORKSPACE`."""
+    base_url: str | None = Field(default_factory=lambda: os.environ.get("DASHSCOPE_BASE_URL"))
+    """Overrides region and workspace; by default from `DASHSCOPE_BASE_URL`."""
+    api: Api = "openai"
+    """Which of the service's APIs: `"openai"` (OpenAI-compatible) or `"dashscope"` (native)."""
+    timeout: float | None = 300.0
+    """Seconds to connect, and to wait for a response or its next bytes."""
+    stream_chunk_timeout: float | None = 120.0
+    """Seconds between two chunks of a stream."""
+    max_retries: int = Field(default=2, ge=0)
+    """Tries after the first, before anything of the answer has arrived."""
+    http_client: Any = Field(default=None, exclude=True, repr=False)
+    """Your own sync HTTP client for the SDK."""
+    http_async_client: Any = Field(default=None, exclude=True, repr=False)
+    """Your own async HTTP client for the SDK."""
+    default_headers: Mapping[str, str] | None = Field(default=None, exclude=True, repr=False)
+    """Sent with every request."""
+
+    # The request. `None` is never sent.
+    enable_thinking: bool = True
+    """Whether a hybrid model thinks before it answers."""
+    thinking_budget: int | None = Field(default=None, gt=0)
+    """Longest thinking, in tokens."""
+    preserve_thinking: bool = False
+    """Send earlier reasoning back, to models that use it."""
+    fold_system_prompt: bool = False
+    """Move system messages into the first user message, as the vendor advises for plain chats."""
+    forced_tool_choice: Literal["no_thinking", "auto"] = "no_thinking"
+    """What a forced tool does to a thinking hybrid model: no thinking for that request, or `tool_choice="auto"`."""
+    vl_high_resolution_images: bool | None = None
+    """Up to 16,384 tokens an image; `max_pixels` is ignored then."""
+    min_pixels: int | None = None
+    """Default for every image and video, in pixels; a block's own value wins."""
+    max_pixels: int | None = None
+    """Default for every image and video, in pixels; a block's own value wins."""
+    fps: float | None = None
+    """Default for every video, in frames per second; a block's own value wins."""
+    media_policy: Literal["error", "fit"] = "error"
+    """What happens to a local image that the service would refuse or shrink: `"fit"` converts and scales it."""
+    temperature: float | None = None
+    """Sampling temperature, from 0 to below 2."""
+    top_p: float | None = None
+    """Nucleus sampling, above 0 up to 1."""
+    top_k: int | None = None
+    """How many candidates are sampled from."""
+    max_tokens: int | None = None
+    """Longest answer, in tokens."""
+    stop: list[str] | str | None = None
+    """Words that end the answer."""
+    seed: int | None = None
+    """Seed of the sampling."""
+    presence_penalty: float | None = None
+    """From -2 to 2."""
+    repetition_penalty: float | None = None
+    """Above 0; 1 is none."""
+    logprobs: bool | None = None
+    """Give the log probabilities of the answer's tokens."""
+    top_logprobs: int | None = None
+    """And of that many alternatives."""
+    extra_body: Mapping[str, Any] | None = None
+    """Merged into the request's body last."""
+
+    _held: Client | None = PrivateAttr(default=None)
+
+    # --- Requests ---
+
+    @override
+    def model_post_init(self, context: Any, /) -> None:
+        super().model_post_init(context)
+        self._base_url()  # a region that does not exist is an error now, not at the first call
+
+    def _settings(self, call: Mapping[str, Any]) -> Settings:
+        """What shapes a request: this model's settings, and what the call says over them."""
+        return settings_for(self.__dict__, self.model_fields_set, call)
+
+    def _base_url(self) -> str:
+        return endpoint(self.api, region=self.region, workspace=self.workspace, base_url=self.base_url)
+
+    @property
+    def _client(self) -> Client:
+        """The client for this model's connection as it is now; a changed copy of the model gets its own."""
+        from qwenvl_core.client import Client  # here, so that importing this package imports no SDK
+
+        connection = Connection(
+            api=self.api,
+            base_url=self._base_url(),
+            api_key=self.api_key.get_secret_value() if self.api_key else "",
+            timeout=self.timeout,
+            stream_chunk_timeout=self.stream_chunk_timeout,
+            max_retries=self.max_retries,
+            http_client=self.http_client,
+            http_async_client=self.http_async_client,
+            default_headers=self.default_headers or {},
+        )
+        with _HOLDING:
+            self._held = held = Client.of(connection, self._held)
+        return held
+
+    def close(self) -> None:
+        """Close the connections of sync calls; the next call opens new ones."""
+        if self._held is not None:
+            self._held.close()
+
+    async def aclose(self) -> None:
+        """Close the connections that this event loop's calls opened; the next call opens new ones."""
+        if self._held is not None:
+            await self._held.aclose()
+
+    # --- Copies and stores ---
+
+    @override
+    def to_dict(self, **kwargs: Any) -> dict[str, Any]:
+        """This model's keywords but the key, for `from_dict`.
+
+        `enable_thinking` is among them only if it was given: for a model that the catalogue does not know, a default
+        is not sent and a caller's word is.
+        """
+        values: dict[str, Any] = super().to_dict(**kwargs)
+        if "enable_thinking" not in self.model_fields_set:
+            values.pop("enable_thinking", None)
+        return values
+
+    def __deepcopy__(self, memo: dict[int, Any] | None = None) -> Any:
+        """A copy shares what is the caller's and can't be copied: HTTP clients and the rate limiter."""
+        memo = {} if memo is None else memo
+        for shared in (self.http_client, self.http_async_client, self.rate_limiter):
+            memo[id(shared)] = shared
+        return super().__deepcopy__(memo)
+
+    @override
+    def __getstate__(self) -> dict[str, Any]:
+        """A pickle carries neither the key nor connections."""
+        bare = self.model_copy()
+        bare._held = None
+        for name in ("api_key", "http_client", "http_async_client"):
+            del bare.__dict__[name]
+        return super(Keywords, bare).__getstate__()
+
+    @override
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Built anew, with the key of this environment."""
+        self.__init__(**state["__dict__"])  # type: ignore[misc]
+        # That nobody gave a keyword, such as `enable_thinking`, means something.
+        object.__setattr__(self, "__pydantic_fields_set__", state["__pydantic_fields_set__"])
+
+
+def _secret(key: str | None) -> SecretStr | None:
+    return SecretStr(key) if key else None

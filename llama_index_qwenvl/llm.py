@@ -1,0 +1,238 @@
+"""`QwenVL`: a Qwen-VL model as a LlamaIndex LLM."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from llama_index.core.base.llms.types import (
+    ChatMessage,
+    ChatResponse,
+    ChatResponseAsyncGen,
+    ChatResponseGen,
+    CompletionResponse,
+    CompletionResponseAsyncGen,
+    CompletionResponseGen,
+    LLMMetadata,
+    MessageRole,
+    TextBlock,
+)
+from llama_index.core.llms.callbacks import llm_chat_callback, llm_completion_callback
+from typing_extensions import override
+
+from llama_index_qwenvl import streams
+from llama_index_qwenvl.chunks import completion_of, response_of
+from llama_index_qwenvl.image_documents import blocks_of
+from llama_index_qwenvl.messages import to_core
+from llama_index_qwenvl.structured import StructuredPrediction
+from llama_index_qwenvl.tools import selections_in, spec_of, with_one_call
+from qwenvl_core.events import Reducer
+from qwenvl_core.models import describe
+from qwenvl_core.request import Request
+
+if TYPE_CHECKING:
+    from llama_index.core.llms.llm import ToolSelection
+    from llama_index.core.tools.types import BaseTool
+
+# For a model of which no source states them, in tokens. Agents cut their memory to fit: better too short than refused.
+_UNSTATED_CONTEXT_WINDOW = 32_768
+_UNSTATED_NUM_OUTPUT = 4_096
+
+_TRACED = ("model", "temperature", "top_p", "max_tokens", "enable_thinking", "thinking_budget")
+
+
+class QwenVL(StructuredPrediction):
+    """A Qwen-VL model of Alibaba's Model Studio (DashScope), or one that is served behind the same API.
+
+    Thinking is on by default: it streams as `thinking_delta` in `ChatResponse.additional_kwargs`, and is the message's
+    `ThinkingBlock` and `additional_kwargs["reasoning_content"]`.
+
+    ```python
+    llm = QwenVL(region="singapore")
+    llm.chat([ChatMessage(role="user", blocks=[
+        ImageBlock(path="receipt.jpg"),
+        TextBlock(text="What was paid?"),
+    ])])
+    ```
+
+    Every keyword that shapes a request can also be given per call. Errors are `qwenvl_core.errors.QwenVLError`. The
+    vendor's pages: "Visual understanding (Qwen-VL)", "Visual reasoning".
+    """
+
+    @classmethod
+    @override
+    def class_name(cls) -> str:
+        # Multi-modal indices look for "multi" in it.
+        return "qwenvl_multi_modal_llm"
+
+    @property
+    @override
+    def metadata(self) -> LLMMetadata:
+        facts = describe(self.model)
+        return LLMMetadata(
+            context_window=self.context_window or facts.context_window or _UNSTATED_CONTEXT_WINDOW,
+            num_output=self.num_output or self.max_tokens or facts.max_output or _UNSTATED_NUM_OUTPUT,
+            is_chat_model=True,
+            is_function_calling_model=facts.tools,
+            model_name=self.model,
+        )
+
+    @override
+    def to_payload(self) -> dict[str, Any]:
+        """What tracers and callbacks are told of this model: nothing secret."""
+        traced = {name: getattr(self, name) for name in _TRACED}
+        return {**super().to_payload(), **{name: value for name, value in traced.items() if value is not None}}
+
+    # --- Chats and completions. Each is reported once, so none calls another: the way below is not reported ---
+
+    @llm_chat_callback()
+    @override
+    def chat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponse:
+        """The answer to a conversation; `kwargs` are settings of this call."""
+        return self._chat(messages, kwargs)
+
+    @llm_chat_callback()
+    @override
+    async def achat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponse:
+        """As `chat`, for async."""
+        return await self._achat(messages, kwargs)
+
+    @llm_chat_callback()
+    @override
+    def stream_chat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponseGen:
+        """The answer as it is written; the last chunk holds all of it. Closing the generator closes the connection."""
+        return self._stream_chat(messages, kwargs)
+
+    @llm_chat_callback()
+    @override
+    async def astream_chat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponseAsyncGen:
+        """As `stream_chat`, for async."""
+        return self._astream_chat(messages, kwargs)
+
+    @llm_completion_callback()
+    @override
+    def complete(self, prompt: str, formatted: bool = False, **kwargs: Any) -> CompletionResponse:
+        """The answer to one prompt; `image_documents` are images (and videos) for it to look at."""
+        return completion_of(self._chat(*_as_chat(prompt, kwargs)))
+
+    @llm_completion_callback()
+    @override
+    async def acomplete(self, prompt: str, formatted: bool = False, **kwargs: Any) -> CompletionResponse:
+        """As `complete`, for async."""
+        return completion_of(await self._achat(*_as_chat(prompt, kwargs)))
+
+    @llm_completion_callback()
+    @override
+    def stream_complete(self, prompt: str, formatted: bool = False, **kwargs: Any) -> CompletionResponseGen:
+        """As `complete`, as it is written."""
+        return streams.completions(self._stream_chat(*_as_chat(prompt, kwargs)))
+
+    @llm_completion_callback()
+    @override
+    async def astream_complete(self, prompt: str, formatted: bool = False, **kwargs: Any) -> CompletionResponseAsyncGen:
+        """As `stream_complete`, for async."""
+        return streams.acompletions(self._astream_chat(*_as_chat(prompt, kwargs)))
+
+    def count_tokens(
+        self, messages: Sequence[ChatMessage], tools: Sequence[BaseTool | Mapping[str, Any]] | None = None
+    ) -> int:
+        """About how many input tokens a conversation is, offline; see `qwenvl_core.counting`.
+
+        Args:
+            messages: The conversation. Of local images and videos the headers are read; URLs count as the most that
+                can be behind them.
+            tools: Tools that go with it.
+        """
+        from qwenvl_core.counting import count_tokens
+
+        request = self._request(messages, {"tools": tools} if tools else {})
+        return count_tokens(request.messages, request.settings)
+
+    # --- The way through the house ---
+
+    def _chat(self, messages: Sequence[ChatMessage], call: Mapping[str, Any]) -> ChatResponse:
+        reducer = Reducer()
+        for event in self._client.events(self._request(messages, call)):
+            reducer.add(event)
+        return response_of(reducer.reply())
+
+    async def _achat(self, messages: Sequence[ChatMessage], call: Mapping[str, Any]) -> ChatResponse:
+        reducer = Reducer()
+        async for event in self._client.aevents(self._request(messages, call)):
+            reducer.add(event)
+        return response_of(reducer.reply())
+
+    def _stream_chat(self, messages: Sequence[ChatMessage], call: Mapping[str, Any]) -> ChatResponseGen:
+        return streams.chunks(self._client.events(self._request(messages, call, stream=True)))
+
+    def _astream_chat(self, messages: Sequence[ChatMessage], call: Mapping[str, Any]) -> ChatResponseAsyncGen:
+        return streams.achunks(self._client.aevents(self._request(messages, call, stream=True)))
+
+    def _request(self, messages: Sequence[ChatMessage], call: Mapping[str, Any], *, stream: bool = False) -> Request:
+        if call.get("tools"):
+            call = {**call, "tools": [spec_of(tool) for tool in call["tools"]]}
+        settings = self._settings(call)
+        return Request(messages=to_core(messages, describe(settings.model)), settings=settings, stream=stream)
+
+    # --- Tools ---
+
+    @override
+    def _prepare_chat_with_tools(
+        self,
+        tools: Sequence[BaseTool],
+        user_msg: str | ChatMessage | None = None,
+        chat_history: list[ChatMessage] | None = None,
+        verbose: bool = False,
+        allow_parallel_tool_calls: bool = False,
+        tool_required: bool = False,
+        tool_choice: Any = None,
+        strict: bool | None = None,
+        **kwargs: Any,
+    ) -> dict[str, Any]:
+        """The keywords of the chat that offers `tools`; a given `tool_choice` wins over `tool_required`."""
+        messages = list(chat_history or [])
+        if user_msg is not None:
+            messages.append(
+                ChatMessage(role=MessageRole.USER, content=user_msg) if isinstance(user_msg, str) else user_msg
+            )
+        if not tools:
+            return {"messages": messages, **kwargs}
+        choice = tool_choice if tool_choice is not None else "required" if tool_required else None
+        return {
+            "messages": messages,
+            "tools": [spec_of(tool, strict=strict) for tool in tools],
+            **({} if choice is None else {"tool_choice": choice}),
+            "parallel_tool_calls": allow_parallel_tool_calls,
+            **kwargs,
+        }
+
+    @override
+    def _validate_chat_with_tools_response(
+        self,
+        response: ChatResponse,
+        tools: Sequence[BaseTool],
+        allow_parallel_tool_calls: bool = False,
+        **kwargs: Any,
+    ) -> ChatResponse:
+        return response if allow_parallel_tool_calls else with_one_call(response)
+
+    @override
+    def get_tool_calls_from_response(
+        self, response: ChatResponse, error_on_no_tool_call: bool = True, **kwargs: Any
+    ) -> list[ToolSelection]:
+        """The tool calls of a response or chunk; within a stream, with as much of their arguments as has come.
+
+        Raises:
+            ValueError: There are none, and `error_on_no_tool_call` is set.
+        """
+        selections = selections_in(response)
+        if error_on_no_tool_call and not selections:
+            invalid = response.message.additional_kwargs.get("invalid_tool_calls")
+            raise ValueError("The model called no tool" + (f" that can be executed: {invalid}." if invalid else "."))
+        return selections
+
+
+def _as_chat(prompt: str, keywords: dict[str, Any]) -> tuple[list[ChatMessage], dict[str, Any]]:
+    """A completion as a chat of one message, its images before its words."""
+    images = blocks_of(keywords.pop("image_documents", None))
+    return [ChatMessage(role=MessageRole.USER, blocks=[*images, TextBlock(text=prompt)])], keywords

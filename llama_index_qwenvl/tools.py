@@ -1,0 +1,56 @@
+"""Tools on their way to the model, and the calls that come back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from llama_index.core.base.llms.types import ChatResponse, ToolCallBlock
+from llama_index.core.llms.llm import ToolSelection
+from llama_index.core.tools.types import BaseTool
+
+from qwenvl_core.events import partial_object
+
+
+def spec_of(tool: BaseTool | Mapping[str, Any], *, strict: bool | None = None) -> dict[str, Any]:
+    """A tool as the service takes it.
+
+    Args:
+        tool: Any LlamaIndex tool, or its description in OpenAI's form.
+        strict: Put `strict` into the description, and allow no arguments beside those described.
+    """
+    spec: dict[str, Any] = (
+        dict(tool) if isinstance(tool, Mapping) else tool.metadata.to_openai_tool(skip_length_check=True)
+    )
+    if strict is None:
+        return spec
+    function = {**spec["function"], "strict": strict}
+    if strict:
+        function["parameters"] = {**function.get("parameters", {}), "additionalProperties": False}
+    return {**spec, "function": function}
+
+
+def selections_in(response: ChatResponse) -> list[ToolSelection]:
+    """The tool calls of a response; within a stream, with as much of their arguments as has come."""
+    return [
+        ToolSelection(
+            tool_id=block.tool_call_id or block.tool_name,
+            tool_name=block.tool_name,
+            tool_kwargs=block.tool_kwargs if isinstance(block.tool_kwargs, dict) else partial_object(block.tool_kwargs),
+        )
+        for block in response.message.blocks
+        if isinstance(block, ToolCallBlock)
+    ]
+
+
+def with_one_call(response: ChatResponse) -> ChatResponse:
+    """The same response with its first tool call only."""
+    message = response.message
+    calls = [block for block in message.blocks if isinstance(block, ToolCallBlock)]
+    if len(calls) < 2:
+        return response
+    blocks = [block for block in message.blocks if not isinstance(block, ToolCallBlock) or block is calls[0]]
+    beside = {**message.additional_kwargs, "tool_calls": message.additional_kwargs.get("tool_calls", [])[:1]}
+    return response.model_copy(
+        update={"message": message.model_copy(update={"blocks": blocks, "additional_kwargs": beside})}
+    )

@@ -1,0 +1,130 @@
+"""Videos that LlamaIndex's `VideoBlock` has no fields for: frame lists, fractional rates, pixel bounds.
+
+A subclass would lose its fields when its message is stored, so what a `VideoBlock` can't hold is written into its
+`detail`, as a JSON object:
+
+```
+video_frames(["a.jpg", "b.jpg"], fps=0.5).detail  == '{"frames":["a.jpg","b.jpg"],"fps":0.5}'
+video("https://example.com/walk.mp4", 0.5).detail == '{"fps":0.5}'
+```
+
+Of an `ImageBlock`, too, `detail` may be such an object: `'{"max_pixels":1310720}'`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from typing import Any
+
+from llama_index.core.base.llms.types import VideoBlock
+
+from qwenvl_core.errors import QwenVLInputError
+from qwenvl_core.media import HINTS, Kind, locate, source_from
+from qwenvl_core.request import File, Inline, Url
+
+_FRAMES_URL = "data:,frames"  # so that LlamaIndex's token estimates find something to look at
+
+
+def video(
+    source: Any,
+    fps: float | None = None,
+    *,
+    min_pixels: int | None = None,
+    max_pixels: int | None = None,
+    total_pixels: int | None = None,
+) -> VideoBlock:
+    """A video file, as a block that survives storing its message.
+
+    Args:
+        source: A URL (`http(s)`, `oss`, `data`, `file`), a path, bytes, or a binary file object.
+        fps: Frames to take per second, from 0.1 to 10.
+        min_pixels: Smallest area of a frame, in pixels.
+        max_pixels: Largest area of a frame, in pixels.
+        total_pixels: Largest area of all frames together, in pixels.
+
+    Raises:
+        QwenVLInputError: Nothing a video can be made of.
+        ValueError: There is no such file.
+    """
+    # A whole rate has a field of its own, which other integrations read too.
+    whole = fps is not None and float(fps).is_integer()
+    options = _options(
+        fps=None if whole else fps, min_pixels=min_pixels, max_pixels=max_pixels, total_pixels=total_pixels
+    )
+    fields: dict[str, Any] = {"fps": int(fps) if whole and fps else None, "detail": options}
+    match source_from(source, where="video()", files=True):
+        case Url(url):
+            return VideoBlock(url=url, **fields)
+        case File(path):
+            return VideoBlock(path=path, **fields)
+        case Inline(bytes() as data, mime, None):
+            return VideoBlock(video=data, video_mimetype=mime, **fields)
+        case _:
+            return VideoBlock(url=source, **fields)
+
+
+def video_frames(
+    frames: Iterable[Any],
+    fps: float | None = None,
+    *,
+    min_pixels: int | None = None,
+    max_pixels: int | None = None,
+    total_pixels: int | None = None,
+) -> VideoBlock:
+    """A video as a list of images, as a block that survives storing its message.
+
+    Args:
+        frames: URLs, paths, bytes, binary file objects or Pillow images, in the order of time.
+        fps: How many of them there are per second of the video.
+        min_pixels: Smallest area of a frame, in pixels.
+        max_pixels: Largest area of a frame, in pixels.
+        total_pixels: Largest area of all frames together, in pixels.
+
+    Raises:
+        QwenVLInputError: There are no frames, or one is nothing an image can be made of.
+    """
+    if isinstance(frames, str | bytes):
+        raise QwenVLInputError("video_frames() takes a list of images; for one video file there is video().")
+    texts = [_text_of(frame, f"video_frames()[{at}]") for at, frame in enumerate(frames)]
+    if not texts:
+        raise QwenVLInputError("video_frames() needs at least one frame.")
+    options = _options(frames=texts, fps=fps, min_pixels=min_pixels, max_pixels=max_pixels, total_pixels=total_pixels)
+    return VideoBlock(url=_FRAMES_URL, detail=options)
+
+
+def options_in(detail: str | None, kind: Kind, where: str) -> dict[str, Any]:
+    """The options in a block's `detail`: `frames` and the vendor's hints; none, where it is a mere word.
+
+    Raises:
+        QwenVLInputError: A JSON object with something else in it.
+    """
+    if not detail or not detail.lstrip().startswith("{"):
+        return {}
+    try:
+        options = json.loads(detail)
+    except ValueError as error:
+        raise QwenVLInputError(f"{where}: its detail is no JSON object: {error}.") from error
+    known = (*HINTS[kind], *(["frames"] if kind == "video" else []))
+    if unknown := sorted(options.keys() - set(known)):
+        raise QwenVLInputError(f"{where}: its detail holds {unknown}; known are {', '.join(known)}.")
+    return dict(options)
+
+
+def _options(**values: Any) -> str | None:
+    given = {name: value for name, value in values.items() if value is not None}
+    return json.dumps(given, separators=(",", ":"), ensure_ascii=False) if given else None
+
+
+def _text_of(frame: Any, where: str) -> str:
+    """A frame as a URL, a path or a data URI."""
+    source = source_from(frame, where=where, files=True)
+    match source:
+        case Url(url):
+            return url
+        case File(path):
+            return str(path)
+        case _ if isinstance(frame, str):
+            return frame
+    uri = locate(source, "image", where)
+    return uri if isinstance(uri, str) else b"".join(uri.blocks()).decode()

@@ -1,0 +1,104 @@
+"""PDF pages through PDFium, which is not thread-safe: one lock for the whole process is around every call into it."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pypdfium2 as pdfium
+import pypdfium2.raw as c
+from PIL import Image
+
+from qwenvl_core.documents.pages import Fit, Pages
+from qwenvl_core.documents.sizing import POINTS_PER_INCH, Extent
+from qwenvl_core.errors import QwenVLInputError
+
+_PDFIUM = threading.Lock()
+if hasattr(os, "register_at_fork"):  # a child must not be born while another thread is inside of PDFium
+    os.register_at_fork(before=_PDFIUM.acquire, after_in_parent=_PDFIUM.release, after_in_child=_PDFIUM.release)
+
+_WHITE = (255, 255, 255, 255)
+# Colour, four bytes a pixel: PDFium renders it faster than grey or three bytes, and Pillow encodes it without a copy.
+_FORMAT = c.FPDFBitmap_BGRx
+_FLAGS = c.FPDF_ANNOT | c.FPDF_REVERSE_BYTE_ORDER
+
+
+class PdfPages(Pages):
+    """The pages of a PDF."""
+
+    def __init__(self, file: Path | bytes, *, password: str | None = None) -> None:
+        """Open it.
+
+        Raises:
+            QwenVLInputError: It is no PDF that can be read, or needs another password.
+        """
+        with _PDFIUM:
+            try:
+                self._document: pdfium.PdfDocument | None = pdfium.PdfDocument(file, password=password)
+                self._document.init_forms()  # what is written into forms is on the page, too
+            except pdfium.PdfiumError as error:
+                raise QwenVLInputError(_why(error, password)) from error
+            self.count = len(self._document)
+
+    def label(self, number: int) -> str:
+        """What the document calls a page."""
+        with _PDFIUM:
+            return str(self._opened().get_page_label(number - 1))
+
+    def size(self, number: int, fit: Fit) -> tuple[int, int]:
+        """See `Pages.size`."""
+        with _PDFIUM, self._page(number) as page:
+            return fit(_extent(page))
+
+    def picture(self, number: int, fit: Fit) -> Image.Image:
+        """See `Pages.picture`."""
+        with _PDFIUM, self._page(number) as page:
+            width, height = fit(_extent(page))
+            bitmap = pdfium.PdfBitmap.new_native(width, height, _FORMAT, rev_byteorder=True)
+            bitmap.fill_rect(_WHITE, 0, 0, width, height)
+            c.FPDF_RenderPageBitmap(bitmap, page, 0, 0, width, height, 0, _FLAGS)
+            if page.formenv:
+                c.FPDF_FFLDraw(page.formenv, bitmap, page, 0, 0, width, height, 0, _FLAGS)
+            bitmap.close()  # the handle; the pixels are Python's
+        return Image.frombuffer("RGBX", (width, height), bitmap.buffer, "raw", "RGBX", bitmap.stride, 1)
+
+    def close(self) -> None:
+        """Let go of the file."""
+        with _PDFIUM:
+            if self._document is not None:
+                self._document.close()
+                self._document = None
+
+    # These are called with the lock held.
+
+    def _opened(self) -> pdfium.PdfDocument:
+        if self._document is None:
+            raise QwenVLInputError("The document is closed.")
+        return self._document
+
+    @contextmanager
+    def _page(self, number: int) -> Iterator[pdfium.PdfPage]:
+        try:
+            page = self._opened()[number - 1]
+        except pdfium.PdfiumError as error:
+            raise QwenVLInputError(f"PDFium can't read this page: {error}") from error
+        try:
+            yield page
+        finally:
+            page.close()
+
+
+def _extent(page: pdfium.PdfPage) -> Extent:
+    width, height = page.get_size()  # as it is shown: turned as the page says
+    return Extent(width, height, POINTS_PER_INCH, scalable=True)
+
+
+def _why(error: pdfium.PdfiumError, password: str | None) -> str:
+    if error.err_code != c.FPDF_ERR_PASSWORD:
+        return f"PDFium can't read this PDF: {error}"
+    if password:
+        return "The password for this PDF is wrong."
+    return "This PDF needs a password: pass password=."

@@ -1,0 +1,110 @@
+"""Where requests go: regions, workspaces and base URLs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from qwenvl_core.connection import Connection
+from qwenvl_core.endpoints import REGIONS, endpoint
+from qwenvl_core.errors import QwenVLInputError
+
+HOSTS = {
+    "cn-beijing": "dashscope.aliyuncs.com",
+    "ap-southeast-1": "dashscope-intl.aliyuncs.com",
+    "us-east-1": "dashscope-us.aliyuncs.com",
+    "cn-hongkong": "cn-hongkong.dashscope.aliyuncs.com",
+}
+ALIASES = {
+    "beijing": "cn-beijing",
+    "singapore": "ap-southeast-1",
+    "us": "us-east-1",
+    "US": "us-east-1",
+    " Beijing ": "cn-beijing",
+}
+PATHS = {"openai": "/compatible-mode/v1", "dashscope": "/api/v1"}
+per_api = pytest.mark.parametrize("api", PATHS)
+
+
+@per_api
+@pytest.mark.parametrize("region", [*HOSTS, *ALIASES])
+def test_public_hosts(api: str, region: str) -> None:
+    assert endpoint(api, region=region) == f"https://{HOSTS[ALIASES.get(region, region)]}{PATHS[api]}"
+
+
+@per_api
+@pytest.mark.parametrize("region", ["eu-central-1", "ap-northeast-1"])
+def test_regions_that_are_reached_through_a_workspace_only(api: str, region: str) -> None:
+    with pytest.raises(QwenVLInputError, match="workspace"):
+        endpoint(api, region=region)
+    assert endpoint(api, region=region, workspace="ws-1") == f"https://ws-1.{region}.maas.aliyuncs.com{PATHS[api]}"
+
+
+@per_api
+def test_a_workspace_has_a_gateway_in_every_region(api: str) -> None:
+    for region in REGIONS:
+        url = endpoint(api, region=region.id, workspace="llm-Abc123")
+        assert url == f"https://llm-Abc123.{region.id}.maas.aliyuncs.com{PATHS[api]}"
+
+
+@per_api
+@pytest.mark.parametrize("workspace", ["a.b", "a/b", "a b", "evil.com/", "a@b", "ä", "a\n", "-x?"])
+def test_a_workspace_leads_to_no_other_host(api: str, workspace: str) -> None:
+    with pytest.raises(QwenVLInputError, match="workspace"):
+        endpoint(api, region="cn-beijing", workspace=workspace)
+
+
+@per_api
+@pytest.mark.parametrize(
+    "base_url",
+    [
+        "https://example.com/v1",
+        "http://127.0.0.1:8000/v1/",
+        "https://coding-intl.dashscope.aliyuncs.com/v1",
+        "http://[::1]:8000",
+    ],
+)
+def test_a_base_url_overrides_both(api: str, base_url: str) -> None:
+    assert endpoint(api, region="nowhere", workspace="!", base_url=base_url) == base_url.rstrip("/")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ({"api": "rest", "region": "us"}, "api"),
+        ({"api": "openai", "region": "mars"}, "cn-beijing"),
+        ({"api": "openai", "region": ""}, "region"),
+        ({"api": "openai", "region": "us", "base_url": "example.com/v1"}, "http"),
+        ({"api": "openai", "region": "us", "base_url": "ftp://example.com/v1"}, "http"),
+        ({"api": "openai", "region": "us", "base_url": "https://"}, "http"),
+        ({"api": "openai", "region": "us", "base_url": "https://a.com/api/v1"}, 'api="dashscope"'),
+        ({"api": "dashscope", "region": "us", "base_url": "https://a.com/compatible-mode/v1/"}, 'api="openai"'),
+        ({"api": "openai", "region": "us", "base_url": "http://[::1/v1"}, "base_url"),
+        ({"api": "openai", "region": "us", "base_url": "http://a:b/v1"}, "base_url"),
+    ],
+)
+def test_what_leads_nowhere(arguments: dict[str, Any], words: str) -> None:
+    with pytest.raises(QwenVLInputError, match=words):
+        endpoint(**arguments)
+
+
+@pytest.mark.parametrize(
+    ("timeout", "chunk", "read"),
+    [(300.0, 120.0, 120.0), (10.0, 120.0, 10.0), (None, 5.0, 5.0), (5.0, None, 5.0), (None, None, None)],
+)
+def test_a_connection_waits_for_the_shorter_of_two_times(timeout: Any, chunk: Any, read: Any) -> None:
+    connection = Connection(api="openai", base_url="u", api_key="k", timeout=timeout, stream_chunk_timeout=chunk)
+    assert connection.read_timeout == read
+
+
+def test_a_connection_shows_no_secret() -> None:
+    connection = Connection(
+        api="openai", base_url="https://a/v1", api_key="sk-secret", default_headers={"X-A": "sk-too"}
+    )
+    assert "sk-" not in repr(connection)
+    assert "sk-" not in str(connection)
+    assert connection.headers["X-A"] == "sk-too"
+    assert connection.headers["User-Agent"].startswith("qwenvl-adapters/")
+    renamed = Connection(api="openai", base_url="u", api_key="k", default_headers={"User-Agent": "me"})
+    assert renamed.headers["User-Agent"] == "me"

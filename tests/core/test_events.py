@@ -1,0 +1,169 @@
+"""Events and the one reducer that folds them."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from qwenvl_core.events import (
+    Event,
+    Finish,
+    ReasoningDelta,
+    Reducer,
+    Reply,
+    TextDelta,
+    ToolCallDelta,
+    Usage,
+    fold,
+    judged_calls,
+    parse_arguments,
+    partial_object,
+)
+from qwenvl_core.request import ToolCall
+
+R, T, C = ReasoningDelta, TextDelta, ToolCallDelta
+STOP = Finish("stop")
+
+
+UNFINISHED = Finish("")
+
+
+def reply(
+    reasoning: str = "", text: str = "", *calls: ToolCall, usage: Usage | None = None, finish: Finish = UNFINISHED
+) -> Reply:
+    return Reply(reasoning, text, calls, usage, finish)
+
+
+@pytest.mark.parametrize(
+    ("events", "expected"),
+    [
+        ([], reply()),
+        ([R("a"), T("b"), R("c"), T("d"), STOP], reply("ac", "bd", finish=STOP)),
+        (
+            [C(0, "1", "crop", ""), C(0, None, None, '{"x"'), C(1, "2", "zoom", "{}"), C(0, None, None, ":1}")],
+            reply("", "", ToolCall("1", "crop", '{"x":1}'), ToolCall("2", "zoom", "{}")),
+        ),
+        ([C(0, "1", None, "{"), C(0, None, "crop", "}")], reply("", "", ToolCall("1", "crop", "{}"))),
+        ([Usage(1, 2, 3), Usage(4, 5, 9)], reply(usage=Usage(4, 5, 9))),
+        ([Finish("stop", extras={"a": 1})], reply(finish=Finish("stop", extras={"a": 1}))),
+    ],
+)
+def test_folding(events: list[Event], expected: Reply) -> None:
+    assert fold(events) == expected
+
+
+EVENTS = st.lists(
+    st.one_of(
+        st.builds(ReasoningDelta, st.text(max_size=5)),
+        st.builds(TextDelta, st.text(max_size=5)),
+        st.builds(
+            ToolCallDelta,
+            st.integers(0, 2),
+            st.sampled_from([None, "c"]),
+            st.sampled_from([None, "n"]),
+            st.text(max_size=5),
+        ),
+        st.integers(0, 9).map(lambda count: Usage(count, 1, count + 1)),
+        st.just(STOP),
+    ),
+    max_size=12,
+)
+
+
+@given(EVENTS)
+def test_a_moment_is_what_had_come_by_then_whenever_it_is_looked_at(events: list[Event]) -> None:
+    reducer, moments = Reducer(), []
+    for event in events:
+        reducer.add(event)
+        moments.append(reducer.moment())
+    expected = [fold(events[: count + 1]) for count in range(len(events))]
+    assert [moment.reply() for moment in moments] == expected
+    assert [moment.reply() for moment in reversed(moments)] == expected[::-1]
+    assert reducer.reply() == fold(events)
+
+
+@given(EVENTS)
+def test_no_letter_is_lost_and_none_invented(events: list[Event]) -> None:
+    folded = fold(events)
+    assert folded.text == "".join(event.text for event in events if type(event) is TextDelta)
+    assert folded.reasoning == "".join(event.text for event in events if type(event) is ReasoningDelta)
+    assert sum(len(call.arguments) for call in folded.tool_calls) == sum(
+        len(event.arguments) for event in events if type(event) is ToolCallDelta
+    )
+
+
+def test_folding_is_linear() -> None:
+    def seconds(count: int) -> float:
+        start = time.process_time()
+        reducer = Reducer()
+        for _ in range(count):
+            reducer.add(T("word "))
+            reducer.add(C(0, None, None, "x"))
+            reducer.moment()
+        assert len(reducer.reply().text) == 5 * count
+        return time.process_time() - start
+
+    assert min(seconds(40_000) for _ in range(2)) < 24 * max(min(seconds(5_000) for _ in range(3)), 0.005)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "cut", "expected"),
+    [
+        ('{"x": 1}', False, {"x": 1}),
+        ('{"x": 1}', True, {"x": 1}),
+        ("", False, {}),
+        (" \n", False, {}),
+        ("", True, None),
+        ("{", False, None),
+        ("[]", False, None),
+        ("null", False, None),
+        ('"a"', False, None),
+        ("{'x': 1}", False, None),
+        ("{}{}", False, None),
+        ("[" * 100_000, False, None),
+    ],
+)
+def test_arguments(arguments: str, cut: bool, expected: Any) -> None:
+    assert parse_arguments(ToolCall("1", "crop", arguments), cut=cut) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ('{"a": 1, "b": "tw', {"a": 1, "b": "tw"}),
+        ('{"a": [1, {"b": tru', {"a": [1, {}]}),
+        ('{"a": 1}', {"a": 1}),
+        ("{", {}),
+        ("", {}),
+        ("[1, 2", {}),
+        ("no", {}),
+        ("\ud800", {}),
+    ],
+)
+def test_objects_that_are_still_being_written(text: str, expected: Any) -> None:
+    assert partial_object(text) == expected
+
+
+@pytest.mark.parametrize(
+    ("reason", "arguments", "executable"),
+    [
+        ("tool_calls", ["{}", "{}"], [True, True]),
+        ("stop", ["{}", ""], [True, True]),
+        ("length", ["{}", ""], [True, False]),
+        ("length", ["", "{}"], [True, True]),
+        ("length", ['{"x": 1}', '{"x": '], [True, False]),
+        ("tool_calls", ["[]", "{}"], [False, True]),
+        ("length", [], []),
+    ],
+)
+def test_a_call_that_was_cut_off_or_is_no_object_must_not_be_executed(
+    reason: str, arguments: list[str], executable: list[bool]
+) -> None:
+    calls = tuple(ToolCall(str(number), "crop", text) for number, text in enumerate(arguments))
+    judged = judged_calls(Reply("", "", calls, None, Finish(reason)))
+    assert [call for call, _ in judged] == list(calls)
+    assert [arguments is not None for _, arguments in judged] == executable

@@ -1,0 +1,126 @@
+"""The keywords of a call over those of a model, and tool choices in every form that frameworks use."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from qwenvl_core.errors import QwenVLInputError
+from qwenvl_core.settings import NAMES, NamedTool, Settings, settings_for, tool_choice
+
+TOOL = {"type": "function", "function": {"name": "crop", "parameters": {}}}
+SEARCH = {"type": "web_search"}
+
+
+@pytest.mark.parametrize(
+    ("model", "call", "expected"),
+    [
+        ({}, {}, Settings()),
+        ({"model": "qvq-max", "something_else": 1}, {}, Settings(model="qvq-max")),
+        ({"temperature": 0.5, "top_p": 0.1}, {"temperature": 0}, Settings(temperature=0, top_p=0.1)),
+        ({"temperature": 0}, {"temperature": None}, Settings(temperature=0)),
+        ({"temperature": None}, {}, Settings()),
+        ({"seed": 7}, {"seed": 0}, Settings(seed=0)),
+        ({"logprobs": True}, {"logprobs": False}, Settings(logprobs=False)),
+        ({"model": "a"}, {"model": "b"}, Settings(model="b")),
+        ({}, {"stop": "END"}, Settings(stop=("END",))),
+        ({"stop": ["a"]}, {"stop": ["b", "c"]}, Settings(stop=("b", "c"))),
+        ({"stop": ["a"]}, {}, Settings(stop=("a",))),
+        ({"stop": ["a"]}, {"stop": []}, Settings()),
+        (
+            {"extra_body": {"a": 1, "b": 1}},
+            {"extra_body": {"b": 2, "c": 2}},
+            Settings(extra_body={"a": 1, "b": 2, "c": 2}),
+        ),
+        ({"extra_body": None}, {}, Settings()),
+        ({}, {"tools": [TOOL], "tool_choice": "crop"}, Settings(tools=(TOOL,), tool_choice=NamedTool("crop"))),
+        ({"enable_thinking": False}, {}, Settings(enable_thinking=False)),
+    ],
+)
+def test_a_call_wins_over_the_model(model: dict[str, Any], call: dict[str, Any], expected: Settings) -> None:
+    before = copy.deepcopy((model, call))
+    assert settings_for(model, set(), call) == expected
+    assert (model, call) == before
+
+
+@pytest.mark.parametrize(
+    ("given_by_user", "call", "thinking", "set_by"),
+    [
+        (set(), {}, True, "default"),
+        ({"enable_thinking"}, {}, True, "model"),
+        (set(), {"enable_thinking": True}, True, "call"),
+        ({"enable_thinking"}, {"enable_thinking": False}, False, "call"),
+        ({"enable_thinking"}, {"enable_thinking": None}, True, "model"),
+        ({"temperature"}, {}, True, "default"),
+    ],
+)
+def test_whose_word_thinking_is(given_by_user: set[str], call: Any, thinking: bool, set_by: str) -> None:
+    settings = settings_for({"enable_thinking": True}, given_by_user, call)
+    assert (settings.enable_thinking, settings.thinking_set_by) == (thinking, set_by)
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("temprature", "temperature"),
+        ("enable_thinkin", "enable_thinking"),
+        ("thinking_set_by", "Unknown"),
+        ("frequency_penalty", "extra_body"),
+        ("stream", "extra_body"),
+    ],
+)
+def test_unknown_keywords_of_a_call_are_errors(name: str, words: str) -> None:
+    with pytest.raises(QwenVLInputError, match=words) as caught:
+        settings_for({}, set(), {name: 1})
+    assert repr(name) in str(caught.value)
+
+
+def test_a_value_of_none_is_not_given() -> None:
+    assert settings_for({}, set(), dict.fromkeys(NAMES)) == Settings()
+
+
+@pytest.mark.parametrize(
+    ("said", "expected"),
+    [
+        (None, None),
+        ("auto", "auto"),
+        ("none", "none"),
+        ("any", "required"),
+        ("required", "required"),
+        (True, "required"),
+        (False, "none"),
+        ("crop", NamedTool("crop")),
+        (NamedTool("crop"), NamedTool("crop")),
+        ({"type": "function", "function": {"name": "crop"}}, NamedTool("crop")),
+        ({"type": "function", "name": "crop"}, NamedTool("crop")),
+        ({"type": "tool", "name": "crop"}, NamedTool("crop")),
+        ({"name": "crop"}, NamedTool("crop")),
+        ({"type": "any"}, "required"),
+        ({"type": "auto"}, "auto"),
+    ],
+)
+def test_tool_choices(said: Any, expected: Any) -> None:
+    assert tool_choice(said, (SEARCH, TOOL)) == expected
+
+
+@pytest.mark.parametrize("said", ["zoom", "", 5, {}, {"type": "function"}, {"function": {"name": "zoom"}}, ["crop"]])
+def test_choices_that_name_no_tool(said: Any) -> None:
+    with pytest.raises(QwenVLInputError, match="crop"):
+        tool_choice(said, (SEARCH, TOOL))
+    with pytest.raises(QwenVLInputError):
+        tool_choice("crop", ())
+
+
+@given(
+    st.fixed_dictionaries({}, optional={"temperature": st.floats(0, 1), "seed": st.integers(0, 9), "top_k": st.none()}),
+    st.fixed_dictionaries({}, optional={"temperature": st.floats(0, 1), "seed": st.none(), "top_k": st.integers(0, 9)}),
+)
+def test_each_value_is_the_calls_or_else_the_models(model: dict[str, Any], call: dict[str, Any]) -> None:
+    settings = settings_for(model, set(), call)
+    for name in ("temperature", "seed", "top_k"):
+        own = call.get(name)
+        assert getattr(settings, name) == (model.get(name) if own is None else own)

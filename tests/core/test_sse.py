@@ -1,0 +1,183 @@
+"""Server-sent events: whatever the bytes are cut into and however the lines end, the documents are the same."""
+
+import json
+import time
+from itertools import pairwise
+from typing import Any
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from qwenvl_core.sse import DONE, BrokenEventError, EventStream
+
+END = "<done>"
+
+
+def documents(*blocks: bytes) -> list[tuple[str, Any]]:
+    stream = EventStream()
+    said = [pair for block in blocks for pair in stream.feed(block)]
+    said += stream.close()
+    return [(name, END if document is DONE else document) for name, document in said]
+
+
+def cut(data: bytes, places: list[int]) -> list[bytes]:
+    at = [0, *sorted(place % (len(data) + 1) for place in places), len(data)]
+    return [data[start:end] for start, end in pairwise(at)]
+
+
+HELLO = {"text": "你好 😀\u2028\u0085\u000b\u001c\u00a0ö"}
+WIRE = json.dumps(HELLO, ensure_ascii=False)
+
+
+@pytest.mark.parametrize(
+    ("data", "expected"),
+    [
+        ("data: 1\n\ndata: 2\n\n", [("", 1), ("", 2)]),
+        ("data:1\n\n", [("", 1)]),
+        ("data:   1\n\n", [("", 1)]),
+        ("data: 1\r\n\r\ndata: 2\r\n\r\n", [("", 1), ("", 2)]),
+        ("data: 1\r\rdata: 2\r\r", [("", 1), ("", 2)]),
+        ("data: 1\r\n\rdata: 2\n\r\n", [("", 1), ("", 2)]),  # each line may end in its own way
+        (": keep-alive\n\ndata: 1\n\n:\n\n", [("", 1)]),
+        ("id:1\nevent:result\n:HTTP_STATUS/200\ndata:1\n\n", [("result", 1)]),
+        ("retry: 3000\nid\nfoo: bar\nfoo\ndata: 1\n\n", [("", 1)]),
+        ("event: error\ndata: 1\n\ndata: 2\n\n", [("error", 1), ("", 2)]),
+        ('data: {\ndata: "a": 1\ndata: }\n\n', [("", {"a": 1})]),
+        ('data: {"a":\n: comment\nid: 7\ndata: 1}\n\n', [("", {"a": 1})]),
+        ("data: 1\ndata: 2\ndata: 3\n", [("", 1), ("", 2), ("", 3)]),  # no blank lines
+        ("data: 1\n\ndata: 2", [("", 1), ("", 2)]),  # no line end
+        ("data: 1\n\n\n\n\ndata: 2\n\n", [("", 1), ("", 2)]),
+        ("data\ndata:\ndata: \n\ndata: 1\n\n", [("", 1)]),  # empty data says nothing
+        ("\ufeffdata: 1\n\n", [("", 1)]),
+        ("\ufeff\n\ndata: 1\n\n", [("", 1)]),
+        ("data: 1\n\ndata: [DONE]\n\n", [("", 1), ("", END)]),
+        ("data:[DONE]", [("", END)]),
+        ("data: [DONE] \r\n\r\n", [("", END)]),
+        ('data: ["[DONE]"]\n\n', [("", ["[DONE]"])]),
+        (f"data: {WIRE}\n\n", [("", HELLO)]),
+        ("", []),
+        ("\n\n\n", []),
+        ("<html>\n</html>\n", []),
+    ],
+)
+def test_documents(data: str, expected: list[tuple[str, Any]]) -> None:
+    raw = data.encode()
+    assert documents(raw) == expected
+    assert documents(*(bytes([byte]) for byte in raw)) == expected  # one byte at a time
+    for at in range(len(raw)):
+        assert documents(raw[:at], raw[at:]) == expected
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        "data: {\n\n",
+        'data: {"a": 1\n\ndata: [DONE]\n\n',
+        'data: {"a": 1\ndata: [DONE]\n\n',  # the end does not mend a broken event
+        'data: {"a"',  # cut within an event
+        'data: {"a": "ö',
+        "data: {'a': 1}\n\n",
+        "data: oops\n\ndata: 1\n\n",
+        "data: 1 2\n\n",
+    ],
+)
+def test_broken_json_is_an_error_and_never_skipped(data: str) -> None:
+    raw = data.encode()
+    for at in range(len(raw)):
+        with pytest.raises(BrokenEventError):
+            documents(raw[:at], raw[at:])
+
+
+def test_broken_bytes_are_an_error() -> None:
+    with pytest.raises(BrokenEventError):
+        documents(b'data: {"a": "\xff\xfe"}\n\n')
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.text(st.characters(exclude_categories=["Cs"])),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@st.composite
+def streams(draw: st.DrawFn) -> tuple[bytes, list[tuple[str, Any]]]:
+    """A stream in any framing that the format allows, and what it says."""
+    end = draw(st.sampled_from(["\n", "\r\n", "\r"]))
+    lines: list[str] = []
+    expected: list[tuple[str, Any]] = []
+    for document in draw(st.lists(JSON | st.just(HELLO), max_size=4)):
+        name = draw(st.sampled_from(["", "", "result", "error"]))
+        field = draw(st.sampled_from(["data:", "data: "]))
+        lines += draw(
+            st.lists(st.sampled_from([":", ": ping", ":HTTP_STATUS/200", "id:1", "retry: 5", "x: y"]), max_size=2)
+        )
+        lines += [f"event: {name}"] if name else []
+        several = isinstance(document, dict | list) and draw(st.booleans())
+        text = json.dumps(document, ensure_ascii=False, indent=1 if several else None)
+        lines += [field + line for line in text.split("\n")]
+        if name or several or draw(st.booleans()):
+            lines += [""]
+        expected.append((name, document))
+    if draw(st.booleans()):
+        lines += ["data: [DONE]", ""]
+        expected.append(("", END))
+    bom = draw(st.sampled_from(["", "\ufeff"]))
+    return (bom + "".join(line + end for line in lines)).encode(), expected
+
+
+@given(streams(), st.lists(st.integers(0, 10_000), max_size=12))
+def test_any_cut_of_the_bytes_gives_the_same_documents(
+    stream: tuple[bytes, list[tuple[str, Any]]], places: list[int]
+) -> None:
+    data, expected = stream
+    assert documents(*cut(data, places)) == expected
+
+
+@given(st.binary(max_size=200), st.lists(st.integers(0, 200), max_size=6))
+@example(b"data: \x00\xff", [3])
+@example(b"\r\ndata:1\r", [1])
+def test_any_bytes_give_documents_or_one_error_wherever_they_are_cut(data: bytes, places: list[int]) -> None:
+    def outcome(*blocks: bytes) -> Any:
+        try:
+            return documents(*blocks)
+        except BrokenEventError:
+            return "broken"
+
+    assert repr(outcome(data)) == repr(outcome(*cut(data, places)))
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_a_document_is_delivered_with_its_line_and_not_with_the_next(end: str) -> None:
+    stream = EventStream()
+    assert list(stream.feed(f"data: 1{end}{end}".encode())) == [("", 1)]
+    assert list(stream.feed(f"data: 2{end}{end}".encode())) == [("", 2)]
+    if end != "\r":  # a lone CR may be half a CRLF
+        assert list(stream.feed(f"data: 3{end}".encode())) == [("", 3)]
+
+
+def _seconds(blocks: list[bytes]) -> float:
+    start = time.process_time()
+    assert len(documents(*blocks)) == 1
+    return time.process_time() - start
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        pytest.param(lambda size: [b"data: ", b'"' + b"x" * size + b'"', b"\n\n"], id="one long line"),
+        pytest.param(
+            lambda size: [b'data: "', *[b"x" * 16] * (size // 16), b'"\n\n'], id="one long line in small pieces"
+        ),
+        pytest.param(
+            lambda size: [b"data: [\n", *[b"data: 1,\n"] * (size // 10), b"data: 1]\n\n"], id="many lines of one event"
+        ),
+        pytest.param(lambda size: [b"data: 1\n\n", *[b": comment\n\n"] * (size // 10)], id="many comments"),
+        pytest.param(lambda size: [b"data: 1\n\n", *[b"\r"] * (size // 10)], id="many carriage returns"),
+    ],
+)
+def test_the_time_is_linear_in_the_length(make: Any) -> None:
+    small = min(_seconds(make(125_000)) for _ in range(3))
+    large = min(_seconds(make(1_000_000)) for _ in range(2))
+    assert large < 24 * max(small, 0.001)  # eight times the bytes

@@ -1,0 +1,219 @@
+"""A model as a value: serialized, copied, pickled, and told apart by LangChain's cache."""
+
+from __future__ import annotations
+
+import copy
+import io
+import pickle
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from langchain_core.caches import InMemoryCache
+from langchain_core.globals import set_llm_cache
+from langchain_core.load import dumpd, dumps, load, loads
+from langchain_core.messages import HumanMessage
+
+from langchain_qwenvl import ChatQwenVL
+from tests.emulator import Emulator, Reply
+from tests.langchain.conftest import KEY, Make, png
+
+# One value other than the default for every keyword that shapes a request.
+SHAPING: dict[str, Any] = {
+    "model": "qwen3-vl-flash",
+    "enable_thinking": False,
+    "thinking_budget": 100,
+    "preserve_thinking": True,
+    "fold_system_prompt": True,
+    "forced_tool_choice": "auto",
+    "vl_high_resolution_images": True,
+    "min_pixels": 5000,
+    "max_pixels": 700000,
+    "fps": 0.5,
+    "media_policy": "fit",
+    "temperature": 0.0,
+    "top_p": 0.5,
+    "top_k": 0,
+    "max_tokens": 99,
+    "stop": ["END"],
+    "seed": 0,
+    "presence_penalty": 0.0,
+    "repetition_penalty": 1.1,
+    "logprobs": False,
+    "top_logprobs": 0,
+    "extra_body": {"enable_search": True},
+}
+CONNECTION: dict[str, Any] = {"region": "singapore", "workspace": "ws-1", "timeout": 9.0, "max_retries": 0}
+
+
+def loaded(dumped: Any) -> ChatQwenVL:
+    model = load(
+        dumped, valid_namespaces=["langchain_qwenvl"], allowed_objects="all", secrets_map={"DASHSCOPE_API_KEY": KEY}
+    )
+    assert isinstance(model, ChatQwenVL)
+    return model
+
+
+@pytest.mark.filterwarnings("ignore:The function `loads?` is in beta")  # LangChain's words on its loader
+class TestSerialization:
+    @pytest.mark.parametrize("name", [*SHAPING, *CONNECTION])
+    def test_every_field_survives(self, name: str) -> None:
+        value = (SHAPING | CONNECTION)[name]
+        again = loaded(dumpd(ChatQwenVL(**{"api_key": KEY, name: value})))
+        assert getattr(again, name) == value
+        assert again.api_key is not None
+        assert again.api_key.get_secret_value() == KEY
+
+    def test_through_text(self) -> None:
+        model = ChatQwenVL(api_key=KEY, temperature=0.25, stop="END")
+        text = dumps(model)
+        assert KEY not in text
+        again = loads(
+            text, valid_namespaces=["langchain_qwenvl"], allowed_objects="all", secrets_map={"DASHSCOPE_API_KEY": KEY}
+        )
+        assert again.asdict() == model.asdict()
+
+    def test_the_id_is_where_the_class_is(self) -> None:
+        assert dumpd(ChatQwenVL())["id"] == ["langchain_qwenvl", "chat_models", "ChatQwenVL"]
+
+    def test_whose_word_thinking_is_survives(self, make: Make, emulator: Emulator, body: Any) -> None:
+        """A model outside the catalogue is only told what the user set."""
+        emulator.known_models = frozenset({"my-model"})
+        for given, sent in (({}, False), ({"enable_thinking": True}, True)):
+            model = make(model="my-model", **given)
+            again = loaded(dumpd(model))
+            again.invoke("Hi")
+            again.close()
+            assert ("enable_thinking" in body()) == sent
+
+
+def test_pickles_leave_the_key_and_bring_the_environments(monkeypatch: pytest.MonkeyPatch, llm: ChatQwenVL) -> None:
+    llm.invoke("Hi")  # with connections open
+    data = pickle.dumps(llm)
+    assert KEY.encode() not in data
+    assert pickle.loads(data).api_key is None
+    monkeypatch.setenv("DASHSCOPE_API_KEY", "sk-elsewhere")
+    again = pickle.loads(data)
+    assert again.api_key.get_secret_value() == "sk-elsewhere"
+    assert again.invoke("Hi").content == llm.invoke("Hi").content
+    again.close()
+
+
+@pytest.mark.parametrize(
+    "copied",
+    [copy.copy, copy.deepcopy, lambda model: model.model_copy(), lambda model: model.model_copy(deep=True)],
+    ids=["copy", "deepcopy", "model_copy", "model_copy deep"],
+)
+def test_copies_keep_the_key_and_the_callers_clients(copied: Callable[[Any], Any], make: Make) -> None:
+    import openai
+
+    with openai.DefaultHttpxClient() as client:
+        model = make(http_client=client)
+        again = copied(model)
+        assert again.api_key.get_secret_value() == KEY
+        assert again.http_client is client
+        assert again.invoke("Hi").content
+
+
+def test_a_deep_copy_has_settings_of_its_own(make: Make) -> None:
+    model = make(extra_body={"ocr_options": {"task": "text"}})
+    again = copy.deepcopy(model)
+    assert again.extra_body == model.extra_body
+    assert again.extra_body is not model.extra_body
+
+
+def test_a_changed_copy_goes_where_it_says(make: Make, emulator: Emulator) -> None:
+    model = make()
+    model.invoke("Hi")
+    other = model.model_copy(update={"base_url": emulator.self_hosted_url, "temperature": 0.5})
+    other.invoke("Hi")
+    model.invoke("Hi")
+    other.close()
+    assert [request.route for request in emulator.requests] == [
+        "/compatible-mode/v1/chat/completions",
+        "/v1/chat/completions",
+        "/compatible-mode/v1/chat/completions",
+    ]
+    assert [request.json.get("temperature") for request in emulator.requests] == [None, 0.5, None]
+
+
+class TestCache:
+    """LangChain's global cache must not take one request's answer for another's."""
+
+    @pytest.fixture(autouse=True)
+    def cache(self) -> None:
+        set_llm_cache(InMemoryCache())
+
+    def asked(self, emulator: Emulator, *calls: Callable[[], Any]) -> int:
+        """How many of the calls were sent."""
+        before = len(emulator.requests)
+        for call in calls:
+            call()
+        return len(emulator.requests) - before
+
+    def test_the_same_question_is_asked_once(self, make: Make, emulator: Emulator) -> None:
+        one, two = make(), make()
+        assert self.asked(emulator, lambda: one.invoke("Hi"), lambda: one.invoke("Hi"), lambda: two.invoke("Hi")) == 1
+
+    def test_a_cached_answer_is_whole(self, llm: ChatQwenVL, emulator: Emulator) -> None:
+        emulator.script(Reply(reasoning="Hm.", text="Yes."))
+        first, second = llm.invoke("Hi"), llm.invoke("Hi")
+        assert second.content == "Yes."
+        assert second.content_blocks == first.content_blocks
+        assert second.response_metadata == first.response_metadata
+
+    @pytest.mark.parametrize("name", SHAPING)
+    def test_every_field_counts(self, name: str, make: Make) -> None:
+        model, other = make(), make(**{name: SHAPING[name]})
+        assert model._get_llm_string() != other._get_llm_string()
+
+    @pytest.mark.parametrize("name", SHAPING)
+    def test_every_keyword_of_a_call_counts(self, name: str, make: Make, emulator: Emulator) -> None:
+        value = SHAPING[name]
+        model = make()
+        calls = (lambda: model.invoke("Hi"), lambda: model.invoke("Hi", **{name: value}))
+        assert self.asked(emulator, *calls, *calls) == 2
+
+    @pytest.mark.parametrize("name", SHAPING)
+    def test_a_changed_copy_is_another_model(self, name: str, make: Make, emulator: Emulator) -> None:
+        model = make()
+        model.invoke("Hi")
+        assert self.asked(emulator, lambda: model.model_copy(update={name: SHAPING[name]}).invoke("Hi")) == 1
+
+    def test_a_changed_field_counts(self, make: Make, emulator: Emulator) -> None:
+        model = make()
+        model.invoke("Hi")
+        model.temperature = 0.1
+        assert self.asked(emulator, lambda: model.invoke("Hi")) == 1
+
+    def test_endpoints_count(self, make: Make, emulator: Emulator) -> None:
+        one, other = make(), make(base_url=emulator.self_hosted_url)
+        assert self.asked(emulator, lambda: one.invoke("Hi"), lambda: other.invoke("Hi")) == 2
+
+    def test_pictures_count_by_what_they_show(self, llm: ChatQwenVL, emulator: Emulator, tmp_path: Path) -> None:
+        from PIL import Image
+
+        def ask(medium: Any) -> Callable[[], Any]:
+            return lambda: llm.invoke([HumanMessage([{"type": "image", "url": medium}])])
+
+        pictures = [png(grey=1), png(grey=2)]
+        for form in (
+            bytes,
+            bytearray,
+            memoryview,
+            io.BytesIO,
+            lambda data: Image.open(io.BytesIO(data)),
+        ):
+            # Built anew each time, as objects that come to lie where the last one lay.
+            for _ in range(2):
+                for picture in pictures:
+                    ask(form(picture))()
+        assert len(emulator.requests) == 2 + 2  # bytes in any form, and Pillow's own PNG of the same
+
+    def test_frames_of_a_video_count(self, llm: ChatQwenVL, emulator: Emulator) -> None:
+        for _ in range(2):
+            for grey in (1, 2):
+                frames = [io.BytesIO(png(grey=grey)) for _ in range(4)]
+                llm.invoke([HumanMessage([{"type": "video", "video": frames}])])
+        assert len(emulator.requests) == 2

@@ -1,0 +1,518 @@
+"""`with_structured_output`: every method, schema and model; whole, streamed, raw; answers that are no such thing."""
+
+from __future__ import annotations
+
+import datetime
+import json
+from collections.abc import Callable
+from typing import Annotated, Any, Literal, TypedDict
+
+import pydantic
+import pydantic.v1
+import pytest
+from langchain_core.callbacks import BaseCallbackHandler
+from langchain_core.exceptions import OutputParserException
+from langchain_core.messages import AIMessage, HumanMessage
+
+from langchain_qwenvl import ChatQwenVL
+from qwenvl_core.errors import QwenVLOutputError
+from tests.emulator import Emulator, Reply, ToolCall
+from tests.langchain.conftest import Make
+
+
+class Joke(pydantic.BaseModel):
+    """A joke."""
+
+    setup: str = pydantic.Field(description="Before the point.")
+    punchline: str
+
+
+class JokeV1(pydantic.v1.BaseModel):
+    """A joke."""
+
+    setup: str = pydantic.v1.Field(description="Before the point.")
+    punchline: str
+
+
+class JokeDict(TypedDict):
+    """A joke."""
+
+    setup: Annotated[str, ..., "Before the point."]
+    punchline: str
+
+
+JOKE_SCHEMA = {**Joke.model_json_schema(), "title": "A joke!"}  # a title is free text, a tool's name is not
+SCHEMAS: dict[str, Any] = {
+    "Pydantic": Joke,
+    "Pydantic 1": JokeV1,
+    "TypedDict": JokeDict,
+    "JSON schema": JOKE_SCHEMA,
+    "tool": {"type": "function", "function": {"name": "Joke", "description": "A joke.", "parameters": JOKE_SCHEMA}},
+}
+GOOD = {"setup": "Why? 为什么?", "punchline": "Because 😀."}
+TEXT = json.dumps(GOOD, ensure_ascii=False)
+METHODS = ["function_calling", "json_schema", "json_mode"]
+QUESTION = "A joke as json, please."
+each_method = pytest.mark.parametrize("method", METHODS)
+
+
+def answer(method: str, text: str, **more: Any) -> Reply:
+    """The model's answer, as a call or as text; a text in the pieces that a model streams."""
+    if method == "function_calling":
+        return Reply(tool_calls=[ToolCall("call_1", "Joke", text)], **more)
+    return Reply(text=text, **more)
+
+
+def named(method: str, schema: Any, text: str) -> Reply:
+    names = {id(JokeV1): "JokeV1", id(JokeDict): "JokeDict", id(JOKE_SCHEMA): "A_joke_"}
+    reply = answer(method, text)
+    if reply.tool_calls:
+        return Reply(tool_calls=[ToolCall("call_1", names.get(id(schema), "Joke"), text)])
+    return reply
+
+
+def is_joke(value: Any, schema: Any) -> bool:
+    if schema in (Joke, JokeV1):
+        return type(value) is schema and value.setup == GOOD["setup"] and value.punchline == GOOD["punchline"]
+    return bool(value == GOOD)
+
+
+@each_method
+@pytest.mark.parametrize("schema", SCHEMAS.values(), ids=SCHEMAS)
+async def test_whole_and_streamed(schema: Any, method: Any, llm: ChatQwenVL, emulator: Emulator) -> None:
+    emulator.script(*[named(method, schema, TEXT)] * 5)
+    chain = llm.with_structured_output(schema, method=method)
+    assert is_joke(chain.invoke(QUESTION), schema)
+    assert is_joke(await chain.ainvoke(QUESTION), schema)
+    assert is_joke(chain.batch([QUESTION])[0], schema)
+    streamed = list(chain.stream(QUESTION))
+    astreamed = [value async for value in chain.astream(QUESTION)]
+    await llm.aclose()
+    assert is_joke(streamed[-1], schema)
+    assert streamed == astreamed
+    assert not emulator.refusals
+
+
+@each_method
+def test_dicts_grow(method: Any, llm: ChatQwenVL, emulator: Emulator) -> None:
+    text = ['{"setup": "W', "hy", '?", "punch', 'line": "Be', 'cause."}']
+    emulator.script(
+        Reply(text=text) if method != "function_calling" else Reply(tool_calls=[ToolCall("c", "A_joke_", text)])
+    )
+    assert list(llm.with_structured_output(JOKE_SCHEMA, method=method).stream(QUESTION)) == [
+        *([{}] if method == "function_calling" else []),
+        {"setup": "W"},
+        {"setup": "Why"},
+        {"setup": "Why?"},
+        {"setup": "Why?", "punchline": "Be"},
+        {"setup": "Why?", "punchline": "Because."},
+    ]
+
+
+@each_method
+def test_objects_come_as_soon_as_they_are_valid(method: Any, llm: ChatQwenVL, emulator: Emulator) -> None:
+    text = ['{"setup": "Why?", "punch', 'line": "Be', 'cause."}']
+    emulator.script(
+        Reply(text=text) if method != "function_calling" else Reply(tool_calls=[ToolCall("c", "Joke", text)])
+    )
+    streamed = list(llm.with_structured_output(Joke, method=method).stream(QUESTION))
+    assert streamed == [Joke(setup="Why?", punchline="Be"), Joke(setup="Why?", punchline="Because.")]
+
+
+# --- what is sent
+
+
+def test_function_calling(llm: ChatQwenVL, emulator: Emulator, body: Any) -> None:
+    emulator.script(answer("function_calling", TEXT), answer("function_calling", TEXT))
+    llm.with_structured_output(Joke, method="function_calling").invoke(QUESTION)
+    sent = body()
+    assert sent["tool_choice"] == {"type": "function", "function": {"name": "Joke"}}
+    (tool,) = sent["tools"]
+    assert tool["function"]["parameters"]["required"] == ["setup", "punchline"]
+    assert "response_format" not in sent
+    assert sent["enable_thinking"] is False
+    llm.with_structured_output(Joke, method="function_calling", strict=True).invoke(QUESTION)
+    assert body()["tools"][0]["function"]["strict"] is True
+
+
+def test_json_schema(make: Make, emulator: Emulator, body: Any) -> None:
+    emulator.script(answer("json_schema", TEXT), answer("json_schema", TEXT))
+    llm = make(model="qwen3.7-plus")
+    llm.with_structured_output(Joke, method="json_schema").invoke(QUESTION)
+    sent = body()
+    assert sent["response_format"]["type"] == "json_schema"
+    described = sent["response_format"]["json_schema"]
+    assert (described["name"], described["description"]) == ("Joke", "A joke.")
+    assert described["schema"]["required"] == ["setup", "punchline"]
+    assert "strict" not in described
+    assert "tools" not in sent
+    assert sent["enable_thinking"] is False
+    llm.with_structured_output(Joke, method="json_schema", strict=True).invoke(QUESTION)
+    assert body()["response_format"]["json_schema"]["strict"] is True
+    assert body()["response_format"]["json_schema"]["schema"]["additionalProperties"] is False
+
+
+def test_json_schema_where_the_model_takes_none(llm: ChatQwenVL, emulator: Emulator, body: Any) -> None:
+    emulator.script(answer("json_schema", TEXT))
+    result = llm.with_structured_output(Joke, method="json_schema", include_raw=True).invoke("A joke!")
+    assert body()["response_format"] == {"type": "json_object"}
+    assert "punchline" in body()["messages"][-1]["content"]
+    notes = result["raw"].response_metadata["adjustments"]
+    assert [note for note in notes if "instead of json_schema" in note]
+
+
+def test_json_mode(llm: ChatQwenVL, emulator: Emulator, body: Any) -> None:
+    emulator.script(answer("json_mode", TEXT), answer("json_mode", TEXT))
+    chain = llm.with_structured_output(Joke, method="json_mode")
+    chain.invoke(QUESTION)
+    assert body()["response_format"] == {"type": "json_object"}
+    assert body()["messages"] == [{"role": "user", "content": QUESTION}]
+    chain.invoke("A joke, please.")
+    assert "JSON" in body()["messages"][0]["content"]
+
+
+def test_the_model_stays_as_it_was(llm: ChatQwenVL, emulator: Emulator, bodies: Any) -> None:
+    emulator.script(answer("function_calling", TEXT))
+    llm.with_structured_output(Joke).invoke(QUESTION)
+    llm.invoke("Hi")
+    assert [sent["enable_thinking"] for sent in bodies()] == [False, True]
+    assert llm.enable_thinking
+
+
+@pytest.mark.parametrize(
+    ("model", "sent"),
+    [
+        ("qwen3-vl-plus", "tools"),
+        ("qwen3-vl-8b-thinking", "tools"),
+        ("qwen-vl-max", "response_format"),
+        ("my-model", "tools"),
+    ],
+)
+def test_the_default_method(model: str, sent: str, make: Make, emulator: Emulator, body: Any) -> None:
+    emulator.known_models = frozenset({"my-model"})
+    emulator.script(answer("function_calling" if sent == "tools" else "json_schema", TEXT))
+    assert make(model=model).with_structured_output(Joke).invoke(QUESTION) == Joke(**GOOD)
+    assert sent in body()
+
+
+@pytest.mark.parametrize("strict", [None, True, False])
+@each_method
+def test_no_method_is_another_in_silence(
+    method: Any, strict: bool | None, make: Make, emulator: Emulator, body: Any
+) -> None:
+    if method == "json_mode" and strict is not None:
+        with pytest.raises(ValueError, match="strict"):
+            make().with_structured_output(Joke, method=method, strict=strict)
+        return
+    emulator.script(answer(method, TEXT))
+    make(model="qwen3.7-plus").with_structured_output(Joke, method=method, strict=strict).invoke(QUESTION)
+    kinds = {"function_calling": None, "json_schema": "json_schema", "json_mode": "json_object"}
+    assert body().get("response_format", {}).get("type") == kinds[method]
+    assert ("tools" in body()) is (method == "function_calling")
+
+
+def test_unknown_methods_and_keywords(llm: ChatQwenVL) -> None:
+    with pytest.raises(ValueError, match="method must be one of function_calling, json_schema, json_mode"):
+        llm.with_structured_output(Joke, method="xml")  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="temprature"):
+        llm.with_structured_output(Joke, temprature=1)
+    with pytest.raises(ValueError, match="title"):
+        llm.with_structured_output({"type": "object", "properties": {}})
+
+
+def test_keywords_of_the_calls(llm: ChatQwenVL, emulator: Emulator, body: Any) -> None:
+    emulator.script(answer("function_calling", TEXT))
+    llm.with_structured_output(Joke, temperature=0.25, model="qwen3-vl-flash").invoke(QUESTION)
+    assert (body()["temperature"], body()["model"]) == (0.25, "qwen3-vl-flash")
+
+
+@each_method
+@pytest.mark.parametrize("schema", SCHEMAS.values(), ids=SCHEMAS)
+def test_traces_know_the_schema(schema: Any, method: Any, llm: ChatQwenVL, emulator: Emulator) -> None:
+    class Told(BaseCallbackHandler):
+        options: Any = None
+
+        def on_chat_model_start(self, *args: Any, options: Any = None, **kwargs: Any) -> None:
+            self.options = options
+
+    emulator.script(*[named(method, schema, TEXT)] * 2)
+    chain = llm.with_structured_output(schema, method=method)
+    for call in (lambda config: chain.invoke(QUESTION, config), lambda config: list(chain.stream(QUESTION, config))):
+        told = Told()
+        call({"callbacks": [told]})
+        assert told.options["ls_structured_output_format"]["kwargs"]["method"] == method
+        assert "punchline" in told.options["ls_structured_output_format"]["schema"]["properties"]
+
+
+# --- the answer is no such object
+
+PROSE = "I'd rather not."
+BAD: dict[str, tuple[list[str], str, str | None]] = {
+    "prose": (["json_schema", "json_mode"], PROSE, None),
+    "nothing": (["json_schema", "json_mode"], "", None),
+    "a list": (METHODS, "[1, 2]", None),
+    "broken": (METHODS, '{"setup": "Why?", "punchline": }', None),
+    "cut off": (METHODS, '{"setup": "Why?", "punchline": "Bec', "length"),
+    "cut off, and a parser might not see it": (METHODS, '{"setup": "Why?", "punchline": "Because."', "length"),
+    "a field is missing": (METHODS, '{"setup": "Why?"}', None),
+    "a field of another type": (METHODS, '{"setup": "Why?", "punchline": {"a": 1}}', None),
+    "two": (["json_schema", "json_mode"], TEXT + TEXT, None),
+}
+BAD_ROWS = [
+    pytest.param(method, text, finish, id=f"{name}, {method}")
+    for name, (methods, text, finish) in BAD.items()
+    for method in methods
+]
+
+
+@pytest.mark.parametrize(("method", "text", "finish"), BAD_ROWS)
+async def test_it_raises(method: Any, text: str, finish: str | None, llm: ChatQwenVL, emulator: Emulator) -> None:
+    emulator.script(*[answer(method, text, finish=finish)] * 3)
+    chain = llm.with_structured_output(Joke, method=method)
+    with pytest.raises(OutputParserException) as raised:
+        chain.invoke(QUESTION)
+    error = raised.value
+    assert isinstance(error, QwenVLOutputError)
+    assert isinstance(error, ValueError)
+    assert error.llm_output == text
+    assert ("cut off" in str(error)) is (finish == "length")
+    with pytest.raises(OutputParserException):
+        await chain.ainvoke(QUESTION)
+    with pytest.raises(OutputParserException):
+        list(chain.stream(QUESTION))  # what had come may have come; half an answer does not end as a whole one
+    await llm.aclose()
+
+
+@pytest.mark.parametrize(("method", "text", "finish"), BAD_ROWS)
+def test_raw_has_the_error(method: Any, text: str, finish: str | None, llm: ChatQwenVL, emulator: Emulator) -> None:
+    emulator.script(answer(method, text, finish=finish))
+    result = llm.with_structured_output(Joke, method=method, include_raw=True).invoke(QUESTION)
+    assert isinstance(result["raw"], AIMessage)
+    assert result["parsed"] is None
+    assert isinstance(result["parsing_error"], OutputParserException)
+
+
+def test_a_dict_is_not_validated_but_must_be_one(llm: ChatQwenVL, emulator: Emulator) -> None:
+    emulator.script(Reply(text='{"other": 1}'), Reply(text="[1]"))
+    chain = llm.with_structured_output(JOKE_SCHEMA, method="json_mode")
+    assert chain.invoke(QUESTION) == {"other": 1}
+    with pytest.raises(OutputParserException, match="no JSON object"):
+        chain.invoke(QUESTION)
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [Reply(text=PROSE), Reply(tool_calls=[ToolCall("c", "zoom", "{}")])],
+    ids=["prose", "another tool"],
+)
+def test_no_call_at_all(reply: Reply, llm: ChatQwenVL, emulator: Emulator) -> None:
+    """A server may not obey a forced choice."""
+    emulator.script(reply)
+    with pytest.raises(OutputParserException, match="did not call Joke"):
+        llm.with_structured_output(Joke).invoke(QUESTION)
+
+
+def test_the_first_of_two_calls(llm: ChatQwenVL, emulator: Emulator) -> None:
+    calls = [
+        ToolCall("a", "zoom", "{}"),
+        ToolCall("b", "Joke", TEXT),
+        ToolCall("c", "Joke", '{"setup": "x", "punchline": "y"}'),
+    ]
+    emulator.script(Reply(tool_calls=calls))
+    assert llm.with_structured_output(Joke).invoke(QUESTION) == Joke(**GOOD)
+
+
+# --- fences and other clothes
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"```json\n{TEXT}\n```",
+        f"```\n{TEXT}\n```",
+        f"```JSON {TEXT}```",
+        f"Here you are:\n\n```json\n{TEXT}\n```\nHave fun!",
+        f"  {TEXT}\n",
+        f"```json\n{TEXT}",
+        json.dumps(GOOD, indent=2),
+        TEXT.replace("Why? ", "Why?\n"),
+    ],
+    ids=["json", "plain", "no line", "prose around", "spaces", "open end", "indented", "raw line end"],
+)
+@pytest.mark.parametrize("method", ["json_schema", "json_mode"])
+def test_what_is_around_the_json(text: str, method: Any, llm: ChatQwenVL, emulator: Emulator) -> None:
+    emulator.script(Reply(text=text), Reply(text=text))
+    chain = llm.with_structured_output(JOKE_SCHEMA, method=method)
+    result = chain.invoke(QUESTION)
+    assert result["punchline"] == GOOD["punchline"]
+    assert list(chain.stream(QUESTION))[-1] == result
+
+
+def test_fenced_dicts_grow_too(llm: ChatQwenVL, emulator: Emulator) -> None:
+    emulator.script(Reply(text=["```js", 'on\n{"setup": "W', 'hy?", "punchline": ', '"Because."}', "\n```"]))
+    streamed = list(llm.with_structured_output(JOKE_SCHEMA, method="json_mode").stream(QUESTION))
+    assert streamed == [{"setup": "W"}, {"setup": "Why?"}, {"setup": "Why?", "punchline": "Because."}]
+
+
+# --- models that always think
+
+
+@pytest.mark.parametrize("model", ["qwen3-vl-8b-thinking", "qvq-max"])
+class TestAlwaysThinking:
+    @pytest.mark.parametrize("method", ["json_schema", "json_mode"])
+    async def test_json_is_asked_for_in_the_prompt(
+        self, model: str, method: Any, make: Make, emulator: Emulator, body: Any
+    ) -> None:
+        llm = make(model=model)
+        emulator.script(*[Reply(reasoning="Hm.", text=f"```json\n{TEXT}\n```")] * 2)
+        chain = llm.with_structured_output(Joke, method=method)
+        assert chain.invoke("A joke!") == Joke(**GOOD)
+        assert list(chain.stream("A joke!"))[-1] == Joke(**GOOD)
+        assert "response_format" not in body()
+        assert "JSON" in body()["messages"][-1]["content"]
+        assert ("punchline" in body()["messages"][-1]["content"]) is (method == "json_schema")
+
+    @pytest.mark.parametrize("method", ["json_schema", "json_mode"])
+    async def test_prose_raises(self, model: str, method: Any, make: Make, emulator: Emulator) -> None:
+        llm = make(model=model)
+        emulator.script(*[Reply(reasoning="Hm.", text=PROSE)] * 3)
+        chain = llm.with_structured_output(Joke, method=method)
+        for call in (lambda: chain.invoke("A joke!"), lambda: list(chain.stream("A joke!"))):
+            with pytest.raises(OutputParserException, match="no JSON"):
+                call()
+        with pytest.raises(OutputParserException):
+            await chain.ainvoke("A joke!")
+        await llm.aclose()
+
+    @pytest.mark.parametrize("method", ["json_schema", "json_mode"])
+    async def test_raw_keeps_the_answer(self, model: str, method: Any, make: Make, emulator: Emulator) -> None:
+        llm = make(model=model)
+        emulator.script(*[Reply(reasoning="Hm.", text=PROSE)] * 3)
+        chain = llm.with_structured_output(Joke, method=method, include_raw=True)
+        streamed = added(list(chain.stream("A joke!")))
+        for result in (chain.invoke("A joke!"), await chain.ainvoke("A joke!"), streamed):
+            assert isinstance(result["parsing_error"], OutputParserException)
+            assert result["parsed"] is None
+            assert result["raw"].content == PROSE
+            assert result["raw"].additional_kwargs == {"reasoning_content": "Hm."}
+            assert result["raw"].response_metadata["adjustments"]
+        await llm.aclose()
+
+
+async def test_a_tool_that_can_only_be_asked_for(make: Make, emulator: Emulator, body: Any) -> None:
+    llm = make(model="qwen3-vl-8b-thinking")
+    called = Reply(reasoning="Hm.", tool_calls=[ToolCall("c", "Joke", TEXT)])
+    emulator.script(called, *[Reply(reasoning="Hm.", text=PROSE)] * 3)
+    chain = llm.with_structured_output(Joke, method="function_calling")
+    assert chain.invoke(QUESTION) == Joke(**GOOD)
+    assert body()["tool_choice"] == "auto"
+    with pytest.raises(OutputParserException, match="called no tool"):
+        chain.invoke(QUESTION)
+    raw = llm.with_structured_output(Joke, method="function_calling", include_raw=True)
+    result = raw.invoke(QUESTION)
+    assert result["raw"].content == PROSE
+    assert result["raw"].response_metadata["finish_reason"] == "stop"
+    assert "'auto'" in result["raw"].response_metadata["adjustments"][0]
+    assert result["raw"].usage_metadata
+    assert isinstance(result["parsing_error"], OutputParserException)
+    assert (await raw.ainvoke(QUESTION))["raw"].content == PROSE
+    await llm.aclose()
+
+
+def test_where_the_user_keeps_thinking_on(make: Make, emulator: Emulator, body: Any) -> None:
+    llm = make(forced_tool_choice="auto")
+    emulator.script(Reply(reasoning="Hm.", tool_calls=[ToolCall("c", "Joke", TEXT)]))
+    result = llm.with_structured_output(Joke, include_raw=True).invoke(QUESTION)
+    assert result["parsed"] == Joke(**GOOD)
+    assert result["raw"].additional_kwargs["reasoning_content"] == "Hm."
+    assert body()["enable_thinking"] is True
+
+
+# --- raw, and other company
+
+
+@each_method
+async def test_raw(method: Any, llm: ChatQwenVL, emulator: Emulator) -> None:
+    emulator.script(*[answer(method, TEXT)] * 4)
+    chain = llm.with_structured_output(Joke, method=method, include_raw=True)
+    pieces = list(chain.stream(QUESTION))
+    apieces = [piece async for piece in chain.astream(QUESTION)]
+    for result in (chain.invoke(QUESTION), await chain.ainvoke(QUESTION), added(pieces), added(apieces)):
+        assert set(result) == {"raw", "parsed", "parsing_error"}
+        assert result["parsed"] == Joke(**GOOD)
+        assert result["parsing_error"] is None
+        assert isinstance(result["raw"], AIMessage)
+    assert len(pieces) > 5  # the message comes as it grows
+    await llm.aclose()
+
+
+def added(pieces: list[Any]) -> Any:
+    """The pieces of a stream as LangChain adds them up."""
+    first, *others = pieces
+    for piece in others:
+        first = first + piece
+    return first
+
+
+class Everything(pydantic.BaseModel):
+    """All that JSON has no type of its own for."""
+
+    model_config = pydantic.ConfigDict(strict=True)
+
+    day: datetime.date
+    kind: Literal["a", "b"]
+    pair: tuple[int, float]
+    maybe: str | None = None
+    inner: Joke | None = None
+
+
+@each_method
+def test_a_strict_class_with_nested_and_optional_fields(method: Any, llm: ChatQwenVL, emulator: Emulator) -> None:
+    text = json.dumps({"day": "2026-01-31", "kind": "b", "pair": [1, 2.5], "inner": GOOD})
+    reply = Reply(tool_calls=[ToolCall("c", "Everything", text)]) if method == "function_calling" else Reply(text=text)
+    emulator.script(reply)
+    result = llm.with_structured_output(Everything, method=method).invoke(QUESTION)
+    assert result == Everything(day=datetime.date(2026, 1, 31), kind="b", pair=(1, 2.5), inner=Joke(**GOOD))
+
+
+@each_method
+@pytest.mark.parametrize(
+    "keywords", [{"output_version": "v1"}, {"disable_streaming": True}, {"streaming": True}], ids=str
+)
+async def test_whatever_else_the_model_is_told(
+    keywords: dict[str, Any], method: Any, make: Make, emulator: Emulator
+) -> None:
+    llm = make(**keywords)
+    emulator.script(*[answer(method, TEXT)] * 4)
+    chain = llm.with_structured_output(Joke, method=method)
+    assert chain.invoke(QUESTION) == Joke(**GOOD)
+    assert list(chain.stream(QUESTION))[-1] == Joke(**GOOD)
+    assert await chain.ainvoke(QUESTION) == Joke(**GOOD)
+    assert [value async for value in chain.astream(QUESTION)][-1] == Joke(**GOOD)
+    await llm.aclose()
+
+
+def test_in_a_chain_with_a_prompt(llm: ChatQwenVL, emulator: Emulator, body: Any) -> None:
+    from langchain_core.prompts import ChatPromptTemplate
+
+    emulator.script(answer("function_calling", TEXT))
+    chain = ChatPromptTemplate([("system", "Be funny."), ("human", "About {topic}.")]) | llm.with_structured_output(
+        Joke
+    )
+    assert chain.invoke({"topic": "cats"}) == Joke(**GOOD)
+    assert [message["content"] for message in body()["messages"]] == ["Be funny.", "About cats."]
+
+
+def test_of_an_image(llm: ChatQwenVL, emulator: Emulator, body: Any) -> None:
+    emulator.script(answer("json_schema", TEXT))
+    question = HumanMessage([{"type": "text", "text": "Hi"}, {"type": "image", "url": "https://example.com/a.png"}])
+    llm.with_structured_output(Joke, method="json_schema").invoke([question])
+    parts = body()["messages"][0]["content"]
+    assert [part["type"] for part in parts] == ["text", "image_url", "text"]
+    assert "JSON" in parts[-1]["text"]
+
+
+def test_its_types(llm: ChatQwenVL) -> None:
+    assert llm.with_structured_output(Joke).get_output_schema().model_json_schema()["title"] == "Joke"
+    chain: Callable[..., Any] = llm.with_structured_output(JokeDict).invoke
+    assert callable(chain)

@@ -1,0 +1,276 @@
+"""The policy on thinking, as a user of `ChatQwenVL` meets it: what is sent, what is refused, what is told."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from langchain_core.messages import HumanMessage
+
+from langchain_qwenvl import ChatQwenVL
+from tests.emulator import Emulator, Reply
+from tests.langchain.conftest import Make
+
+Body = Callable[[], dict[str, Any]]
+
+HYBRID = [
+    "qwen3-vl-plus",
+    "qwen3-vl-plus-2025-12-19",
+    "qwen3-vl-flash",
+    "QWEN3-VL-FLASH-US",
+    "qwen3.5-plus",
+    "qwen3.6-plus",
+]
+ALWAYS = ["qwen3-vl-235b-a22b-thinking", "qwen3-vl-8b-thinking", "qvq-max", "qvq-plus-latest"]
+NEVER = ["qwen-vl-max", "qwen-vl-plus-latest", "qwen2.5-vl-72b-instruct", "qwen3-vl-8b-instruct", "qwen-vl-ocr"]
+QUESTION = [HumanMessage([{"type": "image", "url": "https://example.com/a.png"}, {"type": "text", "text": "Hi"}])]
+NOTHING = object()
+
+
+@pytest.fixture
+def emulator(emulator: Emulator) -> Emulator:
+    emulator.known_models = frozenset([*HYBRID, *ALWAYS, *NEVER, "my-finetune", "org/my-finetune"])
+    return emulator
+
+
+@pytest.mark.parametrize(
+    ("models", "given", "called", "sent"),
+    [
+        (HYBRID, {}, {}, True),
+        (HYBRID, {"enable_thinking": True}, {}, True),
+        (HYBRID, {"enable_thinking": False}, {}, False),
+        (HYBRID, {}, {"enable_thinking": False}, False),
+        (HYBRID, {"enable_thinking": False}, {"enable_thinking": True}, True),
+        (HYBRID, {"enable_thinking": False}, {"enable_thinking": None}, False),
+        (ALWAYS, {}, {}, NOTHING),
+        (ALWAYS, {"enable_thinking": True}, {}, NOTHING),
+        (ALWAYS, {}, {"enable_thinking": True}, NOTHING),
+        (NEVER, {}, {}, NOTHING),
+        (NEVER, {"enable_thinking": True}, {}, NOTHING),
+        (NEVER, {"enable_thinking": False}, {}, NOTHING),
+        (NEVER, {}, {"enable_thinking": False}, NOTHING),
+        (["my-finetune", "org/my-finetune"], {}, {}, NOTHING),
+        (["my-finetune"], {"enable_thinking": True}, {}, True),
+        (["my-finetune"], {"enable_thinking": False}, {}, False),
+        (["my-finetune"], {}, {"enable_thinking": True}, True),
+    ],
+    ids=str,
+)
+def test_what_is_sent(
+    models: list[str], given: dict[str, Any], called: dict[str, Any], sent: object, make: Make, body: Body
+) -> None:
+    for name in models:
+        model = make(model=name, **given)
+        model.invoke(QUESTION, **called)
+        assert body().get("enable_thinking", NOTHING) is sent, name
+        assert body()["model"] == name
+        assert body().get("stream", False) is (sent is True or name in ALWAYS), name
+        list(model.stream(QUESTION, **called))
+        assert body().get("enable_thinking", NOTHING) is sent, name
+        assert body()["stream"] is True
+        assert model.enable_thinking is given.get("enable_thinking", True)  # no call changes a model
+
+
+@pytest.mark.parametrize(
+    ("models", "given", "called"),
+    [
+        (ALWAYS, {"enable_thinking": False}, {}),
+        (ALWAYS, {}, {"enable_thinking": False}),
+        (NEVER, {}, {"enable_thinking": True}),
+    ],
+    ids=str,
+)
+async def test_what_is_impossible(
+    models: list[str], given: dict[str, Any], called: dict[str, Any], make: Make, emulator: Emulator
+) -> None:
+    for name in models:
+        model = make(model=name, **given)
+        with pytest.raises(ValueError, match=f"{name}.*enable_thinking"):
+            model.invoke(QUESTION, **called)
+        with pytest.raises(ValueError, match=f"{name}.*enable_thinking"):
+            async for _ in model.astream(QUESTION, **called):
+                pass
+    assert not emulator.requests
+
+
+@pytest.mark.parametrize("model", ["qwen3-vl-plus", "qvq-max", "qwen3-vl-8b-thinking"])
+@pytest.mark.parametrize(
+    "keywords", [{}, {"disable_streaming": True}, {"streaming": False}, {"streaming": True}], ids=str
+)
+async def test_thinking_streams_on_the_wire_whatever_langchain_wants(
+    model: str, keywords: dict[str, Any], make: Make, emulator: Emulator, bodies: Any
+) -> None:
+    emulator.thinks_without_stream = False
+    emulator.script(*[Reply(reasoning="Hm, 好.", text="Yes.")] * 6)
+    llm = make(model=model, **keywords)
+    answers = [
+        llm.invoke(QUESTION),
+        await llm.ainvoke(QUESTION),
+        llm.batch([QUESTION])[0],
+        (await llm.abatch([QUESTION]))[0],
+    ]
+    assert {(a.content, a.additional_kwargs["reasoning_content"]) for a in answers} == {("Yes.", "Hm, 好.")}
+    assert "".join(chunk.text for chunk in llm.stream(QUESTION)) == "Yes."
+    assert "".join([chunk.text async for chunk in llm.astream(QUESTION)]) == "Yes."
+    assert all(sent["stream"] and sent["stream_options"] == {"include_usage": True} for sent in bodies())
+
+
+def test_disabled_streaming_gives_one_message(make: Make) -> None:
+    (message,) = make(model="qvq-max", disable_streaming=True).stream(QUESTION)
+    assert message.additional_kwargs["reasoning_content"]
+
+
+def test_no_thinking_no_stream_but_for_who_wants_one(make: Make, bodies: Any) -> None:
+    llm = make(enable_thinking=False)
+    llm.invoke(QUESTION)
+    llm.invoke(QUESTION, stream=True)
+    list(llm.stream(QUESTION))
+    list(llm.stream(QUESTION, stream=False))
+    assert [sent.get("stream", False) for sent in bodies()] == [False, True, True, False]
+
+
+def test_budgets(make: Make, body: Body) -> None:
+    llm = make(thinking_budget=50)
+    llm.invoke(QUESTION)
+    assert body()["thinking_budget"] == 50
+    llm.invoke(QUESTION, thinking_budget=60)
+    assert body()["thinking_budget"] == 60
+    answer = llm.invoke(QUESTION, enable_thinking=False)
+    assert "thinking_budget" not in body()
+    assert "thinking_budget" in answer.response_metadata["adjustments"][0]
+    for wrong in (0, -5):
+        with pytest.raises(ValueError, match="thinking_budget"):
+            llm.invoke(QUESTION, thinking_budget=wrong)
+
+
+LOOK = {"type": "function", "function": {"name": "look", "parameters": {"type": "object", "properties": {}}}}
+FORCED: list[Any] = ["any", "required", "look", True, {"type": "function", "function": {"name": "look"}}]
+
+
+@pytest.mark.parametrize("choice", FORCED, ids=str)
+def test_a_forced_tool_stops_the_thinking_of_that_request_alone(choice: Any, llm: ChatQwenVL, body: Body) -> None:
+    answer = llm.bind_tools([LOOK], tool_choice=choice).invoke(QUESTION)
+    named = {"type": "function", "function": {"name": "look"}}
+    assert body()["tool_choice"] == (named if choice == "look" or isinstance(choice, dict) else "required")
+    assert body()["enable_thinking"] is False
+    assert [call["name"] for call in answer.tool_calls] == ["look"]
+    assert ["enable_thinking=False" in note for note in answer.response_metadata["adjustments"]] == [True]
+    llm.bind_tools([LOOK]).invoke(QUESTION)
+    assert body()["enable_thinking"] is True
+    assert llm.enable_thinking
+
+
+@pytest.mark.parametrize("choice", [None, "auto", "none", False], ids=str)
+def test_a_free_choice_thinks(choice: Any, llm: ChatQwenVL, body: Body) -> None:
+    answer = llm.bind_tools([LOOK], tool_choice=choice).invoke(QUESTION)
+    assert body().get("tool_choice") == ("none" if choice is False else choice)
+    assert body()["enable_thinking"] is True
+    assert "adjustments" not in answer.response_metadata
+
+
+def test_a_model_that_does_not_think_is_forced_plainly(make: Make, body: Body) -> None:
+    llm = make(enable_thinking=False)
+    answer = llm.bind_tools([LOOK], tool_choice="any").invoke(QUESTION)
+    assert body()["tool_choice"] == "required"
+    assert "adjustments" not in answer.response_metadata
+
+
+@pytest.mark.parametrize(
+    "keywords",
+    [{"model": "qwen3-vl-8b-thinking"}, {"forced_tool_choice": "auto"}],
+    ids=["always thinks", "thinks on by the user's wish"],
+)
+async def test_where_thinking_stays_on_a_forced_tool_is_asked_for(
+    keywords: dict[str, Any], make: Make, emulator: Emulator, body: Body
+) -> None:
+    from langchain_core.exceptions import OutputParserException
+
+    from qwenvl_core.errors import QwenVLOutputError
+    from tests.emulator import ToolCall
+
+    llm = make(**keywords).bind_tools([LOOK], tool_choice="any")
+    called = Reply(reasoning="Hm.", tool_calls=[ToolCall("c1", "look")])
+    not_called = Reply(reasoning="Hm.", text="I'd rather not.")
+    emulator.script(called, *[not_called] * 3)
+    answer = llm.invoke(QUESTION)
+    assert answer.tool_calls
+    assert answer.additional_kwargs["reasoning_content"] == "Hm."
+    assert body()["tool_choice"] == "auto"
+    assert "'auto'" in answer.response_metadata["adjustments"][0]
+    with pytest.raises(OutputParserException, match=r"called no tool.*'required'") as raised:
+        llm.invoke(QUESTION)
+    assert isinstance(raised.value, QwenVLOutputError)
+    assert raised.value.partial == raised.value.llm_output == "I'd rather not."
+    with pytest.raises(OutputParserException):
+        list(llm.stream(QUESTION))
+    with pytest.raises(OutputParserException):
+        await llm.ainvoke(QUESTION)
+
+
+def test_the_wish_can_be_given_per_call(llm: ChatQwenVL, emulator: Emulator, body: Body) -> None:
+    from tests.emulator import ToolCall
+
+    emulator.script(Reply(reasoning="Hm.", tool_calls=[ToolCall("c1", "look")]))
+    llm.bind_tools([LOOK], tool_choice="any", forced_tool_choice="auto").invoke(QUESTION)
+    assert (body()["tool_choice"], body()["enable_thinking"]) == ("auto", True)
+
+
+JSON_OBJECT = {"type": "json_object"}
+JSON_SCHEMA = {"type": "json_schema", "json_schema": {"name": "Paid", "schema": {"type": "object", "title": "Paid"}}}
+
+
+@pytest.mark.parametrize(
+    ("model", "response_format", "words", "sent", "notes"),
+    [
+        ("qwen3-vl-plus", JSON_OBJECT, "As json, please.", JSON_OBJECT, ["enable_thinking=False"]),
+        ("qwen3-vl-plus", JSON_OBJECT, "Hi", JSON_OBJECT, ["enable_thinking=False", "json"]),
+        (
+            "qwen3-vl-plus",
+            JSON_SCHEMA,
+            "Hi",
+            JSON_OBJECT,
+            ["enable_thinking=False", "json_object instead of json_schema"],
+        ),
+        ("qwen-vl-max", JSON_OBJECT, "JSON!", JSON_OBJECT, []),
+        ("qwen3-vl-8b-thinking", JSON_SCHEMA, "Hi", None, ["always thinks"]),
+        ("qvq-max", JSON_OBJECT, "Hi", None, ["always thinks"]),
+        ("qwen3-vl-plus", {"type": "text"}, "Hi", {"type": "text"}, []),
+    ],
+    ids=str,
+)
+def test_json_output(
+    model: str,
+    response_format: Any,
+    words: str,
+    sent: Any,
+    notes: list[str],
+    make: Make,
+    emulator: Emulator,
+    body: Body,
+) -> None:
+    emulator.script(Reply(text='{"paid": 1}'))
+    answer = make(model=model).invoke(words, response_format=response_format)
+    assert body().get("response_format") == sent
+    told = answer.response_metadata.get("adjustments", [])
+    assert len(told) == len(notes)
+    assert all(note in line for note, line in zip(notes, told, strict=True))
+    asked_in_words = body()["messages"][-1]["content"]
+    assert asked_in_words.startswith(words)
+    assert ("Paid" in asked_in_words) is (response_format is JSON_SCHEMA)
+
+
+def test_prose_instead_of_json_is_an_error_where_the_service_could_not_be_told(make: Make, emulator: Emulator) -> None:
+    from langchain_core.exceptions import OutputParserException
+
+    emulator.script(Reply(reasoning="Hm.", text="Well…"))
+    with pytest.raises(OutputParserException, match=r"no JSON.*qvq-max always thinks") as raised:
+        make(model="qvq-max").invoke("Hi", response_format=JSON_OBJECT)
+    assert raised.value.llm_output == "Well…"
+
+
+def test_other_calls_of_the_same_model_keep_thinking(llm: ChatQwenVL, emulator: Emulator, bodies: Any) -> None:
+    emulator.script(Reply(text="{}"), Reply(reasoning="Hm.", text="Hi."))
+    llm.invoke("As json, please.", response_format=JSON_OBJECT)
+    llm.invoke("Hi")
+    assert [sent["enable_thinking"] for sent in bodies()] == [False, True]

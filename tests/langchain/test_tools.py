@@ -1,0 +1,261 @@
+"""Tools: how they are offered and forced, and how calls come back."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, TypedDict
+
+import pydantic
+import pydantic.v1
+import pytest
+from langchain_core.language_models import BaseChatModel
+from langchain_core.messages import AIMessage
+from langchain_core.runnables import RunnableBinding
+from langchain_core.tools import StructuredTool, tool
+
+from langchain_qwenvl import ChatQwenVL
+from tests.emulator import Emulator, Quirks, Reply, ToolCall
+from tests.langchain.conftest import Make
+from tests.langchain.test_replies import total
+
+
+@tool
+def look(x: int, label: str = "thing") -> str:
+    """Look at a place."""
+    return f"{label} at {x}"
+
+
+class Look(pydantic.BaseModel):
+    """Look at a place."""
+
+    x: int
+    label: str = "thing"
+
+
+class LookV1(pydantic.v1.BaseModel):
+    """Look at a place."""
+
+    x: int
+    label: str = "thing"
+
+
+class LookDict(TypedDict):
+    """Look at a place."""
+
+    x: Annotated[int, ..., "Where."]
+
+
+def look_function(x: int, label: str = "thing") -> str:
+    """Look at a place."""
+    return label
+
+
+SCHEMA = {
+    "title": "look",
+    "description": "Look at a place.",
+    "type": "object",
+    "properties": {"x": {"type": "integer"}},
+}
+OPENAI = {"type": "function", "function": {"name": "look", "description": "Look at a place.", "parameters": SCHEMA}}
+ANTHROPIC = {"name": "look", "description": "Look at a place.", "input_schema": {"type": "object", "properties": {}}}
+
+
+OFFERED: dict[str, tuple[Any, str]] = {
+    "tool": (look, "look"),
+    "Pydantic": (Look, "Look"),
+    "Pydantic 1": (LookV1, "LookV1"),
+    "TypedDict": (LookDict, "LookDict"),
+    "function": (look_function, "look_function"),
+    "JSON schema": (SCHEMA, "look"),
+    "OpenAI": (OPENAI, "look"),
+    "OpenAI function": (OPENAI["function"], "look"),
+    "Anthropic": (ANTHROPIC, "look"),
+    "StructuredTool": (StructuredTool.from_function(look_function, name="look"), "look"),
+}
+
+
+@pytest.mark.parametrize(("offered", "name"), OFFERED.values(), ids=OFFERED)
+def test_forms_of_tools(offered: Any, name: str, llm: ChatQwenVL, body: Any) -> None:
+    llm.bind_tools([offered]).invoke("Hi")
+    (sent,) = body()["tools"]
+    assert sent["type"] == "function"
+    assert sent["function"]["name"] == name
+    assert sent["function"]["description"].startswith("Look")
+    assert "tool_choice" not in body()
+
+
+CHOICES: list[tuple[Any, Any]] = [
+    (None, None),
+    ("auto", "auto"),
+    ("none", "none"),
+    (False, "none"),
+    ("any", "required"),
+    ("required", "required"),
+    (True, "required"),
+    ("look", {"type": "function", "function": {"name": "look"}}),
+    ({"type": "function", "function": {"name": "look"}}, {"type": "function", "function": {"name": "look"}}),
+    ({"type": "tool", "name": "look"}, {"type": "function", "function": {"name": "look"}}),
+    ({"type": "any"}, "required"),
+    ({"type": "auto"}, "auto"),
+]
+
+
+@pytest.mark.parametrize(("choice", "sent"), CHOICES, ids=str)
+def test_forms_of_choices(choice: Any, sent: Any, make: Make, body: Any) -> None:
+    llm = make(enable_thinking=False)
+    llm.bind_tools([look, look_function], tool_choice=choice).invoke("Hi")
+    assert body().get("tool_choice") == sent
+    llm.bind_tools([look, look_function]).invoke("Hi", tool_choice=choice)
+    assert body().get("tool_choice") == sent
+
+
+@pytest.mark.parametrize("choice", ["zoom", {"type": "function", "function": {"name": "zoom"}}, 5], ids=str)
+def test_a_choice_of_nothing_on_offer(choice: Any, llm: ChatQwenVL, emulator: Emulator) -> None:
+    with pytest.raises(ValueError, match=r"tool_choice.*look"):
+        llm.bind_tools([look], tool_choice=choice).invoke("Hi")
+    assert not emulator.requests
+
+
+@pytest.mark.parametrize("choice", [None, "auto", "any", "look"])
+def test_no_tools_no_choice(choice: Any, llm: ChatQwenVL, body: Any) -> None:
+    answer = llm.bind_tools([], tool_choice=choice, temperature=0.5).invoke("Hi")
+    assert not {"tools", "tool_choice"} & set(body())
+    assert (body()["temperature"], body()["enable_thinking"]) == (0.5, True)
+    assert "adjustments" not in answer.response_metadata
+
+
+@pytest.mark.parametrize("strict", [None, True, False])
+def test_strict(strict: bool | None, llm: ChatQwenVL, body: Any) -> None:
+    llm.bind_tools([look], strict=strict).invoke("Hi")
+    function = body()["tools"][0]["function"]
+    assert function.get("strict") is strict
+    assert function["parameters"].get("additionalProperties", True) is not (strict is True)
+
+
+@pytest.mark.parametrize("parallel", [None, True, False])
+def test_parallel_tool_calls(parallel: bool | None, llm: ChatQwenVL, body: Any) -> None:
+    llm.bind_tools([look], parallel_tool_calls=parallel).invoke("Hi")
+    assert body().get("parallel_tool_calls") is parallel
+
+
+class Paid(pydantic.BaseModel):
+    """What was paid."""
+
+    amount: float
+
+
+@pytest.mark.parametrize(
+    "wanted",
+    [Paid, Paid.model_json_schema(),
+     {"type": "json_schema", "json_schema": {"name": "Paid", "schema": Paid.model_json_schema()}}],
+    ids=["class", "schema", "response format"],
+)  # fmt: skip
+def test_a_response_format_beside_tools(wanted: Any, make: Make, emulator: Emulator, body: Any) -> None:
+    emulator.script(Reply(text='{"amount": 1}'))
+    make(model="qwen3.7-plus", enable_thinking=False).bind_tools([look], response_format=wanted).invoke("Hi")
+    sent = body()["response_format"]
+    assert sent["type"] == "json_schema"
+    assert sent["json_schema"]["name"] == "Paid"
+    assert set(sent["json_schema"]["schema"]["properties"]) == {"amount"}
+    assert body()["tools"]
+
+
+def test_it_is_a_binding(llm: ChatQwenVL) -> None:
+    """LangChain's agents look into it."""
+    bound = llm.bind_tools([look], tool_choice="any")
+    assert isinstance(bound, RunnableBinding)
+    assert isinstance(bound.bound, BaseChatModel)
+    assert bound.kwargs["tools"][0]["function"]["name"] == "look"
+    assert bound.bind(temperature=1).kwargs["tool_choice"] == "any"
+
+
+def test_tools_survive_with_config_and_fallbacks(make: Make, emulator: Emulator, body: Any) -> None:
+    bound = make().bind_tools([look]).with_config(tags=["a"]).with_fallbacks([make(model="qwen3-vl-flash")])
+    bound.invoke("Hi")
+    assert body()["tools"]
+
+
+QUIRKS: dict[str, Quirks] = {
+    "as recorded": Quirks(),
+    "ids repeated": Quirks(empty_tool_id=False),
+    "no ids": Quirks(tool_fragment_without_id=True),
+    "no types": Quirks(tool_fragment_without_type=True),
+    "no arguments": Quirks(tool_fragment_without_arguments=True),
+    "arguments with the name": Quirks(arguments_with_name=True),
+    "empty fragments": Quirks(empty_tool_deltas=True),
+    "two calls in one chunk": Quirks(two_tool_indexes_in_one_chunk=True),
+    "finish with the last arguments": Quirks(finish_with_last_arguments=True),
+    "finish says stop": Quirks(finish_stop_with_tool_calls=True),
+    "empty lists everywhere": Quirks(empty_tool_calls=True),
+}
+CALLS = [
+    ToolCall("call_a", "look", ['{"x"', ": 1, ", '"label": "', "}", '"}']),
+    ToolCall("call_b", "look", ['{"x": 2}']),
+    ToolCall("call_c", "none", ""),
+    ToolCall("call_d", "look", '{"label": "日本 😀 \\u00e9 \u2028"}'),
+]
+EXPECTED = [
+    ("call_a", "look", {"x": 1, "label": "}"}),
+    ("call_b", "look", {"x": 2}),
+    ("call_c", "none", {}),
+    ("call_d", "look", {"label": "日本 😀 é \u2028"}),
+]
+
+
+@pytest.mark.parametrize("quirks", QUIRKS.values(), ids=QUIRKS)
+@pytest.mark.parametrize("thinking", [True, False])
+async def test_calls_come_back(quirks: Quirks, thinking: bool, make: Make, emulator: Emulator) -> None:
+    """In parallel, in fragments that end in a brace, without arguments, in any script: not repaired, and not lost."""
+    llm = make(enable_thinking=thinking)
+    emulator.script(*[Reply(reasoning="Hm." if thinking else "", text="So:", tool_calls=CALLS, quirks=quirks)] * 4)
+    bound = llm.bind_tools([look])
+    answers: list[AIMessage] = [
+        bound.invoke("Hi"),
+        await bound.ainvoke("Hi"),
+        total(bound.stream("Hi")),
+        total([chunk async for chunk in bound.astream("Hi")]),
+    ]
+    await llm.aclose()
+    for answer in answers:
+        assert [(call["id"], call["name"], call["args"]) for call in answer.tool_calls] == EXPECTED
+        assert not answer.invalid_tool_calls
+        assert answer.content == "So:"
+
+
+def test_a_server_without_ids_gets_ours(llm: ChatQwenVL, emulator: Emulator) -> None:
+    emulator.script(Reply(tool_calls=[ToolCall("", "look", "{}"), ToolCall("", "look", "{}")]))
+    ids = [call["id"] for call in llm.invoke("Hi").tool_calls]
+    assert all(ids)
+    assert len(set(ids)) == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "finish"),
+    [
+        ('{"x": 1', None),
+        ('{"x": 1', "length"),
+        ("", "length"),
+        ("[1]", None),
+        ("null", None),
+        ("{x: 1}", None),
+        ("1}", None),
+    ],
+)
+def test_calls_that_must_not_be_executed(
+    arguments: str, finish: str | None, llm: ChatQwenVL, emulator: Emulator
+) -> None:
+    emulator.script(
+        Reply(tool_calls=[ToolCall("a", "look", '{"x": 1}'), ToolCall("b", "look", arguments)], finish=finish)
+    )
+    answer = llm.invoke("Hi")
+    assert [call["id"] for call in answer.tool_calls] == ["a"]
+    (broken,) = answer.invalid_tool_calls
+    assert (broken["id"], broken["name"], broken["args"]) == ("b", "look", arguments)
+    assert broken["error"]
+
+
+def test_results_of_a_tool_go_back(llm: ChatQwenVL, emulator: Emulator, body: Any) -> None:
+    emulator.script(Reply(tool_calls=[ToolCall("a", "look", '{"x": 5}')]))
+    answer = llm.bind_tools([look]).invoke("Hi")
+    result = look.invoke(answer.tool_calls[0])
+    llm.bind_tools([look]).invoke(["Hi", answer, result])
+    assert body()["messages"][-1] == {"role": "tool", "content": "thing at 5", "tool_call_id": "a"}

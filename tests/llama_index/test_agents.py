@@ -1,0 +1,158 @@
+"""Agents, end to end: thinking, text and calls stream; pictures that tools return are looked at."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from llama_index.core.agent.workflow import AgentStream, AgentWorkflow, FunctionAgent, ReActAgent, ToolCallResult
+from llama_index.core.base.llms.types import ChatMessage, ImageBlock, TextBlock
+from llama_index.core.memory import ChatMemoryBuffer
+from llama_index.core.tools import FunctionTool
+
+from llama_index_qwenvl import QwenVL
+from tests.emulator import Emulator, Quirks, Reply, ToolCall
+from tests.llama_index.media import image, uri
+
+pytestmark = [
+    # Workflows look at every attribute of an agent, those that pydantic has deprecated too.
+    pytest.mark.filterwarnings("ignore::pydantic.warnings.PydanticDeprecationWarning"),
+    # The framework's ReAct agent asks its workflow something that the workflow has deprecated.
+    pytest.mark.filterwarnings("ignore:is_running called from within a step:DeprecationWarning"),
+]
+
+PART = image("blue")
+ASK = ChatMessage(role="user", blocks=[ImageBlock(image=image()), TextBlock(text="What color is the corner?")])
+
+
+def crop(x: int, y: int) -> ImageBlock:
+    """Cut a part out of the picture."""
+    return ImageBlock(image=PART)
+
+
+def name_of(color: str) -> str:
+    """The proper name of a color."""
+    return f"{color} as the sky"
+
+
+TOOLS = [FunctionTool.from_defaults(crop), FunctionTool.from_defaults(name_of)]
+
+# Looks at the corner, asks for the color's name, and answers.
+TURNS = (
+    Reply(reasoning="I look closer.", tool_calls=[ToolCall("call_1", "crop", ['{"x": 1,', ' "y": 2}'])]),
+    Reply(reasoning="It is blue.", text="One moment.", tool_calls=[ToolCall("call_2", "name_of", '{"color": "blue"}')]),
+    Reply(reasoning="Now I know.", text="It is blue as the sky."),
+)
+REACT_TURNS = (
+    Reply(reasoning="I look closer.", text='Thought: I look.\nAction: crop\nAction Input: {"x": 1, "y": 2}'),
+    Reply(reasoning="It is blue.", text='Thought: Blue.\nAction: name_of\nAction Input: {"color": "blue"}'),
+    Reply(reasoning="Now I know.", text="Thought: I can answer.\nAnswer: It is blue as the sky."),
+)
+
+Agents = Callable[[QwenVL], Any]
+AGENTS: dict[str, tuple[Agents, tuple[Reply, ...]]] = {
+    "FunctionAgent": (lambda llm: FunctionAgent(llm=llm, tools=TOOLS, system_prompt="Look closely."), TURNS),
+    "AgentWorkflow": (
+        lambda llm: AgentWorkflow.from_tools_or_functions(TOOLS, llm=llm, system_prompt="Look closely."),
+        TURNS,
+    ),
+    "ReActAgent": (lambda llm: ReActAgent(llm=llm, tools=TOOLS, system_prompt="Look closely."), REACT_TURNS),
+}
+
+
+@pytest.mark.parametrize(("agent", "turns"), AGENTS.values(), ids=AGENTS)
+async def test_an_agent_with_two_tools(
+    emulator: Emulator, llm: QwenVL, agent: Agents, turns: tuple[Reply, ...]
+) -> None:
+    emulator.script(*turns)
+    run = agent(llm).run(user_msg=ASK)
+    events = [event async for event in run.stream_events()]
+    assert str(await run) == "It is blue as the sky."
+    streamed = [event for event in events if isinstance(event, AgentStream)]
+    assert "".join(event.thinking_delta or "" for event in streamed) == "I look closer.It is blue.Now I know."
+    assert "".join(event.delta for event in streamed) == "".join(str(turn.text) for turn in turns)
+    results = [event for event in events if isinstance(event, ToolCallResult)]
+    assert [(event.tool_name, event.tool_kwargs) for event in results] == [
+        ("crop", {"x": 1, "y": 2}),
+        ("name_of", {"color": "blue"}),
+    ]
+    assert emulator.refusals == []
+    assert emulator.unused == 0
+    assert all(request.json["enable_thinking"] for request in emulator.requests)
+    said = emulator.requests[0].json["messages"]
+    assert (said[0]["role"], said[1]["content"][0]["type"]) == ("system", "image_url")
+
+
+async def test_a_picture_that_a_tool_returns_is_looked_at(emulator: Emulator, llm: QwenVL) -> None:
+    emulator.script(*TURNS)
+    await FunctionAgent(llm=llm, tools=TOOLS).run(user_msg=ASK)
+    said = emulator.requests[1].json["messages"]
+    assert [message["role"] for message in said] == ["user", "assistant", "tool", "user"]
+    assert said[2]["tool_call_id"] == "call_1"
+    assert said[3]["content"] == [{"type": "image_url", "image_url": {"url": uri(PART)}}]
+
+
+@pytest.mark.parametrize("streaming", [True, False])
+async def test_parallel_calls(emulator: Emulator, llm: QwenVL, streaming: bool) -> None:
+    calls = [ToolCall("call_1", "crop", '{"x": 1, "y": 2}'), ToolCall("call_2", "name_of", '{"color": "blue"}')]
+    emulator.script(Reply(reasoning="Both.", tool_calls=calls), Reply(text="Blue."))
+    agent = FunctionAgent(llm=llm, tools=TOOLS, streaming=streaming)
+    assert str(await agent.run(user_msg=ASK)) == "Blue."
+    first, second = (request.json for request in emulator.requests)
+    assert first["parallel_tool_calls"] is True
+    assert [message["role"] for message in second["messages"]] == ["user", "assistant", "tool", "tool", "user"]
+
+
+async def test_a_forced_first_call(emulator: Emulator, llm: QwenVL) -> None:
+    """Only the turn with the forced call does not think."""
+    emulator.script(TURNS[0], Reply(reasoning="Now I know.", text="Blue."))
+    await FunctionAgent(llm=llm, tools=TOOLS, initial_tool_choice="crop").run(user_msg=ASK)
+    first, second = (request.json for request in emulator.requests)
+    assert first["tool_choice"] == {"type": "function", "function": {"name": "crop"}}
+    assert (first["enable_thinking"], second["enable_thinking"]) == (False, True)
+    assert "tool_choice" not in second
+
+
+@pytest.mark.parametrize("arguments", ["", "null", '{"x": '])
+async def test_odd_arguments_do_not_stop_an_agent(emulator: Emulator, llm: QwenVL, arguments: str) -> None:
+    def now() -> str:
+        """The time."""
+        return "noon"
+
+    call = ToolCall("call_1", "now", arguments)
+    emulator.script(
+        Reply(text="Let me see.", tool_calls=[call], quirks=Quirks(arguments_with_name=True)), Reply(text="Noon.")
+    )
+    said = str(await FunctionAgent(llm=llm, tools=[FunctionTool.from_defaults(now)]).run(user_msg="When is it?"))
+    assert said == ("Noon." if arguments == "" else "Let me see.")
+
+
+async def test_a_direct_answer_leaves_a_history_that_can_go_on(emulator: Emulator, llm: QwenVL) -> None:
+    agent = FunctionAgent(llm=llm, tools=[FunctionTool.from_defaults(name_of, return_direct=True)])
+    memory = ChatMemoryBuffer.from_defaults(llm=llm)
+    emulator.script(Reply(tool_calls=[ToolCall("call_1", "name_of", '{"color": "blue"}')]), Reply(text="Yes."))
+    assert str(await agent.run(user_msg="Name it.", memory=memory)) == "blue as the sky"
+    assert str(await agent.run(user_msg="Sure?", memory=memory)) == "Yes."
+    assert emulator.refusals == []
+
+
+async def test_a_memory_survives_being_stored(emulator: Emulator, llm: QwenVL) -> None:
+    """Thinking, calls and pictures included."""
+    agent = FunctionAgent(llm=llm, tools=TOOLS)
+    memory = ChatMemoryBuffer.from_defaults(llm=llm)
+    emulator.script(*TURNS, Reply(text="Still blue."))
+    await agent.run(user_msg=ASK, memory=memory)
+    stored = [message.model_dump_json() for message in memory.get_all()]
+    again = ChatMemoryBuffer.from_defaults([ChatMessage.model_validate_json(text) for text in stored], llm=llm)
+    assert str(await agent.run(user_msg="And now?", memory=again)) == "Still blue."
+    assert emulator.refusals == []
+    said = emulator.requests[-1].json["messages"]
+    assert [message["role"] for message in said] == [
+        "user", "assistant", "tool", "user", "assistant", "tool", "assistant", "user",
+    ]  # fmt: skip
+    assert said[3]["content"] == [{"type": "image_url", "image_url": {"url": uri(PART)}}]
+
+
+def test_a_memory_fits_the_model(make: Callable[..., QwenVL]) -> None:
+    assert ChatMemoryBuffer.from_defaults(llm=make()).token_limit == 262_144 * 3 // 4

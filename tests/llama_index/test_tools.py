@@ -1,0 +1,250 @@
+"""Tools: what is offered, what comes back, and when a call must not be made."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from llama_index.core.base.llms.types import ChatMessage, ChatResponse, ImageBlock, TextBlock, ToolCallBlock
+from llama_index.core.tools import FunctionTool
+
+from llama_index_qwenvl import QwenVL
+from qwenvl_core.errors import QwenVLInputError, QwenVLOutputError
+from tests.emulator import Emulator, Quirks, Reply, ToolCall
+from tests.llama_index.media import image
+
+
+def crop(x: int, y: int) -> str:
+    """Cut a part out of the picture."""
+    return f"cropped at {x}, {y}"
+
+
+def now() -> str:
+    """The time."""
+    return "noon"
+
+
+CROP, NOW = FunctionTool.from_defaults(crop), FunctionTool.from_defaults(now)
+USER = ChatMessage(role="user", content="Go.")
+
+
+def prepared(llm: QwenVL, *args: Any, **kwargs: Any) -> dict[str, Any]:
+    return llm._prepare_chat_with_tools(*args, **kwargs)
+
+
+# --- What is offered ---------------------------------------------------------------------------------------------
+
+
+def test_no_tools_are_no_keywords(llm: QwenVL) -> None:
+    keywords = prepared(llm, [], "Hi.", tool_required=True, tool_choice="auto", allow_parallel_tool_calls=True)
+    assert list(keywords) == ["messages"]
+
+
+@pytest.mark.parametrize("message", ["Look.", ChatMessage(role="user", content="Look.")])
+def test_the_users_message_comes_last(llm: QwenVL, message: Any) -> None:
+    history = [USER]
+    said = prepared(llm, [CROP], user_msg=message, chat_history=history)["messages"]
+    assert [one.content for one in said] == ["Go.", "Look."]
+    assert history == [USER]
+
+
+def test_a_message_with_a_picture_keeps_it(emulator: Emulator, llm: QwenVL) -> None:
+    message = ChatMessage(role="user", blocks=[ImageBlock(image=image()), TextBlock(text="?")])
+    llm.chat_with_tools([CROP], user_msg=message)
+    assert [part["type"] for part in emulator.requests[0].json["messages"][0]["content"]] == ["image_url", "text"]
+
+
+def test_a_tool_as_it_is_sent(emulator: Emulator, llm: QwenVL) -> None:
+    llm.chat_with_tools([CROP], "Go.")
+    (tool,) = emulator.requests[0].json["tools"]
+    assert tool["type"] == "function"
+    assert tool["function"]["name"] == "crop"
+    assert "Cut a part" in tool["function"]["description"]
+    assert tool["function"]["parameters"]["required"] == ["x", "y"]
+    assert "strict" not in tool["function"]
+
+
+def test_strict(emulator: Emulator, llm: QwenVL) -> None:
+    llm.chat_with_tools([CROP], "Go.", strict=True)
+    function = emulator.requests[0].json["tools"][0]["function"]
+    assert function["strict"] is True
+    assert function["parameters"]["additionalProperties"] is False
+
+
+def test_tools_of_a_plain_chat(emulator: Emulator, llm: QwenVL) -> None:
+    llm.chat([USER], tools=[CROP, prepared(llm, [NOW])["tools"][0]])
+    assert [tool["function"]["name"] for tool in emulator.requests[0].json["tools"]] == ["crop", "now"]
+
+
+def test_a_long_description_is_no_error(llm: QwenVL) -> None:
+    assert prepared(llm, [FunctionTool.from_defaults(crop, description="x" * 5000)])
+
+
+NAMED = {"type": "function", "function": {"name": "crop"}}
+CHOICES: dict[str, tuple[dict[str, Any], Any, bool]] = {
+    "nothing": ({}, None, True),
+    "not required": ({"tool_required": False}, None, True),
+    "required": ({"tool_required": True}, "required", False),
+    "auto": ({"tool_choice": "auto"}, "auto", True),
+    "auto wins": ({"tool_choice": "auto", "tool_required": True}, "auto", True),
+    "none": ({"tool_choice": "none"}, "none", True),
+    "any": ({"tool_choice": "any"}, "required", False),
+    "required by choice": ({"tool_choice": "required"}, "required", False),
+    "name": ({"tool_choice": "crop"}, NAMED, False),
+    "dict": ({"tool_choice": NAMED}, NAMED, False),
+    "short dict": ({"tool_choice": {"name": "crop"}}, NAMED, False),
+}
+
+
+@pytest.mark.parametrize(("keywords", "choice", "thinks"), CHOICES.values(), ids=CHOICES)
+def test_tool_choice(emulator: Emulator, llm: QwenVL, keywords: dict[str, Any], choice: Any, thinks: bool) -> None:
+    """A forced tool and thinking exclude each other; a call of its own turns off only its own thinking."""
+    response = llm.chat_with_tools([CROP], "Go.", **keywords)
+    llm.chat([USER])
+    first, second = (request.json for request in emulator.requests)
+    assert first.get("tool_choice") == choice
+    assert first["enable_thinking"] is thinks
+    assert second["enable_thinking"] is True
+    assert ("adjustments" in response.additional_kwargs) is not thinks
+
+
+def test_a_choice_of_no_tool_on_offer(llm: QwenVL) -> None:
+    with pytest.raises(QwenVLInputError, match="zoom"):
+        llm.chat_with_tools([CROP], "Go.", tool_choice="zoom")
+
+
+def test_forced_and_thinking(emulator: Emulator, make: Callable[..., QwenVL]) -> None:
+    """On demand, or with a model that always thinks, the choice gives way, and the answer is held to it."""
+    for llm in (make(forced_tool_choice="auto"), make(model="qwen3-vl-32b-thinking")):
+        emulator.script(
+            Reply(reasoning="Hm.", tool_calls=[ToolCall("call_1", "crop", '{"x": 1, "y": 2}')]), Reply(text="No.")
+        )
+        response = llm.chat_with_tools([CROP], "Go.", tool_required=True)
+        assert response.message.additional_kwargs["reasoning_content"] == "Hm."
+        assert emulator.requests[-1].json["tool_choice"] == "auto"
+        with pytest.raises(ValueError, match="called no tool") as caught:
+            llm.chat_with_tools([CROP], "Go.", tool_required=True)
+        assert isinstance(caught.value, QwenVLOutputError)
+
+
+@pytest.mark.parametrize("parallel", [True, False])
+def test_parallel_calls(emulator: Emulator, llm: QwenVL, parallel: bool) -> None:
+    calls = [ToolCall("call_1", "crop", '{"x": 1, "y": 2}'), ToolCall("call_2", "now", "{}")]
+    emulator.script(*[Reply(reasoning="Hm.", text="I look.", tool_calls=calls)] * 2)
+    response = llm.chat_with_tools([CROP, NOW], "Go.", allow_parallel_tool_calls=parallel)
+    assert emulator.requests[0].json["parallel_tool_calls"] is parallel
+    assert response.message.content == "I look."
+    names = [call.tool_name for call in llm.get_tool_calls_from_response(response)]
+    assert names == (["crop", "now"] if parallel else ["crop"])
+    assert len(response.message.additional_kwargs["tool_calls"]) == len(names)
+    assert [block.block_type for block in response.message.blocks][:2] == ["thinking", "text"]
+
+
+# --- What comes back ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "quirks",
+    [
+        Quirks(),
+        Quirks(empty_tool_id=False),
+        Quirks(two_tool_indexes_in_one_chunk=True),
+        Quirks(arguments_with_name=True, empty_tool_deltas=True),
+        Quirks(tool_fragment_without_id=True, tool_fragment_without_type=True, finish_stop_with_tool_calls=True),
+    ],
+)
+async def test_calls_in_a_stream(emulator: Emulator, llm: QwenVL, quirks: Quirks) -> None:
+    calls = [
+        ToolCall("call_1", "crop", ['{"x": ', "1,", ' "y": "a b', ' c"}']),
+        ToolCall("call_2", "crop", ['{"x": "é', '→"', "}"]),
+        ToolCall("call_3", "now", ""),
+    ]
+    emulator.script(*[Reply(reasoning="Hm.", text="I look.", tool_calls=calls, quirks=quirks)] * 2)
+    chunks = list(llm.stream_chat_with_tools([CROP, NOW], "Go.", allow_parallel_tool_calls=True))
+    for chunk in chunks:  # agents ask each chunk
+        llm.get_tool_calls_from_response(chunk, error_on_no_tool_call=False)
+    last = chunks[-1].message
+    assert [(b.tool_call_id, b.tool_name, b.tool_kwargs) for b in last.blocks if isinstance(b, ToolCallBlock)] == [
+        ("call_1", "crop", {"x": 1, "y": "a b c"}),
+        ("call_2", "crop", {"x": "é→"}),
+        ("call_3", "now", {}),
+    ]
+    assert [block.block_type for block in last.blocks] == ["thinking", "text", *["tool_call"] * 3]
+    assert chunks[-1].additional_kwargs["finish_reason"]
+    stream = await llm.astream_chat_with_tools([CROP, NOW], "Go.", allow_parallel_tool_calls=True)
+    assert [chunk async for chunk in stream][-1].message == last
+
+
+def test_arguments_in_a_stream_are_text_until_it_ends(emulator: Emulator, llm: QwenVL) -> None:
+    emulator.script(Reply(tool_calls=[ToolCall("call_1", "crop", ['{"x": 1', ', "y"', ": 2}"])]))
+    chunks = list(llm.stream_chat_with_tools([CROP], "Go."))
+    seen = [(block.tool_kwargs, llm.get_tool_calls_from_response(chunk)[0].tool_kwargs)
+            for chunk in chunks for block in chunk.message.blocks if isinstance(block, ToolCallBlock)]  # fmt: skip
+    whole = {"x": 1, "y": 2}
+    assert list(dict.fromkeys(str(kwargs) for kwargs, _ in seen)) == [
+        "", '{"x": 1', '{"x": 1, "y"', '{"x": 1, "y": 2}', str(whole),
+    ]  # fmt: skip
+    assert seen[-1] == (whole, whole)
+    assert {"x": 1} in [selected for _, selected in seen]
+
+
+@pytest.mark.parametrize(
+    ("kwargs", "selected"),
+    [
+        ({"x": 1}, {"x": 1}),
+        ({}, {}),
+        ("", {}),
+        ("null", {}),
+        ("[1]", {}),
+        ("{", {}),
+        ('{"x', {}),
+        ('{"x":', {}),
+        ('{"x": "a', {"x": "a"}),
+        ('{"x": "a", "y": [1, 2', {"x": "a", "y": [1, 2]}),
+        ('{"x": 1} and more', {"x": 1}),
+        ("}{", {}),
+        ("\ud800", {}),
+    ],
+)
+def test_selections_never_raise(llm: QwenVL, kwargs: Any, selected: dict[str, Any]) -> None:
+    block = ToolCallBlock(tool_call_id="call_1", tool_name="crop", tool_kwargs=kwargs)
+    response = ChatResponse(message=ChatMessage(role="assistant", blocks=[block]))
+    (call,) = llm.get_tool_calls_from_response(response)
+    assert (call.tool_id, call.tool_name, call.tool_kwargs) == ("call_1", "crop", selected)
+
+
+def test_no_call_is_an_error_on_demand(emulator: Emulator, llm: QwenVL) -> None:
+    emulator.script(Reply(text="No."), Reply(tool_calls=[ToolCall("call_1", "crop", '{"x": ')]))
+    response = llm.chat_with_tools([CROP], "Go.")
+    assert llm.get_tool_calls_from_response(response, error_on_no_tool_call=False) == []
+    with pytest.raises(ValueError, match="called no tool"):
+        llm.get_tool_calls_from_response(response)
+    with pytest.raises(ValueError, match=r"can be executed.*call_1"):
+        llm.get_tool_calls_from_response(llm.chat_with_tools([CROP], "Go."))
+
+
+async def test_predict_and_call(emulator: Emulator, llm: QwenVL) -> None:
+    emulator.script(*[Reply(tool_calls=[ToolCall("call_1", "crop", '{"x": 1, "y": 2}')])] * 2)
+    assert llm.predict_and_call([CROP], "Go.").response == "cropped at 1, 2"
+    assert (await llm.apredict_and_call([CROP], "Go.", tool_required=True)).response == "cropped at 1, 2"
+    assert [request.json.get("tool_choice") for request in emulator.requests] == [None, "required"]
+
+
+async def test_a_tool_turn_goes_round(emulator: Emulator, llm: QwenVL) -> None:
+    emulator.script(
+        Reply(reasoning="I look.", tool_calls=[ToolCall("call_1", "crop", '{"x": 1}')]), Reply(text="Blue.")
+    )
+    answer = (await llm.achat_with_tools([CROP], chat_history=[USER])).message
+    done = ChatMessage(role="tool", content="cropped", additional_kwargs={"tool_call_id": "call_1"})
+    response = await llm.achat_with_tools([CROP], chat_history=[USER, answer, done])
+    assert response.message.content == "Blue."
+    assert emulator.requests[1].json["messages"] == [
+        {"role": "user", "content": "Go."},
+        {
+            "role": "assistant",
+            "content": "",
+            "tool_calls": [{"id": "call_1", "type": "function", "function": {"name": "crop", "arguments": '{"x": 1}'}}],
+        },
+        {"role": "tool", "content": "cropped", "tool_call_id": "call_1"},
+    ]

@@ -1,0 +1,383 @@
+"""The architecture, held by tests: who may import whom, where wire shapes are spelled, what an import loads."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import inspect
+import json
+import re
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+PACKAGES = ("qwenvl_core", "langchain_qwenvl", "llama_index_qwenvl")
+MODULES = [path for package in PACKAGES for path in sorted((ROOT / package).rglob("*.py"))]
+CORE = [path for path in MODULES if path.is_relative_to(ROOT / "qwenvl_core")]
+ADAPTERS = [package for package in PACKAGES[1:] if (ROOT / package / "__init__.py").is_file()]
+
+
+def name_of(path: Path) -> str:
+    return path.relative_to(ROOT).as_posix()
+
+
+per_module = pytest.mark.parametrize("path", MODULES, ids=name_of)
+per_package = pytest.mark.parametrize("package", PACKAGES)
+per_adapter = pytest.mark.parametrize("package", ADAPTERS)
+
+
+@cache
+def tree_of(path: Path) -> ast.Module:
+    return ast.parse(path.read_text("utf-8"))
+
+
+# --- imports ----------------------------------------------------------------------------------------------------------
+
+
+class Imported(NamedTuple):
+    """One imported module, and whether the import runs when the importing module is loaded."""
+
+    name: str
+    at_once: bool
+
+
+def imports(path: Path) -> list[Imported]:
+    return list(_imports(tree_of(path).body, at_once=True))
+
+
+def _imports(body: list[ast.stmt], *, at_once: bool) -> Iterator[Imported]:
+    for node in body:
+        if isinstance(node, ast.Import):
+            yield from (Imported(alias.name, at_once) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "imports are absolute"
+            yield Imported(node.module or "", at_once)
+        elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            yield from _imports(node.body, at_once=False)
+        else:
+            typing_only = isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test)
+            for field in ("body", "orelse", "finalbody"):
+                yield from _imports(getattr(node, field, []), at_once=at_once and not typing_only)
+            for handler in [*getattr(node, "handlers", []), *getattr(node, "cases", [])]:
+                yield from _imports(handler.body, at_once=at_once)
+
+
+EDGES: dict[str, tuple[str, ...]] = {
+    "qwenvl_core": ("qwenvl_core",),
+    "langchain_qwenvl": ("langchain_qwenvl", "qwenvl_core", "langchain_core", "pydantic", "typing_extensions"),
+    "llama_index_qwenvl": ("llama_index_qwenvl", "qwenvl_core", "llama_index.core", "pydantic", "typing_extensions"),
+}
+"""What each package may import beside the standard library."""
+
+PILLOW = (
+    "drawing",
+    "fit",
+    "picture",
+    "documents/citing",
+    "documents/pages",
+    "documents/pdf",
+    "documents/pictures",
+    "documents/transcription",
+)
+OWNERS: dict[str, tuple[str, ...]] = {
+    "openai": ("qwenvl_core/transport/openai.py",),
+    "dashscope": ("qwenvl_core/transport/dashscope.py",),
+    "httpx": ("qwenvl_core/transport/dashscope.py", "qwenvl_core/transport/multipart.py"),
+    "jiter": ("qwenvl_core/sse.py", "qwenvl_core/events.py"),
+    "numpy": ("qwenvl_core/documents/pictures.py",),
+    "pypdfium2": ("qwenvl_core/documents/pdf.py",),
+    "tqdm": ("qwenvl_core/documents/progress.py",),
+    "PIL": (
+        *(f"qwenvl_core/{name}.py" for name in PILLOW),
+        "langchain_qwenvl/documents.py",
+        "llama_index_qwenvl/reader.py",
+    ),
+}
+"""The only modules that may import a library which is not of its package's framework."""
+
+AT_ONCE = ("qwenvl_core/documents/pdf.py", "qwenvl_core/documents/pictures.py")
+"""Modules that import Pillow and pypdfium2 at once, and are themselves imported only when a file is opened."""
+
+
+@per_module
+def test_allowed_imports(path: Path) -> None:
+    package = path.relative_to(ROOT).parts[0]
+    for name, _ in imports(path):
+        top = name.partition(".")[0]
+        if top in sys.stdlib_module_names or any(
+            name == edge or name.startswith(f"{edge}.") for edge in EDGES[package]
+        ):
+            continue
+        assert name_of(path) in OWNERS.get(top, ()), f"{name_of(path)} must not import {name}"
+
+
+@per_module
+def test_what_is_optional_is_imported_when_it_is_used(path: Path) -> None:
+    at_once = {name.partition(".")[0] for name, at_once in imports(path) if at_once}
+    if name_of(path) not in AT_ONCE:
+        assert not at_once & {"PIL", "pypdfium2"}
+    assert not at_once & {"numpy", "tqdm"}
+    lazy = {module.removesuffix(".py").replace("/", ".") for module in AT_ONCE}
+    lazy |= {"qwenvl_core.transport.openai", "qwenvl_core.transport.dashscope", "qwenvl_core.transport.multipart"}
+    if name_of(path) not in (*AT_ONCE, "qwenvl_core/transport/dashscope.py"):
+        assert not {name for name, at_once in imports(path) if at_once} & lazy
+
+
+def test_every_owner_is_there_and_needs_what_it_owns() -> None:
+    for library, owners in OWNERS.items():
+        for owner in owners:
+            assert any(name.partition(".")[0] == library for name, _ in imports(ROOT / owner)), (library, owner)
+
+
+def test_the_core_can_be_imported_without_any_framework_or_sdk() -> None:
+    """Every module of the core but the transports and those that open files."""
+    names = [
+        name_of(path).removesuffix(".py").removesuffix("/__init__").replace("/", ".")
+        for path in CORE
+        if name_of(path) not in AT_ONCE and "transport" not in path.parts
+    ]
+    assert packages(loaded_by(tuple(names))) == {"qwenvl_core", "jiter"}
+
+
+# --- what an import loads ---------------------------------------------------------------------------------------------
+
+FRAMEWORKS = {
+    "langchain_qwenvl": "langchain_core.language_models.chat_models",
+    "llama_index_qwenvl": "llama_index.core.llms.function_calling",
+}
+OTHER = {
+    "langchain_qwenvl": {"llama_index", "llama_index_qwenvl"},
+    "llama_index_qwenvl": {"langchain_core", "langchain_qwenvl"},
+}
+
+
+@cache
+def loaded_by(modules: tuple[str, ...], *, after: str = "sys") -> frozenset[str]:
+    """What importing `modules` in a fresh interpreter loads, that importing `after` has not loaded already."""
+    code = (
+        "import importlib, json, sys\n"
+        f"importlib.import_module({after!r})\n"
+        "before = set(sys.modules)\n"
+        f"for name in {modules!r}: importlib.import_module(name)\n"
+        "print(json.dumps(sorted(set(sys.modules) - before)))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return frozenset(json.loads(done.stdout.splitlines()[-1]))
+
+
+def packages(modules: frozenset[str]) -> set[str]:
+    return {name.partition(".")[0] for name in modules} - set(sys.stdlib_module_names)
+
+
+@per_adapter
+def test_importing_an_adapter_loads_nothing_beyond_its_framework(package: str) -> None:
+    loaded = loaded_by((package,), after=FRAMEWORKS[package])
+    assert packages(loaded) - {package, FRAMEWORKS[package].partition(".")[0]} == {"qwenvl_core"}
+    # Pillow may be the framework's own import; PDFs, wires and transports are nobody's.
+    assert not loaded & {
+        "PIL.ImageDraw",
+        "qwenvl_core.client",
+        "qwenvl_core.wire",
+        "qwenvl_core.transport",
+        "qwenvl_core.sse",
+    }
+    assert not {name for name in loaded if name.startswith("qwenvl_core.documents.p")}
+    assert not packages(loaded) & OTHER[package]
+
+
+# --- wire shapes ------------------------------------------------------------------------------------------------------
+
+SHAPES = {
+    "choices", "delta", "incremental_output", "result_format", "stream_options", "include_usage", "reasoning_content",
+    "tool_calls", "tool_call_id", "prompt_tokens", "completion_tokens", "prompt_tokens_details",
+    "completion_tokens_details", "input_tokens_details", "output_tokens_details",
+    "image_url", "video_url", "cache_control", "ephemeral", "search_info", "upload_dir", "getPolicy",
+}  # fmt: skip
+"""Keys and words of JSON bodies and events that mean nothing elsewhere in the core."""
+
+OF_THE_PIPELINE = {
+    "output",
+    "input",
+    "finish_reason",
+    "input_tokens",
+    "output_tokens",
+    "total_tokens",
+    "reasoning_tokens",
+    "cached_tokens",
+    "usage",
+    "messages",
+    "request_id",
+}
+"""Those that are also public names of the loaders, and so are allowed there."""
+
+OF_NO_ADAPTER = {
+    "choices",
+    "incremental_output",
+    "result_format",
+    "stream_options",
+    "include_usage",
+    "prompt_tokens_details",
+    "completion_tokens_details",
+    "input_tokens_details",
+    "output_tokens_details",
+    "search_info",
+    "ephemeral",
+}
+"""Those that are no word of a framework either."""
+
+
+def strings(path: Path) -> set[str]:
+    """The string constants of a module, its docstrings excepted."""
+    tree = tree_of(path)
+    documented = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+    docstrings = {
+        id(statement.value)
+        for node in ast.walk(tree)
+        if isinstance(node, documented)
+        for statement in node.body
+        if isinstance(statement, ast.Expr)
+    }
+    return {
+        node.value
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in docstrings
+    }
+
+
+@per_module
+def test_wire_shapes_are_spelled_only_in_the_wire(path: Path) -> None:
+    package, *rooms = path.relative_to(ROOT).parts
+    if package != "qwenvl_core":
+        forbidden = OF_NO_ADAPTER
+    elif rooms[0] == "wire":
+        return
+    else:
+        forbidden = SHAPES if rooms[0] == "documents" else SHAPES | OF_THE_PIPELINE
+    assert not strings(path) & forbidden
+
+
+def test_the_words_that_are_looked_for_are_those_of_the_wire() -> None:
+    spelled = set[str]().union(*(strings(path) for path in CORE if "wire" in path.parts))
+    assert spelled >= SHAPES | OF_THE_PIPELINE
+
+
+# --- names ------------------------------------------------------------------------------------------------------------
+
+EXPORTS = {
+    "qwenvl_core": ["__version__"],
+    "langchain_qwenvl": ["ChatQwenVL", "Citation", "QwenVLLoader", "QwenVLParser", "citation", "highlight"],
+    "llama_index_qwenvl": ["Citation", "QwenVL", "QwenVLReader", "citation", "highlight", "video", "video_frames"],
+}
+
+
+@per_package
+def test_exported_names(package: str) -> None:
+    if not (ROOT / package / "__init__.py").is_file():
+        pytest.skip("not yet there")
+    module = importlib.import_module(package)
+    assert sorted(module.__all__) == sorted(EXPORTS[package])
+    for name in module.__all__:
+        assert getattr(module, name) is not None
+    with pytest.raises(AttributeError):
+        module.NoSuchName  # noqa: B018
+
+
+SIGNATURES = {
+    ("tokens", "smart_resize"): "height, width, *, factor, min_pixels, max_pixels",
+    ("tokens", "image_tokens"): "width, height, model, *, max_pixels=None, vl_high_resolution_images=False",
+    ("tokens", "video_tokens"): "width, height, n_frames, video_fps, model, *, fps=2.0",
+    ("grounding", "parse_grounding"): "text, *, space='auto', size=None",
+    ("grounding", "draw"): "image, items, *, labels=True",
+    ("grounding", "crop"): "image, box, margin=0.01",
+    ("layout", "parse_layout"): "text, *, space='auto', size=None, format='auto'",
+}
+
+
+@pytest.mark.parametrize(("module", "name"), SIGNATURES)
+def test_fixed_signatures(module: str, name: str) -> None:
+    function = getattr(importlib.import_module(f"qwenvl_core.{module}"), name)
+    bare = [one.replace(annotation=one.empty) for one in inspect.signature(function).parameters.values()]
+    assert str(inspect.Signature(bare)) == f"({SIGNATURES[module, name]})"
+
+
+FIELDS = {
+    ("grounding", "Box"): ("x0", "y0", "x1", "y1"),
+    ("grounding", "Grounded"): ("kind", "label", "box", "points", "values", "attributes"),
+    ("layout", "PageLayout"): ("elements", "markdown", "truncated", "warnings"),
+    ("layout", "LayoutElement"): ("type", "text", "html", "latex", "box", "index"),
+}
+
+
+@pytest.mark.parametrize(("module", "name"), FIELDS)
+def test_fixed_fields(module: str, name: str) -> None:
+    cls: Any = getattr(importlib.import_module(f"qwenvl_core.{module}"), name)
+    assert set(FIELDS[module, name]) <= set(inspect.signature(cls).parameters)
+
+
+def test_fixed_methods_of_a_box() -> None:
+    from qwenvl_core.grounding import Box
+
+    assert callable(Box.to_pixels)
+    assert callable(Box.union)
+
+
+# --- files ------------------------------------------------------------------------------------------------------------
+
+
+@per_module
+def test_files_are_small(path: Path) -> None:
+    assert len(path.read_text("utf-8").splitlines()) <= 400
+
+
+@per_module
+def test_files_say_what_they_are(path: Path) -> None:
+    assert ast.get_docstring(tree_of(path))
+
+
+@per_package
+def test_types_are_published(package: str) -> None:
+    assert (ROOT / package / "py.typed").is_file()
+
+
+MACHINE_PATH = re.compile(r"(?<![\w.:/-])/(?:home/[\w.-]+/[\w.-]+/|Users/[\w.-]+/|root/|work/|mnt/)|[A-Z]:\\\\?Users\\")
+KEY = re.compile(r"sk-[A-Za-z0-9]{20,}")
+TEXTS = {".py", ".md", ".toml", ".yaml", ".yml", ".txt", ".sh", ".json", ".cfg", ""}
+
+
+def our_files() -> Iterator[Path]:
+    """What the project consists of: not what tools leave behind."""
+    for path in sorted(ROOT.iterdir()):
+        if path.is_file():
+            yield path
+        elif not path.name.startswith(".") or path.name == ".ci":
+            yield from (file for file in path.rglob("*") if file.is_file() and "__pycache__" not in file.parts)
+
+
+def test_no_paths_of_a_machine_and_no_keys() -> None:
+    found = []
+    for path in our_files():
+        if path.suffix not in TEXTS or path == Path(__file__).resolve():
+            continue
+        text = path.read_text("utf-8")
+        found += [(name_of(path), match) for match in (*MACHINE_PATH.findall(text), *KEY.findall(text))]
+    assert found == []
+
+
+def test_what_is_looked_for_would_be_found() -> None:
+    assert MACHINE_PATH.search('path = "/' + 'home/someone/project/file"')
+    assert not MACHINE_PATH.search("https://example.com/home/page")
+    assert KEY.search("sk-" + "a1" * 10)
+
+
+def test_dependencies_are_those_of_the_modules() -> None:
+    """What a plain installation brings is all that the core needs; the rest is in extras."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    assert {re.split(r"[<>=!~ ]", one)[0] for one in project["dependencies"]} == {"openai", "jiter"}

@@ -1,0 +1,93 @@
+"""The examples with documents: the cited places on the page, and a folder that is read with Dask."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import dask
+import pytest
+from PIL import Image, ImageChops
+
+from examples import folder_with_dask, langchain_documents, llama_index_documents
+from qwenvl_core.documents.opening import open_pages
+from tests.cassettes import replayed
+from tests.emulator import Emulator, Fault, RecordedRequest, Reply
+from tests.scans import answer, page_in, scan
+
+
+@pytest.mark.parametrize(
+    ("example", "cassette"),
+    [
+        (langchain_documents, "demo_langchain_documents"),
+        (llama_index_documents, "demo_llama_index_documents"),
+    ],
+)
+def test_the_cited_places_are_on_a_picture_of_the_page(
+    example: Any, cassette: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    with replayed(cassette):
+        example.main(max_concurrency=1)
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["cited_1.png", "cited_2.png"]
+    assert f"[1] agreement.pdf, page 3: {tmp_path / 'cited_1.png'}" in capsys.readouterr().out
+    with Image.open(tmp_path / "cited_1.png") as shown, open_pages(example.SCAN) as pages:
+        assert shown.size == (1344, 1920)
+        page = pages.picture(3, lambda extent: shown.size).convert("RGB")
+        drawn = ImageChops.difference(shown.convert("RGB"), page).getbbox()
+    assert drawn is not None
+    left, top, right, bottom = drawn
+    assert (left, top) == pytest.approx((0.088 * 1344, 0.061 * 1920), abs=2)
+    assert (right, bottom) == pytest.approx((0.877 * 1344, 0.163 * 1920), abs=2)
+
+
+@pytest.fixture
+def scans(tmp_path: Path, emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> Path:
+    folder = tmp_path / "scans"
+    folder.mkdir()
+    for name, pages, height in (("a", 2, 320), ("b", 4, 352), ("c", 1, 384)):
+        (folder / f"{name}.pdf").write_bytes(scan(pages, height=height))
+    monkeypatch.setenv("DASHSCOPE_API_KEY", "sk-test")
+    monkeypatch.setenv("DASHSCOPE_BASE_URL", emulator.compat_url)
+    emulator.respond = answer
+    return folder
+
+
+def lines(file: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
+
+
+# Nobody closes the connections of the model in the example: the process ends then.
+@pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.parametrize("scheduler", ["threads", "processes"])
+def test_each_page_is_a_line(scheduler: str, scans: Path, tmp_path: Path, emulator: Emulator) -> None:
+    out = tmp_path / "read"
+    with dask.config.set(scheduler=scheduler, num_workers=2):
+        assert folder_with_dask.main(scans, out) == ["a.pdf: read", "b.pdf: read", "c.pdf: read"]
+    assert sorted(file.name for file in out.iterdir()) == ["a.jsonl", "answers", "b.jsonl", "c.jsonl"]
+    pages = lines(out / "b.jsonl")
+    assert [page["page_number"] for page in pages] == [1, 2, 3, 4]
+    assert "Words of page 4." in pages[3]["text"]
+    assert pages[3]["source"] == str(scans / "b.pdf")
+    assert len(emulator.requests) == 7
+
+
+@pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
+def test_it_goes_on_where_it_was(scans: Path, tmp_path: Path, emulator: Emulator) -> None:
+    def fails_at_page_4(request: RecordedRequest) -> Reply | Fault:
+        return Fault(status=400) if page_in(request) == 4 else answer(request)
+
+    out = tmp_path / "read"
+    emulator.respond = fails_at_page_4
+    with dask.config.set(scheduler="synchronous"):
+        first, broken, last = folder_with_dask.main(scans, out)
+        assert (first, last) == ("a.pdf: read", "c.pdf: read")
+        assert "page 4" in broken
+        assert not (out / "b.jsonl").exists()
+        emulator.reset()
+        emulator.respond = answer
+        done = folder_with_dask.main(scans, out)
+    assert done == ["a.pdf: there already", "b.pdf: read", "c.pdf: there already"]
+    assert [page_in(request) for request in emulator.requests] == [4]
+    assert len(lines(out / "b.jsonl")) == 4
