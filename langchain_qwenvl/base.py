@@ -231,6 +231,14 @@ class QwenVLBase(BaseChatModel):
         return cast("dict[str, Any]", dumpd(self))
 
     @override
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        """A copy, with the profile of what it has become; one that the user gave stays."""
+        copy = super().model_copy(update=update, deep=deep)
+        if update and "profile" not in update and self.profile == self._resolve_model_profile():
+            copy.profile = copy._resolve_model_profile()
+        return copy
+
+    @override
     def __deepcopy__(self, memo: dict[int, Any] | None = None) -> Self:
         """A copy has its own settings, and shares the caller's HTTP clients: they can't be copied."""
         memo = {} if memo is None else memo

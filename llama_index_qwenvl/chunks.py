@@ -1,58 +1,14 @@
-"""Events as LlamaIndex responses: one chunk an event, or one response for a whole reply."""
+"""Chunks: one event of a stream each, as LlamaIndex responses."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from llama_index.core.base.llms.types import (
-    ChatMessage,
-    ChatResponse,
-    CompletionResponse,
-    ContentBlock,
-    LogProb,
-    MessageRole,
-    TextBlock,
-    ThinkingBlock,
-    ToolCallBlock,
-)
+from llama_index.core.base.llms.types import ChatResponse
 from pydantic import BaseModel, ConfigDict
 
-from qwenvl_core.events import (
-    Event,
-    Finish,
-    Moment,
-    ReasoningDelta,
-    Reply,
-    TextDelta,
-    Usage,
-    judged_calls,
-)
-from qwenvl_core.request import ToolCall
-
-
-def response_of(reply: Reply) -> ChatResponse:
-    """The response that shows a whole reply; a call that must not be executed is no block."""
-    judged = judged_calls(reply)
-    calls = [(call, kwargs) for call, kwargs in judged if kwargs is not None]
-    message = ChatMessage(
-        role=MessageRole.ASSISTANT,
-        blocks=[*_words(reply), *(_call(call, kwargs) for call, kwargs in calls)],
-        additional_kwargs=_kept(
-            reasoning_content=reply.reasoning,
-            tool_calls=[_plain_call(call) for call, _ in calls],
-            invalid_tool_calls=[_invalid_call(call) for call, kwargs in judged if kwargs is None],
-        ),
-    )
-    return ChatResponse(
-        message=message,
-        raw=_raw(reply),
-        logprobs=_logprobs(reply),
-        additional_kwargs={
-            **(_token_counts(reply.usage) | _token_details(reply.usage) if reply.usage else {}),
-            "finish_reason": reply.finish.reason,
-            **_kept(adjustments=list(reply.finish.adjustments)),
-        },
-    )
+from llama_index_qwenvl.responses import message_so_far, response_of
+from qwenvl_core.events import Event, Finish, Moment, ReasoningDelta, TextDelta, Usage
 
 
 def chunk_of(event: Event, moment: Moment) -> ChatResponse | None:
@@ -72,17 +28,6 @@ def chunk_of(event: Event, moment: Moment) -> ChatResponse | None:
         event.text if type(event) is TextDelta else "",
         {"thinking_delta": event.text} if type(event) is ReasoningDelta else {},
         moment,
-    )
-
-
-def completion_of(response: ChatResponse) -> CompletionResponse:
-    """A chat's response as that of a completion."""
-    return CompletionResponse(
-        text=response.message.content or "",
-        additional_kwargs={**response.message.additional_kwargs, **response.additional_kwargs},
-        raw=response.raw,
-        logprobs=response.logprobs,
-        delta=response.delta,
     )
 
 
@@ -116,7 +61,7 @@ class Chunk(ChatResponse):
     def _written(self) -> ChatResponse:
         moment = _own(self).get("_moment")
         if moment is not None:
-            values = {"message": _message_so_far(moment.reply()), **_own(self)}
+            values = {"message": message_so_far(moment.reply()), **_own(self)}
             del values["_moment"]
             _DICT.__set__(self, values)
         # The two classes differ in nothing but these methods.
@@ -164,83 +109,3 @@ def _own(chunk: ChatResponse) -> dict[str, Any]:
     """A response's values as they are, without a look at them."""
     values: dict[str, Any] = _DICT.__get__(chunk)
     return values
-
-
-def _message_so_far(reply: Reply) -> ChatMessage:
-    """The message of a stream that goes on; the arguments of its tool calls are text until it ends."""
-    return ChatMessage(
-        role=MessageRole.ASSISTANT,
-        blocks=[*_words(reply), *(_call(call, call.arguments) for call in reply.tool_calls)],
-        additional_kwargs=_kept(
-            reasoning_content=reply.reasoning,
-            tool_calls=[_plain_call(call) for call in reply.tool_calls],
-        ),
-    )
-
-
-def _words(reply: Reply) -> list[ContentBlock]:
-    blocks: list[ContentBlock] = []
-    if reply.reasoning:
-        blocks.append(ThinkingBlock(content=reply.reasoning, num_tokens=reply.usage and reply.usage.reasoning))
-    if reply.text:
-        blocks.append(TextBlock(text=reply.text))
-    return blocks
-
-
-def _call(call: ToolCall, kwargs: dict[str, Any] | str) -> ToolCallBlock:
-    return ToolCallBlock(tool_call_id=call.id, tool_name=call.name, tool_kwargs=kwargs)
-
-
-def _plain_call(call: ToolCall) -> dict[str, Any]:
-    """A call as LlamaIndex's own programs look for it beside the blocks, in JSON's terms."""
-    return {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": call.arguments}}
-
-
-def _invalid_call(call: ToolCall) -> dict[str, Any]:
-    return {
-        "id": call.id,
-        "name": call.name,
-        "args": call.arguments,
-        "error": "The arguments are no whole JSON object.",
-    }
-
-
-def _kept(**values: Any) -> dict[str, Any]:
-    """What is there: no empty texts or lists."""
-    return {name: value for name, value in values.items() if value}
-
-
-def _token_counts(usage: Usage) -> dict[str, int]:
-    return {"prompt_tokens": usage.input, "completion_tokens": usage.output, "total_tokens": usage.total}
-
-
-def _token_details(usage: Usage) -> dict[str, int]:
-    details = {f"{name}_tokens": getattr(usage, name) for name in ("reasoning", "cached", "image", "video")}
-    return {name: count for name, count in details.items() if count is not None}
-
-
-def _raw(reply: Reply) -> dict[str, Any]:
-    """What the server said beside the answer, as plain JSON; token counters and tracers look for `usage` in it."""
-    finish, usage = reply.finish, reply.usage
-    return {
-        "id": finish.reply_id,
-        "model": finish.model,
-        "usage": {**_token_counts(usage), **usage.raw} if usage else None,
-        "finish_reason": finish.reason,
-        "request_id": finish.request_id,
-        **finish.extras,
-    }
-
-
-def _logprobs(reply: Reply) -> list[list[LogProb]] | None:
-    """The alternatives for each token; the token alone where none were asked for."""
-    told = reply.finish.extras.get("logprobs")
-    if not told:
-        return None
-    return [
-        [
-            LogProb(token=one["token"], logprob=one["logprob"], bytes=one.get("bytes") or [])
-            for one in token.get("top_logprobs") or [token]
-        ]
-        for token in told["content"]
-    ]

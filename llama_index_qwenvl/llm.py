@@ -21,9 +21,9 @@ from llama_index.core.llms.callbacks import llm_chat_callback, llm_completion_ca
 from typing_extensions import override
 
 from llama_index_qwenvl import streams
-from llama_index_qwenvl.chunks import completion_of, response_of
 from llama_index_qwenvl.image_documents import blocks_of
 from llama_index_qwenvl.messages import to_core
+from llama_index_qwenvl.responses import completion_of, response_of
 from llama_index_qwenvl.structured import StructuredPrediction
 from llama_index_qwenvl.tools import selections_in, spec_of, with_one_call
 from qwenvl_core.events import Reducer

@@ -15,7 +15,8 @@ from llama_index.core.base.llms.types import (
     CompletionResponseGen,
 )
 
-from llama_index_qwenvl.chunks import chunk_of, completion_of
+from llama_index_qwenvl.chunks import chunk_of
+from llama_index_qwenvl.responses import completion_of
 from qwenvl_core.events import Event, Reducer
 
 S = TypeVar("S")

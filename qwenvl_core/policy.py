@@ -10,7 +10,7 @@ Sources: the vendor's pages "Visual reasoning", "Structured output" and "Error c
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from qwenvl_core.errors import QwenVLInputError
@@ -243,19 +243,25 @@ def _unanswered_calls(plan: Plan, facts: ModelFacts) -> Plan:
     """Each call needs a result. One that was cut off, say, and so never executed, gets one that says so."""
     messages: list[Message] = []
     waiting: dict[str, None] = {}  # ids, in their order
-    for message in (*plan.messages, None):
-        if message is not None and message.role == "tool":
+    for message in plan.messages:
+        if message.role == "tool":
             waiting.pop(message.tool_call_id or "", None)
         else:
-            messages += [Message("tool", (Text("This call was not executed."),), tool_call_id=call) for call in waiting]
-            waiting = dict.fromkeys(call.id for call in message.tool_calls) if message is not None else {}
-        messages += [message] if message is not None else []
+            messages += _not_executed(waiting)
+            waiting = dict.fromkeys(call.id for call in message.tool_calls)
+        messages.append(message)
+    if messages and messages[-1].role == "tool":
+        messages += _not_executed(waiting)
     if len(messages) == len(plan.messages):
         return plan
     return _adjust(
         plan, "tool calls without a result answered as not executed: the service demands a result of each",
         messages=tuple(messages),
     )  # fmt: skip
+
+
+def _not_executed(calls: Iterable[str]) -> list[Message]:
+    return [Message("tool", (Text("This call was not executed."),), tool_call_id=call) for call in calls]
 
 
 def _tool_media(plan: Plan, facts: ModelFacts) -> Plan:

@@ -84,7 +84,7 @@ PILLOW = (
     "documents/pages",
     "documents/pdf",
     "documents/pictures",
-    "documents/transcription",
+    "documents/keeping",
 )
 OWNERS: dict[str, tuple[str, ...]] = {
     "openai": ("qwenvl_core/transport/openai.py",),

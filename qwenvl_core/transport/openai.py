@@ -205,11 +205,12 @@ def _drain(response: Any, blocks: Iterator[bytes]) -> None:
         read, us, end = stream.read, get_ident(), time.monotonic() + _DRAIN
         # The limit that the HTTP library waits with was fixed when reading began, and the end may be read already.
         # As soon as it is, another thread may have this connection.
-        stream.read = lambda size, timeout=None: read(size, _DRAIN if get_ident() == us else timeout)
+        stream.read = lambda size, timeout=None: read(
+            size, max(end - time.monotonic(), 0.0) if get_ident() == us else timeout
+        )
         try:
             for _ in blocks:
-                if time.monotonic() > end:
-                    break
+                pass
         finally:
             del stream.read
 

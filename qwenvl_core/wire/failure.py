@@ -23,6 +23,8 @@ from qwenvl_core.errors import Failure
 from qwenvl_core.sse import DONE, EventStream
 
 _LONGEST_QUOTE = 500
+_STATUS = re.compile(r"[45]\d\d")
+_MARKED = re.compile(r"<([45]\d\d)> ")  # "<400> InternalError.Algo.InvalidParameter: …"
 _ENCODED = re.compile(r"[A-Za-z0-9+/_-]{100,}={0,2}")  # base64: some servers echo the request
 
 
@@ -41,16 +43,17 @@ def from_document(document: Any, *, status_code: int | None = None, request_id: 
     inner = outer.get("error", outer.get("detail", outer if outer else document))
     told = inner if isinstance(inner, Mapping) else {}
     code = told.get("code", outer.get("code")) or told.get("type") or outer.get("type")
-    if isinstance(code, int):  # vLLM repeats the HTTP status as the code
-        status_code = status_code if status_code and status_code >= 400 else code
-        code = told.get("type") or str(code)
     message = told.get("message", outer.get("message"))
     if not isinstance(message, str):
         message = inner if isinstance(inner, str) else json.dumps(inner, ensure_ascii=False, default=str)
+    marked = _MARKED.match(message)
+    named = int(marked[1]) if marked else None
+    if _STATUS.fullmatch(str(code)):  # vLLM repeats the HTTP status as the code
+        named, code = int(str(code)), told.get("type") or code
     return Failure(
         message=_quote(message),
         code=None if code is None else str(code),
-        status_code=status_code,
+        status_code=status_code if status_code and status_code >= 400 else named or status_code,
         request_id=outer.get("request_id") or told.get("request_id") or request_id,
     )
 

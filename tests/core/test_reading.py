@@ -491,6 +491,18 @@ FAILURES: dict[str, tuple[bytes, type[QwenVLError], str | None, str]] = {
         "400",
         "maximum context length",
     ),
+    "the status in the message": (
+        sse(*SAID, {"error": {"message": "<429> InternalError.Algo: Too many requests.", "code": "internal_error"}}),
+        QwenVLRateLimitError,
+        "internal_error",
+        "Too many requests.",
+    ),
+    "the status as a text": (
+        sse(*SAID, {"error": {"message": "Slow down.", "type": "throttled", "code": "429"}}),
+        QwenVLRateLimitError,
+        "throttled",
+        "Slow down.",
+    ),
     "moderation": (
         sse(
             *SAID,

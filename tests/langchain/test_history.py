@@ -125,10 +125,12 @@ CONVERSATIONS: dict[str, tuple[Any, list[dict[str, Any]]]] = {
     "calls without a result": (
         [HI, AIMessage("", tool_calls=[call("c1"), call("c2")], invalid_tool_calls=[
             {"id": "c3", "name": "look", "args": "{", "error": None}]),
-         ToolMessage("one", tool_call_id="c1"), HI, AIMessage("", tool_calls=[call("c4")])],
+         ToolMessage("one", tool_call_id="c1"), HI, AIMessage("", tool_calls=[call("c4"), call("c5")]),
+         ToolMessage("five", tool_call_id="c5")],
         [user("Hi"), assistant("", sent_call("c1"), sent_call("c2"), sent_call("c3")), tool("c1", "one"),
          tool("c2", "This call was not executed."), tool("c3", "This call was not executed."), user("Hi"),
-         assistant("", sent_call("c4")), tool("c4", "This call was not executed.")]),
+         assistant("", sent_call("c4"), sent_call("c5")), tool("c5", "five"),
+         tool("c4", "This call was not executed.")]),
     "arguments that JSON does not know": (
         [HI, AIMessage("", tool_calls=[call("c1", args={"x": float("1e3"), "u": "\u2028"})]),
          ToolMessage("a", tool_call_id="c1")],

@@ -22,7 +22,8 @@ from llama_index.core.base.llms.types import (
 from llama_index.core.instrumentation.events.llm import LLMChatInProgressEvent
 from pydantic import TypeAdapter
 
-from llama_index_qwenvl.chunks import Chunk, chunk_of, response_of
+from llama_index_qwenvl.chunks import Chunk, chunk_of
+from llama_index_qwenvl.responses import response_of
 from qwenvl_core.events import (
     Event,
     Finish,
