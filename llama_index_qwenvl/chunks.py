@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from llama_index.core.base.llms.types import ChatResponse
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel
 
 from llama_index_qwenvl.responses import message_so_far, response_of
 from qwenvl_core.events import Event, Finish, Moment, ReasoningDelta, TextDelta, Usage
@@ -39,8 +39,6 @@ class Chunk(ChatResponse):
     shows. At the first look, be it at `message`, in a dump, a copy or a comparison, it becomes the plain
     `ChatResponse` that it stands for.
     """
-
-    model_config = ConfigDict(defer_build=True)
 
     def __init__(self, delta: str, additional_kwargs: dict[str, Any], moment: Moment) -> None:
         # As `model_construct` does it, which takes four times as long.

@@ -27,7 +27,7 @@ class Keywords(FunctionCallingLLM):
     model_config = ConfigDict(
         arbitrary_types_allowed=True,
         extra="forbid",
-        # defer_build=True,  # until the first model is made: an import does without
+        defer_build=True,  # nothing is made of this class itself
         hide_input_in_errors=True,  # the input may be the key
     )
 

@@ -18,6 +18,7 @@ from llama_index.core.base.llms.types import (
     TextBlock,
 )
 from llama_index.core.llms.callbacks import llm_chat_callback, llm_completion_callback
+from pydantic import ConfigDict
 from typing_extensions import override
 
 from llama_index_qwenvl import streams
@@ -58,6 +59,8 @@ class QwenVL(StructuredPrediction):
     Every keyword that shapes a request can also be given per call. Errors are `qwenvl_core.errors.QwenVLError`. The
     vendor's pages: "Visual understanding (Qwen-VL)", "Visual reasoning".
     """
+
+    model_config = ConfigDict(defer_build=False)
 
     @classmethod
     @override

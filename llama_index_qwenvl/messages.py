@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -121,13 +121,14 @@ def _arguments(kwargs: Any) -> str:
 
 def _call(told: Any) -> ToolCall:
     """A call from `additional_kwargs`: of ours, of an older history, or an object of another vendor's SDK."""
-    read: Callable[[Any, str], Any] = lambda of, name: (  # noqa: E731
-        of.get(name) if isinstance(of, Mapping) else getattr(of, name, None)
-    )
-    function = read(told, "function") or told
-    arguments = read(function, "arguments")
-    arguments = read(function, "args") if arguments is None else arguments
-    return ToolCall(read(told, "id") or "", read(function, "name") or "", _arguments(arguments or ""))
+    function = _field(told, "function") or told
+    arguments = _field(function, "arguments")
+    arguments = _field(function, "args") if arguments is None else arguments
+    return ToolCall(_field(told, "id") or "", _field(function, "name") or "", _arguments(arguments or ""))
+
+
+def _field(of: Any, name: str) -> Any:
+    return of.get(name) if isinstance(of, Mapping) else getattr(of, name, None)
 
 
 def _with_call_ids(messages: Iterable[Message]) -> tuple[Message, ...]:

@@ -162,13 +162,13 @@ def test_nothing_is_done_before_it_is_asked_for(way: Way, tmp_path: Path) -> Non
     if way == "sync":
         with closing(run.records()) as records:
             assert next(records).metadata["page_number"] == 1
-            assert len(model.asked) == 2
+            assert set(model.asked) <= {1, 2}  # what the window holds
         return
 
     async def first() -> None:
         async with aclosing(run.arecords()) as records:
             assert (await anext(records)).metadata["page_number"] == 1
-            assert len(model.asked) == 2
+            assert set(model.asked) <= {1, 2}  # what the window holds
 
     asyncio.run(first())
 

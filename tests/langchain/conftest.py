@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 import struct
 import zlib
 from collections.abc import Callable, Iterator
@@ -30,6 +31,14 @@ def png(width: int = 32, height: int = 32, grey: int = 0) -> bytes:
 
 PNG = png()
 MP4 = struct.pack(">I4s4sI4s", 20, b"ftyp", b"isom", 0x200, b"isom") + b"\0" * 64
+
+
+@pytest.fixture(scope="package", autouse=True)
+def no_certificates() -> Iterator[None]:
+    """Nothing here speaks TLS, and loading the world's certificates is most of what making a client costs."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ssl.SSLContext, "load_verify_locations", lambda *args, **kwargs: None)
+        yield
 
 
 @pytest.fixture
