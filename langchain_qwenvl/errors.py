@@ -67,6 +67,7 @@ def _lifted(cls: type[core.QwenVLError], error: core.QwenVLError) -> core.QwenVL
         partial=error.partial,
         hint=error.hint,
     )
+    lifted.retry_after = error.retry_after
     if isinstance(lifted, langchain.OutputParserException):
         lifted.llm_output = error.partial
     return lifted.with_traceback(error.__traceback__)

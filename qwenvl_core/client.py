@@ -11,6 +11,7 @@ import asyncio
 import importlib
 import os
 import threading
+import time
 from collections.abc import AsyncGenerator, Generator
 from dataclasses import dataclass
 from types import ModuleType
@@ -20,16 +21,15 @@ from qwenvl_core import attachments, checks, fit, policy, uploads
 from qwenvl_core.connection import Connection
 from qwenvl_core.errors import (
     QwenVLAuthenticationError,
-    QwenVLConnectionError,
     QwenVLError,
     QwenVLInputError,
     QwenVLMissingKeyError,
-    QwenVLTimeoutError,
 )
 from qwenvl_core.events import Event
 from qwenvl_core.models import describe
 from qwenvl_core.reading import Reading
 from qwenvl_core.request import Request
+from qwenvl_core.transport.retries import Retries
 from qwenvl_core.wire import dashscope, openai
 
 
@@ -79,50 +79,54 @@ class Client:
         """
         transport = self._open()
         wire = self._api.wire
-        plan = self._plan(request)
-        reading = Reading(wire.Decoder(), plan, chunk_timeout=self._connection.stream_chunk_timeout)
-        try:
-            plan = self._uploaded(plan, transport)
-            with transport.open(wire.PATH, wire.encode(plan), wire.headers(plan), stream=plan.stream) as response:
-                reading.begin(response.headers)
-                for block in response.blocks:
-                    yield from reading.feed(block)
-                    if reading.done:
-                        break
-                yield from reading.close()
-        except (QwenVLConnectionError, QwenVLTimeoutError) as error:
-            reading.describe(error)
-            yield from reading.hung_up(error)
-        except QwenVLError as error:
-            reading.describe(error)
-            raise
+        plan = self._uploaded(self._plan(request), transport)
+        body, headers = wire.encode(plan), wire.headers(plan)
+        retries = Retries(self._connection)
+        while True:
+            reading = self._reading(plan)
+            try:
+                with transport.open(wire.PATH, body, headers, stream=plan.stream) as response:
+                    reading.begin(response.headers)
+                    for block in response.blocks:
+                        yield from reading.feed(block)
+                        if reading.done:
+                            break
+                    yield from reading.close()
+                return
+            except QwenVLError as error:
+                if reading.began:
+                    yield from reading.broken(error)
+                    return
+                pause = retries.pause_after(reading.described(error))
+            time.sleep(pause)
 
     async def aevents(self, request: Request) -> AsyncGenerator[Event]:
         """As `events`, for async."""
         transport = await self._aopen()
         wire = self._api.wire
-        plan = await self._aplan(request)
-        reading = Reading(wire.Decoder(), plan, chunk_timeout=self._connection.stream_chunk_timeout)
-        try:
-            plan = await self._auploaded(plan, transport)
-            async with transport.aopen(
-                wire.PATH, wire.encode(plan), wire.headers(plan), stream=plan.stream
-            ) as response:
-                reading.begin(response.headers)
-                async for block in response.blocks:
-                    for event in reading.feed(block):
+        plan = await self._auploaded(await self._aplan(request), transport)
+        body, headers = wire.encode(plan), wire.headers(plan)
+        retries = Retries(self._connection)
+        while True:
+            reading = self._reading(plan)
+            try:
+                async with transport.aopen(wire.PATH, body, headers, stream=plan.stream) as response:
+                    reading.begin(response.headers)
+                    async for block in response.blocks:
+                        for event in reading.feed(block):
+                            yield event
+                        if reading.done:
+                            break
+                    for event in reading.close():
                         yield event
-                    if reading.done:
-                        break
-                for event in reading.close():
-                    yield event
-        except (QwenVLConnectionError, QwenVLTimeoutError) as error:
-            reading.describe(error)
-            for event in reading.hung_up(error):
-                yield event
-        except QwenVLError as error:
-            reading.describe(error)
-            raise
+                return
+            except QwenVLError as error:
+                if reading.began:
+                    for event in reading.broken(error):
+                        yield event
+                    return
+                pause = retries.pause_after(reading.described(error))
+            await asyncio.sleep(pause)
 
     def close(self) -> None:
         """Close the sync connections; the next request opens new ones."""
@@ -133,6 +137,9 @@ class Client:
         """Close the async connections of this event loop; the next request opens new ones."""
         if self._transport is not None:
             await self._transport.aclose()
+
+    def _reading(self, plan: policy.Plan) -> Reading:
+        return Reading(self._api.wire.Decoder(), plan, chunk_timeout=self._connection.stream_chunk_timeout)
 
     def _open(self) -> Any:
         """The transport. A forked child builds its own: sockets can't be shared with the parent."""

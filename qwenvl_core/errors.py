@@ -42,9 +42,11 @@ class QwenVLError(Exception):
         request_id: The vendor's id of the request, to quote to its support.
         partial: The answer text received before the error.
         hint: What to do about it.
+        retry_after: Seconds that the server asks to wait before the next request; `None` where it names none.
     """
 
     hint: str = ""
+    retry_after: float | None = None
     retryable: ClassVar[bool] = False
 
     def __init__(

@@ -14,6 +14,7 @@ from typing import Any, Protocol
 
 from qwenvl_core.errors import (
     QwenVLAPIError,
+    QwenVLConnectionError,
     QwenVLError,
     QwenVLOutputError,
     QwenVLStreamInterruptedError,
@@ -50,6 +51,7 @@ class Reading:
     """One reply as it is read.
 
     Attributes:
+        began: An answer has begun, and is not asked for again. One whose first word is that the request failed has not.
         done: The server has said everything; what it may still send is nothing to wait for.
     """
 
@@ -65,6 +67,7 @@ class Reading:
         self._partial_response = False
         self._documents = 0
         self._paced_at = 0.0
+        self.began = False
         self.done = False
 
     def begin(self, headers: Mapping[str, str]) -> None:
@@ -76,6 +79,7 @@ class Reading:
         if not self._plan.stream or "json" in kind or "html" in kind:
             self._whole = []
         self._paced_at = time.monotonic()
+        self.began = True
 
     def feed(self, block: bytes) -> Iterator[Event]:
         """The events that a block of the body completes.
@@ -105,17 +109,22 @@ class Reading:
         if not self.done:
             yield from self._finish()
 
-    def hung_up(self, error: QwenVLError) -> Iterator[Event]:
-        """What a broken or silent connection leaves: the end of a reply that had said why it ended, or the error."""
-        if not self._decoder.reason:
-            raise error
+    def broken(self, error: QwenVLError) -> Iterator[Event]:
+        """What an error within the answer leaves: the error, or the end of a reply that had said why it ended.
+
+        The latter where the connection broke or fell silent afterwards.
+        """
+        hung_up = isinstance(error, (QwenVLConnectionError, QwenVLTimeoutError))
+        if not (hung_up and self._decoder.reason):
+            raise self.described(error)
         if not self.done:
             yield from self._finish()
 
-    def describe(self, error: QwenVLError) -> None:
-        """Put into `error` what is known of this reply: its request id and the text so far."""
+    def described(self, error: QwenVLError) -> QwenVLError:
+        """The `error` with what is known of this reply: its request id and the text so far."""
         error.partial = error.partial or "".join(self._text)
         error.request_id = error.request_id or self._request_id or self._decoder.request_id or None
+        return error
 
     def _read(self, documents: Iterator[tuple[str, Any]]) -> Iterator[Event]:
         try:
@@ -124,6 +133,7 @@ class Reading:
                     yield from self._finish()
                     return
                 if name == "error" or failure.is_failure(document):
+                    self.began = self._documents > 0
                     told = failure.from_document(
                         document, status_code=self._events.status, request_id=self._request_id or None
                     )

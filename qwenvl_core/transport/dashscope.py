@@ -12,6 +12,7 @@ import importlib
 import json
 import os
 import sys
+import threading
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager, suppress
@@ -35,7 +36,7 @@ from qwenvl_core.errors import (
 )
 from qwenvl_core.transport.loops import PerLoop
 from qwenvl_core.transport.multipart import Multipart
-from qwenvl_core.transport.retries import Retries
+from qwenvl_core.transport.retries import Retries, retry_after
 from qwenvl_core.uploads import Upload
 from qwenvl_core.wire import failure, storage
 
@@ -58,6 +59,7 @@ class DashScopeTransport:
         # Reading the certificates takes tens of milliseconds: once, and not on an event loop.
         self._tls = httpx.create_ssl_context()
         self._sync: Client | None = None
+        self._building = threading.Lock()
         self._async = PerLoop(self._build_async, self._close_async)
 
     @contextmanager
@@ -65,11 +67,10 @@ class DashScopeTransport:
         """A response to `body`; within the context, failures to read it are raised as our errors.
 
         Raises:
-            QwenVLError: No response, or one with an error status, after all retries.
+            QwenVLError: No response, or one with an error status.
         """
-        content = encode_body(body, SyncBody)
         http = self._client.transport.http_client
-        response = self._retrying(lambda: _send(http, self._post(http, path, content, headers)))
+        response = _send(http, self._post(http, path, encode_body(body, SyncBody), headers))
         try:
             with _broken_off():
                 self._limit_gaps(response, stream)
@@ -80,9 +81,8 @@ class DashScopeTransport:
     @asynccontextmanager
     async def aopen(self, path: str, body: Any, headers: Mapping[str, str], *, stream: bool) -> AsyncIterator[Any]:
         """As `open`, for async."""
-        content = encode_body(body, AsyncBody)
         http = (await self._async.get()).transport.http_client
-        response = await self._aretrying(lambda: _asend(http, self._post(http, path, content, headers)))
+        response = await _asend(http, self._post(http, path, encode_body(body, AsyncBody), headers))
         try:
             with _broken_off():
                 self._limit_gaps(response, stream)
@@ -100,7 +100,7 @@ class DashScopeTransport:
             The medium's `oss://` URL.
 
         Raises:
-            QwenVLError: As `open`.
+            QwenVLError: No response, or one with an error status, after all retries.
         """
         http = self._client.transport.http_client
 
@@ -145,11 +145,13 @@ class DashScopeTransport:
 
     @property
     def _client(self) -> Client:
-        if self._sync is None:
-            self._sync = self._built_by_sdk(Client, self._connection.http_client, httpx.Client)
-            if self._connection.http_client is None:  # a forgotten model leaves no socket open
-                finalize(self, self._sync.transport.http_client.close)
-        return self._sync
+        # One for all threads: of two, one would be forgotten with its connections open.
+        with self._building:
+            if self._sync is None:
+                self._sync = self._built_by_sdk(Client, self._connection.http_client, httpx.Client)
+                if self._connection.http_client is None:  # a forgotten model leaves no socket open
+                    finalize(self, self._sync.transport.http_client.close)
+            return self._sync
 
     def _build_async(self) -> AsyncClient:
         return self._built_by_sdk(AsyncClient, self._connection.http_async_client, httpx.AsyncClient)
@@ -208,20 +210,20 @@ class DashScopeTransport:
             response.request.extensions["timeout"]["read"] = self._connection.read_timeout
 
     def _retrying(self, attempt: Callable[[], T]) -> T:
-        retries = Retries(self._connection.max_retries)
+        retries = Retries(self._connection)
         while True:
             try:
                 return attempt()
             except QwenVLError as error:
-                time.sleep(retries.pause_after(error, _headers_of(error)))
+                time.sleep(retries.pause_after(error))
 
     async def _aretrying(self, attempt: Callable[[], Awaitable[T]]) -> T:
-        retries = Retries(self._connection.max_retries)
+        retries = Retries(self._connection)
         while True:
             try:
                 return await attempt()
             except QwenVLError as error:
-                await asyncio.sleep(retries.pause_after(error, _headers_of(error)))
+                await asyncio.sleep(retries.pause_after(error))
 
 
 def _send(http: Any, request: Any, **options: Any) -> Any:
@@ -257,13 +259,9 @@ def _refusal(response: Any) -> QwenVLError:
         response.text, status_code=response.status_code, request_id=response.headers.get("x-request-id")
     )
     error = error_from(told)
+    error.retry_after = retry_after(response.headers)
     error.__cause__ = sdk.response_error(response)
     return error
-
-
-def _headers_of(error: QwenVLError) -> Mapping[str, str]:
-    """Headers of the response that an error is for."""
-    return error.__cause__.headers if isinstance(error.__cause__, sdk.DashScopeError) else {}
 
 
 def _document(body: bytes) -> Any:

@@ -20,7 +20,7 @@ from weakref import finalize
 
 import openai
 
-from qwenvl_core.body import AsyncBody, Body, SyncBody, encode_body
+from qwenvl_core.body import AsyncBody, SyncBody, encode_body
 from qwenvl_core.connection import Connection, Response
 from qwenvl_core.errors import (
     QwenVLConnectionError,
@@ -30,7 +30,7 @@ from qwenvl_core.errors import (
     error_from,
 )
 from qwenvl_core.transport.loops import PerLoop
-from qwenvl_core.transport.retries import Retries
+from qwenvl_core.transport.retries import retry_after
 from qwenvl_core.wire import failure
 
 # The HTTP library under this SDK: httpx up to 2.x, httpx2 from 3.0 on.
@@ -53,9 +53,11 @@ class OpenAITransport:
         """A response to `body`; within the context, failures to read it are raised as our errors.
 
         Raises:
-            QwenVLError: No response, or one with an error status, after all retries.
+            QwenVLError: No response, or one with an error status.
         """
-        response = self._response(path, encode_body(body, SyncBody), headers, stream)
+        with _our_errors():
+            options = self._options(encode_body(body, SyncBody), headers, stream)
+            response: Any = self._client.post(path, **options, stream_cls=openai.Stream[Any])
         try:
             with _our_errors():
                 self._limit_gaps(response, stream)
@@ -68,7 +70,10 @@ class OpenAITransport:
     @asynccontextmanager
     async def aopen(self, path: str, body: Any, headers: Mapping[str, str], *, stream: bool) -> AsyncIterator[Any]:
         """As `open`, for async."""
-        response = await self._aresponse(path, encode_body(body, AsyncBody), headers, stream)
+        client = await self._async.get()
+        with _our_errors():
+            options = self._options(encode_body(body, AsyncBody), headers, stream)
+            response: Any = await client.post(path, **options, stream_cls=openai.AsyncStream[Any])
         try:
             with _our_errors():
                 self._limit_gaps(response, stream)
@@ -77,29 +82,6 @@ class OpenAITransport:
                 await _adrain(response, blocks)
         finally:
             await response.aclose()
-
-    def _response(self, path: str, content: Any, headers: Mapping[str, str], stream: bool) -> Any:
-        retries = Retries(self._connection.max_retries)
-        while True:
-            try:
-                with _our_errors():
-                    options = self._options(content, headers, stream)
-                    return self._client.post(path, content=content, **options, stream_cls=openai.Stream[Any])
-            except QwenVLError as error:
-                time.sleep(retries.pause_after(error, _headers_of(error)))
-                if isinstance(content, Body):
-                    content.seek(0)
-
-    async def _aresponse(self, path: str, content: Any, headers: Mapping[str, str], stream: bool) -> Any:
-        client = await self._async.get()
-        retries = Retries(self._connection.max_retries)
-        while True:
-            try:
-                with _our_errors():
-                    options = self._options(content, headers, stream)
-                    return await client.post(path, content=content, **options, stream_cls=openai.AsyncStream[Any])
-            except QwenVLError as error:
-                await asyncio.sleep(retries.pause_after(error, _headers_of(error)))
 
     def close(self) -> None:
         """Close the sync client's connections; the next request opens new ones."""
@@ -141,6 +123,7 @@ class OpenAITransport:
 
     def _options(self, content: Any, headers: Mapping[str, str], stream: bool) -> dict[str, Any]:
         return {
+            "content": content,
             "cast_to": _http.Response,
             "stream": stream,
             "options": {
@@ -174,7 +157,9 @@ def _our_errors() -> Iterator[None]:
         yield
     except openai.APIStatusError as error:
         told = failure.from_body(error.response.text, status_code=error.status_code, request_id=error.request_id)
-        raise error_from(told) from error
+        ours = error_from(told)
+        ours.retry_after = retry_after(error.response.headers)
+        raise ours from error
     except openai.APITimeoutError as error:
         raise QwenVLTimeoutError("The server did not answer in time.") from error
     except openai.APIConnectionError as error:
@@ -185,11 +170,6 @@ def _our_errors() -> Iterator[None]:
         raise QwenVLTimeoutError("The server stopped sending within its answer.") from error
     except _http_errors("RequestError", "StreamError") as error:
         raise QwenVLStreamInterruptedError(f"The connection broke within the answer: {error}.") from error
-
-
-def _headers_of(error: QwenVLError) -> Mapping[str, str]:
-    """Headers of the response that an error is for."""
-    return error.__cause__.response.headers if isinstance(error.__cause__, openai.APIStatusError) else {}
 
 
 def _http_errors(*names: str) -> tuple[type[Exception], ...]:

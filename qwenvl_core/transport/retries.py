@@ -1,4 +1,4 @@
-"""When a request that failed is sent again: the one retry rule, of both transports."""
+"""When a request that failed is sent again: the one retry rule, of both APIs."""
 
 from __future__ import annotations
 
@@ -8,41 +8,41 @@ import time
 from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
 
+from qwenvl_core.connection import Connection
 from qwenvl_core.errors import QwenVLError
 
 _FIRST_PAUSE = 0.5  # seconds
 _LONGEST_PAUSE = 8.0  # seconds, where the server names none
-_LONGEST_OBEYED = 120.0  # seconds; a server that asks for more is not waited for
+_PATIENCE = 300.0  # seconds, where `timeout` sets no limit: a server may ask for a year
 
 
 class Retries:
-    """Counts the tries of one request.
+    """Counts the tries of one request. No pause between two of them is longer than `timeout`."""
 
-    Args:
-        most: Tries after the first.
-    """
-
-    def __init__(self, most: int) -> None:
-        self._most = most
+    def __init__(self, connection: Connection) -> None:
+        self._most = connection.max_retries
+        self._longest = _PATIENCE if connection.timeout is None else connection.timeout
         self._done = 0
 
-    def pause_after(self, error: QwenVLError, headers: Mapping[str, str]) -> float:
+    def pause_after(self, error: QwenVLError) -> float:
         """Seconds to wait before the next try.
 
         Args:
             error: Why the last one failed, before anything of an answer came.
-            headers: The response's, if there was one.
 
         Raises:
             QwenVLError: `error` itself, when there is no next try.
         """
-        asked = retry_after(headers)
-        if self._done >= self._most or not _may_pass(error) or (asked or 0) > _LONGEST_OBEYED:
+        if self._done >= self._most or not _may_pass(error):
+            raise error
+        asked = error.retry_after
+        if asked is not None and asked > self._longest:
+            error.hint = f"The server asks to wait for {asked:.0f} seconds, which is longer than timeout=. {error.hint}"
             raise error
         self._done += 1
         # Clients that were refused together must not come back together.
         pause = min(_FIRST_PAUSE * 2 ** (self._done - 1), _LONGEST_PAUSE) * random.uniform(0.75, 1)
-        return pause if asked is None else asked
+        return min(pause, self._longest) if asked is None else asked
 
 
 def _may_pass(error: QwenVLError) -> bool:
@@ -62,5 +62,5 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
             return seconds
     try:
         return max(parsedate_to_datetime(headers["retry-after"]).timestamp() - time.time(), 0.0)
-    except (KeyError, ValueError, OverflowError):
+    except (KeyError, ValueError, OverflowError, OSError):
         return None

@@ -93,7 +93,7 @@ def read(
                 break
         events += reading.close()
     except QwenVLError as error:
-        reading.describe(error)
+        reading.described(error)
         error.events = events  # type: ignore[attr-defined]
         raise
     return events

@@ -7,6 +7,7 @@ import contextlib
 import email.utils
 import gc
 import logging
+import math
 import sys
 import threading
 import time
@@ -274,17 +275,21 @@ RETRIED: list[tuple[Fault, type[QwenVLError]]] = [
     (Fault(status=504), QwenVLTimeoutError),
     (Fault(reset="before-headers"), QwenVLConnectionError),
     (Fault(stall=0.6), QwenVLTimeoutError),
+    # A response that says nothing but that the request failed.
+    (Fault(status=429, carrier="in-stream"), QwenVLRateLimitError),
+    (Fault(status=500, carrier="in-stream"), QwenVLAPIError),
 ]
 NOT_RETRIED: list[tuple[Fault, type[QwenVLError]]] = [
     (Fault(status=400, carrier="json"), QwenVLInvalidRequestError),
     (Fault(status=400), QwenVLInvalidRequestError),
     (Fault(status=400, code="DataInspectionFailed", carrier="data-body"), QwenVLContentFilterError),
     (Fault(status=400, code="Arrearage", carrier="json"), QwenVLArrearageError),
+    (Fault(status=429, code="CommodityNotPurchased", carrier="in-stream"), QwenVLArrearageError),
     (Fault(status=401), QwenVLAuthenticationError),
     (Fault(status=429, code="CommodityNotPurchased"), QwenVLArrearageError),
     (Fault(status=429, code="PrepaidBillOverdue"), QwenVLArrearageError),
     (Fault(status=429, message="Free allocated quota exceeded."), QwenVLQuotaExceededError),
-    (Fault(status=429, headers={"Retry-After": "121"}), QwenVLRateLimitError),
+    (Fault(status=429, headers={"Retry-After": "1"}), QwenVLRateLimitError),  # longer than the timeout
     (Fault(redirect="http://127.0.0.1:9/elsewhere"), QwenVLAPIError),
     (Fault(non_json_200=True), QwenVLAPIError),
     # Something of the answer was there.
@@ -313,7 +318,7 @@ def test_failures_that_may_pass_are_retried(
         run(client, ask(), mode)
     assert type(caught.value) is cls
     assert len(emulator.requests) == 6
-    assert isinstance(caught.value.__cause__, DashScopeError)
+    assert fault.carrier == "in-stream" or isinstance(caught.value.__cause__, DashScopeError)
 
     emulator.script(fault)
     with pytest.raises(cls):
@@ -407,20 +412,42 @@ def test_retry_after_a_date() -> None:
     assert 28 < seconds <= 30
 
 
+def rule(most: int, timeout: float | None = 300.0) -> Retries:
+    return Retries(Connection(api="openai", base_url="", api_key="", max_retries=most, timeout=timeout))
+
+
+def throttled(seconds: float | None) -> QwenVLRateLimitError:
+    error = QwenVLRateLimitError(status_code=429)
+    error.retry_after = seconds
+    return error
+
+
 def test_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(retries, "_FIRST_PAUSE", 0.5)
     error = QwenVLConnectionError("gone")
-    for _ in range(20):
-        rule = Retries(7)
-        pauses = [rule.pause_after(error, {}) for _ in range(7)]
+    for timeout in (300.0, None, 3.0):
+        counted = rule(7, timeout)
+        pauses = [counted.pause_after(error) for _ in range(7)]
         for pause, longest in zip(pauses, (0.5, 1, 2, 4, 8, 8, 8), strict=True):
-            assert longest * 0.75 <= pause <= longest
+            assert min(longest * 0.75, timeout or 300) <= pause <= min(longest, timeout or 300)
         with pytest.raises(QwenVLConnectionError) as caught:
-            rule.pause_after(error, {})
+            counted.pause_after(error)
         assert caught.value is error
-    assert Retries(1).pause_after(QwenVLRateLimitError(status_code=429), {"retry-after": "119"}) == 119
-    with pytest.raises(QwenVLRateLimitError):
-        Retries(1).pause_after(QwenVLRateLimitError(status_code=429), {"retry-after": "121"})
+
+
+@pytest.mark.parametrize(
+    ("timeout", "asked"), [(300.0, 300.0), (300.0, 301.0), (3.0, 3.1), (0.5, 0.5), (None, 300.0), (None, math.inf)]
+)
+def test_no_pause_is_longer_than_the_timeout(timeout: float | None, asked: float) -> None:
+    error = throttled(asked)
+    if asked <= (timeout or 300):
+        assert rule(1, timeout).pause_after(error) == asked
+        return
+    with pytest.raises(QwenVLRateLimitError, match=f"asks to wait for {asked:.0f} seconds") as caught:
+        rule(1, timeout).pause_after(error)
+    assert caught.value is error
+    assert "timeout=" in error.hint
+    assert QwenVLRateLimitError.hint in error.hint
 
 
 @both_ways

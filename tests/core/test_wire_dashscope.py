@@ -271,7 +271,7 @@ def read(
             told += reading.feed(body[at : at + (cut or len(body))])
         told += reading.close()
     except QwenVLError as error:
-        reading.describe(error)
+        reading.described(error)
         raise
     return told
 
