@@ -41,35 +41,45 @@ def path_of(name: str) -> Path:
 
 def provenance_of(name: str) -> str:
     """Where a cassette says that it comes from."""
-    return str(yaml.safe_load(path_of(name).read_text(encoding="utf-8"))["provenance"])
+    with path_of(name).open(encoding="utf-8") as lines:
+        return str(yaml.safe_load(next(lines))["provenance"])
 
 
 @contextmanager
-def replayed(name: str) -> Iterator[Cassette]:
-    """Answer every request from a cassette, with a stand-in for a key; what it does not hold is an error."""
-    recorder = _recorder(provenance_of(name), mode="none")
-    with _environment(DASHSCOPE_API_KEY=REPLAY_KEY), recorder.use_cassette(str(path_of(name))) as cassette:
+def replayed(name: str, *, repeats: bool = False) -> Iterator[Cassette]:
+    """Answer every request from a cassette, with a stand-in for a key; what it does not hold is an error.
+
+    Args:
+        name: The cassette's.
+        repeats: A request may come more than once, and gets the same answer each time.
+    """
+    recorder = _recorder(_Readable(provenance_of(name)), mode="none")
+    with (
+        environment(DASHSCOPE_API_KEY=REPLAY_KEY),
+        recorder.use_cassette(str(path_of(name)), allow_playback_repeats=repeats) as cassette,
+    ):
         yield cassette
 
 
 @contextmanager
-def recorded(path: Path, *, emulator: Any = None) -> Iterator[None]:
+def recorded(path: Path, *, emulator: Any = None, once: bool = False) -> Iterator[None]:
     """Write a cassette while the requests of a scenario run.
 
     Args:
         path: The file to write.
         emulator: Where the requests go instead of the live service; its address is rewritten to the vendor's.
+        once: Of equal requests, keep the first.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     path.unlink(missing_ok=True)
-    recorder = _recorder("emulator" if emulator else "live", mode="all")
+    recorder = _recorder(_Readable("emulator" if emulator else "live", once=once), mode="all")
     given = {} if emulator is None else {"DASHSCOPE_API_KEY": REPLAY_KEY, "DASHSCOPE_BASE_URL": emulator.compat_url}
-    with _environment(**given), recorder.use_cassette(str(path)):
+    with environment(**given), recorder.use_cassette(str(path)):
         yield
 
 
 @contextmanager
-def _environment(**given: str) -> Iterator[None]:
+def environment(**given: str) -> Iterator[None]:
     """Only these of the vendor's variables, but for a live key."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("DASHSCOPE_")}
     live = {name: value for name, value in os.environ.items() if name == "DASHSCOPE_API_KEY" and not given}
@@ -77,7 +87,7 @@ def _environment(**given: str) -> Iterator[None]:
         yield
 
 
-def _recorder(provenance: str, mode: str) -> vcr.VCR:
+def _recorder(serializer: _Readable, mode: str) -> vcr.VCR:
     recorder = vcr.VCR(
         record_mode=mode,
         serializer="readable",
@@ -86,7 +96,7 @@ def _recorder(provenance: str, mode: str) -> vcr.VCR:
         before_record_response=_public_response,
         decode_compressed_response=True,
     )
-    recorder.register_serializer("readable", _Readable(provenance))
+    recorder.register_serializer("readable", serializer)
     recorder.register_matcher("json body", lambda one, other: _require(_json(one) == _json(other)))
     return recorder
 
@@ -135,8 +145,9 @@ def _public_response(response: dict[str, Any]) -> dict[str, Any]:
 class _Readable:
     """Writes cassettes as YAML that a reviewer can read: bodies as parsed JSON, streams as lines."""
 
-    def __init__(self, provenance: str) -> None:
+    def __init__(self, provenance: str, *, once: bool = False) -> None:
         self._provenance = provenance
+        self._once = once
 
     def serialize(self, cassette: dict[str, Any]) -> str:
         interactions = [
@@ -153,11 +164,13 @@ class _Readable:
             }
             for item in cassette["interactions"]
         ]
+        if self._once:
+            interactions = _first_of_equals(interactions)
         document = {"provenance": self._provenance, "version": cassette["version"], "interactions": interactions}
         return yaml.dump(document, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=120)
 
     def deserialize(self, text: str) -> dict[str, Any]:
-        document = yaml.safe_load(text)
+        document = yaml.load(text, _Loader)
         for item in document["interactions"]:
             item["request"]["body"] = json.dumps(item["request"]["body"])
             body = item["response"]["body"]
@@ -165,11 +178,22 @@ class _Readable:
         return {"version": document["version"], "interactions": document["interactions"]}
 
 
+def _first_of_equals(interactions: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The interactions in their order, without those whose request came before."""
+    found: dict[str, dict[str, Any]] = {}
+    for item in interactions:
+        found.setdefault(json.dumps(item["request"], sort_keys=True), item)
+    return list(found.values())
+
+
 def _parsed(body: str) -> Any:
     try:
         return json.loads(body)
     except ValueError:
         return body
+
+
+_Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the same in C, where PyYAML was built with it
 
 
 class _Dumper(yaml.SafeDumper):

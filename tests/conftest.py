@@ -19,8 +19,13 @@ hypothesis.settings.load_profile("steady")
 _VENDOR_VARIABLES = ("DASHSCOPE_", "OPENAI_", "LANGSMITH_", "LANGCHAIN_", "LC_")
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--record", action="store_true", help="Write the cassettes of a suite anew (`make record` does).")
+
+
 def pytest_configure(config: pytest.Config) -> None:
-    for name in [name for name in os.environ if name.startswith(_VENDOR_VARIABLES)]:
+    kept = {"DASHSCOPE_API_KEY"} if config.getoption("record") else set()
+    for name in [name for name in os.environ if name.startswith(_VENDOR_VARIABLES) and name not in kept]:
         del os.environ[name]
 
 

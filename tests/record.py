@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 
 from tests.cassettes import path_of, recorded
 from tests.emulator import Emulator
+from tests.langchain.standard import FILE, SUITES
 from tests.scenarios import SCENARIOS, Scenario
 
 
@@ -18,14 +20,22 @@ def record_from_emulator(scenario: Scenario, path: os.PathLike[str] | None = Non
             scenario.run()
 
 
+def record_suite(name: str) -> None:
+    """Write the cassette of LangChain's own suite, which runs under pytest alone; the network is open for once."""
+    options = ["-q", "-o", "addopts=", "--benchmark-disable", "--record"]
+    subprocess.run([sys.executable, "-m", "pytest", *options, f"{FILE}::{SUITES[name]}"], check=True)
+
+
 def main() -> None:
     """Record all scenarios, or those named on the command line."""
     live = bool(os.environ.get("DASHSCOPE_API_KEY"))
     say = sys.stdout.write
     if not live:
         say("DASHSCOPE_API_KEY is not set: recording from the project's emulator (provenance: emulator).\n")
-    for name in sys.argv[1:] or SCENARIOS:
-        if live:
+    for name in sys.argv[1:] or [*SCENARIOS, *SUITES]:
+        if name in SUITES:
+            record_suite(name)
+        elif live:
             with recorded(path_of(name)):
                 SCENARIOS[name].run()
         else:

@@ -14,7 +14,6 @@ from langchain_qwenvl import ChatQwenVL
 pytestmark = [
     pytest.mark.filterwarnings("ignore:The function `load` is in beta"),
     pytest.mark.filterwarnings("ignore:The method `BaseChatModel.dict` was deprecated"),
-    pytest.mark.benchmark(max_time=0.05, min_rounds=1, warmup=False),  # it asserts no time
 ]
 
 
