@@ -134,6 +134,7 @@ _PAID = Reply(
 README = (
     Scenario("readme_langchain", "README: LangChain", _snippet("readme_langchain"), [_PAID, _PAID]),
     Scenario("readme_llama_index", "README: LlamaIndex", _snippet("readme_llama_index"), [_PAID, _PAID]),
+    Scenario("readme_documents", "README: a scan", _snippet("readme_documents"), [agreement.PAGES[1]]),
 )
 
 
