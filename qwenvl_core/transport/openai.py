@@ -56,14 +56,15 @@ class OpenAITransport:
             QwenVLError: No response, or one with an error status.
         """
         with _our_errors():
-            options = self._options(encode_body(body, SyncBody), headers, stream)
+            options = self._options(encode_body(body, SyncBody), headers)
             response: Any = self._client.post(path, **options, stream_cls=openai.Stream[Any])
         try:
             with _our_errors():
                 self._limit_gaps(response, stream)
                 blocks = response.iter_bytes()
                 yield Response(response.headers, blocks)
-                _drain(response, blocks)
+                if stream:
+                    _drain(response, blocks)
         finally:
             response.close()
 
@@ -72,14 +73,15 @@ class OpenAITransport:
         """As `open`, for async."""
         client = await self._async.get()
         with _our_errors():
-            options = self._options(encode_body(body, AsyncBody), headers, stream)
+            options = self._options(encode_body(body, AsyncBody), headers)
             response: Any = await client.post(path, **options, stream_cls=openai.AsyncStream[Any])
         try:
             with _our_errors():
                 self._limit_gaps(response, stream)
                 blocks = response.aiter_bytes()
                 yield Response(response.headers, blocks)
-                await _adrain(response, blocks)
+                if stream:
+                    await _adrain(response, blocks)
         finally:
             await response.aclose()
 
@@ -121,11 +123,12 @@ class OpenAITransport:
             "default_headers": _foreign_headers() | connection.headers,
         }
 
-    def _options(self, content: Any, headers: Mapping[str, str], stream: bool) -> dict[str, Any]:
+    def _options(self, content: Any, headers: Mapping[str, str]) -> dict[str, Any]:
         return {
             "content": content,
             "cast_to": _http.Response,
-            "stream": stream,
+            # A whole answer, too, is read here: one that breaks off is told from a server that can't be reached.
+            "stream": True,
             "options": {
                 # A body that is streamed does not tell an async client its length; without it, it goes out chunked.
                 "headers": {
