@@ -37,11 +37,11 @@ class ModelFacts:
 
 
 def _thinking_only(name: str) -> ModelFacts:
-    return ModelFacts(name, "always", json_object=False, max_frames=512, max_input=129_024, max_input_thinking=126_976)
+    return ModelFacts(name, "always", json_object=False, max_input=129_024, max_input_thinking=126_976)
 
 
 def _instruct(name: str) -> ModelFacts:
-    return ModelFacts(name, "never", max_frames=512, max_input=129_024)
+    return ModelFacts(name, "never", max_input=129_024)
 
 
 def _qvq(name: str) -> ModelFacts:
@@ -58,14 +58,15 @@ def _qvq(name: str) -> ModelFacts:
     )
 
 
-def _qwen_vl(name: str, *, json_object: bool, max_frames: int) -> ModelFacts:
+def _qwen25_vl(name: str, *, json_object: bool) -> ModelFacts:
+    """Qwen2.5-VL, to which the vendor's page counts qwen-vl-max and qwen-vl-plus."""
     return ModelFacts(
         name,
         "never",
         tools=False,
         json_object=json_object,
         max_output=8_192,
-        max_frames=max_frames,
+        max_frames=512,
         max_input=129_024,
     )
 
@@ -92,9 +93,9 @@ MODELS: tuple[ModelFacts, ...] = (
     *(_instruct(f"qwen3-vl-{size}-instruct") for size in _SIZES),
     _qvq("qvq-max"),
     _qvq("qvq-plus"),
-    _qwen_vl("qwen-vl-max", json_object=True, max_frames=80),
-    _qwen_vl("qwen-vl-plus", json_object=True, max_frames=80),
-    *(_qwen_vl(f"qwen2.5-vl-{n}b-instruct", json_object=False, max_frames=512) for n in (72, 32, 7, 3)),
+    _qwen25_vl("qwen-vl-max", json_object=True),
+    _qwen25_vl("qwen-vl-plus", json_object=True),
+    *(_qwen25_vl(f"qwen2.5-vl-{n}b-instruct", json_object=False) for n in (72, 32, 7, 3)),
     ModelFacts("qwen-vl-ocr", "never", tools=False, json_object=False, max_output=4_096, max_input=30_000),
     *(_newer_hybrid(f"qwen3.5-{size}") for size in ("plus", "flash", "397b-a17b", "122b-a10b", "35b-a3b", "27b")),
     *(_newer_hybrid(f"qwen3.6-{size}") for size in ("plus", "flash", "35b-a3b", "27b")),
