@@ -393,6 +393,7 @@ def test_quirks_of_tool_calls(server: Emulator) -> None:
     assert fragments(empty_tool_deltas=True)[1]["function"]["arguments"] == ""
     two = deltas(quirky(server, CALLS, two_tool_indexes_in_one_chunk=True))[3]["tool_calls"]
     assert [call["index"] for call in two] == [0, 1]
+    assert [call["index"] for call in fragments(interleaved_tool_calls=True)][:4] == [0, 1, 0, 1]
     assert deltas(quirky(server, THOUGHT, empty_tool_calls=True))[0]["tool_calls"] == []
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from itertools import pairwise
+from itertools import pairwise, zip_longest
 
 from tests.emulator.quirks import Quirks
 from tests.emulator.requests import Api
@@ -85,8 +85,13 @@ def _calls(reply: Reply, quirks: Quirks, api: Api) -> list[Delta]:
     share = quirks.two_tool_indexes_in_one_chunk
     share = api == "native" if share is None else share
     deltas: list[Delta] = []
-    for index, call in enumerate(reply.tool_calls):
-        own = [Delta(calls=(fragment,)) for fragment in _fragments(index, call, quirks)]
+    calls = [
+        [Delta(calls=(fragment,)) for fragment in _fragments(index, call, quirks)]
+        for index, call in enumerate(reply.tool_calls)
+    ]
+    if quirks.interleaved_tool_calls:
+        calls, share = [[delta for turn in zip_longest(*calls) for delta in turn if delta]], False
+    for index, own in enumerate(calls):
         if share and index:
             # The call before ends with an empty fragment in the chunk that opens this one.
             before = Fragment(index - 1, reply.tool_calls[index - 1].id, "")

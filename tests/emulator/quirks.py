@@ -62,6 +62,8 @@ class Quirks:
     """Q7: a fragment with empty arguments stands between any two pieces."""
     two_tool_indexes_in_one_chunk: bool | None = None
     """Q7: the last fragment of one call and the first of the next share a chunk (native does)."""
+    interleaved_tool_calls: bool = False
+    """The fragments of parallel calls take turns."""
     empty_tool_calls: bool = False
     """Self-hosted: every message and delta without calls says ``"tool_calls": []``."""
 

@@ -183,6 +183,7 @@ QUIRKS: dict[str, Quirks] = {
     "arguments with the name": Quirks(arguments_with_name=True),
     "empty fragments": Quirks(empty_tool_deltas=True),
     "two calls in one chunk": Quirks(two_tool_indexes_in_one_chunk=True),
+    "calls take turns": Quirks(interleaved_tool_calls=True),
     "finish with the last arguments": Quirks(finish_with_last_arguments=True),
     "finish says stop": Quirks(finish_stop_with_tool_calls=True),
     "empty lists everywhere": Quirks(empty_tool_calls=True),
@@ -203,9 +204,11 @@ EXPECTED = [
 
 @pytest.mark.parametrize("quirks", QUIRKS.values(), ids=QUIRKS)
 @pytest.mark.parametrize("thinking", [True, False])
-async def test_calls_come_back(quirks: Quirks, thinking: bool, make: Make, emulator: Emulator) -> None:
+@pytest.mark.parametrize("api", ["openai", "dashscope"])
+async def test_calls_come_back(api: Any, quirks: Quirks, thinking: bool, make: Make, emulator: Emulator) -> None:
     """In parallel, in fragments that end in a brace, without arguments, in any script: not repaired, and not lost."""
-    llm = make(enable_thinking=thinking)
+    url = {"openai": emulator.compat_url, "dashscope": emulator.native_url}[api]
+    llm = make(enable_thinking=thinking, api=api, base_url=url)
     emulator.script(*[Reply(reasoning="Hm." if thinking else "", text="So:", tool_calls=CALLS, quirks=quirks)] * 4)
     bound = llm.bind_tools([look])
     answers: list[AIMessage] = [

@@ -150,11 +150,14 @@ def test_parallel_calls(emulator: Emulator, llm: QwenVL, parallel: bool) -> None
         Quirks(),
         Quirks(empty_tool_id=False),
         Quirks(two_tool_indexes_in_one_chunk=True),
+        Quirks(interleaved_tool_calls=True),
         Quirks(arguments_with_name=True, empty_tool_deltas=True),
         Quirks(tool_fragment_without_id=True, tool_fragment_without_type=True, finish_stop_with_tool_calls=True),
     ],
 )
-async def test_calls_in_a_stream(emulator: Emulator, llm: QwenVL, quirks: Quirks) -> None:
+@pytest.mark.parametrize("api", ["openai", "dashscope"])
+async def test_calls_in_a_stream(emulator: Emulator, make: Callable[..., QwenVL], quirks: Quirks, api: Any) -> None:
+    llm = make(api=api, base_url={"openai": emulator.compat_url, "dashscope": emulator.native_url}[api])
     calls = [
         ToolCall("call_1", "crop", ['{"x": ', "1,", ' "y": "a b', ' c"}']),
         ToolCall("call_2", "crop", ['{"x": "é', '→"', "}"]),
@@ -174,6 +177,7 @@ async def test_calls_in_a_stream(emulator: Emulator, llm: QwenVL, quirks: Quirks
     assert chunks[-1].additional_kwargs["finish_reason"]
     stream = await llm.astream_chat_with_tools([CROP, NOW], "Go.", allow_parallel_tool_calls=True)
     assert [chunk async for chunk in stream][-1].message == last
+    await llm.aclose()
 
 
 def test_arguments_in_a_stream_are_text_until_it_ends(emulator: Emulator, llm: QwenVL) -> None:
