@@ -1,9 +1,9 @@
-"""The keywords of `ChatQwenVL`, and what LangChain may know of a model without asking it anything."""
+"""What LangChain may know of a `ChatQwenVL` without asking it anything."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal, Self, cast
+from typing import TYPE_CHECKING, Any, Self, cast
 
 from langchain_core.language_models.base import LangSmithParams
 from langchain_core.language_models.chat_models import BaseChatModel
@@ -11,138 +11,33 @@ from langchain_core.language_models.model_profile import ModelProfile
 from langchain_core.load.dump import dumpd
 from langchain_core.messages.base import BaseMessage
 from langchain_core.utils.function_calling import convert_to_openai_tool
-from langchain_core.utils.utils import from_env, secret_from_env
-from pydantic import ConfigDict, Field, PrivateAttr, SecretStr
+from pydantic import Field, SecretStr
 from typing_extensions import override
 
 from langchain_qwenvl.blocks import PROVIDER
 from langchain_qwenvl.messages import to_core
 from langchain_qwenvl.profiles import profile_of
 from qwenvl_core import __version__
-from qwenvl_core.connection import Connection
-from qwenvl_core.endpoints import Api, endpoint
-from qwenvl_core.settings import NAMES, Settings, settings_for
+from qwenvl_core.keywords import Keywords, key_of_environment
+from qwenvl_core.settings import NAMES
 
 if TYPE_CHECKING:
     from langchain_core.load.serializable import SerializedConstructor, SerializedNotImplemented
 
-    from qwenvl_core.client import Client
 
-_KEY_VARIABLE = "DASHSCOPE_API_KEY"
+class QwenVLBase(BaseChatModel, Keywords):
+    """A model's settings: serialized, compared and traced, but not yet talked to."""
 
-
-class QwenVLBase(BaseChatModel):
-    """A model's settings: validated, serialized, compared and traced, but not yet talked to."""
-
-    model_config = ConfigDict(
-        arbitrary_types_allowed=True,
-        extra="forbid",
-        validate_assignment=False,
-        hide_input_in_errors=True,  # the input may be the key
-    )
-
-    model: str = Field(default="qwen3-vl-plus")
-    """Name of the model."""
-
-    # The connection.
-    api_key: SecretStr | None = Field(default_factory=secret_from_env(_KEY_VARIABLE, default=None))
+    # Not excluded, as LangChain's own list of secrets takes its place when a model is stored.
+    api_key: SecretStr | None = Field(default_factory=key_of_environment)
     """Model Studio key; by default from `DASHSCOPE_API_KEY`. Keys are valid in one region only."""
-    region: str = Field(default_factory=from_env("DASHSCOPE_REGION", default="cn-beijing"))
-    """Region id or alias: `cn-beijing`, `singapore`, `us`, …; by default from `DASHSCOPE_REGION`."""
-    workspace: str | None = Field(default_factory=from_env("DASHSCOPE_WORKSPACE", default=None))
-    """Workspace id: selects its gateway; by default from `DASHSCOPE_WORKSPACE`."""
-    base_url: str | None = Field(default_factory=from_env("DASHSCOPE_BASE_URL", default=None))
-    """Overrides region and workspace; by default from `DASHSCOPE_BASE_URL`."""
-    api: Api = "openai"
-    """Which of the service's APIs: `"openai"` (OpenAI-compatible) or `"dashscope"` (native)."""
-    timeout: float | None = 300.0
-    """Seconds to connect, and to wait for a response or its next bytes."""
-    stream_chunk_timeout: float | None = 120.0
-    """Seconds between two chunks of a stream."""
-    max_retries: int = Field(default=2, ge=0)
-    """Tries after the first, before anything of the answer has arrived."""
-    http_client: Any = Field(default=None, exclude=True, repr=False)
-    """Your own sync HTTP client for the SDK."""
-    http_async_client: Any = Field(default=None, exclude=True, repr=False)
-    """Your own async HTTP client for the SDK."""
-    default_headers: Mapping[str, str] | None = Field(default=None, exclude=True, repr=False)
-    """Sent with every request."""
-
-    # The request. `None` is never sent.
-    enable_thinking: bool = True
-    """Whether a hybrid model thinks before it answers."""
-    thinking_budget: int | None = Field(default=None, gt=0)
-    """Longest thinking, in tokens."""
-    preserve_thinking: bool = False
-    """Send earlier reasoning back, to models that use it."""
-    fold_system_prompt: bool = False
-    """Move system messages into the first user message, as the vendor advises for plain chats."""
-    forced_tool_choice: Literal["no_thinking", "auto"] = "no_thinking"
-    """What a forced tool does to a thinking hybrid model: no thinking for that request, or `tool_choice="auto"`."""
-    vl_high_resolution_images: bool | None = None
-    """Up to 16,384 tokens an image; `max_pixels` is ignored then."""
-    min_pixels: int | None = None
-    """Default for every image and video, in pixels; a part's own value wins."""
-    max_pixels: int | None = None
-    """Default for every image and video, in pixels; a part's own value wins."""
-    fps: float | None = None
-    """Default for every video, in frames per second; a part's own value wins."""
-    media_policy: Literal["error", "fit"] = "error"
-    """What happens to a local image that the service would refuse or shrink: `"fit"` converts and scales it."""
-    temperature: float | None = None
-    """Sampling temperature, from 0 to below 2."""
-    top_p: float | None = None
-    """Nucleus sampling, above 0 up to 1."""
-    top_k: int | None = None
-    """How many candidates are sampled from."""
-    max_tokens: int | None = None
-    """Longest answer, in tokens."""
-    stop: list[str] | str | None = None
-    """Words that end the answer."""
-    seed: int | None = None
-    """Seed of the sampling."""
-    presence_penalty: float | None = None
-    """From -2 to 2."""
-    repetition_penalty: float | None = None
-    """Above 0; 1 is none."""
-    logprobs: bool | None = None
-    """Give the log probabilities of the answer's tokens."""
-    top_logprobs: int | None = None
-    """And of that many alternatives."""
-    extra_body: Mapping[str, Any] | None = None
-    """Merged into the request's body last."""
-
-    # For LangChain itself.
     streaming: bool | None = None
     """`True` lets `invoke` report tokens to callbacks. The wire streams whenever the model thinks, whatever this is."""
-
-    _held: Client | None = PrivateAttr(default=None)
 
     @override
     def model_post_init(self, context: Any, /) -> None:
         super().model_post_init(context)
         self._add_version("qwenvl-adapters", __version__)
-        self._base_url()  # a region that does not exist is an error now, not at the first call
-
-    def _settings(self, call: Mapping[str, Any]) -> Settings:
-        """What shapes a request: this model's settings, and what the call says over them."""
-        return settings_for(self.__dict__, self.model_fields_set, call)
-
-    def _base_url(self) -> str:
-        return endpoint(self.api, region=self.region, workspace=self.workspace, base_url=self.base_url)
-
-    def _connection(self) -> Connection:
-        return Connection(
-            api=self.api,
-            base_url=self._base_url(),
-            api_key=self.api_key.get_secret_value() if self.api_key else "",
-            timeout=self.timeout,
-            stream_chunk_timeout=self.stream_chunk_timeout,
-            max_retries=self.max_retries,
-            http_client=self.http_client,
-            http_async_client=self.http_async_client,
-            default_headers=self.default_headers or {},
-        )
 
     # --- Names, traces, profile ---
 
@@ -207,7 +102,7 @@ class QwenVLBase(BaseChatModel):
     @property
     @override
     def lc_secrets(self) -> dict[str, str]:
-        return {"api_key": _KEY_VARIABLE}
+        return {"api_key": "DASHSCOPE_API_KEY"}
 
     @override
     def to_json(self) -> SerializedConstructor | SerializedNotImplemented:
@@ -258,4 +153,4 @@ class QwenVLBase(BaseChatModel):
     @override
     def __setstate__(self, state: dict[Any, Any]) -> None:
         super().__setstate__(state)
-        self.__dict__["api_key"] = secret_from_env(_KEY_VARIABLE, default=None)()
+        self.__dict__["api_key"] = key_of_environment()

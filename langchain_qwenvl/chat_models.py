@@ -14,6 +14,7 @@ from langchain_core.outputs.chat_result import ChatResult
 from langchain_core.outputs.llm_result import LLMResult
 from langchain_core.prompt_values import ChatPromptValue, PromptValue
 from langchain_core.utils.function_calling import convert_to_openai_tool
+from pydantic import ConfigDict
 from typing_extensions import override
 
 from langchain_qwenvl import structured
@@ -33,7 +34,6 @@ if TYPE_CHECKING:
     from langchain_core.tools import BaseTool
     from pydantic import BaseModel
 
-    from qwenvl_core.client import Client
     from qwenvl_core.events import Event
 
 
@@ -55,6 +55,8 @@ class ChatQwenVL(QwenVLBase):
     errors are `qwenvl_core.errors.QwenVLError` and LangChain's `Model…Error` at once. The vendor's pages: "Visual
     understanding (Qwen-VL)", "Visual reasoning".
     """
+
+    model_config = ConfigDict(defer_build=False)
 
     # --- Tools and structured output ---
 
@@ -216,16 +218,6 @@ class ChatQwenVL(QwenVLBase):
     async def _agenerate_with_cache(self, *args: Any, **kwargs: Any) -> ChatResult:
         return _settled(await super()._agenerate_with_cache(*args, **kwargs))
 
-    def close(self) -> None:
-        """Close the connections of sync calls; the next call opens new ones."""
-        if self._held is not None:
-            self._held.close()
-
-    async def aclose(self) -> None:
-        """Close the connections that this event loop's calls opened; the next call opens new ones."""
-        if self._held is not None:
-            await self._held.aclose()
-
     def _events(
         self, messages: list[BaseMessage], stop: list[str] | None, call: Mapping[str, Any], *, stream: bool = False
     ) -> Generator[Event]:
@@ -246,14 +238,6 @@ class ChatQwenVL(QwenVLBase):
         return Request(
             messages=to_core(messages), settings=self._settings({**asked, "stop": stop or None}), stream=stream
         )
-
-    @property
-    def _client(self) -> Client:
-        """The client for this model's connection as it is now; a changed copy of the model gets its own."""
-        from qwenvl_core.client import Client  # here, so that importing this package imports no SDK
-
-        self._held = held = Client.of(self._connection(), self._held)
-        return held
 
 
 _KEEP = "include_raw"  # a call whose answer is wanted even when it is not what was demanded

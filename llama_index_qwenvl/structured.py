@@ -14,7 +14,7 @@ from llama_index.core.instrumentation.events.llm import LLMStructuredPredictEndE
 from llama_index.core.types import Model, PydanticProgramMode
 from typing_extensions import override
 
-from llama_index_qwenvl.keywords import Keywords
+from llama_index_qwenvl.base import QwenVLBase
 from llama_index_qwenvl.objects import Objects, keywords_for, object_in
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ _dispatcher = get_dispatcher(__name__)
 _MODES = (PydanticProgramMode.DEFAULT, PydanticProgramMode.FUNCTION)
 
 
-class StructuredPrediction(Keywords):
+class StructuredPrediction(QwenVLBase):
     """Answers a prompt with an object, without thinking.
 
     The object is asked for as JSON; with `pydantic_program_mode` FUNCTION as the arguments of a forced tool, and with

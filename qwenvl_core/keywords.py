@@ -1,4 +1,4 @@
-"""What a `QwenVL` is made of: its keywords, its connection, and how it is copied and stored."""
+"""The keywords that both chat models take, and the client that they make of them."""
 
 from __future__ import annotations
 
@@ -7,9 +7,7 @@ import threading
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
-from llama_index.core.llms.function_calling import FunctionCallingLLM
-from pydantic import ConfigDict, Field, PrivateAttr, SecretStr
-from typing_extensions import override
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, SecretStr
 
 from qwenvl_core.connection import Connection
 from qwenvl_core.endpoints import Api, endpoint
@@ -21,8 +19,8 @@ if TYPE_CHECKING:
 _HOLDING = threading.Lock()  # threads that share a model share its one client
 
 
-class Keywords(FunctionCallingLLM):
-    """The keywords of `QwenVL`, the same as those of `ChatQwenVL`."""
+class Keywords(BaseModel):
+    """What a user may set, validated. A chat model has this base after its framework's, since the last config wins."""
 
     model_config = ConfigDict(
         arbitrary_types_allowed=True,
@@ -31,23 +29,17 @@ class Keywords(FunctionCallingLLM):
         hide_input_in_errors=True,  # the input may be the key
     )
 
-    model: str = Field(default="qwen3-vl-plus")
+    model: str = "qwen3-vl-plus"
     """Name of the model."""
-    context_window: int | None = Field(default=None, gt=0)
-    """Input and output together, in tokens; by default the catalogue's number."""
-    num_output: int | None = Field(default=None, gt=0)
-    """Longest answer to expect, in tokens; by default `max_tokens` or the catalogue's number."""
 
     # The connection.
-    api_key: SecretStr | None = Field(
-        default_factory=lambda: _secret(os.environ.get("DASHSCOPE_API_KEY")), exclude=True, repr=False
-    )
+    api_key: SecretStr | None = Field(default_factory=lambda: key_of_environment(), exclude=True, repr=False)
     """Model Studio key; by default from `DASHSCOPE_API_KEY`. Keys are valid in one region only."""
     region: str = Field(default_factory=lambda: os.environ.get("DASHSCOPE_REGION") or "cn-beijing")
     """Region id or alias: `cn-beijing`, `singapore`, `us`, …; by default from `DASHSCOPE_REGION`."""
-    workspace: str | None = Field(default_factory=lambda: os.environ.get("DASHSCOPE_WORKSPACE"))
+    workspace: str | None = Field(default_factory=lambda: os.environ.get("DASHSCOPE_WORKSPACE") or None)
     """Workspace id: selects its gateway; by default from `DASHSCOPE_WORKSPACE`."""
-    base_url: str | None = Field(default_factory=lambda: os.environ.get("DASHSCOPE_BASE_URL"))
+    base_url: str | None = Field(default_factory=lambda: os.environ.get("DASHSCOPE_BASE_URL") or None)
     """Overrides region and workspace; by default from `DASHSCOPE_BASE_URL`."""
     api: Api = "openai"
     """Which of the service's APIs: `"openai"` (OpenAI-compatible) or `"dashscope"` (native)."""
@@ -78,11 +70,11 @@ class Keywords(FunctionCallingLLM):
     vl_high_resolution_images: bool | None = None
     """Up to 16,384 tokens an image; `max_pixels` is ignored then."""
     min_pixels: int | None = None
-    """Default for every image and video, in pixels; a block's own value wins."""
+    """Default for every image and video, in pixels; its own value wins."""
     max_pixels: int | None = None
-    """Default for every image and video, in pixels; a block's own value wins."""
+    """Default for every image and video, in pixels; its own value wins."""
     fps: float | None = None
-    """Default for every video, in frames per second; a block's own value wins."""
+    """Default for every video, in frames per second; its own value wins."""
     media_policy: Literal["error", "fit"] = "error"
     """What happens to a local image that the service would refuse or shrink: `"fit"` converts and scales it."""
     temperature: float | None = None
@@ -110,12 +102,10 @@ class Keywords(FunctionCallingLLM):
 
     _held: Client | None = PrivateAttr(default=None)
 
-    # --- Requests ---
-
-    @override
     def model_post_init(self, context: Any, /) -> None:
+        """A region that does not exist is an error now, not at the first call."""
         super().model_post_init(context)
-        self._base_url()  # a region that does not exist is an error now, not at the first call
+        self._base_url()
 
     def _settings(self, call: Mapping[str, Any]) -> Settings:
         """What shapes a request: this model's settings, and what the call says over them."""
@@ -124,12 +114,8 @@ class Keywords(FunctionCallingLLM):
     def _base_url(self) -> str:
         return endpoint(self.api, region=self.region, workspace=self.workspace, base_url=self.base_url)
 
-    @property
-    def _client(self) -> Client:
-        """The client for this model's connection as it is now; a changed copy of the model gets its own."""
-        from qwenvl_core.client import Client  # here, so that importing this package imports no SDK
-
-        connection = Connection(
+    def _connection(self) -> Connection:
+        return Connection(
             api=self.api,
             base_url=self._base_url(),
             api_key=self.api_key.get_secret_value() if self.api_key else "",
@@ -140,8 +126,14 @@ class Keywords(FunctionCallingLLM):
             http_async_client=self.http_async_client,
             default_headers=self.default_headers or {},
         )
+
+    @property
+    def _client(self) -> Client:
+        """The client for this model's connection as it is now; a changed copy of the model gets its own."""
+        from qwenvl_core.client import Client  # here, so that importing an adapter imports no SDK
+
         with _HOLDING:
-            self._held = held = Client.of(connection, self._held)
+            self._held = held = Client.of(self._connection(), self._held)
         return held
 
     def close(self) -> None:
@@ -154,43 +146,8 @@ class Keywords(FunctionCallingLLM):
         if self._held is not None:
             await self._held.aclose()
 
-    # --- Copies and stores ---
 
-    @override
-    def to_dict(self, **kwargs: Any) -> dict[str, Any]:
-        """This model's keywords but the key, for `from_dict`.
-
-        `enable_thinking` is among them only if it was given: for a model that the catalogue does not know, a default
-        is not sent and a caller's word is.
-        """
-        values: dict[str, Any] = super().to_dict(**kwargs)
-        if "enable_thinking" not in self.model_fields_set:
-            values.pop("enable_thinking", None)
-        return values
-
-    def __deepcopy__(self, memo: dict[int, Any] | None = None) -> Any:
-        """A copy shares what is the caller's and can't be copied: HTTP clients and the rate limiter."""
-        memo = {} if memo is None else memo
-        for shared in (self.http_client, self.http_async_client, self.rate_limiter):
-            memo[id(shared)] = shared
-        return super().__deepcopy__(memo)
-
-    @override
-    def __getstate__(self) -> dict[str, Any]:
-        """A pickle carries neither the key nor connections."""
-        bare = self.model_copy()
-        bare._held = None
-        for name in ("api_key", "http_client", "http_async_client"):
-            del bare.__dict__[name]
-        return super(Keywords, bare).__getstate__()
-
-    @override
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        """Built anew, with the key of this environment."""
-        self.__init__(**state["__dict__"])  # type: ignore[misc]
-        # That nobody gave a keyword, such as `enable_thinking`, means something.
-        object.__setattr__(self, "__pydantic_fields_set__", state["__pydantic_fields_set__"])
-
-
-def _secret(key: str | None) -> SecretStr | None:
+def key_of_environment() -> SecretStr | None:
+    """The key in `DASHSCOPE_API_KEY`."""
+    key = os.environ.get("DASHSCOPE_API_KEY")
     return SecretStr(key) if key else None
