@@ -157,7 +157,8 @@ def _frame_rows() -> Iterator[Row]:
         "qwen3-vl-plus": 2000,
         "qwen3-vl-flash": 512,
         "qwen2.5-vl-72b-instruct": 512,
-        "qwen-vl-max": 80,
+        "qwen-vl-max": 512,
+        "qwen3-vl-8b-instruct": 80,
         "qwen3.5-plus": 80,
     }
     for model, most in limits.items():
