@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from copy import copy
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 from langchain_core.messages.ai import AIMessage, AIMessageChunk, UsageMetadata
 from langchain_core.messages.content import InvalidToolCall
 from langchain_core.messages.tool import invalid_tool_call, tool_call, tool_call_chunk
 from langchain_core.outputs.chat_generation import ChatGenerationChunk
+from pydantic import BaseModel
 
 from langchain_qwenvl.blocks import BROKEN, PROVIDER, call_index
 from qwenvl_core.events import (
@@ -23,6 +23,8 @@ from qwenvl_core.events import (
     judged_calls,
 )
 from qwenvl_core.request import ToolCall
+
+M = TypeVar("M", bound=BaseModel)
 
 _PROVIDER = {"model_provider": PROVIDER}
 
@@ -42,15 +44,14 @@ class Chunks:
 
     def of(self, event: Event) -> ChatGenerationChunk | None:
         """The chunk that shows one event; nothing for `Usage`, which comes with the last one."""
-        kind = type(event)
-        if kind is TextDelta:
-            return _text_chunk(cast("TextDelta", event).text, {})
-        if kind is ReasoningDelta:
-            return _text_chunk("", {"reasoning_content": cast("ReasoningDelta", event).text})
+        if type(event) is TextDelta:
+            return _text_chunk(event.text, {})
+        if type(event) is ReasoningDelta:
+            return _text_chunk("", {"reasoning_content": event.text})
         self._rest.add(event)
-        if kind is ToolCallDelta:
-            return _call_chunk(cast("ToolCallDelta", event))
-        return self._last() if kind is Finish else None
+        if type(event) is ToolCallDelta:
+            return _call_chunk(event)
+        return self._last() if type(event) is Finish else None
 
     def _last(self) -> ChatGenerationChunk:
         reply = self._rest.reply()
@@ -72,17 +73,31 @@ _CHUNK = ChatGenerationChunk(text="", message=_MESSAGE)
 
 
 def _text_chunk(text: str, additional_kwargs: dict[str, Any]) -> ChatGenerationChunk:
-    message, chunk = copy(_MESSAGE), copy(_CHUNK)
-    vars(message).update(
-        content=text,
-        additional_kwargs=additional_kwargs,
-        response_metadata=_PROVIDER.copy(),
-        tool_calls=[],
-        invalid_tool_calls=[],
-        tool_call_chunks=[],
+    message = _copy(
+        _MESSAGE,
+        {
+            "content": text,
+            "additional_kwargs": additional_kwargs,
+            "response_metadata": _PROVIDER.copy(),
+            "tool_calls": [],
+            "invalid_tool_calls": [],
+            "tool_call_chunks": [],
+        },
     )
-    vars(chunk).update(text=text, message=message)
-    return chunk
+    return _copy(_CHUNK, {"text": text, "message": message})
+
+
+def _copy(model: M, changes: dict[str, Any]) -> M:
+    """A copy of a model with other values. It does what the model's own `__copy__` does, in half of its time."""
+    twin, extra = object.__new__(type(model)), model.__pydantic_extra__
+    _set(twin, "__dict__", vars(model) | changes)
+    _set(twin, "__pydantic_fields_set__", model.__pydantic_fields_set__.copy())
+    _set(twin, "__pydantic_extra__", None if extra is None else extra.copy())
+    _set(twin, "__pydantic_private__", None)
+    return twin
+
+
+_set = object.__setattr__
 
 
 def _call_chunk(event: ToolCallDelta) -> ChatGenerationChunk:

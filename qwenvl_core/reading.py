@@ -39,7 +39,7 @@ class Decoder(Protocol):
     request_id: str
     extras: dict[str, Any]
 
-    def feed(self, document: Mapping[str, Any]) -> Iterator[Event]:
+    def feed(self, document: Mapping[str, Any]) -> list[Event]:
         """The events of one document."""
 
     @property
@@ -89,10 +89,8 @@ class Reading:
         """
         if self._whole is not None:
             self._whole.append(block)
-            return
-        before = self._documents
-        yield from self._read(self._events.feed(block))
-        self._keep_pace(made_progress=self._documents > before)
+            return iter(())
+        return self._read(self._events.feed(block))
 
     def close(self) -> Iterator[Event]:
         """The events that the end of the body completes: the rest, then usage and finish.
@@ -127,6 +125,7 @@ class Reading:
         return error
 
     def _read(self, documents: Iterator[tuple[str, Any]]) -> Iterator[Event]:
+        before = self._documents
         try:
             for name, document in documents:
                 if document is DONE:
@@ -149,6 +148,7 @@ class Reading:
             raise QwenVLStreamInterruptedError(f"The stream broke off within an event: {error}") from error
         except _OTHER_SHAPE as error:
             raise _not_understood(error) from error
+        self._keep_pace(made_progress=self._documents > before)
 
     def _whole_documents(self, body: bytes) -> Iterator[tuple[str, Any]]:
         try:

@@ -47,22 +47,22 @@ class EventStream:
         """
         for line in self._lines(block):
             if line.startswith(b"data:"):
+                data = line[5:]
                 if self._pending:
-                    self._pending.append(line[5:])
+                    self._pending.append(data)
                     continue
                 try:
-                    document = from_json(line[5:])
+                    document = from_json(data)
                 except ValueError:
-                    if line[5:].strip() == b"[DONE]":
+                    if data.strip() == b"[DONE]":
                         yield self._name, DONE
-                    elif line[5:].strip():
-                        self._pending.append(line[5:])
+                    elif data.strip():
+                        self._pending.append(data)
                 else:
                     yield self._name, document
-            elif line.startswith(b"event:"):
-                self._name = line[6:].decode(errors="replace").strip()
             elif line in _BLANK:
-                yield from self._joined()
+                if self._pending:
+                    yield self._joined()
                 self._name = ""
                 self.status = None
             else:
@@ -70,13 +70,14 @@ class EventStream:
 
     def _lines(self, block: bytes) -> list[bytes]:
         """The lines that `block` completes; the rest is kept, and joined only when its end has come."""
-        if b"\n" not in block and b"\r" not in block:
+        if self._rest:
             self._rest.append(block)
-            return []
-        # bytes.splitlines knows CR, LF and CRLF, and no other line end.
-        lines = b"".join((*self._rest, block)).splitlines(keepends=True)
-        self._rest.clear()
-        if not lines[-1].endswith(b"\n"):  # an unfinished line, or a CR whose LF may be still to come
+            if b"\n" not in block and b"\r" not in block:
+                return []
+            block = b"".join(self._rest)
+            self._rest.clear()
+        lines = block.splitlines(keepends=True)  # of bytes, it knows CR, LF and CRLF, and no other line end
+        if lines and not block.endswith(b"\n"):  # an unfinished line, or a CR whose LF may be still to come
             self._rest.append(lines.pop())
         if not self._started and lines:
             self._started = True
@@ -90,22 +91,23 @@ class EventStream:
             BrokenEventError: The stream was cut within an event.
         """
         yield from self.feed(b"\n")
-        yield from self._joined()
+        if self._pending:
+            yield self._joined()
 
-    def _joined(self) -> Iterator[tuple[str, Any]]:
+    def _joined(self) -> tuple[str, Any]:
         """The document of an event that took several lines, now that it is over."""
-        if not self._pending:
-            return
         data = b"".join(self._pending)
         self._pending.clear()
         try:
             document = from_json(data)
         except ValueError as error:
             raise BrokenEventError(data[:200].decode(errors="replace")) from error
-        yield self._name, document
+        return self._name, document
 
     def _note(self, line: bytes) -> None:
-        """All other fields and comments mean nothing here, but for one."""
-        if line.startswith(_STATUS):
+        """Of all other fields and comments, two mean something here."""
+        if line.startswith(b"event:"):
+            self._name = line[6:].decode(errors="replace").strip()
+        elif line.startswith(_STATUS):
             told = line[len(_STATUS) :].strip()
             self.status = int(told) if len(told) == 3 and told.isdigit() and told >= b"400" else None

@@ -32,7 +32,7 @@ Sources: the vendor's pages "Visual understanding (Qwen-VL)", "Visual reasoning"
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from qwenvl_core.events import Event
@@ -100,7 +100,7 @@ def _own(part: Part) -> dict[str, Any]:
 class Decoder(ReplyDecoder):
     """Reads the documents of one reply, streamed or whole, and says the events in them."""
 
-    def feed(self, document: Mapping[str, Any]) -> Iterator[Event]:
+    def feed(self, document: Mapping[str, Any]) -> list[Event]:
         """The events of one document.
 
         One chunk may hold reasoning and text, several tool calls, usage and a finish reason: all of it is used.
@@ -108,13 +108,12 @@ class Decoder(ReplyDecoder):
         if not self.request_id:
             self.request_id = self.reply_id = string(document.get("request_id"))
         output = document.get("output") or {}
-        choices = output.get("choices")
-        if choices:
-            yield from self._choice(choices[0])
         if len(output) > 1:  # beside the choices: `search_info` and the like
             self._keep(output, without=("choices", "finish_reason"))
         if document.get("usage"):
             self._usage = document["usage"]
+        choices = output.get("choices")
+        return self._choice(choices[0]) if choices else []
 
     def _text(self, content: Any) -> str:
         """The text of a list of parts. What else they hold, `ocr_result` for instance, is kept."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from qwenvl_core.events import Event, ReasoningDelta, TextDelta, Usage
@@ -35,25 +35,27 @@ class ReplyDecoder:
         """The last usage the server told: it repeats, and never adds up."""
         return usage_of(self._usage) if self._usage else None
 
-    def _choice(self, choice: Mapping[str, Any]) -> Iterator[Event]:
+    def _choice(self, choice: Mapping[str, Any]) -> list[Event]:
         """The events of a chunk's `delta`, or of a whole `message`: one may hold several kinds at once."""
+        events: list[Event] = []  # no generator: there is hardly ever more than one, and there are thousands of chunks
         delta = choice.get("delta") or choice.get("message") or {}
         # vLLM and its kin say `reasoning`.
         reasoning = delta.get("reasoning_content") or delta.get("reasoning")
         if reasoning and (thought := text_of(reasoning)):
-            yield ReasoningDelta(thought)
+            events.append(ReasoningDelta(thought))
         content = delta.get("content")
         if content:
             text = content if type(content) is str else self._text(content)
             if text:
-                yield TextDelta(text)
+                events.append(TextDelta(text))
         if delta.get("tool_calls"):
-            yield from self._calls.feed(delta["tool_calls"], self.reply_id)
+            events += self._calls.feed(delta["tool_calls"], self.reply_id)
         if choice.get("logprobs"):
             self._add_logprobs(choice["logprobs"])
         reason = choice.get("finish_reason")
         if reason and reason != "null":
             self.reason = string(reason)
+        return events
 
     def _text(self, content: Any) -> str:
         """The text of content that came as a list of parts."""

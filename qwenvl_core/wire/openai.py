@@ -25,7 +25,7 @@ Sources: the vendor's pages "Visual understanding (Qwen-VL)", "Visual reasoning"
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from qwenvl_core.events import Event
@@ -87,7 +87,7 @@ def _own(part: Part) -> dict[str, Any]:
 class Decoder(ReplyDecoder):
     """Reads the documents of one reply, streamed or whole, and says the events in them."""
 
-    def feed(self, document: Mapping[str, Any]) -> Iterator[Event]:
+    def feed(self, document: Mapping[str, Any]) -> list[Event]:
         """The events of one document.
 
         One chunk may hold reasoning and text, several tool calls, usage and a finish reason: all of it is used.
@@ -95,11 +95,11 @@ class Decoder(ReplyDecoder):
         if not self.model:
             self.model = string(document.get("model"))
             self.reply_id = string(document.get("id"))
-        choices = document.get("choices")
-        if choices and not choices[0].get("index"):  # one answer is read; `n` asks for more
-            yield from self._choice(choices[0])
         if document.get("usage"):
             self._usage = document["usage"]
         for name in _EXTRAS:
             if document.get(name):
                 self.extras[name] = document[name]
+        choices = document.get("choices")
+        # One answer is read; `n` asks for more.
+        return self._choice(choices[0]) if choices and not choices[0].get("index") else []

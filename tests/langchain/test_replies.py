@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import pickle
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from hypothesis import given, settings
@@ -365,3 +366,34 @@ async def test_usage_is_summed(make: Make, emulator: Emulator) -> None:
         "output_token_details": {"reasoning": 20},
     }
     assert callback.usage_metadata == {"qwen3-vl-plus": four, "qwen3-vl-flash": one}
+
+
+@pytest.mark.parametrize(
+    ("event", "content", "beside"),
+    [(TextDelta("Hi."), "Hi.", {}), (ReasoningDelta("Hm."), "", {"reasoning_content": "Hm."})],
+)
+def test_a_chunk_is_what_validation_makes_of_it(event: Event, content: str, beside: dict[str, Any]) -> None:
+    message = AIMessageChunk(content, additional_kwargs=beside, response_metadata={"model_provider": "qwenvl"})
+    chunk, validated = Chunks().of(event), ChatGenerationChunk(text=content, message=message)
+    assert chunk is not None
+    assert chunk == validated
+    assert chunk.model_dump(exclude_unset=True) == validated.model_dump(exclude_unset=True)
+    assert repr(chunk) == repr(validated)
+    assert pickle.loads(pickle.dumps(chunk)) == chunk.model_copy(deep=True) == validated
+    assert chunk + chunk == validated + validated
+
+
+def test_chunks_share_nothing_that_can_be_changed() -> None:
+    chunks = Chunks()
+    for fresh in (chunks.of(TextDelta("a")), chunks.of(TextDelta("a"))):
+        assert fresh is not None
+        assert fresh == ChatGenerationChunk(message=AIMessageChunk("a", response_metadata={"model_provider": "qwenvl"}))
+        message = cast("AIMessageChunk", fresh.message)
+        for container in (message.additional_kwargs, message.response_metadata, message.model_extra):
+            assert container is not None
+            container["x"] = 1
+        for calls in (message.tool_calls, message.invalid_tool_calls, message.tool_call_chunks):
+            cast("list[Any]", calls).append({})
+        message.model_fields_set.add("x")
+        fresh.model_fields_set.add("x")
+    assert "x" not in cast("ChatGenerationChunk", chunks.of(TextDelta("a"))).model_fields_set
