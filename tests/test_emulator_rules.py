@@ -159,7 +159,6 @@ def _frame_rows() -> Iterator[Row]:
         "qwen2.5-vl-72b-instruct": 512,
         "qwen-vl-max": 512,
         "qwen3-vl-8b-instruct": 80,
-        "qwen3.5-plus": 80,
     }
     for model, most in limits.items():
         text = (

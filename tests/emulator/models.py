@@ -78,6 +78,7 @@ def _newer_hybrid(name: str, *, json_schema: bool = False, max_thinking: int = 8
         thinks_by_default=True,
         json_schema=json_schema,
         max_output=65_536,
+        max_frames=8_000,
         max_thinking=max_thinking,
         max_input=1_000_000,
         max_input_thinking=1_000_000,
