@@ -34,6 +34,7 @@ from qwenvl_core.errors import (
     QwenVLTimeoutError,
     error_from,
 )
+from qwenvl_core.transport.blocks import ablocks_of, blocks_of
 from qwenvl_core.transport.loops import PerLoop
 from qwenvl_core.transport.multipart import Multipart
 from qwenvl_core.transport.retries import Retries, retry_after
@@ -74,7 +75,7 @@ class DashScopeTransport:
         try:
             with _broken_off():
                 self._limit_gaps(response, stream)
-                yield Response(response.headers, response.iter_bytes())
+                yield Response(response.headers, blocks_of(response))
         finally:
             response.close()
 
@@ -86,7 +87,7 @@ class DashScopeTransport:
         try:
             with _broken_off():
                 self._limit_gaps(response, stream)
-                yield Response(response.headers, response.aiter_bytes())
+                yield Response(response.headers, ablocks_of(response))
         finally:
             await response.aclose()
 

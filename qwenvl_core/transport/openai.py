@@ -29,6 +29,7 @@ from qwenvl_core.errors import (
     QwenVLTimeoutError,
     error_from,
 )
+from qwenvl_core.transport.blocks import ablocks_of, blocks_of
 from qwenvl_core.transport.loops import PerLoop
 from qwenvl_core.transport.retries import retry_after
 from qwenvl_core.wire import failure
@@ -61,7 +62,7 @@ class OpenAITransport:
         try:
             with _our_errors():
                 self._limit_gaps(response, stream)
-                blocks = response.iter_bytes()
+                blocks = blocks_of(response)
                 yield Response(response.headers, blocks)
                 if stream:
                     _drain(response, blocks)
@@ -78,7 +79,7 @@ class OpenAITransport:
         try:
             with _our_errors():
                 self._limit_gaps(response, stream)
-                blocks = response.aiter_bytes()
+                blocks = ablocks_of(response)
                 yield Response(response.headers, blocks)
                 if stream:
                     await _adrain(response, blocks)
