@@ -14,7 +14,7 @@ demo: $(VENV)/.made   ## See it work: live with DASHSCOPE_API_KEY, replayed with
 	@$(VENV)/bin/python -m examples.demo
 
 test: $(VENV)/.made   ## Run the tests, offline
-	$(VENV)/bin/python -m pytest
+	$(VENV)/bin/python -m pytest -n auto
 
 test-versions:     ## Run the tests with the lowest allowed and with older dependencies
 	PYTHON=$(PYTHON) ./tests/versions.sh

@@ -15,7 +15,7 @@ run() { # name, pins...
     "${PYTHON:-python3}" -m venv --clear "$env"
     "$env/bin/python" -m pip install --quiet uv
     VIRTUAL_ENV=$env "$env/bin/uv" pip install --quiet --link-mode copy --editable '.[all]' --group test "$@"
-    "$env/bin/python" -m pytest
+    "$env/bin/python" -m pytest -n auto
 }
 
 run lowest "$(lowest openai)" "$(lowest langchain-core)" "$(lowest llama-index-core)" "$(lowest dashscope)"

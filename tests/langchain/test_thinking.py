@@ -25,7 +25,7 @@ HYBRID = [
 ALWAYS = ["qwen3-vl-235b-a22b-thinking", "qwen3-vl-8b-thinking", "qvq-max", "qvq-plus-latest"]
 NEVER = ["qwen-vl-max", "qwen-vl-plus-latest", "qwen2.5-vl-72b-instruct", "qwen3-vl-8b-instruct", "qwen-vl-ocr"]
 QUESTION = [HumanMessage([{"type": "image", "url": "https://example.com/a.png"}, {"type": "text", "text": "Hi"}])]
-NOTHING = object()
+NOTHING = "nothing"
 
 
 @pytest.fixture
