@@ -47,7 +47,7 @@ def to_core(messages: Iterable[ChatMessage], facts: ModelFacts) -> tuple[Message
     """
     messages = list(messages)
     answered = {message.additional_kwargs.get("tool_call_id") for message in messages if _role(message) == "tool"}
-    return _with_call_ids(_message(index, message, facts, answered) for index, message in enumerate(messages))
+    return tuple(_message(index, message, facts, answered) for index, message in enumerate(messages))
 
 
 def _role(message: ChatMessage) -> Role:
@@ -129,24 +129,3 @@ def _call(told: Any) -> ToolCall:
 
 def _field(of: Any, name: str) -> Any:
     return of.get(name) if isinstance(of, Mapping) else getattr(of, name, None)
-
-
-def _with_call_ids(messages: Iterable[Message]) -> tuple[Message, ...]:
-    """The messages, each tool call with an id and each result with that of its call.
-
-    Where a history has none, the results answer the calls in their order.
-    """
-    done: list[Message] = []
-    waiting: list[str] = []
-    for index, message in enumerate(messages):
-        if message.role == "tool":
-            call_id = message.tool_call_id or (waiting[0] if waiting else "")
-            waiting = [waits for waits in waiting if waits != call_id]
-            done.append(replace(message, tool_call_id=call_id))
-            continue
-        calls = tuple(
-            call if call.id else replace(call, id=f"call_{index}_{at}") for at, call in enumerate(message.tool_calls)
-        )
-        waiting = [call.id for call in calls]
-        done.append(replace(message, tool_calls=calls))
-    return tuple(done)

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
+from qwenvl_core import tool_checks
 from qwenvl_core.endpoints import Api
 from qwenvl_core.errors import QwenVLInputError
 from qwenvl_core.looking import image_of, movie_of
@@ -123,6 +124,7 @@ def _findings(plan: Plan, facts: ModelFacts, api: Api) -> Iterator[str]:
             if not isinstance(part, Text):
                 for finding in _of_media(part, plan.settings, facts):
                     yield f"{part.where}{finding}"
+    yield from tool_checks.findings(plan, facts)
 
 
 def _offered(settings: Settings, facts: ModelFacts) -> ModelFacts:

@@ -10,9 +10,10 @@ Sources: the vendor's pages "Visual reasoning", "Structured output" and "Error c
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+from qwenvl_core import tool_turns
 from qwenvl_core.errors import QwenVLInputError
 from qwenvl_core.models import ModelFacts
 from qwenvl_core.request import Message, Part, Request, Text
@@ -56,7 +57,7 @@ def apply(request: Request, facts: ModelFacts) -> Plan:
         stream=request.stream,
     )
     for rule in (_partial, _forced_tool, _json_output, _json_schema, _json_word, _thinking_budget,
-                 _reasoning_history, _unanswered_calls, _tool_media, _fold_system):  # fmt: skip
+                 _reasoning_history, _call_ids, _unanswered_calls, _tool_media, _fold_system):  # fmt: skip
         plan = rule(plan, facts)
     return replace(plan, stream=plan.stream or facts.stream_only or _thinks(plan, facts))
 
@@ -239,76 +240,31 @@ def _reasoning_history(plan: Plan, facts: ModelFacts) -> Plan:
     return replace(plan, messages=messages)
 
 
+def _call_ids(plan: Plan, facts: ModelFacts) -> Plan:
+    """Each call has an id, by which its result is known."""
+    return replace(plan, messages=tool_turns.with_ids(plan.messages))
+
+
 def _unanswered_calls(plan: Plan, facts: ModelFacts) -> Plan:
-    """Each call needs a result. One that was cut off, say, and so never executed, gets one that says so."""
-    messages: list[Message] = []
-    waiting: dict[str, None] = {}  # ids, in their order
-    for message in plan.messages:
-        if message.role == "tool":
-            waiting.pop(message.tool_call_id or "", None)
-        else:
-            messages += _not_executed(waiting)
-            waiting = dict.fromkeys(call.id for call in message.tool_calls)
-        messages.append(message)
-    if messages and messages[-1].role == "tool":
-        messages += _not_executed(waiting)
+    """Each call needs a result."""
+    messages = tool_turns.with_results(plan.messages)
     if len(messages) == len(plan.messages):
         return plan
     return _adjust(
         plan, "tool calls without a result answered as not executed: the service demands a result of each",
-        messages=tuple(messages),
+        messages=messages,
     )  # fmt: skip
-
-
-def _not_executed(calls: Iterable[str]) -> list[Message]:
-    return [Message("tool", (Text("This call was not executed."),), tool_call_id=call) for call in calls]
 
 
 def _tool_media(plan: Plan, facts: ModelFacts) -> Plan:
     """A tool message takes text only: media follow in one user message behind the run of tool messages."""
-    if not any(message.role == "tool" and _media(message) for message in plan.messages):
+    messages = tool_turns.with_media_behind(plan.messages)
+    if len(messages) == len(plan.messages):
         return plan
-    messages: list[Message] = []
-    run: list[Message] = []
-    for message in plan.messages:
-        if message.role != "tool":
-            messages += _media_of_run(run)
-            run = []
-        else:
-            run.append(message)
-            message = replace(message, parts=_text_of_tool(message))
-        messages.append(message)
-    messages += _media_of_run(run)
     return _adjust(
         plan, "media of tool results moved to a user message: the service takes text only from a tool",
-        messages=tuple(messages),
+        messages=messages,
     )  # fmt: skip
-
-
-def _media(message: Message) -> tuple[Part, ...]:
-    return tuple(part for part in message.parts if not isinstance(part, Text))
-
-
-def _text_of_tool(message: Message) -> tuple[Part, ...]:
-    if not _media(message):
-        return message.parts
-    words = [part for part in message.parts if isinstance(part, Text) and part.text]
-    if not words:
-        return (Text("The result follows as media in the next user message."),)
-    return (Text("\n".join(part.text for part in words), cache=any(part.cache for part in words)),)
-
-
-def _media_of_run(run: list[Message]) -> list[Message]:
-    """The user message with the media of a run of tool messages, each call named where there are several."""
-    with_media = [message for message in run if _media(message)]
-    if not with_media:
-        return []
-    parts: list[Part] = []
-    for message in with_media:
-        if len(run) > 1:
-            parts.append(Text(f"Result of the tool call {message.tool_call_id}:"))
-        parts += _media(message)
-    return [Message("user", tuple(parts))]
 
 
 def _fold_system(plan: Plan, facts: ModelFacts) -> Plan:

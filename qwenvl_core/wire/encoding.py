@@ -60,7 +60,9 @@ def message_with(content: Any, message: Message) -> dict[str, Any]:
 def _call(call: ToolCall) -> dict[str, Any]:
     # The service refuses a history with arguments that are no JSON object, though its model may write them.
     arguments = call.arguments if parse_arguments(call) else "{}"
-    return {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": arguments}}
+    # Nor does it take a call without a name, which frameworks keep as an invalid one.
+    name = call.name or "unnamed"
+    return {"id": call.id, "type": "function", "function": {"name": name, "arguments": arguments}}
 
 
 def beside(part: Part, settings: Settings) -> dict[str, Any]:

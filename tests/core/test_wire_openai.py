@@ -463,8 +463,11 @@ MESSAGES: list[tuple[tuple[Message, ...], list[dict[str, Any]]]] = [
         ],
     ),
     (
-        (assistant("I look.", tool_calls=(call(),)),),
-        [{"role": "assistant", "content": "I look.", "tool_calls": [sent_call()]}],
+        (assistant("I look.", tool_calls=(call(),)), tool("call_1", "Done.")),
+        [
+            {"role": "assistant", "content": "I look.", "tool_calls": [sent_call()]},
+            {"role": "tool", "content": "Done.", "tool_call_id": "call_1"},
+        ],
     ),
     ((assistant("a", reasoning="Hm."),), [{"role": "assistant", "content": "a"}]),
 ]

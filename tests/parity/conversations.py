@@ -171,6 +171,12 @@ MEDIA: dict[str, Row] = {
 }
 
 _THOUGHT = "Let me crop."
+
+
+def _nameless(name: str) -> Any:
+    return {"name": name, "args": {}, "id": None, "type": "tool_call"}
+
+
 _CALLED = AIMessage(
     "I crop.",
     additional_kwargs={"reasoning_content": _THOUGHT},
@@ -249,6 +255,35 @@ HISTORIES: dict[str, Row] = {
         ],
         {"role": "assistant", "content": "", "tool_calls": [call("call_1")]},
         {"role": "tool", "content": "No.", "tool_call_id": "call_1"},
+    ),
+    "calls without ids or names": _history(
+        [
+            AIMessage("", tool_calls=[_nameless("crop"), _nameless("")]),
+            ToolMessage("a", tool_call_id=""),
+            ToolMessage("b", tool_call_id=""),
+        ],
+        [
+            assistant(ToolCallBlock(tool_name="crop", tool_kwargs={}), ToolCallBlock(tool_name="", tool_kwargs={})),
+            ChatMessage(role="tool", content="a"),
+            ChatMessage(role="tool", content="b"),
+        ],
+        {
+            "role": "assistant",
+            "content": "",
+            "tool_calls": [
+                call("call_1_0"),
+                {"id": "call_1_1", "type": "function", "function": {"name": "unnamed", "arguments": "{}"}},
+            ],
+        },
+        {"role": "tool", "content": "a", "tool_call_id": "call_1_0"},
+        {"role": "tool", "content": "b", "tool_call_id": "call_1_1"},
+    ),
+    "calls that were not executed": _history(
+        [AIMessage("", tool_calls=[{"name": "crop", "args": {}, "id": "call_1", "type": "tool_call"}])],
+        [assistant(ToolCallBlock(tool_call_id="call_1", tool_name="crop", tool_kwargs={}))],
+        {"role": "assistant", "content": "", "tool_calls": [call("call_1")]},
+        {"role": "tool", "content": "This call was not executed.", "tool_call_id": "call_1"},
+        adjustments=1,
     ),
     "system messages": Row(
         [SystemMessage("Be brief."), human(), SystemMessage("Be kind.")],

@@ -1,0 +1,48 @@
+"""What the service would refuse of a conversation and its tools, found before anything is sent.
+
+Of a model that no row knows, and of a checkpoint on a server of its own (`org/name`), nothing is: other servers have
+other rules.
+
+Source: the vendor's page "Error codes" (the refusals' texts).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from qwenvl_core.models import ModelFacts
+from qwenvl_core.policy import Plan
+from qwenvl_core.tool_turns import strays
+
+_RESERVED = "search"
+
+
+def findings(plan: Plan, facts: ModelFacts) -> Iterator[str]:
+    """What is wrong with a request's messages and tools, a sentence each."""
+    if not facts.known or "/" in plan.settings.model:
+        return
+    roles = [message.role for message in plan.messages]
+    if "user" not in roles:
+        yield "The conversation has no user message: the service demands one."
+    if not facts.tools and (plan.settings.tools or "tool" in roles):
+        yield f"{plan.settings.model} calls no tools: leave them out, or ask a model that does, such as qwen3-vl-plus."
+    for call_id in strays(plan.messages):
+        yield (
+            f"The result of the tool call {call_id!r} does not directly follow the assistant's message that makes this "
+            "call: keep both, or leave out both, where a history is shortened or written by hand."
+        )
+    for at, tool in enumerate(plan.settings.tools):
+        yield from (f"tools[{at}]: {finding}" for finding in _of_tool(tool))
+
+
+def _of_tool(tool: Mapping[str, Any]) -> Iterator[str]:
+    function = tool.get("function")
+    name = function.get("name") if isinstance(function, Mapping) else None
+    if not name or not isinstance(name, str):
+        yield (
+            "the service takes functions with a name only. What it does by itself, such as a web search, goes into "
+            'extra_body={"enable_search": True}.'
+        )
+    elif name == _RESERVED:
+        yield f"the service takes no tool by the name of {_RESERVED!r}; give it another."
