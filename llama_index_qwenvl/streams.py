@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable, Generator
+from collections.abc import AsyncGenerator, Callable, Coroutine, Generator
 from contextlib import closing
 from types import TracebackType
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from llama_index.core.base.llms.types import (
     ChatResponse,
@@ -71,6 +71,9 @@ class _Turned(AsyncGenerator[T, None]):
     def __init__(self, source: AsyncGenerator[S], turn: Callable[[S], T | None]) -> None:
         self._source = source
         self._turn = turn
+
+    def __anext__(self) -> Coroutine[Any, Any, T]:
+        return self.asend(None)  # the base class's own is one more coroutine for each chunk
 
     async def asend(self, value: None) -> T:
         async for item in self._source:

@@ -11,7 +11,7 @@ from typing import Any
 from jiter import from_json
 
 _BLANK = (b"\n", b"\r\n", b"\r")
-_STATUS = b":HTTP_STATUS/"
+_STATUS = b"HTTP_STATUS/"
 
 DONE = object()
 """Stands for the `[DONE]` that ends an OpenAI-style stream."""
@@ -46,27 +46,27 @@ class EventStream:
             BrokenEventError: An event is over and its data is no JSON.
         """
         for line in self._lines(block):
-            if line.startswith(b"data:"):
-                data = line[5:]
+            field, _, value = line.partition(b":")
+            if field == b"data":
                 if self._pending:
-                    self._pending.append(data)
+                    self._pending.append(value)
                     continue
                 try:
-                    document = from_json(data)
+                    document = from_json(value)
                 except ValueError:
-                    if data.strip() == b"[DONE]":
+                    if value.strip() == b"[DONE]":
                         yield self._name, DONE
-                    elif data.strip():
-                        self._pending.append(data)
+                    elif value.strip():
+                        self._pending.append(value)
                 else:
                     yield self._name, document
-            elif line in _BLANK:
+            elif field in _BLANK:
                 if self._pending:
                     yield self._joined()
                 self._name = ""
                 self.status = None
             else:
-                self._note(line)
+                self._note(field, value)
 
     def _lines(self, block: bytes) -> list[bytes]:
         """The lines that `block` completes; the rest is kept, and joined only when its end has come."""
@@ -104,10 +104,10 @@ class EventStream:
             raise BrokenEventError(data[:200].decode(errors="replace")) from error
         return self._name, document
 
-    def _note(self, line: bytes) -> None:
-        """Of all other fields and comments, two mean something here."""
-        if line.startswith(b"event:"):
-            self._name = line[6:].decode(errors="replace").strip()
-        elif line.startswith(_STATUS):
-            told = line[len(_STATUS) :].strip()
-            self.status = int(told) if len(told) == 3 and told.isdigit() and told >= b"400" else None
+    def _note(self, field: bytes, value: bytes) -> None:
+        """Of all other fields, and of comments, one each means something here."""
+        if field == b"event":
+            self._name = value.decode(errors="replace").strip()
+        elif not field and value.startswith(_STATUS):
+            told = value[len(_STATUS) :].strip()
+            self.status = int(told) if told >= b"400" and len(told) == 3 and told.isdigit() else None
