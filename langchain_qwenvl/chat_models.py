@@ -115,12 +115,16 @@ class ChatQwenVL(QwenVLBase):
             A runnable that gives objects of a Pydantic class, or else dicts. A stream gives them as they grow.
 
         Raises:
-            ValueError: An unknown method or keyword, or `strict` with `"json_mode"`.
+            ValueError: An unknown method or keyword, a keyword that the method decides on, or `strict` with
+                `"json_mode"`.
             OutputParserException: (when run) The answer is no such object; it is a `QwenVLOutputError` as well.
         """
+        kwargs = _with_formatted_tools(kwargs)
         self._settings(kwargs)  # unknown keywords raise now
         method = method or structured.default_method(describe(kwargs.get("model") or self.model))
         bound, parser = structured.plan(schema, method=method, strict=strict)
+        if decided := sorted(bound.keys() & kwargs.keys()):
+            raise ValueError(f"method={method!r} decides on {', '.join(decided)} itself; leave it to that.")
         if include_raw:
             return structured.with_raw(self.bind(**kwargs, **bound, **{_KEEP: True}), parser)
         return self.bind(**kwargs, **bound) | parser
@@ -233,7 +237,7 @@ class ChatQwenVL(QwenVLBase):
     def _request(
         self, messages: list[BaseMessage], stop: list[str] | None, call: Mapping[str, Any], *, stream: bool
     ) -> Request:
-        asked = {name: value for name, value in call.items() if name not in _LANGCHAIN_ONLY}
+        asked = _with_formatted_tools({name: value for name, value in call.items() if name not in _LANGCHAIN_ONLY})
         stream = bool(asked.pop("stream", stream))
         return Request(
             messages=to_core(messages), settings=self._settings({**asked, "stop": stop or None}), stream=stream
@@ -243,6 +247,13 @@ class ChatQwenVL(QwenVLBase):
 _KEEP = "include_raw"  # a call whose answer is wanted even when it is not what was demanded
 # What is passed along with a call for LangChain itself, and for this adapter.
 _LANGCHAIN_ONLY = frozenset({"ls_structured_output_format", "structured_output_format", _KEEP})
+
+
+def _with_formatted_tools(call: dict[str, Any]) -> dict[str, Any]:
+    """A call's keywords, with tools in any form that LangChain knows in the service's."""
+    if all(isinstance(tool, Mapping) for tool in call.get("tools") or ()):
+        return call
+    return {**call, "tools": [convert_to_openai_tool(tool) for tool in call["tools"]]}
 
 
 def _result(reducer: Reducer) -> ChatResult:

@@ -50,6 +50,7 @@ def plan(
     """
     if method not in get_args(Method):
         raise ValueError(f"method must be one of {', '.join(get_args(Method))}, not {method!r}.")
+    schema = _unwrapped(schema)
     cls = schema if isinstance(schema, type) and is_basemodel_subclass(schema) else None
     told = {"ls_structured_output_format": {"kwargs": {"method": method, "strict": strict}, "schema": schema}}
     if method == "json_mode":
@@ -76,9 +77,21 @@ def response_format(wanted: Mapping[str, Any] | type | None, *, strict: bool | N
 
 
 def _function(schema: dict[str, Any] | type, strict: bool | None) -> dict[str, Any]:
-    function: dict[str, Any] = dict(convert_to_openai_tool(schema, strict=strict)["function"])
+    function: dict[str, Any] = dict(convert_to_openai_tool(_unwrapped(schema), strict=strict)["function"])
     # A title may be any text, a name may not.
     return {**function, "name": re.sub(r"[^A-Za-z0-9_-]", "_", function["name"])[:64]}
+
+
+def _unwrapped(schema: dict[str, Any] | type) -> dict[str, Any] | type:
+    """A schema in the clothes of a response format, as a function: LangChain would take its name and leave it."""
+    if not isinstance(schema, dict):
+        return schema
+    inner = schema.get("json_schema")
+    named = inner if isinstance(inner, dict) else schema
+    if "schema" not in named or "name" not in named:
+        return schema
+    others = {name: value for name, value in named.items() if name != "schema"}
+    return {**others, "parameters": named["schema"]}
 
 
 def _json_schema(function: dict[str, Any]) -> dict[str, Any]:

@@ -13,6 +13,7 @@ import pytest
 from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.exceptions import OutputParserException
 from langchain_core.messages import AIMessage, HumanMessage
+from langchain_core.tools import tool
 
 from langchain_qwenvl import ChatQwenVL
 from qwenvl_core.errors import QwenVLOutputError
@@ -48,6 +49,8 @@ SCHEMAS: dict[str, Any] = {
     "TypedDict": JokeDict,
     "JSON schema": JOKE_SCHEMA,
     "tool": {"type": "function", "function": {"name": "Joke", "description": "A joke.", "parameters": JOKE_SCHEMA}},
+    "named schema": {"name": "Joke", "schema": JOKE_SCHEMA, "strict": True},
+    "response format": {"type": "json_schema", "json_schema": {"name": "Joke", "schema": JOKE_SCHEMA}},
 }
 GOOD = {"setup": "Why? 为什么?", "punchline": "Because 😀."}
 TEXT = json.dumps(GOOD, ensure_ascii=False)
@@ -218,6 +221,30 @@ def test_unknown_methods_and_keywords(llm: ChatQwenVL) -> None:
         llm.with_structured_output(Joke, temprature=1)
     with pytest.raises(ValueError, match="title"):
         llm.with_structured_output({"type": "object", "properties": {}})
+
+
+@each_method
+@pytest.mark.parametrize("schema", SCHEMAS.values(), ids=SCHEMAS)
+def test_the_schema_reaches_the_model(schema: Any, method: Any, llm: ChatQwenVL, emulator: Emulator, body: Any) -> None:
+    emulator.script(named(method, schema, TEXT))
+    llm.with_structured_output(schema, method=method).invoke("A joke!")
+    assert ("punchline" in json.dumps(body())) is (method != "json_mode")
+
+
+def test_tools_beside_a_schema(llm: ChatQwenVL, emulator: Emulator, body: Any) -> None:
+    @tool
+    def look(x: int) -> str:
+        """Look at a place."""
+        return str(x)
+
+    emulator.script(answer("json_schema", TEXT))
+    chain = llm.with_structured_output(Joke, method="json_schema", tools=[look], tool_choice="auto")
+    assert chain.invoke(QUESTION) == Joke(**GOOD)
+    assert [sent["function"]["name"] for sent in body()["tools"]] == ["look"]
+    with pytest.raises(ValueError, match="'function_calling' decides on tools"):
+        llm.with_structured_output(Joke, tools=[look])
+    with pytest.raises(ValueError, match="'json_schema' decides on response_format"):
+        llm.with_structured_output(Joke, method="json_schema", response_format={"type": "text"})
 
 
 def test_keywords_of_the_calls(llm: ChatQwenVL, emulator: Emulator, body: Any) -> None:

@@ -83,6 +83,16 @@ def test_forms_of_tools(offered: Any, name: str, llm: ChatQwenVL, body: Any) -> 
     assert "tool_choice" not in body()
 
 
+@pytest.mark.parametrize(
+    "form", ["tool", "Pydantic", "Pydantic 1", "TypedDict", "function", "OpenAI", "StructuredTool"]
+)
+def test_forms_of_tools_of_a_call(form: str, make: Make, body: Any) -> None:
+    """Without `bind_tools`, too. A dict goes as it is."""
+    offered, name = OFFERED[form]
+    make(enable_thinking=False).bind(tools=[offered], tool_choice=name).invoke("Hi")
+    assert [sent["function"]["name"] for sent in body()["tools"]] == [name]
+
+
 CHOICES: list[tuple[Any, Any]] = [
     (None, None),
     ("auto", "auto"),
