@@ -12,7 +12,8 @@ import importlib
 import os
 import threading
 import time
-from collections.abc import AsyncGenerator, Generator
+from collections.abc import AsyncGenerator, Generator, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
@@ -28,6 +29,7 @@ from qwenvl_core.errors import (
 from qwenvl_core.events import Event
 from qwenvl_core.models import describe
 from qwenvl_core.reading import Reading
+from qwenvl_core.redaction import redact
 from qwenvl_core.request import Request
 from qwenvl_core.transport.retries import Retries
 from qwenvl_core.wire import dashscope, openai
@@ -94,6 +96,7 @@ class Client:
                     yield from reading.close()
                 return
             except QwenVLError as error:
+                redact(error, self._connection.api_key)
                 if reading.began:
                     yield from reading.broken(error)
                     return
@@ -121,6 +124,7 @@ class Client:
                         yield event
                 return
             except QwenVLError as error:
+                redact(error, self._connection.api_key)
                 if reading.began:
                     for event in reading.broken(error):
                         yield event
@@ -197,15 +201,26 @@ class Client:
         if not self._api.uploads or not uploads.any_needed(plan):
             return plan
         found = self._to_upload(plan)
-        return uploads.replaced(plan, found, [transport.upload(upload, plan.settings.model) for upload in found])
+        with self._without_key():
+            urls = [transport.upload(upload, plan.settings.model) for upload in found]
+        return uploads.replaced(plan, found, urls)
 
     async def _auploaded(self, plan: policy.Plan, transport: Any) -> policy.Plan:
         """As `_uploaded`, for async."""
         if not self._api.uploads or not uploads.any_needed(plan):
             return plan
         found = await asyncio.to_thread(self._to_upload, plan)
-        urls = [await transport.aupload(upload, plan.settings.model) for upload in found]
+        with self._without_key():
+            urls = [await transport.aupload(upload, plan.settings.model) for upload in found]
         return uploads.replaced(plan, found, urls)
+
+    @contextmanager
+    def _without_key(self) -> Iterator[None]:
+        try:
+            yield
+        except QwenVLError as error:
+            redact(error, self._connection.api_key)
+            raise
 
     def _to_upload(self, plan: policy.Plan) -> list[uploads.Upload]:
         """What has to be uploaded, once all the rest is known to be fit to be sent."""

@@ -261,7 +261,9 @@ def _refusal(response: Any) -> QwenVLError:
     )
     error = error_from(told)
     error.retry_after = retry_after(response.headers)
-    error.__cause__ = sdk.response_error(response)
+    error.__cause__ = cause = sdk.response_error(response)
+    if cause is not None:  # its own text is the whole body: a page, or an echo of the request
+        cause.message, cause.args = told.message, (told.message,)
     return error
 
 

@@ -163,6 +163,7 @@ def _our_errors() -> Iterator[None]:
         told = failure.from_body(error.response.text, status_code=error.status_code, request_id=error.request_id)
         ours = error_from(told)
         ours.retry_after = retry_after(error.response.headers)
+        error.args = (ours.message,)  # the SDK's own text is the whole body: a page, or an echo of the request
         raise ours from error
     except openai.APITimeoutError as error:
         raise QwenVLTimeoutError("The server did not answer in time.") from error

@@ -23,6 +23,7 @@ from qwenvl_core.errors import Failure
 from qwenvl_core.sse import DONE, EventStream
 
 _LONGEST_QUOTE = 500
+_LONGEST_READ = 100_000  # characters of what is quoted from; a page may be of any length
 _STATUS = re.compile(r"[45]\d\d")
 _MARKED = re.compile(r"<([45]\d\d)> ")  # "<400> InternalError.Algo.InvalidParameter: …"
 _ENCODED = re.compile(r"[A-Za-z0-9+/_-]{100,}={0,2}")  # base64: some servers echo the request
@@ -79,4 +80,4 @@ def _first_event(text: str) -> Any:
 
 
 def _quote(text: str) -> str:
-    return _ENCODED.sub("…", text)[:_LONGEST_QUOTE]
+    return _ENCODED.sub("…", text[:_LONGEST_READ])[:_LONGEST_QUOTE]
