@@ -117,8 +117,8 @@ class Decoder(ReplyDecoder):
 
     def _text(self, content: Any) -> str:
         """The text of a list of parts. What else they hold, `ocr_result` for instance, is kept."""
-        for part in [content] if isinstance(content, Mapping) else content:
-            if isinstance(part, Mapping) and (len(part) > 1 or "text" not in part):
+        for part in [content] if isinstance(content, dict) else content:
+            if isinstance(part, dict) and (len(part) > 1 or "text" not in part):
                 self._keep(part, without=("text",))
         return text_of(content)
 

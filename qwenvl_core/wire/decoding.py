@@ -70,8 +70,8 @@ def text_of(content: Any) -> str:
     """Content as a string, also where it came as a list of parts."""
     if isinstance(content, str):
         return content
-    parts = [content] if isinstance(content, Mapping) else content
-    return "".join(part if isinstance(part, str) else string(part.get("text")) for part in parts)
+    parts = [content] if isinstance(content, dict) else content
+    return "".join([part if isinstance(part, str) else string(part.get("text")) for part in parts])
 
 
 def usage_of(told: Mapping[str, Any]) -> Usage:
