@@ -227,6 +227,25 @@ def test_a_conversation_goes_on_after_it(
     assert [m["tool_call_id"] for m in bodies()[-1]["messages"] if m["role"] == "tool"] == ["c1", "c2"]
 
 
+@each_agent
+@pytest.mark.parametrize(
+    "calls",
+    [
+        [ToolCall("", "crop", '{"left": 1, "top": 2}'), ToolCall("", "crop", '{"left": 2, "top": 2}')],
+        [ToolCall("c1", "", "{}")],
+        [ToolCall("c1", "zoom", "{}"), ToolCall("c2", "crop", '{"left": "x"}'), ToolCall("c3", "crop", "{")],
+    ],
+    ids=["no ids", "no name", "no such tool, no such arguments, broken ones"],
+)
+def test_odd_calls_do_not_stop_an_agent(
+    agent: Any, calls: list[ToolCall], llm: ChatQwenVL, emulator: Emulator, bodies: Any
+) -> None:
+    emulator.script(Reply(reasoning="Hm.", tool_calls=calls), Reply(text="I see."))
+    assert agent(llm).invoke({"messages": [QUESTION]})["messages"][-1].text == "I see."
+    results = [message for message in bodies()[-1]["messages"] if message["role"] == "tool"]
+    assert len({result["tool_call_id"] for result in results}) == len(calls)
+
+
 # --- structured output
 
 
@@ -255,6 +274,14 @@ def test_by_a_tool(response_format: Any, llm: ChatQwenVL, emulator: Emulator, bo
     assert "response_format" not in bodies()[-1]
     turns = [message for message in state["messages"] if isinstance(message, AIMessage)]
     assert all("enable_thinking=False" in turn.response_metadata["adjustments"][0] for turn in turns)
+
+
+def test_an_object_that_is_none_is_asked_for_again(llm: ChatQwenVL, emulator: Emulator, bodies: Any) -> None:
+    wrong = [ToolCall("c1", "Bill", '{"amount": "much"}')]
+    emulator.script(Reply(tool_calls=wrong), Reply(tool_calls=[ToolCall("c2", "Bill", FINAL)]))
+    state = agent_of(llm, ToolStrategy(Bill)).invoke({"messages": [QUESTION]})
+    assert state["structured_response"] == Bill(amount=9.5, currency="EUR")
+    assert "amount" in bodies()[-1]["messages"][-1]["content"]
 
 
 def test_by_a_tool_while_thinking(make: Make, emulator: Emulator, bodies: Any) -> None:

@@ -6,10 +6,18 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from llama_index.core.agent.workflow import AgentStream, AgentWorkflow, FunctionAgent, ReActAgent, ToolCallResult
+from llama_index.core.agent.workflow import (
+    AgentStream,
+    AgentWorkflow,
+    CodeActAgent,
+    FunctionAgent,
+    ReActAgent,
+    ToolCallResult,
+)
 from llama_index.core.base.llms.types import ChatMessage, ImageBlock, TextBlock
 from llama_index.core.memory import ChatMemoryBuffer
 from llama_index.core.tools import FunctionTool
+from pydantic import BaseModel
 
 from llama_index_qwenvl import QwenVL
 from tests.emulator import Emulator, Quirks, Reply, ToolCall
@@ -126,6 +134,54 @@ async def test_odd_arguments_do_not_stop_an_agent(emulator: Emulator, llm: QwenV
     )
     said = str(await FunctionAgent(llm=llm, tools=[FunctionTool.from_defaults(now)]).run(user_msg="When is it?"))
     assert said == ("Noon." if arguments == "" else "Let me see.")
+
+
+@pytest.mark.parametrize(
+    "call", [ToolCall("", "name_of", '{"color": "blue"}'), ToolCall("call_1", "", "{}"), ToolCall("call_1", "zoom")]
+)
+async def test_odd_calls_do_not_stop_an_agent(emulator: Emulator, llm: QwenVL, call: ToolCall) -> None:
+    """Without an id, without a name, or of no tool: what went wrong goes back to the model."""
+    emulator.script(Reply(tool_calls=[call]), Reply(text="Blue."))
+    assert str(await FunctionAgent(llm=llm, tools=TOOLS).run(user_msg="Name it.")) == "Blue."
+    assert emulator.refusals == []
+
+
+async def test_one_agent_hands_over_to_another(emulator: Emulator, llm: QwenVL) -> None:
+    over = ToolCall("call_1", "handoff", '{"to_agent": "namer", "reason": "It names."}')
+    emulator.script(Reply(reasoning="Not mine.", tool_calls=[over]), *TURNS[1:])
+    looker = FunctionAgent(name="looker", description="Looks.", llm=llm, system_prompt="You look.", tools=TOOLS[:1])
+    namer = FunctionAgent(name="namer", description="Names.", llm=llm, system_prompt="You name.", tools=TOOLS[1:])
+    workflow = AgentWorkflow([looker, namer], root_agent="looker")
+    assert str(await workflow.run(user_msg=ASK)) == "It is blue as the sky."
+    assert emulator.refusals == []
+    assert [request.json["messages"][0]["content"] for request in emulator.requests] == [
+        "You look.", "You name.", "You name.",
+    ]  # fmt: skip
+
+
+async def test_an_agent_that_writes_code(emulator: Emulator, llm: QwenVL) -> None:
+    emulator.script(
+        Reply(reasoning="I count.", text="<execute>print(6 * 7)</execute>"), Reply(reasoning="So.", text="It is 42.")
+    )
+    run = CodeActAgent(llm=llm, tools=TOOLS, code_execute_fn=lambda code: "42").run(user_msg="How many?")
+    thoughts = [event.thinking_delta async for event in run.stream_events() if isinstance(event, AgentStream)]
+    assert "".join(thought or "" for thought in thoughts) == "I count.So."
+    assert str(await run) == "It is 42."
+
+
+async def test_an_agents_answer_as_an_object(emulator: Emulator, llm: QwenVL) -> None:
+    """Only the turn that writes the object does not think."""
+
+    class Color(BaseModel):
+        """A color."""
+
+        name: str
+
+    emulator.script(*TURNS, Reply(text='{"name": "blue"}'))
+    answer = await FunctionAgent(llm=llm, tools=TOOLS, output_cls=Color).run(user_msg=ASK)
+    assert answer.get_pydantic_model(Color) == Color(name="blue")
+    assert [request.json["enable_thinking"] for request in emulator.requests] == [True, True, True, False]
+    assert emulator.refusals == []
 
 
 async def test_a_direct_answer_leaves_a_history_that_can_go_on(emulator: Emulator, llm: QwenVL) -> None:
