@@ -5,7 +5,7 @@ INSTALL = uv pip install --quiet --link-mode copy
 # A hard-linked nltk is refused by llama-index-core: packages are copied into the environment.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-versions lint record bench clean
+.PHONY: help demo test test-versions lint record bench soak clean
 
 help:              ## Show this list
 	@grep -hE '^[a-z-]+: .*## ' $(MAKEFILE_LIST) | sed 's/: .*## /\t/' | expand -t 18
@@ -29,6 +29,9 @@ record: $(VENV)/.made   ## Record the cassettes anew: live with DASHSCOPE_API_KE
 
 bench:             ## Measure beside the peers (ARGS=--quick: in two minutes); writes bench/RESULTS.md
 	@$(PYTHON) -m bench $(ARGS)
+
+soak: $(VENV)/.made   ## Stream for a minute from a service that fails at random (ARGS=--seconds=10)
+	@$(VENV)/bin/python -m bench.soak $(ARGS)
 
 clean:             ## Remove what these targets made
 	rm -rf $(VENV) .venvs .pytest_cache .mypy_cache .ruff_cache .hypothesis
