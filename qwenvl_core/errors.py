@@ -128,6 +128,8 @@ class QwenVLModelNotFoundError(QwenVLNotFoundError):
 class QwenVLInvalidRequestError(QwenVLError):
     """The server refused the request as invalid (400, 413, 422)."""
 
+    hint = "Change what it names: the same request would be refused again."
+
 
 class QwenVLContentFilterError(QwenVLInvalidRequestError):
     """Data inspection refused the input or cut off the output."""
@@ -165,6 +167,7 @@ class QwenVLTimeoutError(QwenVLError):
 class QwenVLConnectionError(QwenVLError):
     """The server could not be reached, or the connection broke."""
 
+    hint = "Check base_url= and the network, its proxies included (HTTPS_PROXY, NO_PROXY)."
     retryable = True
 
 
@@ -215,6 +218,7 @@ class QwenVLPageError(QwenVLError):
 class QwenVLAPIError(QwenVLError):
     """The server failed (5xx), or its reply can't be read."""
 
+    hint = "The fault is the server's: try again later, and quote the request id to its support if it stays."
     retryable = True
 
 

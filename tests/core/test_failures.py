@@ -475,4 +475,4 @@ def test_the_message_tells_all() -> None:
 
 
 def test_a_failure_without_words() -> None:
-    assert str(error_from(Failure(""))) == "The server failed without saying why."
+    assert error_from(Failure("")).message == "The server failed without saying why."
