@@ -47,7 +47,8 @@ def by_definition(height: int, width: int, factor: int, low: int, high: int) -> 
 def by_the_vendors_package() -> Resize:
     """`smart_resize` of qwen-vl-utils; importing the package needs torch, so the function alone is taken from it."""
     spec = importlib.util.find_spec("qwen_vl_utils")
-    assert spec is not None and spec.submodule_search_locations
+    assert spec is not None
+    assert spec.submodule_search_locations
     source = Path(spec.submodule_search_locations[0], "vision_process.py").read_text(encoding="utf-8")
     wanted = {"smart_resize", "round_by_factor", "ceil_by_factor", "floor_by_factor"}
     body = [
