@@ -16,22 +16,24 @@ from qwenvl_core.request import Message, Part, Text
 
 
 def with_ids(messages: Iterable[Message]) -> tuple[Message, ...]:
-    """The messages, each call with an id and each result with that of its call.
+    """The messages, each call with an id of its own in its turn, and each result with that of its call.
 
-    Where a history has none, the results answer the calls in their order.
+    Where a history has none, or the same one twice, the results answer the calls in their order.
     """
     done: list[Message] = []
-    waiting: list[str] = []
+    waiting: list[tuple[str, str]] = []  # the id of a call in the history, and here
     for index, message in enumerate(messages):
         if message.role == "tool":
-            call_id = message.tool_call_id or (waiting[0] if waiting else "")
-            waiting = [waits for waits in waiting if waits != call_id]
-            done.append(replace(message, tool_call_id=call_id))
+            said = message.tool_call_id or ""
+            answered = next((ids for ids in waiting if not said or ids[0] == said), (said, said))
+            waiting = [ids for ids in waiting if ids != answered]
+            done.append(replace(message, tool_call_id=answered[1]))
             continue
-        calls = tuple(
-            call if call.id else replace(call, id=f"call_{index}_{at}") for at, call in enumerate(message.tool_calls)
-        )
-        waiting = [call.id for call in calls]
+        waiting = []
+        for at, call in enumerate(message.tool_calls):
+            known = {"", *(said for said, _ in waiting)}
+            waiting.append((call.id, f"call_{index}_{at}" if call.id in known else call.id))
+        calls = tuple(replace(call, id=own) for call, (_, own) in zip(message.tool_calls, waiting, strict=True))
         done.append(replace(message, tool_calls=calls) if calls else message)
     return tuple(done)
 

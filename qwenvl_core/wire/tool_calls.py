@@ -41,10 +41,11 @@ class ToolCalls:
             slot = self._slot(fragment.get("index"), call_id, name)
             begins = slot == len(self._ids)
             if begins:
+                # Frameworks match a result to its call by id: a server that gives none, or one twice, gets ours.
+                own = call_id if call_id not in self._ids else ""
                 self._ids.append(call_id)
                 self._named.append(False)
-                # Frameworks match a result to its call by id: a server without ids gets ours.
-                call_id = call_id or f"call_{reply_id or uuid.uuid4().hex}_{slot}"
+                call_id = own or f"call_{reply_id or uuid.uuid4().hex}_{slot}"
             says_name = bool(name) and not self._named[slot]
             self._named[slot] = self._named[slot] or says_name
             yield ToolCallDelta(slot, call_id if begins else None, name if says_name else None, arguments)

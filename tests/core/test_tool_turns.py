@@ -42,6 +42,10 @@ CONVERSATIONS: dict[str, tuple[list[Message], list[Any]]] = {
     ),
     "one of two": ([called("a", ""), result("a"), result("")], [("a", "call_0_1"), "a", "call_0_1"]),
     "results alone": ([called("a", "b"), result(""), result("")], [("a", "b"), "a", "b"]),
+    "one twice": (
+        [called("a", "b", "a"), result("a", "1"), result("b", "2"), result("a", "3")],
+        [("a", "b", "call_0_2"), "a", "b", "call_0_2"],
+    ),
     "a result too many": ([called(""), result(""), result("")], [("call_0_0",), "call_0_0", ()]),
     "two turns": (
         [called(""), result(""), user("Hi"), called(""), result("")],
@@ -157,6 +161,7 @@ _SPEECHES = [
     called("c1"),
     called("c1", "c2", name="zoom"),
     called("", "", name=""),
+    called("c1", "c1"),
     Message("assistant", tool_calls=(ToolCall("c1", "crop", '{"x": '),)),
     result("c1"),
     result("c2", ""),

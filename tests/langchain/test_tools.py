@@ -234,11 +234,14 @@ async def test_calls_come_back(api: Any, quirks: Quirks, thinking: bool, make: M
         assert answer.content == "So:"
 
 
-def test_a_server_without_ids_gets_ours(llm: ChatQwenVL, emulator: Emulator) -> None:
-    emulator.script(Reply(tool_calls=[ToolCall("", "look", "{}"), ToolCall("", "look", "{}")]))
-    ids = [call["id"] for call in llm.invoke("Hi").tool_calls]
-    assert all(ids)
-    assert len(set(ids)) == 2
+@pytest.mark.parametrize("call_id", ["", "call_1"], ids=["none", "one twice"])
+@pytest.mark.parametrize("quirks", [Quirks(), Quirks(empty_tool_id=False, interleaved_tool_calls=True)])
+def test_a_server_without_ids_gets_ours(call_id: str, quirks: Quirks, llm: ChatQwenVL, emulator: Emulator) -> None:
+    calls = [ToolCall(call_id, "look", ['{"x": ', "1}"]), ToolCall(call_id, "look", ['{"x": ', "2}"])]
+    emulator.script(Reply(tool_calls=calls, quirks=quirks))
+    found = llm.invoke("Hi").tool_calls
+    assert [call["args"] for call in found] == [{"x": 1}, {"x": 2}]
+    assert len({call["id"] for call in found} - {"", None}) == 2
 
 
 @pytest.mark.parametrize(
