@@ -155,9 +155,8 @@ class Reading:
             yield "", json.loads(body)
         except (ValueError, RecursionError):
             if body.lstrip()[:6].startswith((b"data:", b"id:", b"event:", b":")):
-                stream = EventStream()
-                yield from stream.feed(body)
-                yield from stream.close()
+                yield from self._events.feed(body)
+                yield from self._events.close()
                 return
             told = failure.from_body(body.decode(errors="replace"), status_code=200)
             raise QwenVLAPIError(f"The reply is no JSON: {told.message}", status_code=200) from None

@@ -232,38 +232,45 @@ def _send(http: Any, request: Any, **options: Any) -> Any:
     with _no_answer():
         # No redirects: a key and a document go to the endpoint the user named, and nowhere else.
         response = http.send(request, stream=True, follow_redirects=False, **options)
-        if response.is_success:
-            return response
-        try:
-            response.read()
-        finally:
-            response.close()
-    raise _refusal(response)
+    if response.is_success:
+        return response
+    try:
+        response.read()
+    except _http_errors("RequestError", "StreamError") as error:
+        raise _refusal(response, "its text broke off") from error
+    finally:
+        response.close()
+    raise _refusal_of_sdk(response)
 
 
 async def _asend(http: Any, request: Any, **options: Any) -> Any:
     """As `_send`, for async."""
     with _no_answer():
         response = await http.send(request, stream=True, follow_redirects=False, **options)
-        if response.is_success:
-            return response
-        try:
-            await response.aread()
-        finally:
-            await response.aclose()
-    raise _refusal(response)
+    if response.is_success:
+        return response
+    try:
+        await response.aread()
+    except _http_errors("RequestError", "StreamError") as error:
+        raise _refusal(response, "its text broke off") from error
+    finally:
+        await response.aclose()
+    raise _refusal_of_sdk(response)
 
 
-def _refusal(response: Any) -> QwenVLError:
+def _refusal_of_sdk(response: Any) -> QwenVLError:
     """Our error for a response with an error status; the SDK's is its cause."""
-    told = failure.from_body(
-        response.text, status_code=response.status_code, request_id=response.headers.get("x-request-id")
-    )
-    error = error_from(told)
-    error.retry_after = retry_after(response.headers)
+    error = _refusal(response, response.text)
     error.__cause__ = cause = sdk.response_error(response)
     if cause is not None:  # its own text is the whole body: a page, or an echo of the request
-        cause.message, cause.args = told.message, (told.message,)
+        cause.message, cause.args = error.message, (error.message,)
+    return error
+
+
+def _refusal(response: Any, body: str) -> QwenVLError:
+    told = failure.from_body(body, status_code=response.status_code, request_id=response.headers.get("x-request-id"))
+    error = error_from(told)
+    error.retry_after = retry_after(response.headers)
     return error
 
 

@@ -15,7 +15,7 @@ import time
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager, suppress
 from threading import get_ident
-from typing import Any
+from typing import Any, cast
 from weakref import finalize
 
 import openai
@@ -160,9 +160,7 @@ def _our_errors() -> Iterator[None]:
     try:
         yield
     except openai.APIStatusError as error:
-        told = failure.from_body(error.response.text, status_code=error.status_code, request_id=error.request_id)
-        ours = error_from(told)
-        ours.retry_after = retry_after(error.response.headers)
+        ours = _refusal(error.response, error.response.text)
         error.args = (ours.message,)  # the SDK's own text is the whole body: a page, or an echo of the request
         raise ours from error
     except openai.APITimeoutError as error:
@@ -171,10 +169,30 @@ def _our_errors() -> Iterator[None]:
         if isinstance(error.__cause__, QwenVLError):  # raised by our body, while it was being sent
             raise error.__cause__ from error.__cause__.__cause__
         raise QwenVLConnectionError(f"Can't reach the server: {error.__cause__ or error}.") from error
-    except _http_errors("TimeoutException") as error:
-        raise QwenVLTimeoutError("The server stopped sending within its answer.") from error
-    except _http_errors("RequestError", "StreamError") as error:
+    except _http_errors("TimeoutException", "RequestError", "StreamError") as error:
+        refused = _refused(error)
+        if refused is not None:
+            raise _refusal(refused, "its text broke off") from error
+        if isinstance(error, _http_errors("TimeoutException")):
+            raise QwenVLTimeoutError("The server stopped sending within its answer.") from error
         raise QwenVLStreamInterruptedError(f"The connection broke within the answer: {error}.") from error
+
+
+def _refused(error: BaseException) -> Any:
+    """The response with an error status that the SDK was reading when this went wrong; `None` if it was none."""
+    while (before := error.__context__) is not None:
+        if isinstance(before, _http_errors("HTTPStatusError")):
+            return cast("Any", before).response
+        error = before
+    return None
+
+
+def _refusal(response: Any, body: str) -> QwenVLError:
+    """Our error for a response with an error status."""
+    told = failure.from_body(body, status_code=response.status_code, request_id=response.headers.get("x-request-id"))
+    error = error_from(told)
+    error.retry_after = retry_after(response.headers)
+    return error
 
 
 def _http_errors(*names: str) -> tuple[type[Exception], ...]:

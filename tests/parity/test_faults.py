@@ -14,8 +14,9 @@ import pytest
 
 from qwenvl_core import errors as e
 from qwenvl_core.transport import retries
+from tests.core.support import head, raw_server
 from tests.emulator import Emulator, Fault, Quirks, Reply
-from tests.parity.ways import APIS, WAYS, Api, Asking, Way, text_of
+from tests.parity.ways import APIS, WAYS, Api, Asking, Raw, Way, text_of
 
 TRIES = 3  # with the default of two retries
 QUICK = {"timeout": 5.0, "stream_chunk_timeout": 5.0}
@@ -313,3 +314,38 @@ def test_what_is_no_fault(name: str, api: Api, server: Emulator, models: dict[Ap
         server.script(*answers)
         assert text_of(models[api].ask(way)) == "Ja.", way
         assert len(server.requests) == len(answers)
+
+
+BAD_KEY = b'{"error": {"message": "No such key.", "code": "invalid_api_key"}}'
+# What the server sends, the status, the class and the number of tries.
+REFUSALS: dict[str, tuple[list[Any], int, type[e.QwenVLError], int]] = {
+    "a cut text": (
+        [head("Content-Length: 500", status="401 No", kind="application/json") + BAD_KEY, b""],
+        401, e.QwenVLAuthenticationError, 1),
+    "a cut text, throttled": (
+        [head("Content-Length: 500", "Retry-After: 0", status="429 Slow", kind="application/json") + b"{", b""],
+        429, e.QwenVLRateLimitError, TRIES),
+    "no gzip": (
+        [head("Content-Length: 8", "Content-Encoding: gzip", status="403 No", kind="application/json") + b"not gzip"],
+        403, e.QwenVLPermissionDeniedError, 1),
+    "hints before": (
+        [b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n" + head("Content-Length: 0", status="401 No")],
+        401, e.QwenVLAuthenticationError, 1),
+    "nothing new": ([head(status="304 Not Modified")], 304, e.QwenVLAPIError, 1),
+    "a teapot": ([head("Content-Length: 0", status="418 I'm a teapot")], 418, e.QwenVLInvalidRequestError, 1),
+}  # fmt: skip
+
+
+@every_api
+@pytest.mark.parametrize("name", REFUSALS)
+def test_the_status_counts_where_the_text_can_not_be_read(name: str, api: Api) -> None:
+    script, status, kind, tries = REFUSALS[name]
+    with raw_server(script) as server:
+        asking = Asking(Raw(server.url), api, **QUICK)
+        for way in WAYS:
+            server.bodies.clear()
+            with pytest.raises(kind, match=str(status)) as caught:
+                asking.ask(way)
+            assert (type(caught.value).__name__, caught.value.status_code) == (kind.__name__, status), way
+            assert len(server.bodies) == tries
+        asking.close()

@@ -29,7 +29,7 @@ from qwenvl_core.transport import retries
 from tests.core.support import head, png, raw_server
 from tests.emulator import Emulator, Fault, Reply
 from tests.llama_index.test_events import _Callbacks
-from tests.parity.ways import APIS, HI, KEY, WAYS, Api, Asking, Way
+from tests.parity.ways import APIS, HI, KEY, WAYS, Api, Asking, Raw, Way
 
 PICTURE = png() + random.Random(1).randbytes(3000)
 BASE64 = base64.b64encode(PICTURE).decode()
@@ -136,18 +136,11 @@ def test_a_server_that_repeats_the_request(status: str, api: Api) -> None:
     answers = [[head(f"Content-Length: {len(body)}", status=status, kind="application/json") + body.encode()]
                for body in ECHOES]  # fmt: skip
     with raw_server(*answers) as server:
-        asking = Asking(Emulated(server.url), api, max_retries=0)  # type: ignore[arg-type]
+        asking = Asking(Raw(server.url), api, max_retries=0)
         ways = [way for way in WAYS if way.odd == (api == "openai")]
         said = [text for _ in ECHOES for way in ways for text in said_of(failure(asking, way))]
         asking.close()
     assert not [text for text in said for secret in (KEY, *MEDIUM) if secret in text]
-
-
-class Emulated:
-    """A server of raw bytes where an emulator is expected."""
-
-    def __init__(self, url: str) -> None:
-        self.compat_url = self.native_url = url
 
 
 class _Everything(BaseCallbackHandler):
@@ -293,7 +286,7 @@ def test_no_other_host_is_asked(status: int, api: Api, asking: Asking, emulator:
     body = b"moved"
     location = f"Location: http://elsewhere.invalid/v1\r\nContent-Length: {len(body)}"
     with raw_server([head(location, status=f"{status} Moved") + body]) as server:
-        moved = Asking(Emulated(server.url), api)  # type: ignore[arg-type]
+        moved = Asking(Raw(server.url), api)
         for way in WAYS:
             asking.ask(way, said)
             with pytest.raises(e.QwenVLAPIError) as caught:

@@ -6,14 +6,13 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import product
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
 from llama_index.core.base.llms.types import ChatMessage, ChatResponse
 
 from langchain_qwenvl import ChatQwenVL
 from llama_index_qwenvl import QwenVL
-from tests.emulator import Emulator
 
 KEY = "sk-test-0123456789"
 Api = Literal["openai", "dashscope"]
@@ -41,10 +40,27 @@ class Way:
 WAYS = tuple(Way(*each) for each in product(("langchain", "llama_index"), (False, True), (False, True)))
 
 
+class Server(Protocol):
+    """Anything that has the addresses of both APIs."""
+
+    @property
+    def compat_url(self) -> str: ...
+
+    @property
+    def native_url(self) -> str: ...
+
+
+class Raw:
+    """A server of raw bytes, which takes requests at any address."""
+
+    def __init__(self, url: str) -> None:
+        self.compat_url = self.native_url = url
+
+
 class Asking:
     """Both frameworks' models of one API, and the one event loop that their async calls share."""
 
-    def __init__(self, server: Emulator, api: Api, **keywords: Any) -> None:
+    def __init__(self, server: Server, api: Api, **keywords: Any) -> None:
         url = server.compat_url if api == "openai" else server.native_url
         given: dict[str, Any] = {"api": api, "base_url": url, "api_key": KEY, **keywords}
         self.langchain = ChatQwenVL(**given)
