@@ -20,6 +20,7 @@ _PDFIUM = threading.Lock()
 if hasattr(os, "register_at_fork"):  # a child must not be born while another thread is inside of PDFium
     os.register_at_fork(before=_PDFIUM.acquire, after_in_parent=_PDFIUM.release, after_in_child=_PDFIUM.release)
 
+_RENEWED_AFTER = 8  # pages; a renewal takes about a millisecond
 _WHITE = (255, 255, 255, 255)
 # Colour, four bytes a pixel: PDFium renders it faster than grey or three bytes, and Pillow encodes it without a copy.
 _FORMAT = c.FPDFBitmap_BGRx
@@ -35,12 +36,11 @@ class PdfPages(Pages):
         Raises:
             QwenVLInputError: It is no PDF that can be read, or needs another password.
         """
+        self._file, self._password = file, password
+        self._stamp = _stamp(file)
+        self._looks = 0
         with _PDFIUM:
-            try:
-                self._document: pdfium.PdfDocument | None = pdfium.PdfDocument(file, password=password)
-                self._document.init_forms()  # what is written into forms is on the page, too
-            except pdfium.PdfiumError as error:
-                raise QwenVLInputError(_why(error, password)) from error
+            self._document: pdfium.PdfDocument | None = self._open()
             self.count = len(self._document)
 
     def label(self, number: int) -> str:
@@ -74,6 +74,21 @@ class PdfPages(Pages):
 
     # These are called with the lock held.
 
+    def _open(self) -> pdfium.PdfDocument:
+        try:
+            document = pdfium.PdfDocument(self._file, password=self._password)
+            document.init_forms()  # what is written into forms is on the page, too
+        except pdfium.PdfiumError as error:
+            raise QwenVLInputError(_why(error, self._password)) from error
+        return document
+
+    def _renew(self) -> None:
+        """PDFium holds on to all that it has read of a document: opened once, a long scan would be in memory whole."""
+        self._looks += 1
+        if self._looks % _RENEWED_AFTER == 0 and _stamp(self._file) == self._stamp:
+            old, self._document = self._opened(), self._open()
+            old.close()
+
     def _opened(self) -> pdfium.PdfDocument:
         if self._document is None:
             raise QwenVLInputError("The document is closed.")
@@ -81,6 +96,7 @@ class PdfPages(Pages):
 
     @contextmanager
     def _page(self, number: int) -> Iterator[pdfium.PdfPage]:
+        self._renew()
         try:
             page = self._opened()[number - 1]
         except pdfium.PdfiumError as error:
@@ -89,6 +105,17 @@ class PdfPages(Pages):
             yield page
         finally:
             page.close()
+
+
+def _stamp(file: Path | bytes) -> tuple[int, ...]:
+    """By what a file is known to be the same, and not another one of its name; nothing where it is gone."""
+    if isinstance(file, bytes):
+        return (len(file),)
+    try:
+        told = file.stat()
+    except OSError:
+        return ()
+    return (told.st_dev, told.st_ino, told.st_size, told.st_mtime_ns)
 
 
 def _extent(page: pdfium.PdfPage) -> Extent:

@@ -218,6 +218,42 @@ def test_labels_are_those_of_the_document() -> None:
         assert [page_image(pages, number, FIT).label for number in (1, 2, 3)] == ["i", "ii", "1"]
 
 
+def _noise(pages: int, size: tuple[int, int]) -> bytes:
+    """A PDF of scans that can't be compressed."""
+    picture = Image.effect_noise(size, 90)
+    return saved(picture, "PDF", save_all=True, append_images=[picture] * (pages - 1))
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
+def test_a_long_scan_is_not_kept_in_memory() -> None:
+    document = _noise(40, (1600, 1000))
+
+    def resident() -> int:
+        return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+    with open_pages(document) as pages:
+        pages.picture(1, lambda extent: (28, 28))
+        before = resident()
+        for number in range(1, 41):
+            pages.picture(number, lambda extent: (28, 28))
+        assert resident() - before < len(document) / 2
+
+
+@pytest.mark.parametrize("becomes", ["another", "gone"])
+def test_a_file_that_is_replaced_while_it_is_read(becomes: str, tmp_path: Path) -> None:
+    """All pages are those of the document that was opened."""
+    file, other = tmp_path / "scan.pdf", tmp_path / "other.pdf"
+    file.write_bytes(_noise(20, (60, 60)))
+    with open_pages(file) as pages:
+        first = page_image(pages, 1, FIT).jpeg
+        other.write_bytes(pdf_of(*[(60, 60)] * 20))
+        if becomes == "another":
+            other.replace(file)
+        else:
+            file.unlink()
+        assert all(page_image(pages, number, FIT).jpeg == first for number in range(2, 21))
+
+
 def test_a_closed_document() -> None:
     pages = open_pages(pdf_of(A4))
     pages.close()
