@@ -108,7 +108,7 @@ class DashScopeTransport:
         def attempt() -> str:
             leave = _send(http, self._ask_leave(http, model))
             with _broken_off():
-                form = storage.form(_document(leave.read()), name=upload.name, mime=upload.uri.mime)
+                form = self._form(leave.read(), upload)
             with upload.open() as file:
                 sent = Multipart(form, upload, file)
                 _send(http, self._submit(http, form, iter(sent), sent.headers), auth=None).close()
@@ -124,7 +124,7 @@ class DashScopeTransport:
         async def attempt() -> str:
             leave = await _asend(http, self._ask_leave(http, model))
             with _broken_off():
-                form = storage.form(_document(await leave.aread()), name=upload.name, mime=upload.uri.mime)
+                form = self._form(await leave.aread(), upload)
             with upload.open() as file:
                 sent = Multipart(form, upload, file)
                 response = await _asend(http, self._submit(http, form, aiter(sent), sent.headers), auth=None)
@@ -188,6 +188,10 @@ class DashScopeTransport:
     def _ask_leave(self, http: Any, model: str) -> Any:
         url = self._connection.base_url + storage.PATH
         return self._built(http, "GET", url, self._signed({}), params=storage.query(model))
+
+    def _form(self, leave: bytes, upload: Upload) -> storage.Form:
+        endpoint = self._connection.base_url
+        return storage.form(_document(leave), endpoint=endpoint, name=upload.name, mime=upload.uri.mime)
 
     def _submit(self, http: Any, form: storage.Form, content: Any, headers: Mapping[str, str]) -> Any:
         """The storage is another host: it gets neither the key nor headers that are meant for the service."""

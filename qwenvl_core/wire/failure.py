@@ -53,9 +53,9 @@ def from_document(document: Any, *, status_code: int | None = None, request_id: 
         named, code = int(str(code)), told.get("type") or code
     return Failure(
         message=_quote(message),
-        code=None if code is None else str(code),
+        code=None if code is None else _quote(str(code)),
         status_code=status_code if status_code and status_code >= 400 else named or status_code,
-        request_id=outer.get("request_id") or told.get("request_id") or request_id,
+        request_id=_text(outer.get("request_id")) or _text(told.get("request_id")) or request_id,
     )
 
 
@@ -77,6 +77,10 @@ def _first_event(text: str) -> Any:
         if document is not DONE:
             return document
     raise ValueError("no event")
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else ""
 
 
 def _quote(text: str) -> str:

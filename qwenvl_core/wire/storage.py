@@ -19,10 +19,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any, NamedTuple
+from urllib.parse import urlsplit
 
 from qwenvl_core.errors import QwenVLAPIError
 
 PATH = "/uploads"
+
+_VENDOR = ".aliyuncs.com"  # where the vendor's storage is, in all regions
 
 
 class Form(NamedTuple):
@@ -38,11 +41,17 @@ def query(model: str) -> dict[str, str]:
     return {"action": "getPolicy", "model": model}
 
 
-def form(document: Any, *, name: str, mime: str) -> Form:
+def form(document: Any, *, endpoint: str, name: str, mime: str) -> Form:
     """The upload that a reply to `query` allows.
 
+    Args:
+        document: The reply.
+        endpoint: The base URL that it came from.
+        name: What the file is to be called.
+        mime: What it is.
+
     Raises:
-        QwenVLAPIError: The reply has another shape.
+        QwenVLAPIError: The reply has another shape, or names a host that is neither the vendor's nor the endpoint's.
     """
     try:
         leave: Mapping[str, Any] = document["data"]
@@ -57,6 +66,19 @@ def form(document: Any, *, name: str, mime: str) -> Form:
             "success_action_status": "200",
             "x-oss-content-type": mime,
         }
-        return Form(leave["upload_host"], fields, f"oss://{key}")
-    except (KeyError, TypeError) as error:
+        form = Form(leave["upload_host"], fields, f"oss://{key}")
+        if not _may_receive(form.host, endpoint):
+            raise QwenVLAPIError(
+                f"The service names {form.host[:200]} as the place for an upload: it is not the vendor's.",
+                status_code=200,
+            )
+        return form
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise QwenVLAPIError(f"The reply to a request for an upload has an unknown shape ({error!r}).") from error
+
+
+def _may_receive(host: str, endpoint: str) -> bool:
+    """Whether a medium may go to a host: the vendor's or the endpoint's own, and encrypted if requests are."""
+    there, here = urlsplit(host), urlsplit(endpoint)
+    known = f".{there.hostname}".endswith(_VENDOR) or there.hostname == here.hostname
+    return known and there.scheme in ("https", here.scheme)

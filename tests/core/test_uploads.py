@@ -27,6 +27,7 @@ from qwenvl_core.media import source_from_url
 from qwenvl_core.request import File, Frames, Image, Inline, Source, Text, Url, Video
 from qwenvl_core.transport import retries
 from qwenvl_core.uploads import LIMITS
+from qwenvl_core.wire import storage
 from tests.core.test_native_transport import CHAT, KEY, PNG, ask, both_ways, connect, run
 from tests.emulator import Emulator, Fault
 from tests.emulator import Reply as Scripted
@@ -268,6 +269,78 @@ def test_a_reply_of_another_shape(emulator: Emulator, video: Path, monkeypatch: 
     monkeypatch.setattr(uploads, "policy", lambda *_: {"data": {"policy": "p"}})
     with pytest.raises(QwenVLAPIError, match="unknown shape"):
         run(connect(emulator.native_url, max_retries=0), ask(parts=(Video(File(video)),)), "sync")
+
+
+def _named(monkeypatch: pytest.MonkeyPatch, host: str) -> None:
+    """Let the service name another place for uploads."""
+    from tests.emulator import uploads
+
+    real = uploads.policy
+    monkeypatch.setattr(
+        uploads, "policy", lambda *told: {"data": {**real(*told)["data"], "upload_host": host}, "request_id": "r"}
+    )
+
+
+@both_ways
+@pytest.mark.parametrize(
+    "host",
+    [
+        "http://elsewhere.invalid/oss",
+        "https://elsewhere.invalid",
+        "https://aliyuncs.com.elsewhere.invalid",
+        "https://notaliyuncs.com",
+        "https://dashscope.aliyuncs.com@elsewhere.invalid",
+        "ftp://127.0.0.1/oss",
+        "file:///tmp",
+        "",
+    ],
+)
+def test_a_medium_goes_to_the_vendor_only(
+    emulator: Emulator, video: Path, host: str, mode: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _named(monkeypatch, host)
+    with pytest.raises(QwenVLAPIError, match="not the vendor's") as caught:
+        run(connect(emulator.native_url), ask(parts=(Video(File(video)),)), mode)
+    assert caught.value.status_code == 200
+    assert [request.method for request in emulator.requests] == ["GET"]
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "host", "may"),
+    [
+        ("https://dashscope.aliyuncs.com/api/v1", "https://dashscope-file-mgr.oss-cn-beijing.aliyuncs.com", True),
+        ("https://dashscope.aliyuncs.com/api/v1", "http://dashscope-file-mgr.oss-cn-beijing.aliyuncs.com", False),
+        ("https://ws1.cn-beijing.maas.aliyuncs.com/api/v1", "https://a.oss-ap-southeast-1.aliyuncs.com", True),
+        ("http://gateway.example:8080/api/v1", "http://gateway.example:9000/oss", True),
+        ("http://gateway.example:8080/api/v1", "http://storage.example/oss", False),
+    ],
+)
+def test_where_a_medium_may_go(endpoint: str, host: str, may: bool) -> None:
+    leave = dict.fromkeys(
+        ("upload_dir", "oss_access_key_id", "signature", "policy", "x_oss_object_acl", "x_oss_forbid_overwrite"), "x"
+    )
+    told = {"data": {**leave, "upload_host": host}}
+    if may:
+        assert storage.form(told, endpoint=endpoint, name="a.mp4", mime="video/mp4").host == host
+        return
+    with pytest.raises(QwenVLAPIError, match="not the vendor's"):
+        storage.form(told, endpoint=endpoint, name="a.mp4", mime="video/mp4")
+
+
+@both_ways
+def test_an_upload_does_not_follow_a_redirect(emulator: Emulator, video: Path, mode: str) -> None:
+    with Emulator() as elsewhere:
+        receive = emulator._upload
+
+        def redirected(answering: Any) -> None:
+            emulator.upload_fault = Fault(redirect=f"{elsewhere.origin}/oss")
+            receive(answering)
+
+        emulator._upload = redirected  # type: ignore[method-assign]
+        with pytest.raises(QwenVLAPIError) as caught:
+            run(connect(emulator.native_url), ask(parts=(Video(File(video)),)), mode)
+        assert caught.value.status_code == 307
+        assert elsewhere.requests == []
 
 
 # --- text is text -----------------------------------------------------------------------------------------------
