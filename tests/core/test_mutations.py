@@ -12,11 +12,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from qwenvl_core.errors import QwenVLError
+from qwenvl_core.errors import QwenVLError, error_from
 from qwenvl_core.events import Event, Finish, fold
 from qwenvl_core.reading import Reading
 from qwenvl_core.request import Request
-from qwenvl_core.wire import dashscope, openai
+from qwenvl_core.wire import dashscope, failure, openai
 from tests.core.support import chunk, plan, request, sse
 
 STREAM, WHOLE = request(stream=True), request(enable_thinking=False)
@@ -297,3 +297,36 @@ def test_documents_of_any_shape_give_events_or_our_errors(api: str, data: st.Dat
             outcome(api, [body], WHOLE)
         else:
             outcome(api, [b"".join([*lines[:at], head + b":" + body + b"\n", *lines[at + 1 :]])])
+
+
+# --- failures of any shape --------------------------------------------------------------------------------------------
+
+TOLD = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.sampled_from(["", "x", "429", "<429> x", "Throttling"]),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(["error", "message", "code", "type", "detail", "request_id", "object"]), inner, max_size=4
+        )
+    ),
+    max_leaves=8,
+)
+
+
+@given(
+    TOLD, st.sampled_from([200, 307, 400, 429, 500]), st.sampled_from(["{}", "data: {}\n\n", "event:error\ndata:{}"])
+)
+@settings(max_examples=200)
+def test_an_error_of_any_shape_is_an_error_with_what_it_promises(told: Any, status: int, carrier: str) -> None:
+    body = carrier.replace("{}", json.dumps(told))
+    error = error_from(failure.from_body(body, status_code=status, request_id="r-1"))
+    assert isinstance(error.code, str | None)
+    assert isinstance(error.status_code, int)
+    assert isinstance(error.request_id, str)
+    assert isinstance(error.message, str)
+    assert error.message in str(error)
+    assert len(str(error)) < 2000

@@ -292,6 +292,34 @@ def test_no_such_host(api: Api, server: Emulator, monkeypatch: pytest.MonkeyPatc
     asking.close()
 
 
+def place(server: Emulator, api: Api) -> str:
+    return server.compat_url if api == "openai" else server.native_url
+
+
+@every_api
+def test_no_tls_on_the_other_side(api: Api, server: Emulator) -> None:
+    asking = Asking(Raw(place(server, api).replace("http://", "https://")), api, max_retries=0, **QUICK)
+    for way in WAYS:
+        with pytest.raises(e.QwenVLConnectionError, match=r"SSL|TLS|ssl"):
+            asking.ask(way)
+    asking.close()
+
+
+@every_api
+def test_a_proxy_of_the_environment_is_used(api: Api, server: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("HTTP_PROXY", "http_proxy"):
+        monkeypatch.setenv(name, server.origin)
+    asking = Asking(
+        Raw(place(server, api).replace(server.origin, "http://service.invalid")), api, max_retries=0, **QUICK
+    )
+    server.reset()
+    for way in WAYS:
+        with pytest.raises(e.QwenVLNotFoundError):  # the emulator is no proxy
+            asking.ask(way)
+        assert server.requests[-1].path.startswith("http://service.invalid/")
+    asking.close()
+
+
 # --- what is no fault ---------------------------------------------------------------------------------------------
 
 HARMLESS: dict[str, Any] = {
