@@ -3,7 +3,7 @@
 A cassette is the HTTP of one scenario (`tests/scenarios.py`). It is recorded by vcrpy from the project's own emulator
 or from the live service, always under the vendor's real URL, so that a live recording replaces the same file. Each says
 where it comes from in its first line. Requests are matched on method, URL and JSON body. Inlined media stand in it
-by kind and size.
+by kind and size, descriptions of tools without indentation.
 """
 
 from __future__ import annotations
@@ -108,17 +108,22 @@ def _require(same: bool) -> None:
 def _json(request: Request) -> Any:
     body = request.body
     text = body.decode() if isinstance(body, bytes) else body or "null"
-    return _with_media_named(json.loads(text))
+    return _settled(json.loads(text))
 
 
-def _with_media_named(value: Any) -> Any:
-    """The same JSON, each inlined medium replaced by its kind and size."""
+def _settled(value: Any, key: str = "") -> Any:
+    """The same JSON without what differs from one machine to the next.
+
+    Each inlined medium is replaced by its kind and size; descriptions, which come from docstrings, lose the indentation
+    that Python has removed since 3.13.
+    """
     if isinstance(value, str):
-        return _DATA_URI.sub(_named, value)
+        text = "\n".join(line.strip() for line in value.splitlines()) if key == "description" else value
+        return _DATA_URI.sub(_named, text)
     if isinstance(value, list):
-        return [_with_media_named(item) for item in value]
+        return [_settled(item) for item in value]
     if isinstance(value, Mapping):
-        return {key: _with_media_named(item) for key, item in value.items()}
+        return {key: _settled(item, key) for key, item in value.items()}
     return value
 
 
@@ -154,7 +159,7 @@ class _Readable:
             {
                 "request": {
                     **item["request"],
-                    "body": _with_media_named(json.loads(item["request"]["body"] or "null")),
+                    "body": _settled(json.loads(item["request"]["body"] or "null")),
                 },
                 "response": {
                     "status": item["response"]["status"],
