@@ -148,6 +148,17 @@ def test_the_core_can_be_imported_without_any_framework_or_sdk() -> None:
     assert packages(loaded_by(tuple(names))) == {"qwenvl_core", "jiter"}
 
 
+@per_module
+def test_nothing_that_a_model_says_is_ever_run(path: Path) -> None:
+    """No code from text, and no format that can hold code."""
+    names = {name for name, _ in imports(path)}
+    assert not names & {"ast", "code", "marshal", "pickle", "shelve", "subprocess", "yaml"}
+    called = [node.func for node in ast.walk(tree_of(path)) if isinstance(node, ast.Call)]
+    plain = {func.id for func in called if isinstance(func, ast.Name)}
+    assert not plain & {"eval", "exec", "compile", "__import__"}
+    assert not {ast.unparse(func) for func in called} & {"os.system", "os.popen"}
+
+
 # --- what an import loads ---------------------------------------------------------------------------------------------
 
 FRAMEWORKS = {
