@@ -119,7 +119,7 @@ class ChatQwenVL(QwenVLBase):
                 `"json_mode"`.
             OutputParserException: (when run) The answer is no such object; it is a `QwenVLOutputError` as well.
         """
-        kwargs = _with_formatted_tools(kwargs)
+        kwargs = _formatted(kwargs)
         self._settings(kwargs)  # unknown keywords raise now
         method = method or structured.default_method(describe(kwargs.get("model") or self.model))
         bound, parser = structured.plan(schema, method=method, strict=strict)
@@ -237,7 +237,7 @@ class ChatQwenVL(QwenVLBase):
     def _request(
         self, messages: list[BaseMessage], stop: list[str] | None, call: Mapping[str, Any], *, stream: bool
     ) -> Request:
-        asked = _with_formatted_tools({name: value for name, value in call.items() if name not in _LANGCHAIN_ONLY})
+        asked = _formatted({name: value for name, value in call.items() if name not in _LANGCHAIN_ONLY})
         stream = bool(asked.pop("stream", stream))
         return Request(
             messages=to_core(messages), settings=self._settings({**asked, "stop": stop or None}), stream=stream
@@ -249,11 +249,13 @@ _KEEP = "include_raw"  # a call whose answer is wanted even when it is not what 
 _LANGCHAIN_ONLY = frozenset({"ls_structured_output_format", "structured_output_format", _KEEP})
 
 
-def _with_formatted_tools(call: dict[str, Any]) -> dict[str, Any]:
-    """A call's keywords, with tools in any form that LangChain knows in the service's."""
-    if all(isinstance(tool, Mapping) for tool in call.get("tools") or ()):
-        return call
-    return {**call, "tools": [convert_to_openai_tool(tool) for tool in call["tools"]]}
+def _formatted(call: dict[str, Any]) -> dict[str, Any]:
+    """A call's keywords, with tools and a schema in any form that LangChain knows in the service's."""
+    if not all(isinstance(tool, Mapping) for tool in call.get("tools") or ()):
+        call = {**call, "tools": [convert_to_openai_tool(tool) for tool in call["tools"]]}
+    if isinstance(call.get("response_format"), type):
+        call = {**call, "response_format": structured.response_format(call["response_format"], strict=None)}
+    return call
 
 
 def _result(reducer: Reducer) -> ChatResult:

@@ -78,6 +78,19 @@ NAMES = frozenset(item.name for item in fields(Settings)) - {"thinking_set_by"}
 """The keywords a call may give."""
 
 
+_KINDS: dict[str, tuple[type, str]] = {
+    "model": (str, "a model's name"),
+    "response_format": (Mapping, 'a dict such as {"type": "json_object"}'),
+    "extra_body": (Mapping, "a dict"),
+    **dict.fromkeys(
+        ("enable_thinking", "preserve_thinking", "fold_system_prompt", "vl_high_resolution_images", "logprobs",
+         "parallel_tool_calls"),
+        (bool, "True or False"),
+    ),
+}  # fmt: skip
+"""What a value must be where the service would refuse another, or take it for something else. Numbers: see `checks`."""
+
+
 def settings_for(model: Mapping[str, Any], given: Set[str], call: Mapping[str, Any]) -> Settings:
     """The settings of one call.
 
@@ -87,7 +100,7 @@ def settings_for(model: Mapping[str, Any], given: Set[str], call: Mapping[str, A
         call: What this call gives; it wins, but for `None`, which leaves the model's value.
 
     Raises:
-        QwenVLInputError: An unknown keyword in `call`.
+        QwenVLInputError: An unknown keyword in `call`, or a value of another kind than its keyword takes.
     """
     call = {name: value for name, value in call.items() if value is not None}
     for name in call.keys() - NAMES:
@@ -97,19 +110,30 @@ def settings_for(model: Mapping[str, Any], given: Set[str], call: Mapping[str, A
             + " What the service takes beyond the known keywords goes into extra_body={...}."
         )  # fmt: skip
     values = {name: value for name, value in model.items() if name in NAMES and value is not None} | call
+    for name, (kind, said) in _KINDS.items():
+        value = values.get(name)
+        if value is not None and (value == "" or not isinstance(value, kind)):
+            raise QwenVLInputError(f"{name}={value!r}: this is {said}.")
     said_by = "call" if "enable_thinking" in call else "model" if "enable_thinking" in given else "default"
-    stop = values.pop("stop", None)
+    stop = _stop(values.pop("stop", None))
     tools = tuple(values.pop("tools", ()))
     return Settings(
         **{
             **values,
             "thinking_set_by": said_by,
-            "stop": ((stop,) if isinstance(stop, str) else tuple(stop)) if stop else None,
+            "stop": stop or None,
             "tools": tools,
             "tool_choice": tool_choice(values.get("tool_choice"), tools),
             "extra_body": {**(model.get("extra_body") or {}), **call.get("extra_body", {})},
         }
     )
+
+
+def _stop(said: Any) -> tuple[str, ...]:
+    words = (said,) if isinstance(said, str) else said or ()
+    if not isinstance(words, (list, tuple, Set)) or not all(isinstance(word, str) for word in words):
+        raise QwenVLInputError(f"stop={said!r}: this is a string or a list of strings.")
+    return tuple(words)
 
 
 def tool_choice(said: Any, tools: tuple[Mapping[str, Any], ...]) -> ToolChoice | None:

@@ -1,4 +1,4 @@
-"""What the service would refuse of a conversation and its tools, found before anything is sent.
+"""What the service would refuse of a conversation, its tools and its answer's format, found before anything is sent.
 
 Of a model that no row knows, and of a checkpoint on a server of its own (`org/name`), nothing is: other servers have
 other rules.
@@ -16,6 +16,7 @@ from qwenvl_core.policy import Plan
 from qwenvl_core.tool_turns import strays
 
 _RESERVED = "search"
+_FORMATS = ("text", "json_object", "json_schema")
 
 
 def findings(plan: Plan, facts: ModelFacts) -> Iterator[str]:
@@ -32,6 +33,9 @@ def findings(plan: Plan, facts: ModelFacts) -> Iterator[str]:
             f"The result of the tool call {call_id!r} does not directly follow the assistant's message that makes this "
             "call: keep both, or leave out both, where a history is shortened or written by hand."
         )
+    wanted = plan.settings.response_format
+    if wanted is not None and wanted.get("type") not in _FORMATS:
+        yield f"response_format={wanted!r}: the service takes the types {', '.join(_FORMATS)}."
     for at, tool in enumerate(plan.settings.tools):
         yield from (f"tools[{at}]: {finding}" for finding in _of_tool(tool))
 

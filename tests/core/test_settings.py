@@ -79,6 +79,28 @@ def test_unknown_keywords_of_a_call_are_errors(name: str, words: str) -> None:
     assert repr(name) in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "kind"),
+    [
+        ("model", "", "name"),
+        ("model", 5, "name"),
+        ("enable_thinking", "yes", "True or False"),
+        ("parallel_tool_calls", 1, "True or False"),
+        ("logprobs", "x", "True or False"),
+        ("response_format", "json", "dict"),
+        ("response_format", dict, "dict"),
+        ("extra_body", [1], "dict"),
+        ("stop", 5, "list of strings"),
+        ("stop", ["a", 2], "list of strings"),
+        ("stop", {"a": 1}, "list of strings"),
+    ],
+)
+def test_values_of_another_kind_are_errors(name: str, value: Any, kind: str) -> None:
+    with pytest.raises(QwenVLInputError, match=kind) as caught:
+        settings_for({}, set(), {name: value})
+    assert str(caught.value).startswith(f"{name}={value!r}")
+
+
 def test_a_value_of_none_is_not_given() -> None:
     assert settings_for({}, set(), dict.fromkeys(NAMES)) == Settings()
 

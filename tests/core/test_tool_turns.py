@@ -113,6 +113,7 @@ REFUSED: dict[str, tuple[list[Message], dict[str, Any], str]] = {
     "… in its history": ([user("Hi"), called("a"), result("a")], {"model": "qwen-vl-max"}, "qwen-vl-max calls no tool"),
     "a tool of the service": ([user("Hi")], {"tools": (tool("a"), {"type": "web_search"})}, r"tools\[1\].*extra_body"),
     "a nameless tool": ([user("Hi")], {"tools": (tool(""),)}, r"tools\[0\].*with a name"),
+    "a format of another server": ([user("Hi")], {"response_format": {"type": "xml"}}, "xml"),
     "a reserved name": ([user("Hi")], {"tools": (tool("search"),)}, r"tools\[0\].*'search'"),
 }
 

@@ -169,6 +169,12 @@ def test_a_response_format_beside_tools(wanted: Any, make: Make, emulator: Emula
     assert body()["tools"]
 
 
+def test_a_class_as_the_response_format_of_a_call(make: Make, emulator: Emulator, body: Any) -> None:
+    emulator.script(Reply(text='{"amount": 1}'))
+    make(model="qwen3.7-plus", enable_thinking=False).invoke("Hi", response_format=Paid)
+    assert body()["response_format"]["json_schema"]["name"] == "Paid"
+
+
 def test_it_is_a_binding(llm: ChatQwenVL) -> None:
     """LangChain's agents look into it."""
     bound = llm.bind_tools([look], tool_choice="any")
