@@ -44,8 +44,10 @@ _WORDS = ["Ahoy there! ", "What shall I do for you, and for your cat?"]
 def says(request: RecordedRequest) -> Reply:
     """What a helpful model would say to one of the suite's requests: the same to the same request."""
     ask = Ask("native" if request.route.startswith("/api/") else "compat", request)
-    digest = hashlib.sha256(request.body).hexdigest()
     name = _called(ask)
+    # Not of the whole body: how a tool is described differs from one version of Python to the next.
+    asked = [ask.model, ask.stream, name, *ask.texts()]
+    digest = hashlib.sha256(json.dumps(asked).encode()).hexdigest()
     call = ToolCall(f"call_{digest[:8]}", name, _arguments(name, ask)) if name else None
     return Reply(
         reasoning=["The user wants ", "an answer. 好的。"] if ask.thinking else "",
