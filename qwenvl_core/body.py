@@ -71,6 +71,15 @@ class AsyncBody(Body):
             yield block
 
 
+class _Joined(bytes):
+    """A body in one piece. SDKs write the options of a request into their logs, and media are no text for a log."""
+
+    def __repr__(self) -> str:
+        return f"<a body of {len(self)} bytes>"
+
+    __str__ = __repr__
+
+
 def encode_body(value: Any, streamed: type[Body]) -> Body | bytes:
     """`value` as a JSON body.
 
@@ -95,10 +104,10 @@ def encode_body(value: Any, streamed: type[Body]) -> Body | bytes:
     except (TypeError, ValueError) as error:
         raise QwenVLInputError(f"The request can't be written as JSON: {error}.") from error
     if not uris:
-        return text
+        return _Joined(text)
     first, *others = text.split(mark.encode())
     pieces: list[bytes | DataUri] = [first]
     for uri, between in zip(uris, others, strict=True):
         pieces += (uri, between)
     body = streamed(pieces)
-    return body if len(body) > _STREAMED_FROM else b"".join(body.blocks())
+    return body if len(body) > _STREAMED_FROM else _Joined(b"".join(body.blocks()))

@@ -149,3 +149,11 @@ def test_twenty_large_pictures_take_next_to_no_memory(form: str, tmp_path: Path)
         source = Inline(f"data:image/png;base64,{base64.b64encode(data).decode()}", base64_from=22)
     peak = _peak(lambda: encode_body([uri(source) for _ in range(20)], SyncBody))
     assert peak < 2_000_000
+
+
+def test_a_body_does_not_show_what_is_in_it() -> None:
+    """SDKs write a request's options into their logs."""
+    for media in ("secret", DataUri("image/png", b"secret" * 300_000, 2_400_000)):
+        body = encode_body({"image": media}, SyncBody)
+        assert "secret" not in f"{body!r} {body!s} {body} {[body]}"
+        assert b"".join(body.blocks() if isinstance(body, Body) else [body]).startswith(b'{"image":"')
