@@ -7,6 +7,7 @@ from typing import Any
 
 import langchain_core.exceptions as lc
 import pytest
+from langchain_core.caches import InMemoryCache
 from langchain_core.rate_limiters import InMemoryRateLimiter
 
 import langchain_qwenvl.errors as ours_and_theirs
@@ -206,3 +207,32 @@ class TestLangChainsOwnMeans:
         await llm.ainvoke("Hi")
         await llm.aclose()
         assert limiter.waits == 3
+
+    @pytest.mark.parametrize("api", ["openai", "dashscope"])
+    async def test_fallbacks_of_streams(self, api: Any, make: Make, emulator: Emulator) -> None:
+        """Before the first chunk another model takes over; a stream that has given some is not begun again."""
+        url = emulator.compat_url if api == "openai" else emulator.native_url
+        first, other = (make(api=api, base_url=url, max_retries=0, model=name) for name in ("qwen3-vl-plus", "qvq-max"))
+        llm = first.with_fallbacks([other])
+        for carrier in ("json", "in-stream"):
+            emulator.script(*[Fault(429, "Throttling.RateQuota", carrier=carrier), Reply(text="Hi.")] * 2)
+            assert "".join(chunk.text for chunk in llm.stream("Hi")) == "Hi."
+            assert "".join([chunk.text async for chunk in llm.astream("Hi")]) == "Hi."
+        begun = Fault(reply=Reply(text=["So", " far", "."]), reset="after-events", after=2)
+        emulator.script(begun, begun)
+        sent = len(emulator.requests)
+        with pytest.raises(lc.ModelConnectionError):
+            list(llm.stream("Hi"))
+        with pytest.raises(lc.ModelConnectionError):
+            _ = [chunk async for chunk in llm.astream("Hi")]
+        assert len(emulator.requests) == sent + 2
+        await first.aclose()
+        await other.aclose()
+
+    async def test_a_failure_is_not_kept_in_the_cache(self, make: Make, emulator: Emulator) -> None:
+        llm = make(cache=InMemoryCache(), max_retries=0)
+        emulator.script(Fault(500), Reply(text="Hi."))
+        with pytest.raises(lc.ModelAPIError):
+            llm.invoke("Hi")
+        assert llm.invoke("Hi").content == (await llm.ainvoke("Hi")).content == "Hi."
+        assert len(emulator.requests) == 2
