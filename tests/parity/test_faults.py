@@ -51,10 +51,9 @@ class Row:
     has_id: bool = True
 
     def ways(self, api: Api) -> list[Way]:
-        """The ways that meet this fault. Of errors by status, half of them for each API."""
+        """The ways that meet this fault. Of what the service tells by a status, half of them for each API."""
         met = [way for way in WAYS if self.where in ("all", "streamed" if way.streamed else "whole")]
-        half = self.fault.status is not None and self.where == "all"
-        return [way for way in met if not half or (way.odd == (api == "openai"))]
+        return [way for way in met if self.fault.status is None or way.odd == (api == "openai")]
 
 
 # --- what the service says ----------------------------------------------------------------------------------
