@@ -18,9 +18,10 @@ class Connection:
         api: Which of the service's two APIs.
         base_url: Where it is, ready to use.
         api_key: The key; in no repr.
-        timeout: Seconds to connect, and to wait for a response or its next bytes; `None` waits forever.
+        timeout: Seconds to connect, and to wait for a response or its next bytes; `None` waits forever. No pause before
+            a retry is longer: a server that asks for more is not asked again.
         stream_chunk_timeout: Seconds between two chunks of a stream; `None` waits forever.
-        max_retries: Tries after the first.
+        max_retries: Tries after the first, before anything of the answer has arrived.
         http_client: The caller's own sync HTTP client for the SDK.
         http_async_client: The caller's own async one.
         default_headers: Sent with every request.
