@@ -167,6 +167,9 @@ def source_from_url(url: str, *, where: str, files: bool) -> Source:
     if colon and scheme == "data":
         return _from_data_uri(url, where)
     if colon and scheme in _REMOTE_SCHEMES:
+        start = len(scheme) + len("://")
+        if url[len(scheme) : start] != "://" or not url[start : start + 1].strip("/ "):
+            raise QwenVLInputError(f"{where}: the URL {url[:100]!r} names no host.")
         return Url(url)
     is_path = not colon or len(scheme) < 2 or "/" in scheme  # "C:\a.png" is a path
     if not is_path and scheme != "file":

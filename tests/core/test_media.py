@@ -57,6 +57,14 @@ def test_urls_go_as_they_are(url: str) -> None:
     assert source_from_url(url, where=WHERE, files=False) == Url(url)
 
 
+@pytest.mark.parametrize(
+    "url", ["http://", "https:///a.png", "http:/a.png", "https:a.png", "oss://", "https:// /a.png"]
+)
+def test_a_url_names_a_host(url: str) -> None:
+    with pytest.raises(QwenVLInputError, match="names no host"):
+        source_from_url(url, where=WHERE, files=True)
+
+
 class Unseekable(io.RawIOBase):
     """A download, for instance."""
 
