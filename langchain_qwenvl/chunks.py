@@ -70,6 +70,8 @@ class Chunks:
 # was validated, each with containers of its own.
 _MESSAGE = AIMessageChunk(content="", additional_kwargs={}, response_metadata=_PROVIDER)
 _CHUNK = ChatGenerationChunk(text="", message=_MESSAGE)
+_CALL = AIMessageChunk(content="", tool_call_chunks=[tool_call_chunk(args="…")], response_metadata=_PROVIDER)
+_OBJECT = ("{", "")  # how arguments begin that LangChain takes for a whole call's
 
 
 def _text_chunk(text: str, additional_kwargs: dict[str, Any]) -> ChatGenerationChunk:
@@ -102,8 +104,21 @@ _set = object.__setattr__
 
 def _call_chunk(event: ToolCallDelta) -> ChatGenerationChunk:
     piece = tool_call_chunk(name=event.name, args=event.arguments, id=event.id, index=event.slot)
-    message = AIMessageChunk(content="", tool_call_chunks=[piece], response_metadata=_PROVIDER)
-    return ChatGenerationChunk(message=message)
+    if event.arguments.lstrip()[:1] in _OBJECT:
+        message = AIMessageChunk(content="", tool_call_chunks=[piece], response_metadata=_PROVIDER)
+        return ChatGenerationChunk(message=message)
+    # From amid the arguments: no call for itself. Validation finds that out by trying all that the piece begins with.
+    message = _copy(
+        _CALL,
+        {
+            "additional_kwargs": {},
+            "response_metadata": _PROVIDER.copy(),
+            "tool_calls": [],
+            "invalid_tool_calls": [invalid_tool_call(name=event.name, args=event.arguments, id=event.id)],
+            "tool_call_chunks": [piece],
+        },
+    )
+    return _copy(_CHUNK, {"message": message})
 
 
 def message_of(reply: Reply) -> AIMessage:

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from langchain_core.callbacks import get_usage_metadata_callback
 from langchain_core.messages import AIMessage, AIMessageChunk
+from langchain_core.messages.tool import tool_call_chunk
 from langchain_core.outputs import ChatGenerationChunk
 
 from langchain_qwenvl import ChatQwenVL
@@ -381,6 +382,22 @@ def test_a_chunk_is_what_validation_makes_of_it(event: Event, content: str, besi
     assert repr(chunk) == repr(validated)
     assert pickle.loads(pickle.dumps(chunk)) == chunk.model_copy(deep=True) == validated
     assert chunk + chunk == validated + validated
+
+
+@given(
+    st.one_of(
+        st.text('{}[]:,"\\ \n\t\u00a0\ufeff1ae'),
+        st.sampled_from(["", " ", "null", "1", "[{}]", "\u2028{}", '{"a": 1}', ' {"a"', 'x{"a": 1}', '"{}"', "\x1c{"]),
+    ),
+    st.sampled_from([None, "crop"]),
+)
+def test_a_piece_of_a_call_is_what_validation_makes_of_it(arguments: str, name: str | None) -> None:
+    piece = tool_call_chunk(name=name, args=arguments, id=name, index=1)
+    message = AIMessageChunk("", tool_call_chunks=[piece], response_metadata={"model_provider": "qwenvl"})
+    chunk, validated = Chunks().of(ToolCallDelta(1, name, name, arguments)), ChatGenerationChunk(message=message)
+    assert chunk is not None
+    assert chunk == validated
+    assert chunk.model_dump(exclude_unset=True) == validated.model_dump(exclude_unset=True)
 
 
 def test_chunks_share_nothing_that_can_be_changed() -> None:
