@@ -1,4 +1,4 @@
-"""What the service would refuse of a conversation, its tools and its answer's format, found before anything is sent.
+"""What the service would refuse of tools and of the answer's format, found before anything is sent.
 
 Of a model that no row knows, and of a checkpoint on a server of its own (`org/name`), nothing is: other servers have
 other rules.
@@ -13,26 +13,15 @@ from typing import Any
 
 from qwenvl_core.models import ModelFacts
 from qwenvl_core.policy import Plan
-from qwenvl_core.tool_turns import strays
 
 _RESERVED = "search"
 _FORMATS = ("text", "json_object", "json_schema")
 
 
 def findings(plan: Plan, facts: ModelFacts) -> Iterator[str]:
-    """What is wrong with a request's messages and tools, a sentence each."""
+    """What is wrong with a request's tools and format, a sentence each."""
     if not facts.known or "/" in plan.settings.model:
         return
-    roles = [message.role for message in plan.messages]
-    if "user" not in roles:
-        yield "The conversation has no user message: the service demands one."
-    if not facts.tools and (plan.settings.tools or "tool" in roles):
-        yield f"{plan.settings.model} calls no tools: leave them out, or ask a model that does, such as qwen3-vl-plus."
-    for call_id in strays(plan.messages):
-        yield (
-            f"The result of the tool call {call_id!r} does not directly follow the assistant's message that makes this "
-            "call: keep both, or leave out both, where a history is shortened or written by hand."
-        )
     wanted = plan.settings.response_format
     if wanted is not None and wanted.get("type") not in _FORMATS:
         yield f"response_format={wanted!r}: the service takes the types {', '.join(_FORMATS)}."

@@ -39,7 +39,10 @@ def with_ids(messages: Iterable[Message]) -> tuple[Message, ...]:
 
 
 def with_results(messages: Iterable[Message]) -> tuple[Message, ...]:
-    """The messages, each call with a result: one that has none, since it was never executed, gets one that says so."""
+    """The messages, each call with a result: one that has none, since it was never executed, gets one that says so.
+
+    Calls that the conversation ends with may still be executed.
+    """
     done: list[Message] = []
     waiting: dict[str, None] = {}  # ids, in their order
     for message in messages:
@@ -49,25 +52,11 @@ def with_results(messages: Iterable[Message]) -> tuple[Message, ...]:
             done += _not_executed(waiting)
             waiting = dict.fromkeys(call.id for call in message.tool_calls)
         done.append(message)
-    return (*done, *_not_executed(waiting))
+    return (*done, *(_not_executed(waiting) if done and done[-1].role == "tool" else ()))
 
 
 def _not_executed(calls: Iterable[str]) -> list[Message]:
     return [Message("tool", (Text("This call was not executed."),), tool_call_id=call) for call in calls]
-
-
-def strays(messages: Iterable[Message]) -> list[str]:
-    """The ids of results that do not follow the message with their call."""
-    found: list[str] = []
-    waiting: set[str] = set()
-    for message in messages:
-        if message.role != "tool":
-            waiting = {call.id for call in message.tool_calls}
-        elif message.tool_call_id in waiting:
-            waiting.discard(message.tool_call_id)
-        else:
-            found.append(message.tool_call_id or "")
-    return found
 
 
 def with_media_behind(messages: Iterable[Message]) -> tuple[Message, ...]:

@@ -26,6 +26,7 @@ from qwenvl_core.errors import QwenVLAPIError
 PATH = "/uploads"
 
 _VENDOR = ".aliyuncs.com"  # where the vendor's storage is, in all regions
+_LOOPBACK = ("localhost", "127.0.0.1", "::1")  # one machine, whichever name it goes by
 
 
 class Form(NamedTuple):
@@ -80,5 +81,6 @@ def form(document: Any, *, endpoint: str, name: str, mime: str) -> Form:
 def _may_receive(host: str, endpoint: str) -> bool:
     """Whether a medium may go to a host: the vendor's or the endpoint's own, and encrypted if requests are."""
     there, here = urlsplit(host), urlsplit(endpoint)
-    known = f".{there.hostname}".endswith(_VENDOR) or there.hostname == here.hostname
+    own = there.hostname == here.hostname or {there.hostname, here.hostname}.issubset(_LOOPBACK)
+    known = own or f".{there.hostname}".endswith(_VENDOR)
     return known and there.scheme in ("https", here.scheme)
