@@ -5,9 +5,11 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from threading import Thread
 from typing import TYPE_CHECKING, Self
 
 from qwenvl_core.documents.sizing import Extent
+from qwenvl_core.documents.turns import Turns
 from qwenvl_core.picture import jpeg
 
 if TYPE_CHECKING:
@@ -41,9 +43,11 @@ class Pages(ABC):
 
     Attributes:
         count: How many pages it has.
+        turns: In which threads work on it.
     """
 
     count: int
+    turns: Turns
 
     @abstractmethod
     def label(self, number: int) -> str:
@@ -61,9 +65,16 @@ class Pages(ABC):
             QwenVLInputError: The page is broken, or `fit` finds no size for it.
         """
 
-    @abstractmethod
     def close(self) -> None:
-        """Let go of the file."""
+        """Let go of the file; a moment later, if this thread is at work on a page, as the garbage collector may be."""
+        if self.turns.here:
+            Thread(target=self.close, name="qwenvl-close").start()
+            return
+        with self.turns:
+            self._close()
+
+    @abstractmethod
+    def _close(self) -> None: ...
 
     def __enter__(self) -> Self:
         return self

@@ -1,9 +1,8 @@
-"""PDF pages through PDFium, which is not thread-safe: one lock for the whole process is around every call into it."""
+"""PDF pages through PDFium, which is not thread-safe: it is called in turns, for the whole process."""
 
 from __future__ import annotations
 
 import os
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,9 +13,10 @@ from PIL import Image
 
 from qwenvl_core.documents.pages import Fit, Pages
 from qwenvl_core.documents.sizing import POINTS_PER_INCH, Extent
+from qwenvl_core.documents.turns import Turns
 from qwenvl_core.errors import QwenVLInputError
 
-_PDFIUM = threading.Lock()
+_PDFIUM = Turns()
 if hasattr(os, "register_at_fork"):  # a child must not be born while another thread is inside of PDFium
     os.register_at_fork(before=_PDFIUM.acquire, after_in_parent=_PDFIUM.release, after_in_child=_PDFIUM.release)
 
@@ -29,6 +29,8 @@ _FLAGS = c.FPDF_ANNOT | c.FPDF_REVERSE_BYTE_ORDER
 
 class PdfPages(Pages):
     """The pages of a PDF."""
+
+    turns = _PDFIUM
 
     def __init__(self, file: Path | bytes, *, password: str | None = None) -> None:
         """Open it.
@@ -65,14 +67,12 @@ class PdfPages(Pages):
             bitmap.close()  # the handle; the pixels are Python's
         return Image.frombuffer("RGBX", (width, height), bitmap.buffer, "raw", "RGBX", bitmap.stride, 1)
 
-    def close(self) -> None:
-        """Let go of the file."""
-        with _PDFIUM:
-            if self._document is not None:
-                self._document.close()
-                self._document = None
+    # These are called within a turn.
 
-    # These are called with the lock held.
+    def _close(self) -> None:
+        if self._document is not None:
+            self._document.close()
+            self._document = None
 
     def _open(self) -> pdfium.PdfDocument:
         try:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import threading
 from pathlib import Path
 from typing import BinaryIO
 
@@ -11,6 +10,7 @@ from PIL import Image, UnidentifiedImageError
 
 from qwenvl_core.documents.pages import Fit, Pages
 from qwenvl_core.documents.sizing import Extent
+from qwenvl_core.documents.turns import Turns
 from qwenvl_core.errors import QwenVLInputError
 from qwenvl_core.picture import decode_for, shown_size, upright
 
@@ -32,7 +32,7 @@ class PicturePages(Pages):
         Raises:
             QwenVLInputError: It is no image that Pillow can read, or one that is too large to be decoded.
         """
-        self._lock = threading.Lock()
+        self.turns = Turns()
         try:
             self._image = _opened(file)
             # The frames of other formats are a film, or the same picture in other sizes.
@@ -46,7 +46,7 @@ class PicturePages(Pages):
 
     def size(self, number: int, fit: Fit) -> tuple[int, int]:
         """See `Pages.size`."""
-        with self._lock:
+        with self.turns:
             try:
                 return self._target(number, fit)
             except _BROKEN as error:
@@ -54,7 +54,7 @@ class PicturePages(Pages):
 
     def picture(self, number: int, fit: Fit) -> Image.Image:
         """See `Pages.picture`."""
-        with self._lock:
+        with self.turns:
             try:
                 target = self._target(number, fit)
                 decode_for(self._image, target)
@@ -63,10 +63,8 @@ class PicturePages(Pages):
                 raise QwenVLInputError(_why(error)) from error
         return upright(frame, target)
 
-    def close(self) -> None:
-        """Let go of the file."""
-        with self._lock:
-            self._image.close()
+    def _close(self) -> None:
+        self._image.close()
 
     def _target(self, number: int, fit: Fit) -> tuple[int, int]:
         """The size of a frame, which is the current one then."""

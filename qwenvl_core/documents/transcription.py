@@ -71,7 +71,10 @@ class Transcription:
         with self._open() as pages:
             numbers = self._options.numbers(pages.count)
             window = in_order(
-                lambda number: self._read(pages, number), numbers, self._options.max_concurrency, finish=self._keeps
+                lambda number: self._read(pages, number),
+                numbers,
+                self._options.max_concurrency,
+                finish=lambda: self._keeps and not pages.turns.here,
             )
             with reporting(self._options.progress, len(numbers), self.name) as report, closing(window):
                 for number, outcome in window:

@@ -8,14 +8,17 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Iter
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextvars import copy_context
 from itertools import islice
+from threading import current_thread
 from typing import TypeVar
 
 Item = TypeVar("Item")
 T = TypeVar("T")
 
+_WORKER = "qwenvl-page"  # what the names of the threads begin with
+
 
 def in_order(
-    work: Callable[[Item], T], items: Iterable[Item], width: int, *, finish: bool
+    work: Callable[[Item], T], items: Iterable[Item], width: int, *, finish: Callable[[], bool]
 ) -> Generator[tuple[Item, T | Exception]]:
     """Do `work` on each item in threads, and give each item with its outcome.
 
@@ -28,7 +31,8 @@ def in_order(
     """
     todo = iter(items)
     begun: deque[tuple[Item, Future[T]]] = deque()
-    pool = ThreadPoolExecutor(width, thread_name_prefix="qwenvl-page")
+    pool = ThreadPoolExecutor(width, thread_name_prefix=_WORKER)
+    waits = True
     try:
         while True:
             for item in islice(todo, width - len(begun)):
@@ -39,10 +43,12 @@ def in_order(
             outcome: T | Exception = _outcome(future)
             yield item, outcome
     except KeyboardInterrupt:
-        finish = False
+        waits = False
         raise
     finally:
-        pool.shutdown(wait=finish, cancel_futures=True)
+        # The garbage collector may end this in one of the threads that would be waited for.
+        waits = waits and finish() and not current_thread().name.startswith(_WORKER)
+        pool.shutdown(wait=waits, cancel_futures=True)
 
 
 async def ain_order(

@@ -262,6 +262,26 @@ def test_a_closed_document() -> None:
         pages.picture(1, FIT)
 
 
+@pytest.mark.parametrize("file", [scan(2), saved(Image.new("RGB", (90, 90)))], ids=["PDF", "image"])
+def test_a_document_is_closed_in_the_midst_of_work(file: Any) -> None:
+    """As by the garbage collector, which works in any thread, at any time."""
+    pages = open_pages(file)
+
+    def work() -> None:
+        with pages.turns:
+            pages.close()
+            assert pages.turns.here
+
+    worker = threading.Thread(target=work, daemon=True)
+    worker.start()
+    worker.join(10)
+    assert not worker.is_alive()
+    for closing in [thread for thread in threading.enumerate() if thread.name == "qwenvl-close"]:
+        closing.join()
+    with pytest.raises((QwenVLInputError, ValueError)):
+        page_image(pages, 1, Sizing(describe("qwen3-vl-plus"), "auto", False, None).fit)
+
+
 def test_pdfium_is_entered_by_one_thread_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
     inside, most = 0, 0
 

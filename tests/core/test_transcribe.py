@@ -25,6 +25,7 @@ from qwenvl_core.documents.answers import Answer, AnswerCache, Totals, key_of
 from qwenvl_core.documents.citing import cite, highlighted
 from qwenvl_core.documents.options import Options
 from qwenvl_core.documents.pages import PageImage
+from qwenvl_core.documents.pdf import PdfPages
 from qwenvl_core.documents.records import Record, Transcript, records_of
 from qwenvl_core.documents.transcription import Transcription
 from qwenvl_core.errors import QwenVLError, QwenVLInputError, QwenVLPageError, QwenVLRateLimitError
@@ -245,6 +246,7 @@ _LONG = """
 import resource, sys
 from qwenvl_core.documents.answers import Answer
 from qwenvl_core.documents.options import Options
+from qwenvl_core.documents.pdf import PdfPages
 from qwenvl_core.documents.transcription import Transcription
 from qwenvl_core.settings import Settings
 import pypdfium2 as pdfium, io
@@ -382,6 +384,21 @@ def test_an_abandoned_run_goes_on_where_it_was(way: Way, tmp_path: Path) -> None
     again = Model()
     read(reading(scan(9), again, cache_dir=tmp_path), way)
     assert sorted(asked + again.asked) == list(range(1, 10))
+
+
+def test_a_forgotten_run_ends_in_the_midst_of_work(tmp_path: Path) -> None:
+    """As by the garbage collector, in a thread whose turn it is with PDFium: the pages that are read wait for it."""
+    records = reading(scan(9), Model(seconds=lambda number: 0.02), cache_dir=tmp_path).records()
+    next(records)
+
+    def work() -> None:
+        with PdfPages.turns:
+            records.close()
+
+    worker = threading.Thread(target=work, daemon=True)
+    worker.start()
+    worker.join(10)
+    assert not worker.is_alive()
 
 
 def test_another_mode_asks_nothing_again(tmp_path: Path) -> None:
