@@ -274,7 +274,7 @@ RETRIED: list[tuple[Fault, type[QwenVLError]]] = [
     (Fault(status=503, carrier="empty"), QwenVLAPIError),
     (Fault(status=504), QwenVLTimeoutError),
     (Fault(reset="before-headers"), QwenVLConnectionError),
-    (Fault(stall=0.6), QwenVLTimeoutError),
+    (Fault(stall=1.0), QwenVLTimeoutError),
     # A response that says nothing but that the request failed.
     (Fault(status=429, carrier="in-stream"), QwenVLRateLimitError),
     (Fault(status=500, carrier="in-stream"), QwenVLAPIError),
@@ -299,7 +299,7 @@ NOT_RETRIED: list[tuple[Fault, type[QwenVLError]]] = [
     (Fault(reply=Scripted(text=["So", "far"]), after=1, close_without_finish=True), QwenVLStreamInterruptedError),
     (Fault(reply=Scripted(text=["So", "far"]), after=1, truncate_json=True), QwenVLStreamInterruptedError),
     (Fault(reply=Scripted(text=["So", "far"]), after=1, truncate_body=True), QwenVLStreamInterruptedError),
-    (Fault(reply=Scripted(text=["So", "far"]), after=1, stall=0.6), QwenVLTimeoutError),
+    (Fault(reply=Scripted(text=["So", "far"]), after=1, stall=1.0), QwenVLTimeoutError),
 ]
 
 
@@ -308,7 +308,7 @@ NOT_RETRIED: list[tuple[Fault, type[QwenVLError]]] = [
 def test_failures_that_may_pass_are_retried(
     emulator: Emulator, fault: Fault, cls: type[QwenVLError], mode: str
 ) -> None:
-    client = connect(emulator.native_url, timeout=0.3)
+    client = connect(emulator.native_url, timeout=0.5)
     emulator.script(fault, fault, Scripted(text="ok"))
     assert run(client, ask(), mode).text == "ok"
     assert len(emulator.requests) == 3
@@ -322,7 +322,7 @@ def test_failures_that_may_pass_are_retried(
 
     emulator.script(fault)
     with pytest.raises(cls):
-        run(connect(emulator.native_url, timeout=0.3, max_retries=0), ask(), mode)
+        run(connect(emulator.native_url, timeout=0.5, max_retries=0), ask(), mode)
     assert len(emulator.requests) == 7
 
 
@@ -331,7 +331,7 @@ def test_failures_that_may_pass_are_retried(
 def test_failures_that_are_not(emulator: Emulator, fault: Fault, cls: type[QwenVLError], mode: str) -> None:
     emulator.script(fault, Scripted(text="never said"))
     with pytest.raises(cls) as caught:
-        run(connect(emulator.native_url, timeout=0.3), ask(), mode)
+        run(connect(emulator.native_url, timeout=0.5), ask(), mode)
     assert type(caught.value) is cls
     assert len(emulator.requests) == 1
     assert caught.value.partial == ("So" if fault.reply else "")
@@ -368,8 +368,8 @@ def test_a_gap_between_chunks_has_its_own_limit(emulator: Emulator, mode: str) -
         run(connect(emulator.native_url, timeout=60, stream_chunk_timeout=0.2), ask(), mode)
     assert time.monotonic() - began < 3
     assert caught.value.partial == "So"
-    emulator.script(Scripted(text=["It", "takes", "longer"], delay=0.15))
-    assert run(connect(emulator.native_url, timeout=60, stream_chunk_timeout=0.3), ask(), mode).text == "Ittakeslonger"
+    emulator.script(Scripted(text=["It", "takes", "longer"], delay=0.25))
+    assert run(connect(emulator.native_url, timeout=60, stream_chunk_timeout=0.6), ask(), mode).text == "Ittakeslonger"
 
 
 @both_ways

@@ -212,7 +212,7 @@ def test_a_forked_child_has_its_own_connections(llm: ChatQwenVL, emulator: Emula
     assert llm.invoke("Hi").content
 
 
-@pytest.mark.parametrize("limit", [{"timeout": 0.2}, {"stream_chunk_timeout": 0.2}], ids=str)
+@pytest.mark.parametrize("limit", [{"timeout": 0.6}, {"stream_chunk_timeout": 0.3}], ids=str)
 async def test_a_stalled_stream_ends_in_time(limit: dict[str, Any], make: Make, emulator: Emulator) -> None:
     from langchain_core.exceptions import ModelTimeoutError
 

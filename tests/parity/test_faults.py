@@ -217,11 +217,11 @@ def check(error: e.QwenVLError, row: Row, api: Api, way: Way) -> None:
 
 STALLS: dict[str, tuple[Row, dict[str, float]]] = {
     "before the first byte": (
-        Row(Fault(stall=5), e.QwenVLTimeoutError, 2, hint="timeout=", has_id=False), {"timeout": 0.3}),
+        Row(Fault(stall=5), e.QwenVLTimeoutError, 2, hint="timeout=", has_id=False), {"timeout": 0.5}),
     "between chunks, timeout": (
         Row(Fault(reply=SAID, after=3, stall=5), e.QwenVLTimeoutError, partial="Ein Löwe", hint="stream_chunk_timeout=",
             where="streamed"),
-        {"timeout": 0.3, "stream_chunk_timeout": 5.0}),
+        {"timeout": 1.0, "stream_chunk_timeout": 5.0}),
     "between chunks, stream_chunk_timeout": (
         Row(Fault(reply=SAID, after=3, stall=5), e.QwenVLTimeoutError, partial="Ein Löwe", hint="stream_chunk_timeout=",
             where="streamed"),
