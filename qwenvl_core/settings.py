@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping, Set
 from dataclasses import dataclass, field, fields
 from typing import Any, Literal
@@ -104,7 +103,9 @@ def settings_for(model: Mapping[str, Any], given: Set[str], call: Mapping[str, A
     """
     call = {name: value for name, value in call.items() if value is not None}
     for name in call.keys() - NAMES:
-        near = difflib.get_close_matches(name, NAMES, n=1)
+        from difflib import get_close_matches  # here: a slip is rare
+
+        near = get_close_matches(name, NAMES, n=1)
         raise QwenVLInputError(
             f"Unknown keyword {name!r}" + (f"; did you mean {near[0]!r}?" if near else ".")
             + " What the service takes beyond the known keywords goes into extra_body={...}."
