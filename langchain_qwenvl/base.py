@@ -11,7 +11,7 @@ from langchain_core.language_models.model_profile import ModelProfile
 from langchain_core.load.dump import dumpd
 from langchain_core.messages.base import BaseMessage
 from langchain_core.utils.function_calling import convert_to_openai_tool
-from pydantic import Field, SecretStr
+from pydantic import AliasChoices, Field, SecretStr
 from typing_extensions import override
 
 from langchain_qwenvl.blocks import PROVIDER
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 class QwenVLBase(BaseChatModel, Keywords):
     """A model's settings: serialized, compared and traced, but not yet talked to."""
 
+    model: str = Field(default="qwen3-vl-plus", validation_alias=AliasChoices("model", "model_name"))
+    """Name of the model; other integrations call it `model_name`."""
     # Not excluded, as LangChain's own list of secrets takes its place when a model is stored.
     api_key: SecretStr | None = Field(default_factory=key_of_environment)
     """Model Studio key; by default from `DASHSCOPE_API_KEY`. Keys are valid in one region only."""

@@ -180,6 +180,13 @@ def test_the_standard_keywords_of_langchain() -> None:
     assert (model.temperature, model.max_tokens, model.timeout, model.stop) == (0, 100, 60, [])
 
 
+def test_the_models_name_has_two_names() -> None:
+    assert ChatQwenVL(model_name="qvq-max", api_key=KEY).model == "qvq-max"
+    assert ChatQwenVL(model="qvq-max", api_key=KEY).model_name == "qvq-max"
+    with pytest.raises(ValueError, match="model_name"):
+        ChatQwenVL(model="qvq-max", model_name="qvq-plus", api_key=KEY)
+
+
 def test_headers_and_clients_of_the_caller_are_used(make: Make, emulator: Emulator) -> None:
     import openai
 
