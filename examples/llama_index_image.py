@@ -17,15 +17,16 @@ def main() -> str:
         blocks=[ImageBlock(path=RECEIPT), TextBlock(text="Does the total on this receipt add up?")],
     )
     print("Thinking: ", end="")
-    answering = False
+    answer = ""
     for chunk in llm.stream_chat([question]):
-        print(f"\033[90m{chunk.additional_kwargs.get('thinking_delta', '')}\033[0m", end="", flush=True)
+        if thought := chunk.additional_kwargs.get("thinking_delta"):
+            print(f"\033[90m{thought}\033[0m", end="", flush=True)
         if chunk.delta:
-            print("" if answering else "\n\nAnswer: ", end="")
+            print("" if answer else "\n\nAnswer: ", end="")
             print(f"\033[1m{chunk.delta}\033[0m", end="", flush=True)
-            answering = True
+            answer += chunk.delta
     print()
-    return chunk.message.content
+    return answer
 
 
 if __name__ == "__main__":
