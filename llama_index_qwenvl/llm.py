@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncGenerator, Generator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from llama_index.core.base.llms.types import (
@@ -27,7 +27,7 @@ from llama_index_qwenvl.messages import to_core
 from llama_index_qwenvl.responses import completion_of, response_of
 from llama_index_qwenvl.structured import StructuredPrediction
 from llama_index_qwenvl.tools import selections_in, spec_of, with_one_call
-from qwenvl_core.events import Reducer
+from qwenvl_core.events import Event, Reducer
 from qwenvl_core.models import describe
 from qwenvl_core.request import Request
 
@@ -104,13 +104,13 @@ class QwenVL(StructuredPrediction):
     @override
     def stream_chat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponseGen:
         """The answer as it is written; the last chunk holds all of it. Closing the generator closes the connection."""
-        return self._stream_chat(messages, kwargs)
+        return streams.chunks(self._events(messages, kwargs, stream=True))
 
     @llm_chat_callback()
     @override
     async def astream_chat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponseAsyncGen:
         """As `stream_chat`, for async."""
-        return self._astream_chat(messages, kwargs)
+        return streams.achunks(self._aevents(messages, kwargs, stream=True))
 
     @llm_completion_callback()
     @override
@@ -128,13 +128,13 @@ class QwenVL(StructuredPrediction):
     @override
     def stream_complete(self, prompt: str, formatted: bool = False, **kwargs: Any) -> CompletionResponseGen:
         """As `complete`, as it is written."""
-        return streams.completions(self._stream_chat(*_as_chat(prompt, kwargs)))
+        return streams.completions(self._events(*_as_chat(prompt, kwargs), stream=True))
 
     @llm_completion_callback()
     @override
     async def astream_complete(self, prompt: str, formatted: bool = False, **kwargs: Any) -> CompletionResponseAsyncGen:
         """As `stream_complete`, for async."""
-        return streams.acompletions(self._astream_chat(*_as_chat(prompt, kwargs)))
+        return streams.acompletions(self._aevents(*_as_chat(prompt, kwargs), stream=True))
 
     def count_tokens(
         self, messages: Sequence[ChatMessage], tools: Sequence[BaseTool | Mapping[str, Any]] | None = None
@@ -155,21 +155,25 @@ class QwenVL(StructuredPrediction):
 
     def _chat(self, messages: Sequence[ChatMessage], call: Mapping[str, Any]) -> ChatResponse:
         reducer = Reducer()
-        for event in self._client.events(self._request(messages, call)):
+        for event in self._events(messages, call):
             reducer.add(event)
         return response_of(reducer.reply())
 
     async def _achat(self, messages: Sequence[ChatMessage], call: Mapping[str, Any]) -> ChatResponse:
         reducer = Reducer()
-        async for event in self._client.aevents(self._request(messages, call)):
+        async for event in self._aevents(messages, call):
             reducer.add(event)
         return response_of(reducer.reply())
 
-    def _stream_chat(self, messages: Sequence[ChatMessage], call: Mapping[str, Any]) -> ChatResponseGen:
-        return streams.chunks(self._client.events(self._request(messages, call, stream=True)))
+    def _events(
+        self, messages: Sequence[ChatMessage], call: Mapping[str, Any], *, stream: bool = False
+    ) -> Generator[Event]:
+        return self._client.events(self._request(messages, call, stream=stream))
 
-    def _astream_chat(self, messages: Sequence[ChatMessage], call: Mapping[str, Any]) -> ChatResponseAsyncGen:
-        return streams.achunks(self._client.aevents(self._request(messages, call, stream=True)))
+    def _aevents(
+        self, messages: Sequence[ChatMessage], call: Mapping[str, Any], *, stream: bool = False
+    ) -> AsyncGenerator[Event]:
+        return self._client.aevents(self._request(messages, call, stream=stream))
 
     def _request(self, messages: Sequence[ChatMessage], call: Mapping[str, Any], *, stream: bool = False) -> Request:
         if call.get("tools"):

@@ -12,6 +12,7 @@ from contextlib import aclosing
 from typing import Any
 
 import pytest
+from llama_index.core.callbacks import CallbackManager, LlamaDebugHandler
 from llama_index.core.llms import ChatMessage
 
 from llama_index_qwenvl import QwenVL
@@ -74,6 +75,36 @@ async def test_a_closed_async_stream_closes_its_connection(llm: QwenVL, emulator
         await anext(chunks)
     del chunks
     gc.collect()
+    await asyncio.to_thread(until, lambda: hung_up(emulator))
+
+
+@pytest.mark.parametrize("stream", STREAMS.values(), ids=STREAMS)
+@pytest.mark.parametrize("closed", [True, False])
+def test_a_handler_that_keeps_all_it_is_told_keeps_no_connection(
+    make: Callable[..., QwenVL], emulator: Emulator, stream: Any, closed: bool
+) -> None:
+    """It is told of the exception that ends an abandoned stream, and of all that hangs on it."""
+    handler = LlamaDebugHandler(print_trace_on_end=False)
+    chunks = stream(make(callback_manager=CallbackManager([handler])))
+    emulator.script(LONG)
+    next(chunks)
+    if closed:
+        chunks.close()
+    del chunks
+    gc.collect()
+    assert len(handler.get_llm_inputs_outputs()) == 1
+    until(lambda: hung_up(emulator))
+
+
+@pytest.mark.parametrize("stream", ASYNC_STREAMS.values(), ids=ASYNC_STREAMS)
+async def test_a_handler_keeps_no_connection_of_an_async_stream(
+    make: Callable[..., QwenVL], emulator: Emulator, stream: Any
+) -> None:
+    handler = LlamaDebugHandler(print_trace_on_end=False)
+    emulator.script(LONG)
+    async with aclosing(await stream(make(callback_manager=CallbackManager([handler])))) as chunks:
+        await anext(chunks)
+    assert len(handler.get_llm_inputs_outputs()) == 1
     await asyncio.to_thread(until, lambda: hung_up(emulator))
 
 
