@@ -3,31 +3,39 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from pathlib import Path
 from typing import Any
 
 from llama_index.core.base.llms.types import ImageBlock, VideoBlock
-from llama_index.core.schema import ImageNode, Node, NodeWithScore
+from llama_index.core.schema import ImageDocument, ImageNode, Node, NodeWithScore
+from pydantic import BaseModel
 
 from qwenvl_core.errors import QwenVLInputError
 from qwenvl_core.media import source_from
 from qwenvl_core.request import File, Inline, Url
 
 
-def blocks_of(documents: Iterable[Any] | None) -> list[ImageBlock | VideoBlock]:
+def blocks_of(documents: Any) -> list[ImageBlock | VideoBlock]:
     """The blocks that image documents stand for.
 
     Args:
         documents: `ImageNode`, `ImageDocument`, `Node` with an `image_resource`, `NodeWithScore`, `ImageBlock`,
-            URLs, paths, bytes, binary file objects or Pillow images; `None` for none.
+            URLs, paths, bytes, binary file objects or Pillow images; one of these by itself; `None` for none.
 
     Raises:
         QwenVLInputError: One holds no image; the error names its index and type.
         ValueError: A path leads to no file.
     """
-    if isinstance(documents, str | bytes | Path):
+    if documents is None:
+        return []
+    if _is_one(documents):
         documents = [documents]
-    return [_block(document, f"image_documents[{at}]") for at, document in enumerate(documents or ())]
+    return [_block(document, f"image_documents[{at}]") for at, document in enumerate(documents)]
+
+
+def _is_one(documents: Any) -> bool:
+    """Whether it is a document, and no collection of them; many kinds of document can be iterated over, too."""
+    one = isinstance(documents, BaseModel | str | bytes | bytearray | memoryview) or hasattr(documents, "read")
+    return one or not isinstance(documents, Iterable)
 
 
 def _block(document: Any, where: str) -> ImageBlock | VideoBlock:
@@ -36,8 +44,8 @@ def _block(document: Any, where: str) -> ImageBlock | VideoBlock:
             return document
         case NodeWithScore():
             return _block(document.node, where)
-        case ImageNode():
-            path = document.image_path or document.metadata.get("file_path")
+        case ImageNode() | ImageDocument():
+            path = document.image_path or (None if document.image_url else document.metadata.get("file_path"))
             return _of_fields(document.image, path, document.image_url, document.image_mimetype, where)
         case Node(image_resource=resource) if resource is not None:
             return _of_fields(resource.data, resource.path, resource.url, resource.mimetype, where)

@@ -22,6 +22,7 @@ from llama_index.core.base.llms.types import (
     VideoBlock,
 )
 from llama_index.core.schema import Document, ImageDocument, ImageNode, MediaResource, Node, NodeWithScore, TextNode
+from PIL import Image
 
 from llama_index_qwenvl import QwenVL, video, video_frames
 from qwenvl_core.errors import QwenVLInputError
@@ -282,6 +283,8 @@ DOCUMENTS: dict[str, tuple[Callable[[Path], Any], str]] = {
     "ImageNode(path)": (lambda at: ImageNode(image_path=str(at / "a.png")), uri(PNG)),
     "ImageNode(url)": (lambda at: ImageNode(image_url=URL), URL),
     "ImageNode(metadata)": (lambda at: ImageNode(metadata={"file_path": str(at / "a.png")}), uri(PNG)),
+    "ImageNode(url, metadata)": (lambda at: ImageNode(image_url=URL, metadata={"file_path": "scan.pdf"}), URL),
+    "ImageDocument(metadata)": (lambda at: ImageDocument(metadata={"file_path": str(at / "a.png")}), uri(PNG)),
     "ImageDocument(image)": (lambda at: ImageDocument(image=ENCODED), uri(PNG)),
     "ImageDocument(path)": (lambda at: ImageDocument(image_path=str(at / "a.png")), uri(PNG)),
     "ImageDocument(url)": (lambda at: ImageDocument(image_resource=MediaResource(url=URL)), URL),
@@ -294,13 +297,20 @@ DOCUMENTS: dict[str, tuple[Callable[[Path], Any], str]] = {
     "path": (lambda at: str(at / "a.png"), uri(PNG)),
     "Path": (lambda at: at / "a.png", uri(PNG)),
     "bytes": (lambda at: PNG, uri(PNG)),
+    "bytearray": (lambda at: bytearray(PNG), uri(PNG)),
+    "file object": (lambda at: io.BytesIO(PNG), uri(PNG)),
+    "Pillow image": (lambda at: Image.open(io.BytesIO(PNG)), uri(PNG)),
 }
 
 
+@pytest.mark.parametrize("alone", [False, True])
 @pytest.mark.parametrize(("build", "url"), DOCUMENTS.values(), ids=DOCUMENTS)
-def test_image_documents(emulator: Emulator, llm: QwenVL, files: Path, build: Callable[[Path], Any], url: str) -> None:
+def test_image_documents(
+    emulator: Emulator, llm: QwenVL, files: Path, build: Callable[[Path], Any], url: str, alone: bool
+) -> None:
     emulator.strict = False
-    llm.complete("What is this?", image_documents=[build(files)])
+    document = build(files)
+    llm.complete("What is this?", image_documents=document if alone else [document])
     content = emulator.requests[0].json["messages"][0]["content"]
     assert content == [image_part(url), text_part("What is this?")]
 
