@@ -19,7 +19,7 @@ from llama_index.core.base.llms.types import (
     VideoBlock,
 )
 
-from llama_index_qwenvl.videos import options_in
+from llama_index_qwenvl.videos import frames_in, options_in
 from qwenvl_core.errors import QwenVLInputError
 from qwenvl_core.looking import image_of
 from qwenvl_core.media import HINTS, Kind, source_from
@@ -79,7 +79,7 @@ def _image(block: ImageBlock, place: Place) -> Iterator[Part]:
 
 def _video(block: VideoBlock, place: Place) -> Iterator[Part]:
     options = options_in(block.detail, "video", place.name)
-    frames = options.pop("frames", None)
+    frames = frames_in(options, place.name)
     hints = _hints(block, "video", options, place)
     if frames is None:
         yield Video(_source(block, block.video, block.video_mimetype, place), where=place.name, **hints)

@@ -5,6 +5,7 @@ A subclass would lose its fields when its message is stored, so what a `VideoBlo
 
 ```
 video_frames(["a.jpg", "b.jpg"], fps=0.5).detail  == '{"frames":["a.jpg","b.jpg"],"fps":0.5}'
+video_frames([Path("a.jpg"), …]).detail           == '{"frames":[{"path":"a.jpg"},…]}'
 video("https://example.com/walk.mp4", 0.5).detail == '{"fps":0.5}'
 ```
 
@@ -15,6 +16,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 from llama_index.core.base.llms.types import VideoBlock
@@ -86,10 +88,10 @@ def video_frames(
     """
     if isinstance(frames, str | bytes):
         raise QwenVLInputError("video_frames() takes a list of images; for one video file there is video().")
-    texts = [_text_of(frame, f"video_frames()[{at}]") for at, frame in enumerate(frames)]
-    if not texts:
+    told = [_told(frame, f"video_frames()[{at}]") for at, frame in enumerate(frames)]
+    if not told:
         raise QwenVLInputError("video_frames() needs at least one frame.")
-    options = _options(frames=texts, fps=fps, min_pixels=min_pixels, max_pixels=max_pixels, total_pixels=total_pixels)
+    options = _options(frames=told, fps=fps, min_pixels=min_pixels, max_pixels=max_pixels, total_pixels=total_pixels)
     return VideoBlock(url=_FRAMES_URL, detail=options)
 
 
@@ -111,13 +113,35 @@ def options_in(detail: str | None, kind: Kind, where: str) -> dict[str, Any]:
     return dict(options)
 
 
+def frames_in(options: dict[str, Any], where: str) -> list[Any] | None:
+    """Take the frames out of a block's options; `None`, where there are none, since it is a video file.
+
+    Raises:
+        QwenVLInputError: They are no list.
+    """
+    told = options.pop("frames", None)
+    if told is not None and not isinstance(told, list):
+        raise QwenVLInputError(f"{where}: the frames in its detail are no list.")
+    return told and [_frame(one) for one in told]
+
+
 def _options(**values: Any) -> str | None:
     given = {name: value for name, value in values.items() if value is not None}
     return json.dumps(given, separators=(",", ":"), ensure_ascii=False) if given else None
 
 
-def _text_of(frame: Any, where: str) -> str:
-    """A frame as a URL, a path or a data URI."""
+def _frame(told: Any) -> Any:
+    match told:
+        case {"path": str(path)}:
+            return Path(path)
+        case _:
+            return told
+
+
+def _told(frame: Any, where: str) -> str | dict[str, str]:
+    """A frame as a URL, a path or a data URI. Of a `Path` it is told that it is one: code made it, and no model."""
+    if isinstance(frame, Path):
+        return {"path": str(frame)}
     source = source_from(frame, where=where, files=True)
     match source:
         case Url(url):

@@ -19,6 +19,7 @@ from llama_index.core.base.llms.types import (
     DocumentBlock,
     ImageBlock,
     TextBlock,
+    ToolCallBlock,
     VideoBlock,
 )
 from llama_index.core.schema import Document, ImageDocument, ImageNode, MediaResource, Node, NodeWithScore, TextNode
@@ -131,6 +132,21 @@ def test_videos(
 async def test_a_frame_list_can_be_estimated_without_a_network() -> None:
     message = ChatMessage(role="user", blocks=[video_frames([URL] * 4)])
     assert await message.aestimate_tokens(tokenizer=str.split) > 0
+
+
+def test_paths_of_a_tool_s_code_are_read(emulator: Emulator, llm: QwenVL, files: Path) -> None:
+    """Also as frames, and also from a stored message."""
+    path = files / "a.png"
+    call = ChatMessage(role="assistant", blocks=[ToolCallBlock(tool_call_id="1", tool_name="look", tool_kwargs={})])
+    result = ChatMessage(
+        role="tool",
+        blocks=[ImageBlock(path=path), video_frames([path] * 4, fps=2)],
+        additional_kwargs={"tool_call_id": "1"},
+    )
+    for message in (result, ChatMessage.model_validate_json(result.model_dump_json())):
+        llm.chat([ChatMessage(role="user", content="Look."), call, message])
+        shown = emulator.requests[-1].json["messages"][-1]["content"]
+        assert shown == [image_part(uri(PNG)), {"type": "video", "video": [uri(PNG)] * 4, "fps": 2}]
 
 
 @pytest.mark.parametrize("frames", [[], "walk.mp4", b"walk", [3]])
@@ -248,6 +264,7 @@ WRONG: dict[str, tuple[str, list[Any], str]] = {
     "image of the assistant": ("assistant", [ImageBlock(url=URL)], "assistant message takes text only"),
     "frames of the system": ("system", [video_frames([URL])], "system message takes text only"),
     "file URL of a tool": ("tool", [ImageBlock(url="file:///etc/hosts")], "read from disk only in"),
+    "frames that are no list": ("user", [VideoBlock(url=FILM, detail='{"frames": "a.jpg"}')], "no list"),
     "frame path of a tool": ("tool", [video_frames(["/etc/hosts"])], "read from disk only in"),
     "document path of a tool": ("tool", [DocumentBlock(path="a.txt", document_mimetype="text/plain")], "TextBlock"),
 }  # fmt: skip
