@@ -90,8 +90,12 @@ def _message(index: int, message: ChatMessage, facts: ModelFacts, answered: set[
     )
 
 
-def _hints(index: int, given: Mapping[str, Any]) -> Mapping[str, Any]:
+def _hints(index: int, given: Any) -> Mapping[str, Any]:
     """What the message says of all its images and videos, in `additional_kwargs["qwen_vl"]`."""
+    if not isinstance(given, Mapping):
+        raise QwenVLInputError(
+            f'messages[{index}]: additional_kwargs["qwen_vl"] is a dict of {", ".join(HINTS["video"])}, not {given!r}.'
+        )
     if unknown := sorted(given.keys() - set(HINTS["video"])):
         raise QwenVLInputError(
             f'messages[{index}]: additional_kwargs["qwen_vl"] holds {unknown}; known are {", ".join(HINTS["video"])}.'

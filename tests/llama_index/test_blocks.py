@@ -279,9 +279,13 @@ def test_what_cant_be_said(emulator: Emulator, llm: QwenVL, role: str, blocks: l
     assert emulator.requests == []
 
 
-def test_an_unknown_override_is_an_error(emulator: Emulator, llm: QwenVL) -> None:
-    with pytest.raises(QwenVLInputError, match=r"messages\[0\].*max_pixel'"):
-        sent(emulator, llm, [TextBlock(text="a")], qwen_vl={"max_pixel": 3})
+@pytest.mark.parametrize(
+    ("override", "why"),
+    [({"max_pixel": 3}, "max_pixel'.*max_pixels"), ("max_pixels", "a dict of fps"), ([3], "a dict of fps")],
+)
+def test_what_is_no_override_is_an_error(emulator: Emulator, llm: QwenVL, override: Any, why: str) -> None:
+    with pytest.raises(QwenVLInputError, match=rf"messages\[0\].*{why}"):
+        sent(emulator, llm, [TextBlock(text="a")], qwen_vl=override)
 
 
 def test_a_file_object_is_left_as_it_was(emulator: Emulator, llm: QwenVL) -> None:
