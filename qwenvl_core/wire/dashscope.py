@@ -41,7 +41,7 @@ from qwenvl_core.policy import Plan
 from qwenvl_core.request import Frames, Image, Message, Part, Text, Video
 from qwenvl_core.settings import Settings
 from qwenvl_core.wire.decoding import ReplyDecoder, text_of
-from qwenvl_core.wire.encoding import beside, message_with, parameters, storage_headers
+from qwenvl_core.wire.encoding import beside, message_with, parameters, spoken, storage_headers
 from qwenvl_core.wire.values import string
 
 PATH = "/services/aigc/multimodal-generation/generation"
@@ -76,7 +76,7 @@ def headers(plan: Plan) -> dict[str, str]:
 
 def _content(message: Message, settings: Settings) -> list[dict[str, Any]]:
     """A list of parts, also where nothing but words is said."""
-    parts = [part for part in message.parts if not isinstance(part, Text) or part.text]
+    parts = spoken(message)
     if not parts and not message.tool_calls:
         return [{"text": ""}]
     words = [part.text for part in parts if isinstance(part, Text) and not part.cache]

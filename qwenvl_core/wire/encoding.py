@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from qwenvl_core.events import parse_arguments
 from qwenvl_core.policy import Plan
-from qwenvl_core.request import Message, Part, ToolCall, Url, sources_of
+from qwenvl_core.request import Message, Part, Text, ToolCall, Url, sources_of
 from qwenvl_core.settings import NamedTool, Settings
 
 # Settings that are sent under their own names.
@@ -63,6 +64,17 @@ def _call(call: ToolCall) -> dict[str, Any]:
     # Nor does it take a call without a name, which frameworks keep as an invalid one.
     name = call.name or "unnamed"
     return {"id": call.id, "type": "function", "function": {"name": name, "arguments": arguments}}
+
+
+def spoken(message: Message) -> list[Part]:
+    """A message's parts but empty words; the cache marker behind these stands behind the part before them."""
+    parts: list[Part] = []
+    for part in message.parts:
+        if not isinstance(part, Text) or part.text:
+            parts.append(part)
+        elif part.cache and parts:
+            parts[-1] = replace(parts[-1], cache=True)
+    return parts
 
 
 def beside(part: Part, settings: Settings) -> dict[str, Any]:

@@ -34,7 +34,7 @@ from qwenvl_core.policy import Plan
 from qwenvl_core.request import Frames, Image, Message, Part, Text, Video
 from qwenvl_core.settings import Settings
 from qwenvl_core.wire.decoding import ReplyDecoder
-from qwenvl_core.wire.encoding import beside, message_with, parameters, storage_headers
+from qwenvl_core.wire.encoding import beside, message_with, parameters, spoken, storage_headers
 from qwenvl_core.wire.values import string
 
 PATH = "/chat/completions"
@@ -65,7 +65,7 @@ def headers(plan: Plan) -> dict[str, str]:
 
 def _content(message: Message, settings: Settings) -> Any:
     """A string where nothing but words is said; a list of parts otherwise."""
-    parts = [part for part in message.parts if not isinstance(part, Text) or part.text]
+    parts = spoken(message)
     words_only = all(isinstance(part, Text) and not part.cache for part in parts)
     if words_only and (len(parts) < 2 or message.role in ("assistant", "tool")):
         return "\n".join(part.text for part in parts if isinstance(part, Text))

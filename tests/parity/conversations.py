@@ -158,6 +158,18 @@ MEDIA: dict[str, Row] = {
         [user(TextBlock(text="Long."), CachePoint(cache_control=CacheControl(type="ephemeral")), TextBlock(text="?"))],
         said(text("Long.", cache_control={"type": "ephemeral"}), text("?")),
     ),
+    "cache marker behind empty words": Row(
+        [human(text("Long."), text("", cache_control={"type": "ephemeral"}), text("?"))],
+        [
+            user(
+                TextBlock(text="Long."),
+                TextBlock(text=""),
+                CachePoint(cache_control=CacheControl(type="ephemeral")),
+                TextBlock(text="?"),
+            )
+        ],
+        said(text("Long.", cache_control={"type": "ephemeral"}), text("?")),
+    ),
     "text document": Row(
         [human({"type": "text-plain", "text": "Hello.", "mime_type": "text/plain"})],
         [user(DocumentBlock(data=b"Hello.", document_mimetype="text/plain"))],
