@@ -18,6 +18,8 @@ class QwenVLBase(FunctionCallingLLM, Keywords):
     """Input and output together, in tokens; by default the catalogue's number."""
     num_output: int | None = Field(default=None, gt=0)
     """Longest answer to expect, in tokens; by default `max_tokens` or the catalogue's number."""
+    is_function_calling_model: bool | None = None
+    """Whether agents may give it tools; by default the catalogue's word."""
 
     @override
     def to_dict(self, **kwargs: Any) -> dict[str, Any]:

@@ -58,6 +58,8 @@ def test_metadata_by_the_callers_word() -> None:
     metadata = QwenVL(model="my-own-model", context_window=8_000, num_output=500).metadata
     assert (metadata.context_window, metadata.num_output) == (8_000, 500)
     assert QwenVL(max_tokens=700).metadata.num_output == 700
+    assert QwenVL(model="qwen-vl-max", is_function_calling_model=True).metadata.is_function_calling_model
+    assert not QwenVL(is_function_calling_model=False).metadata.is_function_calling_model
     assert QwenVL(max_tokens=700, num_output=500).metadata.num_output == 500
 
 
