@@ -16,12 +16,24 @@ from llama_index.core.base.llms.types import (
     ToolCallBlock,
 )
 
+from qwenvl_core.errors import QwenVLAPIError, QwenVLContentFilterError, QwenVLError
 from qwenvl_core.events import Reply, Usage, judged_calls
 from qwenvl_core.request import ToolCall
 
+_FAILED: dict[str, type[QwenVLError]] = {"content_filter": QwenVLContentFilterError, "error": QwenVLAPIError}
+"""Reasons to end an answer that is not to be used. LlamaIndex's agents and engines look at no such reason."""
+
 
 def response_of(reply: Reply) -> ChatResponse:
-    """The response that shows a whole reply; a call that must not be executed is no block."""
+    """The response that shows a whole reply; a call that must not be executed is no block.
+
+    Raises:
+        QwenVLError: The server ended the reply since it failed, or had to hold the rest back.
+    """
+    finish = reply.finish
+    if finish.reason in _FAILED:
+        why = f"The answer ended with finish_reason {finish.reason!r}; what had come is in .partial."
+        raise _FAILED[finish.reason](why, request_id=finish.request_id or None, partial=reply.text)
     blocks, beside = _words(reply)
     judged = judged_calls(reply)
     blocks += [_call(call, kwargs) for call, kwargs in judged if kwargs is not None]

@@ -17,7 +17,9 @@ from llama_index.core.llms import ChatMessage
 
 from llama_index_qwenvl import QwenVL
 from qwenvl_core.errors import (
+    QwenVLAPIError,
     QwenVLAuthenticationError,
+    QwenVLContentFilterError,
     QwenVLContextOverflowError,
     QwenVLError,
     QwenVLRateLimitError,
@@ -250,6 +252,20 @@ async def test_errors(
         emulator.script(fault)
         with pytest.raises(error, match=hint):
             await away()
+
+
+@pytest.mark.parametrize(("reason", "error"), [("content_filter", QwenVLContentFilterError), ("error", QwenVLAPIError)])
+async def test_an_answer_that_was_held_back_is_no_answer(
+    llm: QwenVL, emulator: Emulator, reason: str, error: type[QwenVLError]
+) -> None:
+    """An agent would take it for a whole one."""
+    emulator.script(*[Reply(text="Half of", finish=reason)] * 3)
+    for way in (lambda: llm.chat(ASK), lambda: list(llm.stream_complete("?"))):
+        with pytest.raises(error, match=reason) as caught:
+            way()
+        assert (caught.value.partial, bool(caught.value.request_id)) == ("Half of", True)
+    with pytest.raises(error, match=reason):
+        await llm.achat(ASK)
 
 
 def test_a_busy_server_is_asked_again(llm: QwenVL, emulator: Emulator) -> None:
