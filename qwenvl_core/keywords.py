@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, SecretStr
 
@@ -107,6 +107,17 @@ class Keywords(BaseModel):
         super().model_post_init(context)
         self._base_url()
 
+    # Neither is validated, and a key must not lie open.
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        super().__setattr__(name, _secret(value) if name == "api_key" else value)
+
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        """As pydantic's."""
+        if update and "api_key" in update:
+            update = {**update, "api_key": _secret(update["api_key"])}
+        return super().model_copy(update=update, deep=deep)
+
     def _settings(self, call: Mapping[str, Any]) -> Settings:
         """What shapes a request: this model's settings, and what the call says over them."""
         return settings_for(self.__dict__, self.model_fields_set, call)
@@ -145,6 +156,10 @@ class Keywords(BaseModel):
         """Close the connections that this event loop's calls opened; the next call opens new ones."""
         if self._held is not None:
             await self._held.aclose()
+
+
+def _secret(key: Any) -> Any:
+    return SecretStr(key) if isinstance(key, str) else key
 
 
 def key_of_environment() -> SecretStr | None:

@@ -79,6 +79,17 @@ def test_a_pickle_goes_on_with_the_key_of_its_new_place(
     again.close()
 
 
+def test_a_key_that_is_set_later_may_be_plain(framework: str, llm: Any, emulator: Emulator) -> None:
+    ask, copied = EACH[framework][1], llm.model_copy(update={"api_key": "sk-copied"})
+    ask(copied, "Hi")
+    copied.close()
+    llm.api_key = "sk-assigned"
+    ask(llm, "Hi")
+    sent = [request.headers["authorization"] for request in emulator.requests]
+    assert sent == ["Bearer sk-copied", "Bearer sk-assigned"]
+    assert not any(key in repr(model) for key in ("sk-copied", "sk-assigned") for model in (copied, llm))
+
+
 def test_event_loops_and_sync_calls_take_turns(framework: str, llm: Any) -> None:
     ask, aask = EACH[framework][1:]
 
