@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import mimetypes
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -21,10 +20,10 @@ from llama_index.core.base.llms.types import (
 
 from llama_index_qwenvl.videos import frames_in, options_in
 from qwenvl_core.errors import QwenVLInputError
-from qwenvl_core.looking import image_of
+from qwenvl_core.looking import image_of, raw_bytes
 from qwenvl_core.media import HINTS, Kind, source_from
 from qwenvl_core.models import ModelFacts
-from qwenvl_core.request import Frames, Image, Part, Pdf, Role, Source, Text, Video
+from qwenvl_core.request import File, Frames, Image, Inline, Part, Pdf, Role, Source, Text, Video
 from qwenvl_core.tokens import image_max_pixels
 
 _PDF = "application/pdf"
@@ -109,14 +108,18 @@ def _document(block: DocumentBlock, place: Place) -> Iterator[Part]:
 
 def _text_in(block: DocumentBlock, place: Place) -> str:
     """The words of a text document that is at hand."""
+    user = place.role == "user"
+    given: Any = block.data
+    if given is None:
+        given = Path(block.path) if block.path and user else str(block.url) if block.url else None
+    encoded = isinstance(given, bytes)  # LlamaIndex keeps bytes as base64
+    source = None if given is None else source_from(given, where=place.name, files=user, base64_text=encoded)
+    if not isinstance(source, File | Inline):
+        raise place.error("only its text can be sent; read the file and give it as a TextBlock.")
     try:
-        if isinstance(block.data, bytes):
-            return base64.b64decode(block.data).decode()
-        if block.data is None and block.path and place.role == "user":
-            return Path(block.path).read_text(encoding="utf-8")
+        return raw_bytes(source).decode()
     except (OSError, ValueError) as error:
         raise place.error(f"it holds no UTF-8 text: {error}.") from error
-    raise place.error("only its text can be sent; read the file and give it as a TextBlock.")
 
 
 def _quoted(block: CitableBlock | CitationBlock, place: Place) -> Iterator[Part]:

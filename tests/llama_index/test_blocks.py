@@ -243,8 +243,28 @@ def test_other_blocks(emulator: Emulator, llm: QwenVL, blocks: list[Any], conten
     assert sent(emulator, llm, blocks) == content
 
 
-def test_a_text_document_by_path(emulator: Emulator, llm: QwenVL, files: Path) -> None:
-    assert sent(emulator, llm, [DocumentBlock(path=files / "a.txt")]) == "Hello."
+TEXTS: dict[str, Callable[[Path], DocumentBlock]] = {
+    "bytes": lambda at: DocumentBlock(data=b"Hello.", document_mimetype="text/plain"),
+    "path": lambda at: DocumentBlock(path=at / "a.txt"),
+    "file URL": lambda at: DocumentBlock(url=(at / "a.txt").as_uri()),
+    "file object": lambda at: DocumentBlock(data=io.BytesIO(b"Hello."), document_mimetype="text/plain"),
+    "data URI": lambda at: DocumentBlock(url="data:text/plain;base64,SGVsbG8u"),
+    "plain data URI": lambda at: DocumentBlock(url="data:text/plain,Hello."),
+}
+
+
+@pytest.mark.parametrize("build", TEXTS.values(), ids=TEXTS)
+def test_a_text_document(emulator: Emulator, llm: QwenVL, files: Path, build: Callable[[Path], DocumentBlock]) -> None:
+    assert sent(emulator, llm, [build(files)]) == "Hello."
+
+
+def test_what_is_no_text_document(emulator: Emulator, llm: QwenVL, files: Path) -> None:
+    (files / "gone.txt").write_bytes(b"\xff\xfe")
+    block = DocumentBlock(path=files / "gone.txt")
+    for why in ("no UTF-8 text", "No such file"):
+        with pytest.raises(QwenVLInputError, match=rf"blocks\[0\] \(document\).*{why}"):
+            sent(emulator, llm, [block])
+        (files / "gone.txt").unlink(missing_ok=True)
 
 
 # --- What can't be said ------------------------------------------------------------------------------------------
