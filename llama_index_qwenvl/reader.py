@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from llama_index.core.base.llms.types import ChatMessage, ChatResponse, ImageBlock, MessageRole, TextBlock
 from llama_index.core.readers.base import BasePydanticReader
 from llama_index.core.schema import BaseNode, Document, MetadataMode, NodeWithScore
-from pydantic import Field, PrivateAttr, SerializeAsAny, field_validator
+from pydantic import ConfigDict, Field, PrivateAttr, SerializeAsAny, field_validator, model_validator
 from typing_extensions import override
 
 from llama_index_qwenvl.llm import QwenVL
@@ -45,6 +45,8 @@ class QwenVLReader(BasePydanticReader):
     `input_tokens` and `output_tokens` (of the page), and for elements and chunks `category`, `element_index`, `bbox`
     and `bboxes`, which `citation` and `highlight` read. Embeddings and prompts see `file_name` and `page_label` of it.
     """
+
+    model_config = ConfigDict(extra="forbid")
 
     is_remote: bool = True
     llm: SerializeAsAny[QwenVL] | None = None
@@ -87,6 +89,12 @@ class QwenVLReader(BasePydanticReader):
     @override
     def class_name(cls) -> str:
         return "QwenVLReader"
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_class_name(cls, values: Any) -> Any:
+        """LlamaIndex writes the name of the class among the keywords that it stores."""
+        return {name: values[name] for name in values if name != "class_name"} if isinstance(values, dict) else values
 
     @field_validator("llm", mode="before")
     @classmethod

@@ -91,7 +91,9 @@ def test_its_keywords_are_the_options_with_their_defaults() -> None:
     assert set(fields) - set(options) == {"llm", "is_remote"}
 
 
-@pytest.mark.parametrize("wrong", [{"mode": "pages"}, {"pages": "x"}, {"max_concurrency": 0}, {"llm": 5}])
+@pytest.mark.parametrize(
+    "wrong", [{"mode": "pages"}, {"pages": "x"}, {"max_concurrency": 0}, {"llm": 5}, {"page": "1"}]
+)
 def test_wrong_values_raise_before_anything_is_read(wrong: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=next(iter(wrong))):
         QwenVLReader(**wrong)
@@ -105,6 +107,7 @@ def test_it_goes_through_a_dict_and_back(llm: QwenVL) -> None:
     json.dumps(data)
     again = QwenVLReader.from_dict(data)
     assert (again.mode, again.llm and again.llm.base_url) == ("chunk", llm.base_url)
+    assert QwenVLReader.model_validate(data).mode == "chunk"
 
 
 # --- Pages ---
