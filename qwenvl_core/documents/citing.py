@@ -55,12 +55,12 @@ def cite(text: str, metadata: Mapping[str, Any]) -> Citation:
     Raises:
         ValueError: A box in it is no box.
     """
-    box = metadata.get("bbox")
+    box, number = metadata.get("bbox"), metadata.get("page_number")
     boxes = metadata.get("bboxes") or (f"[{box}]" if box else "[]")
     size = metadata.get("page_width"), metadata.get("page_height")
     return Citation(
         source=str(metadata.get("source") or metadata.get("file_path") or metadata.get("file_name") or ""),
-        page_number=metadata.get("page_number"),
+        page_number=None if number is None else int(number),  # some stores give back floats for whole numbers
         page_label=str(metadata.get("page_label") or ""),
         box=Box(*json.loads(box)) if box else None,
         boxes=tuple(Box(*sides) for sides in json.loads(boxes)),

@@ -734,6 +734,14 @@ def test_a_highlight() -> None:
     assert red > 150 > max(green, blue)
 
 
+def test_a_store_may_give_back_whole_numbers_as_floats() -> None:
+    record = list(cited())[1]
+    floats = {key: float(value) if type(value) is int else value for key, value in record.metadata.items()}
+    citation = cite(record.text, floats)
+    assert citation == cite(record.text, record.metadata)
+    assert highlighted(citation, scan(3)).size == (width_of(2), 320)
+
+
 def test_a_highlight_of_what_is_not_one_page() -> None:
     (single,) = cited("single")
     with pytest.raises(QwenVLInputError, match="several pages"):
