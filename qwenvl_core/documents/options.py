@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -97,10 +98,10 @@ class Options:
         return sorted(wanted)
 
 
-def _ranges(pages: str) -> list[tuple[int, int | None]]:
+def _ranges(pages: object) -> list[tuple[int, int | None]]:
     """First and last page of each part; `None` for the last page of the document."""
     ranges = []
-    for part in pages.split(","):
+    for part in pages.split(",") if isinstance(pages, str) else ("",):
         match = _RANGE.fullmatch(part)
         first = int(match["first"]) if match else 0
         last = first if not (match and match["to"]) else int(match["last"]) if match["last"] else None
@@ -116,5 +117,5 @@ def _one_of(name: str, value: object, known: tuple[object, ...]) -> None:
 
 
 def _positive(name: str, value: float, kind: Any) -> None:
-    if isinstance(value, bool) or not isinstance(value, kind) or not value > 0:
+    if isinstance(value, bool) or not isinstance(value, kind) or not 0 < value < math.inf:
         raise QwenVLInputError(f"{name}={value!r} must be a {'whole ' if kind is int else ''}number above 0.")

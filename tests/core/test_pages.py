@@ -507,6 +507,9 @@ def test_pages_that_are_not_there(pages: str) -> None:
         {"chunk_size": True},
         {"dpi": 0},
         {"dpi": "high"},
+        {"dpi": float("inf")},
+        {"pages": 3},
+        {"pages": [1, 2]},
     ],
 )
 def test_options_that_are_none(wrong: dict[str, Any]) -> None:
