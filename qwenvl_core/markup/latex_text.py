@@ -91,7 +91,7 @@ class _Writer:
             self._name.append(text)
         if not self._dropping and self._name is not None:
             if "tab" in "".join(self._name):
-                self._to_drop = 1  # the columns
+                self._to_drop, self._skips_option = 1, True  # the columns, and where it stands on the line
             self._name = None
 
     def _on_row(self, _: str) -> None:
@@ -116,6 +116,7 @@ class _Writer:
             self._keeps_braces = command not in _SYMBOLS
 
     def _on_open(self, brace: str) -> None:
+        self._skips_option = False
         if self._to_drop:
             self._to_drop -= 1
             self._dropping = 1

@@ -398,6 +398,10 @@ LATEX = [
         r"a & \begin{tabular}{c} b \\ c \end{tabular} \\ \alpha & \frac{x}{y} \\",
         "<tr><td>a</td><td>b<br/>c</td></tr><tr><td>\\alpha</td><td>\\frac{x}{y}</td></tr>",
     ),
+    (
+        r"\textbf{[1] a} & \begin{tabular}[c]{@{}l@{}} b \\ c \end{tabular} \\ & \begin{tabular}{l}[2]\end{tabular} \\",
+        "<tr><td>[1] a</td><td>b<br/>c</td></tr><tr><td></td><td>[2]</td></tr>",
+    ),
     (r"a & \\ \hline & b", "<tr><td>a</td><td></td></tr><tr><td></td><td>b</td></tr>"),
 ]
 
