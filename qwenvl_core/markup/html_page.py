@@ -17,7 +17,7 @@ from qwenvl_core.markup.html_region import (
     is_kept,
     new_region,
 )
-from qwenvl_core.markup.html_tokens import BLOCKS, Token, Tokens
+from qwenvl_core.markup.html_tokens import BLOCKS, Token, Tokens, first_number, whole_number
 
 _FENCE = re.compile(r"^[ \t]*```[\w ]*$", re.MULTILINE)
 _TAG_FIRST = re.compile(r"\s*+<[a-z!]", re.IGNORECASE)
@@ -116,7 +116,7 @@ class _Page:
         """Opens an element with this tag, or notes the tag as one around elements."""
         name = token.name
         if name in LISTS:
-            self._lists.append(_first_number(token) if name == "ol" else None)
+            self._lists.append(first_number(token) if name == "ol" else None)
             self._around[name] += 1
         elif name in ROOTS:
             self._around[name] += 1
@@ -129,20 +129,29 @@ class _Page:
             self._around[name] += 1
 
     def _open_region(self, token: Token) -> None:
+        is_item = token.name == "li"
+        number = self._item_number(token) if is_item else None
+        if number is not None:  # the list around it is no part of the element
+            token.attributes = {**token.attributes, "value": str(number)}
         region = new_region(token)
         region.absorbs &= not self._is_strict
-        region.marker = self._marker() if token.name == "li" else None
+        region.marker = self._marker(number) if is_item else None
         self._region = region
         if token.kind == "void":
             self._finish(own=True)
 
-    def _marker(self) -> str:
-        if not self._lists:
-            return "- "
-        number = self._lists[-1]
-        if number is not None:
+    def _item_number(self, token: Token) -> int | None:
+        """The number of a list item, its own or the next of its list; `None` for bullets."""
+        number = whole_number(token, "value")
+        if number is None and self._lists:
+            number = self._lists[-1]
+        if number is not None and self._lists:
             self._lists[-1] = number + 1
-        return "  " * (min(len(self._lists), 9) - 1) + ("- " if number is None else f"{number}. ")
+        return number
+
+    def _marker(self, number: int | None) -> str:
+        indent = "  " * (min(len(self._lists), 9) - 1)
+        return indent + ("- " if number is None else f"{number}. ")
 
     def _end(self, name: str) -> None:
         region = self._region
@@ -197,8 +206,3 @@ def _drop_fence(nest: Nest) -> None:
     last = nest.tokens[-1]
     if last.kind == "text":
         last.name = _LAST_FENCE.sub("", last.name)
-
-
-def _first_number(token: Token) -> int:
-    start = token.attributes.get("start", "")
-    return int(start) if start.isdecimal() and len(start) < 9 else 1

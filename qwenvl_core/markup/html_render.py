@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from qwenvl_core.markup.clean import escape, one_line, tidy, without_coordinates
-from qwenvl_core.markup.html_tokens import BLOCKS, INLINE, VOID, Token
+from qwenvl_core.markup.html_tokens import BLOCKS, INLINE, VOID, Token, first_number, whole_number
 from qwenvl_core.markup.table import Cell, Row, table_markdown, table_text
 
 _KNOWN = BLOCKS | INLINE
@@ -17,7 +17,7 @@ _SPAN = re.compile(r"\s*0*([1-9]\d{0,3})\s*")
 _SPACE = re.compile(r"\s+")
 _LINK = re.compile(r"(?:https?://|mailto:|#)\S*", re.IGNORECASE)
 # The rest is for a style sheet that is gone, is a coordinate, or could act when the HTML is shown.
-_ATTRIBUTES = ("class", "format", "colspan", "rowspan", "start", "alt", "href")
+_ATTRIBUTES = ("class", "format", "colspan", "rowspan", "start", "value", "alt", "href")
 
 
 @dataclass(slots=True)
@@ -67,6 +67,9 @@ def _attribute(token: Token, name: str) -> str:
     if name in ("colspan", "rowspan", "start"):
         number = _span(token, name)
         return str(number) if number > 1 else ""
+    if name == "value":
+        place = whole_number(token, name) if token.name == "li" else None
+        return "" if place is None else str(place)
     if name == "href":
         return value if _LINK.fullmatch(value) else ""
     if name == "class":
@@ -138,11 +141,12 @@ class _Blocks:
 
     def _add_list_tag(self, token: Token) -> None:
         if token.name in ("ul", "ol") and token.kind == "start":
-            self._lists.append(_span(token, "start") if token.name == "ol" else None)
+            self._lists.append(first_number(token) if token.name == "ol" else None)
         elif token.name in ("ul", "ol") and self._lists:
             self._lists.pop()
         elif token.name == "li" and token.kind == "start" and self._lists:
-            number = self._lists[-1]
+            own = whole_number(token, "value")
+            number = self._lists[-1] if own is None else own
             if number is not None:
                 self._lists[-1] = number + 1
             indent = "  " * (min(len(self._lists), 9) - 1)

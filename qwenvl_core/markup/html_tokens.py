@@ -74,6 +74,18 @@ class Token:
     attributes: dict[str, str] = field(default_factory=lambda: _NO_ATTRIBUTES)
 
 
+def whole_number(token: Token, name: str) -> int | None:
+    """The value of an attribute that is a whole number of a sensible size, else `None`."""
+    value = token.attributes.get(name, "").strip()
+    return int(value) if value.isdecimal() and len(value) < 9 else None
+
+
+def first_number(token: Token) -> int:
+    """The number that the first item of an ordered list has."""
+    number = whole_number(token, "start")
+    return 1 if number is None else number
+
+
 class Tokens:
     """The tokens of `text`, which has to be clean.
 

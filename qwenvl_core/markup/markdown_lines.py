@@ -65,7 +65,8 @@ def _item(lines: list[str], at: int) -> tuple[Piece, int] | None:
     while end < len(lines) and lines[end][:2].isspace() and lines[end].strip() and not _starts_block(lines[end]):
         end += 1
     text = tidy("\n".join([match[3], *lines[at + 1 : end]]))
-    return Piece("list_item", text, "\n".join(lines[at:end]).rstrip(), element_html("li", text)), end
+    number = match[2][:-1] if len(match[2]) > 1 else ""
+    return Piece("list_item", text, "\n".join(lines[at:end]).rstrip(), element_html("li", text, value=number)), end
 
 
 def _paragraph(lines: list[str], at: int) -> tuple[Piece, int]:

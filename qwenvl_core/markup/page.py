@@ -81,9 +81,9 @@ def display_formula(latex: str) -> str:
     return f"$$\n{latex}\n$$" if "\n" in latex else f"$${latex}$$"
 
 
-def element_html(name: str, text: str, css_class: str = "") -> str:
+def element_html(name: str, text: str, css_class: str = "", **attributes: str) -> str:
     """Text as one XML element, with its line breaks."""
-    given = f' class="{css_class}"' if css_class else ""
+    given = "".join(f' {key}="{value}"' for key, value in {"class": css_class, **attributes}.items() if value)
     return without_coordinates(f"<{name}{given}>{escape(text).replace(chr(10), '<br/>')}</{name}>")
 
 

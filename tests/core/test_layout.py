@@ -285,6 +285,24 @@ def test_content_decides_where_the_tag_says_nothing() -> None:
         assert [(e.type, page.markdown) for e in page.elements] == [(kind, markdown)]
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "<ol start='3'><li data-bbox='1 2 30 40'>a<li data-bbox='1 50 30 60'>b</ol>",
+        "<ol start='3'><li>a</li><li value='4'>b</li></ol>",
+        "3. a\n4) b",
+    ],
+)
+def test_items_of_ordered_lists_know_their_numbers(text: str) -> None:
+    page = check(parse_layout(text))
+    assert [(e.type, e.text, e.html) for e in page.elements] == [
+        ("list_item", "a", '<li value="3">a</li>'),
+        ("list_item", "b", '<li value="4">b</li>'),
+    ]
+    again = parse_layout("".join(e.html or "" for e in page.elements), format="html")
+    assert again.markdown == "3. a\n4. b"
+
+
 def test_lists_inside_of_an_element() -> None:
     inside = "<ul><li>a<ol start='4'><li>b</li><li>c<br>d</li></ol></li><li>e</li></ul>"
     page = check(parse_layout(div(inside, kind="list")))

@@ -548,6 +548,13 @@ def test_chunks() -> None:
     assert one.text == "Title 1\n\nWords of page 1.\n\nItem | Price\nTea | 1.50"
 
 
+def test_pieces_of_an_ordered_list_keep_their_numbers() -> None:
+    said = '<ol><li data-bbox="1 1 9 9">Pay.</li><li data-bbox="1 10 9 19">Sail.</li></ol>'
+    assert [record.text for record in of(said, mode="element", output="markdown")] == ["1. Pay.", "2. Sail."]
+    (chunk,) = of(said, mode="chunk", output="markdown")
+    assert chunk.text == "1. Pay.\n\n2. Sail."
+
+
 def long_page() -> str:
     rows = "".join(f"<tr><td>Row {number}</td><td>{number * 7}</td></tr>" for number in range(60))
     words = "".join(
