@@ -11,12 +11,12 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import reduce
-from itertools import groupby
 from typing import Literal
 
 from qwenvl_core.box import Box, Frame, Size, Space
 from qwenvl_core.markup.clean import clean
 from qwenvl_core.markup.html_elements import html_pieces
+from qwenvl_core.markup.loops import LONG_TEXT, in_elements, in_text
 from qwenvl_core.markup.markdown_page import COORDINATE_COMMENT, markdown_pieces
 from qwenvl_core.markup.page import Piece, join
 
@@ -28,8 +28,6 @@ REPETITION = "repetition"
 Format = Literal["auto", "html", "markdown"]
 
 _FORMATS = ("auto", "html", "markdown")
-_LOOP = 4  # times in a row
-_LONG_TEXT = 20  # characters; shorter text may well stand in several places of a page
 _FENCE = re.compile(r"^[ \t]{0,9}```[ \t]{0,9}(html|markdown|md)\b", re.MULTILINE | re.IGNORECASE)
 _BOXED_TAG = re.compile(r"<[a-z][^<>]{0,2000}?\bdata-(?:bbox|polygon)", re.IGNORECASE)
 _PAGE_TAG = re.compile(r"<(?:!doctype|html|body)\b", re.IGNORECASE)
@@ -146,12 +144,12 @@ def _coordinate_warnings(pieces: Sequence[Piece], frame: Frame) -> list[str]:
 
 
 def _loops(elements: Sequence[LayoutElement]) -> bool:
-    """Whether one element comes several times in a row."""
-    return any(sum(1 for _ in group) >= _LOOP for _, group in groupby(elements, _identity))
+    texts = [element.text for element in elements]
+    return in_elements(list(map(_identity, elements)), texts) or any(map(in_text, texts))
 
 
 def _identity(element: LayoutElement) -> tuple[object, ...]:
     """What is equal for repeated elements. A loop may move long text over the page; short text may be meant."""
-    if len(element.text) >= _LONG_TEXT:
+    if len(element.text) >= LONG_TEXT:
         return element.type, element.text
     return element.type, element.text, element.box, element.html

@@ -580,6 +580,43 @@ def test_loops_are_told() -> None:
     assert parse_layout(apart).warnings == ()
 
 
+def test_loops_of_several_elements_are_told() -> None:
+    turns = [
+        div(words, f"1 {n} 9 {n + 5}")
+        for n in range(4)
+        for words in ("What is the hire price?", "It is 1,480.00 a week.", "And what does a day cost?")
+    ]
+    assert parse_layout("".join([*turns, div("The end")])).warnings == (REPETITION,)
+    assert parse_layout("".join(turns[:-1])).warnings == ()
+    answers = "".join(div(words, f"1 {n} 9 {n + 5}") for n in range(20) for words in ("Yes", "No"))
+    assert parse_layout(answers).warnings == ()
+    assert parse_layout("- Yes\n- No\n" * 20).warnings == ()
+
+
+def rows(*, columns: str, count: int) -> str:
+    return f"<table data-bbox='1 1 9 9'><tr><th>Item</th></tr>{f'<tr>{columns}</tr>' * count}</table>"
+
+
+@pytest.mark.parametrize(
+    ("text", "loops"),
+    [
+        (div("First this. " + "And the same again. " * 60), True),
+        (div("First this. " + "And the same again. " * 60 + "And the s")[:-6], True),
+        ("First this. " + "And the same again. " * 60, True),
+        (rows(columns="<td>Tea</td><td>1.50</td>", count=90), True),
+        ("\\begin{tabular}{ll}\n" + "Tea & 1.50 \\\\\n" * 90, True),
+        (div("好的。" * 300), True),
+        (div("First this. " + "And the same again. " * 3), False),
+        (rows(columns="<td>0</td><td>0</td>", count=20), False),
+        (rows(columns="<td></td>" * 5, count=90), False),
+        (div("Signature: " + "_" * 900), False),
+        (div("".join(f"Chapter {n} {'.' * 60} {n * n}<br>" for n in range(50))), False),
+    ],
+)
+def test_loops_inside_of_an_element_are_told(text: str, loops: bool) -> None:
+    assert check(parse_layout(text)).warnings == ((REPETITION,) if loops else ())
+
+
 # --- what must never happen
 
 ELEMENTS = (
