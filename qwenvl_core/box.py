@@ -59,8 +59,8 @@ class Box:
             size: Width and height of the image that was sent, in pixels. Needed by `"absolute"`.
 
         Returns:
-            The box, with reversed corners swapped and what lies outside cut off. `None` when the numbers are not
-            four finite ones, or when no area is left.
+            The box, with reversed corners swapped and what lies outside cut off. `None` when these are not four
+            numbers, or when no area is left.
 
         Raises:
             ValueError: `space` is unknown, or `size` is missing or no size.

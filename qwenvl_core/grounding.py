@@ -18,6 +18,7 @@ from qwenvl_core.drawing import crop, draw
 from qwenvl_core.markup.clean import clean
 from qwenvl_core.markup.loose_json import is_number, scan_json
 from qwenvl_core.markup.plain_grounding import NUMBER, Located, box_tokens, plain_tuples, xml_points
+from qwenvl_core.markup.spellings import as_meant
 
 __all__ = ["Box", "Grounded", "crop", "draw", "parse_grounding"]
 
@@ -58,6 +59,7 @@ _KINDS: dict[str, Kind] = {
 }
 _LENGTHS: dict[Kind, int | None] = {"box": 4, "point": 2, "box3d": None}
 _ALIASES = ("bbox", "point")  # words that also mean other things, so they count only with coordinates
+_KEY = re.compile(r"(?:bbox|point)_[23]d", re.IGNORECASE)
 _NUMBERS_AS_TEXT = re.compile(r"[-+\d.,;\s()\[\]]{1,400}")
 
 
@@ -78,7 +80,7 @@ def parse_grounding(text: str, *, space: Space = "auto", size: Size | None = Non
         ValueError: `space` is unknown, or `size` is missing or no size. Never because of the text.
     """
     frame = Frame.of(space, size)
-    text = clean(text)
+    text = as_meant(clean(text), _is_readable)
     scan = scan_json(text)
     found = [(start, item) for start, value in scan.objects for item in _from_object(value, frame)]
     others = [*xml_points(text), *box_tokens(text)]
@@ -88,6 +90,11 @@ def parse_grounding(text: str, *, space: Space = "auto", size: Size | None = Non
     # The scanner hands objects out as they end, so a nested one comes before the one around it.
     found.sort(key=lambda pair: pair[0])
     return [item for _, item in found]
+
+
+def _is_readable(text: str) -> bool:
+    """Whether nothing is said of coordinates that is not found by the name of its key."""
+    return _KEY.search(text) is None or bool(scan_json(text).objects)
 
 
 def _from_located(located: Located, frame: Frame) -> Grounded:

@@ -19,6 +19,7 @@ from qwenvl_core.markup.html_elements import html_pieces
 from qwenvl_core.markup.loops import LONG_TEXT, in_elements, in_text
 from qwenvl_core.markup.markdown_page import COORDINATE_COMMENT, markdown_pieces
 from qwenvl_core.markup.page import Piece, join
+from qwenvl_core.markup.spellings import as_meant
 
 __all__ = ["REPETITION", "LayoutElement", "PageLayout", "parse_layout"]
 
@@ -30,6 +31,7 @@ Format = Literal["auto", "html", "markdown"]
 _FORMATS = ("auto", "html", "markdown")
 _FENCE = re.compile(r"^[ \t]{0,9}```[ \t]{0,9}(html|markdown|md)\b", re.MULTILINE | re.IGNORECASE)
 _BOXED_TAG = re.compile(r"<[a-z][^<>]{0,2000}?\bdata-(?:bbox|polygon)", re.IGNORECASE)
+_READABLE_BOX = re.compile(r"<[^<>]{0,2000}?\bdata-bbox\s{0,9}=\s{0,9}[\"']?\s{0,9}[\[(]?\s{0,9}[-+\d]")
 _PAGE_TAG = re.compile(r"<(?:!doctype|html|body)\b", re.IGNORECASE)
 _TABULAR = re.compile(r"\\begin\s{0,9}\{tab")
 _ANY_TAG = re.compile(r"<[!/]?[a-z]", re.IGNORECASE)
@@ -102,7 +104,7 @@ def parse_layout(text: str, *, space: Space = "auto", size: Size | None = None, 
     frame = Frame.of(space, size)
     if format not in _FORMATS:
         raise ValueError(f"format={format!r} is none of {', '.join(_FORMATS)}.")
-    text = clean(text)
+    text = as_meant(clean(text), _is_readable)
     pieces, truncated = html_pieces(text) if _is_html(text, format) else markdown_pieces(text)
     elements = tuple(
         LayoutElement(piece.type, piece.text, piece.html, piece.latex, _box(piece, frame), index)
@@ -110,6 +112,11 @@ def parse_layout(text: str, *, space: Space = "auto", size: Size | None = None, 
     )
     warnings = [*_coordinate_warnings(pieces, frame), *([REPETITION] if _loops(elements) else [])]
     return PageLayout(elements, join(pieces), truncated, tuple(warnings))
+
+
+def _is_readable(text: str) -> bool:
+    """Whether a coordinate that is in the text can be found there."""
+    return "data-bbox" not in text or bool(_READABLE_BOX.search(text))
 
 
 def _is_html(text: str, format: str) -> bool:

@@ -14,6 +14,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from qwenvl_core.markup.spellings import unescape_json
+
 COORDINATES = ("bbox_2d", "bbox", "point_2d", "point", "bbox_3d")
 """Keys that make an object worth handing out."""
 
@@ -26,11 +28,11 @@ _OPENING = re.compile(r"[{\[]")
 _TOKEN = re.compile(
     r"""
       (?P<skip>[\s,:;]++|//[^\n]*+)
-    | (?P<open>[{\[])
-    | (?P<close>[}\]])
+    | (?P<open>[{\[(])
+    | (?P<close>[}\])])
     | (?P<quote>["'])
     | (?P<number>[-+]?\d++(?:\.\d++)?(?:[eE][-+]?\d++)?(?![\w.]))
-    | (?P<word>[^\s,:;\[\]{}"']++)
+    | (?P<word>[^\s,:;\[\](){}"']++)
     """,
     re.VERBOSE,
 )
@@ -42,8 +44,6 @@ _END_IN_LIST = re.compile(r"\s*+(?:[,}\]]|\Z)")
 _NEXT_KEY = r"""(?:"[^"\n]{0,80}"|'[^'\n]{0,80}'|[A-Za-z_]\w{0,80})\s{0,9}:"""
 _END_IN_OBJECT = re.compile(rf"\s*+(?:[}}\]]|\Z|,\s*+(?:[}}\]{{\[/]|\Z|{_NEXT_KEY})|{_NEXT_KEY})")
 _MORE_OF_OBJECT = re.compile(rf"\s*+,\s*+{_NEXT_KEY}")
-_ESCAPE = re.compile(r"\\(u[0-9a-fA-F]{4}|.)", re.DOTALL)
-_ESCAPES = {"n": "\n", "t": "\t", "r": "\r", "b": "\b", "f": "\f"}
 _WORDS: dict[str, Any] = {
     "true": True,
     "false": False,
@@ -134,12 +134,12 @@ class _Scanner:
         if isinstance(top.value, dict) and top.key is None:
             if key is None:
                 return match.end()
-            top.key = _decode(key.group(1) if key.group(1) is not None else key.group(2))
+            top.key = unescape_json(key.group(1) if key.group(1) is not None else key.group(2))
             return key.end()
         end = self._string_end(match.end(), match.group(), isinstance(top.value, dict))
         if end is None:
             return match.end()
-        self._put(_decode(self._text[match.end() : end - 1]))
+        self._put(unescape_json(self._text[match.end() : end - 1]))
         return end
 
     def _is_list_in_object(self) -> bool:
@@ -214,17 +214,3 @@ class _Scanner:
 def is_number(value: object) -> bool:
     """Whether `value` is a number (in Python, `True` is one too)."""
     return isinstance(value, int | float) and not isinstance(value, bool)
-
-
-def _decode(raw: str) -> str:
-    """The text of a string between its quotes; an unknown escape stands for its character."""
-    if "\\" not in raw:
-        return raw
-    text = _ESCAPE.sub(_unescaped, raw)
-    # Characters beyond U+FFFF are written as two escapes, which are joined here; half a pair becomes U+FFFD.
-    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-
-
-def _unescaped(match: re.Match[str]) -> str:
-    code = match.group(1)
-    return chr(int(code[1:], 16)) if len(code) == 5 else _ESCAPES.get(code, code)

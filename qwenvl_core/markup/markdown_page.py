@@ -30,7 +30,7 @@ _TEXTS = {
     "list": "list_item",
 }
 _NUMBER = re.compile(r"[-+]?\d+(?:\.\d+)?")
-_FENCE = re.compile(r"^[ \t]{0,9}```+[ \t]{0,9}([\w+-]{0,30})[ \t]{0,9}$", re.MULTILINE)
+_FENCE = re.compile(r"^[ \t]{0,9}```+[ \t]{0,9}([\w+-]{0,30})(?: (?:markdown|md))?[ \t]{0,9}$", re.MULTILINE)
 _PAGE_LANGUAGES = frozenset({"markdown", "md", "qwenvl"})
 _CUT_SIGN = re.compile(
     r"(?:<!?-?|\\(?:b|be|beg|begi|begin|e|en|end)?|\\(?:begin|end)\{[a-z*]{0,20}|^[ \t]{0,9}`{1,2})\Z", re.MULTILINE

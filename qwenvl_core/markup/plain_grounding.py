@@ -59,9 +59,10 @@ def xml_points(text: str) -> Iterator[Located]:
             yield Located(match.start(), "point", numbers, label, rest)
 
 
+_BOX_START = re.compile(r"<\|(?:box|quad)_start\|>|<(?:box|quad)>")
 _TOKEN = re.compile(
     r"(?:<\|object_ref_start\|>|<ref>)(?P<label>[^<]*+)"
-    r"|(?:<\|box_start\|>|<box>)(?P<numbers>[^<]*+)(?P<end><\|box_end\|>|</box>)?"
+    r"|(?:<\|(?:box|quad)_start\|>|<(?:box|quad)>)(?P<numbers>[^<]*+)(?P<end><\|(?:box|quad)_end\|>|</(?:box|quad)>)?"
     r"|(?P<other><[^<>]*+>?)"
     r"|(?P<prose>[^\s<,;.][^<]*+)"
 )
@@ -70,9 +71,10 @@ _TOKEN = re.compile(
 def box_tokens(text: str) -> Iterator[Located]:
     """`<|object_ref_start|>cup<|object_ref_end|><|box_start|>(1,2),(3,4)<|box_end|>`; one name serves several boxes.
 
-    Two numbers instead of four are a point. `<ref>` and `<box>` are the same in the first Qwen-VL.
+    Two numbers instead of four are a point, eight the corners of a box that is not upright: it is the one around them.
+    `<ref>` and `<box>` are the same in the first Qwen-VL.
     """
-    if "<|box_start|>" not in text and "<box>" not in text:
+    if not _BOX_START.search(text):
         return
     label: str | None = None
     for match in _TOKEN.finditer(text):
@@ -82,6 +84,9 @@ def box_tokens(text: str) -> Iterator[Located]:
             label = None
         elif match["numbers"] is not None:
             numbers = [float(n) for n in NUMBER.findall(match["numbers"])]
+            if len(numbers) == 8:
+                xs, ys = numbers[::2], numbers[1::2]
+                numbers = [min(xs), min(ys), max(xs), max(ys)]
             if match["end"] or (len(numbers) == 4 and match["numbers"].rstrip().endswith(")")):
                 kind: Literal["box", "point"] = "point" if len(numbers) == 2 else "box"
                 yield Located(match.start(), kind, numbers, label)
@@ -96,7 +101,9 @@ _BULLET = r"[ \t]{0,40}(?:[-*•][ \t]{1,9}|\d{1,3}[.)][ \t]{1,9})?"
 _AT_START = re.compile(rf"{_BULLET}({_FOUR})(?!{_B}[,.]?\d)(.*)")
 _AFTER_COLON = re.compile(rf"(.*?):{_B}({_FOUR})\s*\Z")
 _BRACKETED = re.compile(rf"\({_B}{_FOUR}{_B}\)|\[{_B}{_FOUR}{_B}\]|{_PAIR}{_B},{_B}{_PAIR}")
-_OTHER_FORMAT = re.compile(r"(?:bbox|point)(?:_[23]d)?[\"']|<points?\b|<\|box_start|<box>", re.IGNORECASE)
+_OTHER_FORMAT = re.compile(
+    r"(?:bbox|point)(?:_[23]d)?[\"']|<points?\b|<\|(?:box|quad)_start|<(?:box|quad)>", re.IGNORECASE
+)
 _EDGE = " \t\r\n:;,.-–—=>→*`\"'|[]{}"
 _MAX_LINE = 2000  # in characters; a longer line is no tuple with a name
 

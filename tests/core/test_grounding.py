@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import html
 import json
 import pickle
+import re
 import sys
 import time
 from collections.abc import Callable
@@ -127,6 +129,14 @@ TWO = '[{"bbox_2d": [100, 200, 300, 400], "label": "mug"}, {"bbox_2d": [500, 600
         TWO[:-1] + ', {"bbox_2d": [1, 2',
         TWO + "]]}}",
         TWO.replace("}, {", "}, // the second\n {"),
+        TWO.replace("[100, 200, 300, 400]", "(100, 200, 300, 400)"),
+        TWO.replace("[100, 200, 300, 400]", "[(100, 200), (300, 400)]"),
+        json.dumps(TWO),
+        TWO.replace('"', '\\"'),
+        html.escape(TWO),
+        TWO.replace(":", "：").replace(",", "，"),
+        TWO.translate(str.maketrans("{}[]", "｛｝［］")),
+        re.sub('"([^"]*)"', "“\\1”", TWO),
     ],
 )
 def test_two_boxes_are_found_in_every_form(text: str) -> None:
@@ -293,6 +303,18 @@ def test_lists_without_names() -> None:
         "[\n 100,\n 200,\n 300,\n 400\n]\n[500, 600, 700, 999]",
     ]:
         assert [item.box for item in parse_grounding(text)] == [MUG.box, PEN.box]
+
+
+@pytest.mark.parametrize(("start", "end"), [("<|quad_start|>", "<|quad_end|>"), ("<quad>", "</quad>")])
+def test_four_corners_are_the_box_around_them(start: str, end: str) -> None:
+    text = f"<ref>mug</ref>{start}(100,210),(290,200),(300,390),(110,400){end}"
+    assert parse_grounding(text) == [MUG]
+    assert parse_grounding(text[: text.index("390")]) == []
+
+
+def test_signs_are_only_changed_where_nothing_can_be_read() -> None:
+    (item,) = parse_grounding('{"bbox_2d": [100, 200, 300, 400], "label": "“mug”：\\"a\\"&amp;"}')
+    assert item.label == '“mug”："a"&amp;'
 
 
 def test_formats_together_stay_in_order() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import html
+import json
 import pickle
 import time
 import xml.etree.ElementTree as ET
@@ -448,6 +450,38 @@ def test_latex_that_cannot_be_read_is_kept() -> None:
     page = check(parse_layout(source))
     assert [(e.type, e.html, e.latex) for e in page.elements] == [("table", None, source)]
     assert source in page.markdown
+
+
+@pytest.mark.parametrize("words", ["markdown", "md", "qwenvl markdown"])
+def test_a_fence_around_markdown(words: str) -> None:
+    page = check(parse_layout(f"```{words}\n# a\n\nb\n```"))
+    assert list(zip(types(page), texts(page), strict=True)) == [("title", "a"), ("text", "b")]
+
+
+SPELLED = f"<html><body>{div('a', '100 200 300 400')}{div('b：“c”', '500 600 700 800')}</body></html>"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        json.dumps(SPELLED, ensure_ascii=False),
+        json.dumps({"html": SPELLED}),
+        SPELLED.replace("'", '"').replace('"', '\\"'),
+        html.escape(SPELLED),
+        html.escape(SPELLED, quote=False),
+    ],
+)
+def test_html_that_was_quoted_once_more(text: str) -> None:
+    page = check(parse_layout(text))
+    assert [(e.type, e.text, e.box) for e in page.elements] == [
+        ("text", "a", Box(0.1, 0.2, 0.3, 0.4)),
+        ("text", "b：“c”", Box(0.5, 0.6, 0.7, 0.8)),
+    ]
+
+
+def test_html_with_full_width_signs() -> None:
+    wide = SPELLED.translate(str.maketrans("<>=", "＜＞＝"))
+    assert next((e.text, e.box) for e in check(parse_layout(wide)).elements) == ("a", Box(0.1, 0.2, 0.3, 0.4))
 
 
 def test_latex_captions_code_and_inner_fences() -> None:
