@@ -10,7 +10,7 @@ import struct
 from contextlib import suppress
 from dataclasses import dataclass
 
-from qwenvl_core.probe import Reader, iso_boxes
+from qwenvl_core.probe import Reader, iso_boxes, sparing
 
 __all__ = ["Movie", "movie_with"]
 
@@ -40,6 +40,7 @@ class Movie:
 
 def movie_with(read: Reader) -> Movie:
     """What a video's header tells; it raises what `read` raises."""
+    read = sparing(read)
     head = read(0, 72)
     with suppress(struct.error):  # the header ends early
         if head[:4] + head[8:12] == b"RIFFAVI ":

@@ -19,7 +19,7 @@ from typing import BinaryIO, Literal
 
 from qwenvl_core.errors import QwenVLInputError
 
-__all__ = ["HEAD_BYTES", "Probe", "Reader", "iso_boxes", "probe", "probe_file", "probe_with", "reader_of"]
+__all__ = ["HEAD_BYTES", "Probe", "Reader", "iso_boxes", "probe", "probe_file", "probe_with", "reader_of", "sparing"]
 
 HEAD_BYTES = 65536
 """How many bytes from the start `probe` should be given.
@@ -33,7 +33,7 @@ _Size = tuple[int, int, int]  # width, height (0: unknown), orientation
 _Measure = Callable[[Reader], _Size]
 _Found = tuple[str | None, _Measure | None]
 
-_SEGMENTS = 1024  # most JPEG segments or ISO boxes that are walked: headers of real files have fewer
+_MOST_BYTES = 16384  # that are read of one header: those of real files need fewer
 _ENTRIES = 512  # most entries of a TIFF directory that are read; they are sorted, and ours come first
 _FAR = 1 << 62  # beyond this no file can be read
 
@@ -116,6 +116,22 @@ def reader_of(file: BinaryIO) -> Reader:
     return read
 
 
+def sparing(read: Reader) -> Reader:
+    """`read`, which finds nothing more once it has read more than a header needs.
+
+    So no header costs more than milliseconds, however often it makes a parser look: segments and boxes are walked,
+    and a walk may begin inside of each step of another.
+    """
+    left = _MOST_BYTES
+
+    def sparingly(at: int, count: int) -> bytes:
+        nonlocal left
+        left -= count
+        return read(at, count) if left >= 0 else b""
+
+    return sparingly
+
+
 def probe_with(read: Reader) -> Probe:
     """As `probe`, of what `read` reads; it raises what `read` raises."""
     head = read(0, 1024)
@@ -125,7 +141,7 @@ def probe_with(read: Reader) -> Probe:
     width, height, orientation = 0, 0, 1
     if size is not None:
         with suppress(struct.error):  # the header ends early
-            width, height, orientation = size(read)
+            width, height, orientation = size(sparing(read))
     known = width > 0 and height > 0
     return Probe(
         "pdf" if mime == "application/pdf" else _KINDS[mime[:5]],
@@ -151,7 +167,7 @@ def _recognise(head: bytes) -> _Found:
 
 def _jpeg(read: Reader) -> _Size:
     at, orientation = 2, 1
-    for _ in range(_SEGMENTS):
+    while True:
         mark, code, length = struct.unpack(">BBH", read(at, 4))
         if mark != 0xFF or code in (0xD9, 0xDA):  # no marker, or the picture begins: the size did not come
             break
@@ -242,8 +258,8 @@ def _heif(read: Reader) -> _Size:
 
 
 def iso_boxes(read: Reader, at: int, end: int, wanted: bytes) -> Iterator[tuple[int, int]]:
-    """Start and end of the content of each ISO box of one type among siblings."""
-    for _ in range(_SEGMENTS):
+    """Start and end of the content of each ISO box of one type among siblings; `read` bounds how many are walked."""
+    while True:
         header = read(at, 8) if at < end else b""
         if len(header) < 8:
             return

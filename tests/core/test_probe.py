@@ -3,6 +3,7 @@
 import io
 import struct
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from qwenvl_core.errors import QwenVLInputError
-from qwenvl_core.probe import HEAD_BYTES, Probe, probe, probe_file
+from qwenvl_core.movie import movie_with
+from qwenvl_core.probe import HEAD_BYTES, Probe, Reader, probe, probe_file, probe_with
 
 SIZES = [(1, 1), (11, 200), (321, 123), (4032, 3024)]
 
@@ -232,6 +234,39 @@ def test_no_header_raises_or_loops(data: bytes, changes: list[tuple[int, int]]) 
     assert (seen.width is None) == (seen.height is None)
     assert 1 <= seen.orientation <= 8
     assert (seen.kind is None) == (seen.mime is None)
+
+
+FREE = box(b"free", b"") * 1000
+WIDE = struct.pack(">HHHII", 512, 270, 2, 1, 1) + bytes(12 * 511)  # a directory of 512 entries
+
+
+def many_exifs(count: int) -> bytes:
+    """A JPEG with EXIF segments that all point to one large directory behind them."""
+    far = 2 + 18 * count
+    places = (far - (12 + 18 * at) for at in range(count))
+    return b"\xff\xd8" + b"".join(struct.pack(">HH6s4sI", 0xFFE1, 16, b"Exif", b"MM\0*", at) for at in places) + WIDE
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        box(b"ftyp", b"isom") + box(b"moov", box(b"trak", FREE) * 50),
+        box(b"ftyp", b"isom") + box(b"moov", box(b"trak", box(b"mdia", FREE)) * 50),
+        many_exifs(1000),
+    ],
+    ids=["tracks", "media", "exif"],
+)
+@pytest.mark.parametrize("look", [probe_with, movie_with])
+def test_walks_inside_of_walks_end(data: bytes, look: Callable[[Reader], object]) -> None:
+    counts: list[int] = []
+
+    def read(at: int, count: int) -> bytes:
+        counts.append(count)
+        return data[at : at + count]
+
+    look(read)
+    assert len(counts) < 3000
+    assert sum(counts) < 20_000
 
 
 def test_a_pointer_beyond_any_file_is_followed_nowhere(tmp_path: Path) -> None:
