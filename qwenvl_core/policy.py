@@ -63,9 +63,9 @@ def apply(request: Request, facts: ModelFacts) -> Plan:
 
 
 def _check(settings: Settings) -> None:
-    budget = settings.thinking_budget
-    if budget is not None and budget < 1:
-        raise QwenVLInputError(f"thinking_budget must be a positive number of tokens, not {budget!r}.")
+    budget: object = settings.thinking_budget  # of a call it may be anything
+    if budget is not None and (not isinstance(budget, int) or budget < 1):
+        raise QwenVLInputError(f"thinking_budget={budget!r}: this is a positive whole number of tokens.")
     if settings.forced_tool_choice not in ("no_thinking", "auto"):
         raise QwenVLInputError(
             f'forced_tool_choice must be "no_thinking" or "auto", not {settings.forced_tool_choice!r}.'

@@ -59,7 +59,7 @@ RANGES: list[tuple[str, list[Any], list[Any]]] = [
     ("repetition_penalty", [0.001, 1, 5], [0, -1, math.inf]),
     ("top_logprobs", [0, 5], [-1, 0.5]),
     ("max_tokens", [1, 32_768], [0, -1, 32_769, 1.5]),
-    ("thinking_budget", [1, 81_920], [81_921]),
+    ("thinking_budget", [1, 81_920], [81_921, 0, -1, 1.5, "100", True]),
     ("min_pixels", [1, 4096], [0, -1, "many"]),
     ("max_pixels", [1, 16_777_216], [0, -1]),
     ("fps", [0.1, 10, 2], [0, 0.099, 10.001, math.nan]),
