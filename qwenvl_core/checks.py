@@ -122,8 +122,7 @@ def _findings(plan: Plan, facts: ModelFacts, api: Api) -> Iterator[str]:
     for message in plan.messages:
         for part in message.parts:
             if not isinstance(part, Text):
-                for finding in _of_media(part, plan.settings, facts):
-                    yield f"{part.where}{finding}"
+                yield from _of_media(part, plan.settings, facts)
     yield from tool_checks.findings(plan, facts)
 
 
@@ -172,18 +171,18 @@ def _crossed(least: float | None, most: float | None) -> Iterator[str]:
 
 
 def _of_media(part: Media, settings: Settings, facts: ModelFacts) -> Iterator[str]:
-    """What is wrong with one part; each finding goes behind the part's place."""
+    """What is wrong with one part, and where it stands."""
     for rule in _PART_RULES:
         for finding in rule(part, settings, facts):
-            yield f": {finding}"
+            yield f"{part.where}: {finding}"
     match part:
         case Image(source):
             for finding in _of_image(source):
-                yield f": {finding}"
+                yield f"{part.where}: {finding}"
         case Frames(sources):
             for at, source in enumerate(sources):
                 for finding in _of_image(source):
-                    yield f", frame {at}: {finding}"
+                    yield f"{part.place(at)}: {finding}"
 
 
 def _takes_it(part: Media, settings: Settings, facts: ModelFacts) -> Iterator[str]:

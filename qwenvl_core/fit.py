@@ -72,7 +72,7 @@ def _fitted(part: Part, settings: Settings, facts: ModelFacts, notes: list[str])
             return replace(part, source=fitted) if note else part
         case Frames(sources) if facts.videos and sources:
             budget = _frame_budget(part, settings, facts)
-            done = [_fit(source, budget, f"{part.where}, frame {at}") for at, source in enumerate(sources)]
+            done = [_fit(source, budget, part.place(at)) for at, source in enumerate(sources)]
             changed = [(at, note) for at, (_, note) in enumerate(done) if note]
             if not changed:
                 return part

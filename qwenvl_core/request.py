@@ -96,6 +96,10 @@ class Frames:
     cache: bool = False
     where: str = field(default="", compare=False)
 
+    def place(self, at: int) -> str:
+        """Where in the caller's messages one of the images stands, for errors."""
+        return f"{self.where}, frame {at}"
+
 
 Media = Image | Video | Frames
 Part = Text | Media

@@ -76,10 +76,11 @@ def needed(plan: Plan) -> list[Upload]:
     uploads: list[Upload] = []
     for part in _parts(plan):
         kind: Kind = "video" if isinstance(part, Video) else "image"
-        for source in sources_of(part):
+        for at, source in enumerate(sources_of(part)):
+            where = part.place(at) if isinstance(part, Frames) else getattr(part, "where", "")
             # Compared, not hashed: a hash reads all of a large medium, a comparison stops at its length.
             if may_exceed_data_uri(source) and not any(upload.source == source for upload in uploads):
-                uploads += _upload(source, kind, getattr(part, "where", ""), len(uploads))
+                uploads += _upload(source, kind, where, len(uploads))
     return uploads
 
 

@@ -41,7 +41,7 @@ from qwenvl_core.policy import Plan
 from qwenvl_core.request import Frames, Image, Message, Part, Text, Video
 from qwenvl_core.settings import Settings
 from qwenvl_core.wire.decoding import ReplyDecoder, text_of
-from qwenvl_core.wire.encoding import beside, message_with, parameters, spoken, storage_headers
+from qwenvl_core.wire.encoding import beside, frames, message_with, parameters, spoken, storage_headers
 from qwenvl_core.wire.values import string
 
 PATH = "/services/aigc/multimodal-generation/generation"
@@ -94,7 +94,7 @@ def _own(part: Part) -> dict[str, Any]:
         case Video():
             return {"video": locate(part.source, "video", part.where)}
         case Frames():
-            return {"video": [locate(source, "image", part.where) for source in part.sources]}
+            return {"video": frames(part)}
 
 
 class Decoder(ReplyDecoder):

@@ -6,8 +6,9 @@ from dataclasses import replace
 from typing import Any
 
 from qwenvl_core.events import parse_arguments
+from qwenvl_core.media import DataUri, locate
 from qwenvl_core.policy import Plan
-from qwenvl_core.request import Message, Part, Text, ToolCall, Url, sources_of
+from qwenvl_core.request import Frames, Message, Part, Text, ToolCall, Url, sources_of
 from qwenvl_core.settings import NamedTool, Settings
 
 # Settings that are sent under their own names.
@@ -89,6 +90,15 @@ def beside(part: Part, settings: Settings) -> dict[str, Any]:
     if part.cache:
         body["cache_control"] = {"type": "ephemeral"}
     return body
+
+
+def frames(part: Frames) -> list[str | DataUri]:
+    """Where the server gets each image of a video from.
+
+    Raises:
+        QwenVLInputError: One can't be read, is no image, or is too large.
+    """
+    return [locate(source, "image", part.place(at)) for at, source in enumerate(part.sources)]
 
 
 def storage_headers(plan: Plan) -> dict[str, str]:

@@ -34,7 +34,7 @@ from qwenvl_core.policy import Plan
 from qwenvl_core.request import Frames, Image, Message, Part, Text, Video
 from qwenvl_core.settings import Settings
 from qwenvl_core.wire.decoding import ReplyDecoder
-from qwenvl_core.wire.encoding import beside, message_with, parameters, spoken, storage_headers
+from qwenvl_core.wire.encoding import beside, frames, message_with, parameters, spoken, storage_headers
 from qwenvl_core.wire.values import string
 
 PATH = "/chat/completions"
@@ -81,7 +81,7 @@ def _own(part: Part) -> dict[str, Any]:
         case Video():
             return {"type": "video_url", "video_url": {"url": locate(part.source, "video", part.where)}}
         case Frames():
-            return {"type": "video", "video": [locate(source, "image", part.where) for source in part.sources]}
+            return {"type": "video", "video": frames(part)}
 
 
 class Decoder(ReplyDecoder):

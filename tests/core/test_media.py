@@ -17,10 +17,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image as Pillow
 
+from qwenvl_core import policy
 from qwenvl_core.body import SyncBody, encode_body
 from qwenvl_core.errors import QwenVLInputError
 from qwenvl_core.media import DATA_URI_LIMIT, DataUri, locate, source_from, source_from_url
+from qwenvl_core.models import describe
 from qwenvl_core.request import File, Frames, Image, Inline, Url, Video
+from qwenvl_core.wire import dashscope, openai
 from tests.core.support import JPEG, MP4, PNG, body_of, png, request, user
 
 WHERE = "messages[2] image_url"
@@ -436,16 +439,19 @@ def test_ten_megabytes_of_data_uri(form: str, size: int, fits: bool, tmp_path: P
 
 
 @pytest.mark.parametrize(
-    "part",
+    ("part", "place"),
     [
-        Image(File(Path("missing.png")), where="messages[3].content[1] (image_url)"),
-        Video(File(Path("missing.png")), where="messages[3].content[1] (image_url)"),
-        Frames((Inline(PNG),) * 3 + (Inline(b"x"),), where="messages[3].content[1] (image_url)"),
+        (Image(File(Path("missing.png")), where=WHERE), WHERE),
+        (Video(File(Path("missing.png")), where=WHERE), WHERE),
+        (Frames((Inline(PNG),) * 3 + (Inline(b"x"),), where=WHERE), f"{WHERE}, frame 3"),
+        (Frames((Inline(PNG), File(Path("missing.png"))), where=WHERE), f"{WHERE}, frame 1"),
+        (Frames((Inline(PNG), Inline(png(padding=8_000_000))), where=WHERE), f"{WHERE}, frame 1"),
     ],
 )
-def test_errors_name_the_place(part: Any) -> None:
-    with pytest.raises(QwenVLInputError, match=re.escape("messages[3].content[1] (image_url): ")):
-        body_of(request(user(part)))
+@pytest.mark.parametrize("wire", [openai, dashscope])
+def test_errors_name_the_place(part: Any, place: str, wire: Any) -> None:
+    with pytest.raises(QwenVLInputError, match="^" + re.escape(f"{place}: ")):
+        wire.encode(policy.apply(request(user(part)), describe("qwen3-vl-plus")))
 
 
 def test_text_is_text(tmp_path: Path) -> None:
