@@ -31,6 +31,7 @@ _MIME = re.compile(r"[a-z]+/[a-z0-9.+-]+")
 _BLOCK = 48 * 1024  # a multiple of 3, so that encoded blocks join without padding between them
 _BASE64 = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
 _REMOTE_SCHEMES = ("http", "https", "oss")
+_PNG_MODES = ("1", "L", "LA", "I;16", "I;16B", "P", "RGB", "RGBA")  # Pillow's names
 
 Kind = Literal["image", "video"]
 
@@ -124,7 +125,7 @@ def source_from(value: Any, *, where: str, files: bool, base64_text: bool = Fals
     if callable(getattr(value, "read", None)):
         return Inline(_read(value, where), mime=mime)
     if callable(getattr(value, "save", None)) and hasattr(value, "mode"):
-        return Inline(_png(value))
+        return Inline(_png(value, where))
     raise QwenVLInputError(
         f"{where}: can't make a medium of {type(value).__name__}; give a URL, a data URI, bytes or a path."
     )
@@ -144,9 +145,15 @@ def _read(file: Any, where: str) -> bytes:
     return data
 
 
-def _png(image: Any) -> bytes:
+def _png(image: Any, where: str) -> bytes:
+    """A Pillow image as a file: without loss where PNG has its mode, else what it shows."""
+    from qwenvl_core.drawing import to_rgb
+
     buffer = io.BytesIO()
-    image.save(buffer, format="PNG")  # lossless: what was handed over is what the model sees
+    try:
+        (image if image.mode in _PNG_MODES else to_rgb(image)).save(buffer, format="PNG")
+    except Exception as error:  # it may be decoded only now, and what a decoder raises for broken bytes is anything
+        raise QwenVLInputError(f"{where}: this image can't be encoded ({type(error).__name__}: {error}).") from error
     return buffer.getvalue()
 
 

@@ -193,6 +193,35 @@ def test_pillow_images_are_sent_without_loss() -> None:
     assert (again.mode, again.tobytes()) == (picture.mode, picture.tobytes())
 
 
+@pytest.mark.parametrize(
+    ("mode", "white"),
+    [
+        ("CMYK", (0, 0, 0, 0)),
+        ("YCbCr", (255, 128, 128)),
+        ("HSV", (0, 0, 255)),
+        ("I", 255),
+        ("F", 255.0),
+        ("RGBX", (255, 255, 255, 0)),
+        ("RGBa", (0, 0, 0, 0)),
+        ("La", (0, 0)),
+    ],
+)
+def test_pillow_images_that_png_has_no_mode_for_are_sent_as_they_look(mode: str, white: Any) -> None:
+    picture = Pillow.new(mode, (12, 34), white)
+    before = picture.tobytes()
+    again = Pillow.open(io.BytesIO(base64.b64decode(sent(picture).partition(",")[2])))
+    assert (again.mode, again.size, again.getpixel((5, 5))) == ("RGB", (12, 34), (255, 255, 255))
+    assert (picture.mode, picture.tobytes()) == (mode, before)
+
+
+def test_a_pillow_image_that_breaks_off_is_named() -> None:
+    buffer = io.BytesIO()
+    Pillow.effect_noise((200, 200), 50).save(buffer, "JPEG")
+    picture = Pillow.open(io.BytesIO(buffer.getvalue()[:2000]))
+    with pytest.raises(QwenVLInputError, match=re.escape(WHERE) + ": .*truncated"):
+        sent(picture)
+
+
 def test_a_file_object_is_read_from_its_beginning_and_left_where_it_was() -> None:
     file = io.BytesIO(PNG)
     file.seek(7)
