@@ -9,7 +9,8 @@ import io
 from typing import TYPE_CHECKING
 
 from qwenvl_core.drawing import to_rgb
-from qwenvl_core.media import DATA_URI_LIMIT, base64_length
+from qwenvl_core.media import may_exceed_data_uri
+from qwenvl_core.request import Inline
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -52,9 +53,10 @@ def jpeg(image: Image) -> bytes:
     for quality in _QUALITIES:
         buffer = io.BytesIO()
         image.save(buffer, "JPEG", quality=quality)
-        if base64_length(buffer.tell()) <= DATA_URI_LIMIT:
+        data = buffer.getvalue()
+        if not may_exceed_data_uri(Inline(data)):
             break
-    return buffer.getvalue()
+    return data
 
 
 def _is_turned(image: Image) -> bool:

@@ -21,6 +21,7 @@ from qwenvl_core import checks, fit, policy
 from qwenvl_core.errors import QwenVLInputError
 from qwenvl_core.media import DATA_URI_LIMIT, base64_length
 from qwenvl_core.models import describe
+from qwenvl_core.picture import jpeg
 from qwenvl_core.policy import Plan
 from qwenvl_core.request import File, Frames, Image, Inline, Message, Part, Request, Source, Text, Url
 from qwenvl_core.settings import Settings
@@ -185,6 +186,17 @@ def test_the_quality_goes_down_until_the_file_can_be_sent() -> None:
     source = plan.messages[0].parts[1].source  # type: ignore[union-attr]
     assert base64_length(len(source.data)) <= DATA_URI_LIMIT
     assert Pillow.open(io.BytesIO(source.data)).size == (4000, 4000)
+
+
+def test_the_head_of_a_data_uri_counts_as_well() -> None:
+    """At the best quality the base64 text fits alone."""
+
+    class Picture:
+        def save(self, file: io.BytesIO, kind: str, quality: int) -> None:
+            file.write(bytes(DATA_URI_LIMIT // 4 * 3 if quality == 90 else 1000))
+
+    data = jpeg(Picture())  # type: ignore[arg-type]
+    assert len(data) == 1000
 
 
 # --- what becomes of it -----------------------------------------------------------------------------------------------
