@@ -41,6 +41,9 @@ HINTS: dict[Kind, tuple[str, ...]] = {
 }
 """The vendor's hints that go with each kind of medium."""
 
+SMALLER: dict[Kind, str] = {"image": 'Make it smaller (media_policy="fit" does)', "video": "Make it smaller"}
+"""The first way out, in an error about a medium that weighs too much."""
+
 
 @dataclass(frozen=True, slots=True)
 class DataUri:
@@ -234,7 +237,7 @@ def locate(source: Source, kind: Kind, where: str) -> str | DataUri:
     if len(uri) > DATA_URI_LIMIT:
         raise QwenVLInputError(
             f"{where}: this {kind} is {len(uri):,} characters long as a data URI; the service takes at most "
-            f"{DATA_URI_LIMIT:,} (about 7.5 MB of file). Make it smaller, give a public URL, or use "
+            f"{DATA_URI_LIMIT:,} (about 7.5 MB of file). {SMALLER[kind]}, give a public URL, or use "
             'api="dashscope", which uploads larger local files.'
         )
     return uri

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, cast
 
 from qwenvl_core.errors import QwenVLInputError
-from qwenvl_core.media import DATA_URI_LIMIT, DataUri, Kind, data_uri, may_exceed_data_uri
+from qwenvl_core.media import DATA_URI_LIMIT, SMALLER, DataUri, Kind, data_uri, may_exceed_data_uri
 from qwenvl_core.policy import Plan
 from qwenvl_core.request import Frames, Part, Source, Text, Url, Video, sources_of
 
@@ -98,7 +98,7 @@ def _upload(source: Source, kind: Kind, where: str, position: int) -> Iterator[U
     if size > LIMITS[kind]:
         raise QwenVLInputError(
             f"{where}: this {kind} has {size:,} bytes; the service takes local files of up to {LIMITS[kind]:,} bytes "
-            f"({LIMITS[kind] // 1024**2} MB). Make it smaller, or give a public URL."
+            f"({LIMITS[kind] // 1024**2} MB). {SMALLER[kind]}, or give a public URL."
         )
     suffix = _TYPES.guess_extension(uri.mime, strict=False) or ""
     yield Upload(source, kind, f"{position + 1}{suffix}", uri, where)

@@ -460,7 +460,7 @@ def test_ten_megabytes_of_data_uri(form: str, size: int, fits: bool, tmp_path: P
         return
     with pytest.raises(QwenVLInputError) as caught:
         locate(source, "image", WHERE)
-    for words in (WHERE, "10,485,760", "URL", 'api="dashscope"'):
+    for words in (WHERE, "10,485,760", "URL", 'api="dashscope"', 'media_policy="fit"'):
         assert words in str(caught.value)
 
 
