@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import dask
+import distributed
 import pytest
 from PIL import Image, ImageChops
 
@@ -54,16 +57,28 @@ def scans(tmp_path: Path, emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -
     return folder
 
 
+@contextmanager
+def on(scheduler: str) -> Iterator[None]:
+    """Two workers: of this process, of its children, or of a cluster on this machine."""
+    if scheduler != "cluster":
+        with dask.config.set(scheduler=scheduler, num_workers=2):
+            yield
+        return
+    cluster = distributed.LocalCluster(n_workers=2, threads_per_worker=1, host="127.0.0.1", dashboard_address=None)
+    with cluster, distributed.Client(cluster):
+        yield
+
+
 def lines(file: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
 
 
 # Nobody closes the connections of the model in the example: the process ends then.
 @pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
-@pytest.mark.parametrize("scheduler", ["threads", "processes"])
+@pytest.mark.parametrize("scheduler", ["threads", "processes", "cluster"])
 def test_each_page_is_a_line(scheduler: str, scans: Path, tmp_path: Path, emulator: Emulator) -> None:
     out = tmp_path / "read"
-    with dask.config.set(scheduler=scheduler, num_workers=2):
+    with on(scheduler):
         assert folder_with_dask.main(scans, out) == ["a.pdf: read", "b.pdf: read", "c.pdf: read"]
     assert sorted(file.name for file in out.iterdir()) == ["a.jsonl", "answers", "b.jsonl", "c.jsonl"]
     pages = lines(out / "b.jsonl")
