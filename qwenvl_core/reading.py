@@ -27,6 +27,7 @@ from qwenvl_core.sse import DONE, BrokenEventError, EventStream
 from qwenvl_core.wire import failure
 
 _FENCE = re.compile(r"```(?:json)?\s*(.*?)\s*```", re.DOTALL)
+_SAYS_NOTHING = b"\xef\xbb\xbf \t\r\n"  # a byte order mark and white space, in front of either kind of body
 _OTHER_SHAPE = (AttributeError, IndexError, KeyError, TypeError)  # raised by readers that meet what they don't expect
 
 
@@ -61,6 +62,7 @@ class Reading:
         self._chunk_timeout = chunk_timeout
         self._events = EventStream()
         self._whole: list[bytes] | None = None
+        self._unsure = False
         self._text: list[str] = []
         self._called = False
         self._request_id = ""
@@ -78,6 +80,7 @@ class Reading:
         kind = headers.get("content-type", "").lower()
         if not self._plan.stream or "json" in kind or "html" in kind:
             self._whole = []
+        self._unsure = self._whole is None
         self._paced_at = time.monotonic()
         self.began = True
 
@@ -87,10 +90,20 @@ class Reading:
         Raises:
             QwenVLError: The server says that it failed, or can't be understood, or is too slow.
         """
+        if self._unsure:
+            self._look_at(block)
         if self._whole is not None:
             self._whole.append(block)
             return iter(())
         return self._read(self._events.feed(block))
+
+    def _look_at(self, block: bytes) -> None:
+        """Tell a document or a page by its first character, where the headers don't: no line of a stream has it."""
+        first = block.lstrip(_SAYS_NOTHING)[:1]
+        if first:
+            self._unsure = False
+            if first in (b"{", b"<"):
+                self._whole = []
 
     def close(self) -> Iterator[Event]:
         """The events that the end of the body completes: the rest, then usage and finish.
@@ -154,7 +167,7 @@ class Reading:
         try:
             yield "", json.loads(body)
         except (ValueError, RecursionError):
-            if body.lstrip()[:6].startswith((b"data:", b"id:", b"event:", b":")):
+            if body.lstrip(_SAYS_NOTHING).startswith((b"data:", b"id:", b"event:", b":")):
                 yield from self._events.feed(body)
                 yield from self._events.close()
                 return

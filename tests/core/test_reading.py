@@ -435,6 +435,29 @@ def test_a_whole_reply_is_the_folded_stream(name: str) -> None:
     assert fold(without_identity(read(sse(*documents), asked=WHOLE))) == fold(without_identity(events))
 
 
+@pytest.mark.parametrize("kind", [None, "text/plain", "application/octet-stream", "text/event-stream"])
+@pytest.mark.parametrize("lead", ["", "\ufeff", "\r\n\r\n", "\ufeff\n"])
+def test_what_came_is_told_by_itself(kind: str | None, lead: str) -> None:
+    """Servers leave out what they send, or say it wrongly: a document or a stream, whichever was asked for."""
+    headers = {"x-request-id": "r-1"} | ({"content-type": kind} if kind else {})
+    whole = {"choices": [{"message": {"content": "Hi"}, "finish_reason": "stop"}], "id": "chatcmpl-1"}
+    for body in (json.dumps(whole, indent=1).encode(), sse(chunk(content="Hi"), STOP)):
+        data = lead.encode() + body
+        for asked in (STREAM, WHOLE):
+            for blocks in ([data], [data[at : at + 1] for at in range(len(data))]):
+                reply = fold(read(blocks, asked=asked, headers=headers))
+                assert (reply.text, reply.finish.reason, reply.finish.request_id) == ("Hi", "stop", "r-1")
+
+
+@pytest.mark.parametrize("lead", ["", "\ufeff"])
+def test_a_failure_that_came_as_an_event_is_read_as_one(lead: str) -> None:
+    told = b'id:1\nevent:error\n:HTTP_STATUS/400\ndata:{"code":"InvalidParameter","message":"Bad.","request_id":"r"}'
+    for asked in (STREAM, WHOLE):
+        with pytest.raises(QwenVLInvalidRequestError) as caught:
+            read(lead.encode() + told, asked=asked, headers={"x-a": "b"})
+        assert (caught.value.code, caught.value.status_code) == ("InvalidParameter", 400)
+
+
 def test_what_the_headers_tell() -> None:
     finish = read(sse(STOP), headers={"x-request-id": "r-1", "content-type": "text/event-stream"})[-1]
     assert finish == last(request_id="r-1")
