@@ -18,7 +18,7 @@ from typing import Any, BinaryIO, cast
 from qwenvl_core.errors import QwenVLInputError
 from qwenvl_core.media import DATA_URI_LIMIT, SMALLER, DataUri, Kind, data_uri, may_exceed_data_uri
 from qwenvl_core.policy import Plan
-from qwenvl_core.request import Frames, Part, Source, Text, Url, Video, sources_of
+from qwenvl_core.request import File, Frames, Part, Source, Text, Url, Video, sources_of
 
 LIMITS: dict[Kind, int] = {"image": 10 * 1024 * 1024, "video": 100 * 1024 * 1024}
 """Largest file of each kind, in bytes."""
@@ -32,7 +32,7 @@ class Upload:
     """A medium to be uploaded.
 
     Attributes:
-        source: What the request has in its place.
+        source: The medium; what the request has in its place may name the same file by another path.
         kind: Whether it is an image or a video.
         name: What its file is called in the storage; the caller's own file name stays here.
         uri: Its bytes and MIME type.
@@ -77,11 +77,19 @@ def needed(plan: Plan) -> list[Upload]:
     for part in _parts(plan):
         kind: Kind = "video" if isinstance(part, Video) else "image"
         for at, source in enumerate(sources_of(part)):
-            where = part.place(at) if isinstance(part, Frames) else getattr(part, "where", "")
+            if not may_exceed_data_uri(source):
+                continue
+            source = _medium(source)
             # Compared, not hashed: a hash reads all of a large medium, a comparison stops at its length.
-            if may_exceed_data_uri(source) and not any(upload.source == source for upload in uploads):
+            if not any(upload.source == source and upload.kind == kind for upload in uploads):
+                where = part.place(at) if isinstance(part, Frames) else getattr(part, "where", "")
                 uploads += _upload(source, kind, where, len(uploads))
     return uploads
+
+
+def _medium(source: Source) -> Source:
+    """What is the same for the same medium: a file's path does not depend on how it was written."""
+    return File(source.path.absolute()) if isinstance(source, File) else source
 
 
 def _parts(plan: Plan) -> Iterator[Part]:
@@ -118,7 +126,8 @@ def replaced(plan: Plan, uploads: Sequence[Upload], urls: Sequence[str]) -> Plan
     """`plan` with the `urls` of `uploads` in the place of their media."""
 
     def located(source: Source) -> Source:
-        return next((Url(url) for upload, url in zip(uploads, urls, strict=True) if upload.source == source), source)
+        medium = _medium(source)
+        return next((Url(url) for upload, url in zip(uploads, urls, strict=True) if upload.source == medium), source)
 
     def rewritten(part: Part) -> Part:
         if isinstance(part, Text):

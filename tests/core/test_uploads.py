@@ -134,6 +134,25 @@ def test_each_medium_once(emulator: Emulator, video: Path, tmp_path: Path, mode:
 
 
 @both_ways
+def test_a_file_is_the_same_by_any_path(
+    emulator: Emulator, video: Path, mode: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(video.parent)
+    paths = (video, Path(video.name), source_from_url(video.as_uri(), where="", files=True))
+    parts = tuple(Video(File(path) if isinstance(path, Path) else path) for path in paths)
+    assert run(connect(emulator.native_url), ask(parts=parts), mode).text
+    (upload,) = emulator.uploads
+    assert emulator.requests[-1].json["input"]["messages"][0]["content"] == [{"video": upload.url}] * 3
+
+
+def test_a_medium_is_of_each_kind_it_is_given_as(emulator: Emulator) -> None:
+    parts = (Image(Inline(PICTURE)), Video(Inline(PICTURE), where="second"))
+    with pytest.raises(QwenVLInputError, match="second: this is not a video"):
+        run(connect(emulator.native_url), ask(parts=parts), "sync")
+    assert not emulator.requests
+
+
+@both_ways
 def test_what_fits_is_inlined(emulator: Emulator, tmp_path: Path, mode: str) -> None:
     size = (10 * MB - len("data:video/mp4;base64,")) // 4 * 3  # the largest whose data URI is 10 MB
     path = sparse(tmp_path / "a.mp4", MP4, size)
