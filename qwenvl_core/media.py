@@ -7,7 +7,6 @@ or a path) and encodes it block by block when the body is written; no second cop
 from __future__ import annotations
 
 import base64
-import binascii
 import io
 import re
 from collections.abc import Iterator
@@ -29,6 +28,8 @@ _LONGEST_HEAD = 256  # characters before the base64 text
 _LONGEST_PATH = 4096  # characters; what is longer is something else
 _MIME = re.compile(r"[a-z]+/[a-z0-9.+-]+")
 _BLOCK = 48 * 1024  # a multiple of 3, so that encoded blocks join without padding between them
+_STANDARD = bytes.maketrans(b"-_", b"+/")  # from the alphabet of URLs
+_WHITE_SPACE = b" \t\n\r\x0b\x0c"
 _BASE64 = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
 _REMOTE_SCHEMES = ("http", "https", "oss")
 _PNG_MODES = ("1", "L", "LA", "I;16", "I;16B", "P", "RGB", "RGBA")  # Pillow's names
@@ -322,14 +323,16 @@ def _is_clean(data: bytes | str, start: int) -> bool:
 
 
 def _cleaned(data: bytes | str, where: str) -> bytes:
-    """Base64 text without white space and percent signs, in the standard alphabet, padded."""
-    try:
-        text = unquote_to_bytes(_ascii(data))  # as in any URL
-        joined = b"".join(text.split()).translate(bytes.maketrans(b"-_", b"+/")).rstrip(b"=")
-        joined += b"=" * (-len(joined) % 4)
-        binascii.a2b_base64(joined, strict_mode=True)
-    except ValueError as error:
-        raise QwenVLInputError(f"{where}: this is no base64: {error}.") from None
+    """Base64 text without white space and percent signs, in the standard alphabet, padded.
+
+    In blocks: one call for all of a large text would not let another thread run, an event loop's for instance.
+    """
+    text = unquote_to_bytes(data if isinstance(data, bytes) else data.encode(errors="replace"))  # as in any URL
+    blocks = (text[at : at + _BLOCK].translate(_STANDARD, _WHITE_SPACE) for at in range(0, len(text), _BLOCK))
+    joined = b"".join(blocks).rstrip(b"=")
+    joined += b"=" * (-len(joined) % 4)
+    if not _is_clean(joined, 0):
+        raise QwenVLInputError(f"{where}: this is no base64.")
     return joined
 
 

@@ -424,7 +424,7 @@ def server_of_its_own() -> Iterator[str]:
         process.communicate()
 
 
-@pytest.mark.parametrize("form", ["path", "bytes", "data URI"])
+@pytest.mark.parametrize("form", ["path", "bytes", "data URI", "base64 in lines"])
 async def test_the_event_loop_does_not_stall_during_20_mb(server_of_its_own: str, tmp_path: Path, form: str) -> None:
     data = filled(MP4, 20 * MB)
     (tmp_path / "a.mp4").write_bytes(data)
@@ -433,6 +433,7 @@ async def test_the_event_loop_does_not_stall_during_20_mb(server_of_its_own: str
         "path": File(tmp_path / "a.mp4"),
         "bytes": Inline(data),
         "data URI": Inline(uri + base64.b64encode(data).decode(), base64_from=len(uri)),
+        "base64 in lines": Inline(base64.encodebytes(data).decode(), base64_from=0),
     }[form]
     client = connect(server_of_its_own)
     async for _ in client.aevents(ask()):  # imports and connections are there before
