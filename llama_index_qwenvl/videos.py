@@ -54,7 +54,7 @@ def video(
     options = _options(
         fps=None if whole else fps, min_pixels=min_pixels, max_pixels=max_pixels, total_pixels=total_pixels
     )
-    fields: dict[str, Any] = {"fps": int(fps) if whole and fps else None, "detail": options}
+    fields: dict[str, Any] = {"fps": int(fps) if fps is not None and whole else None, "detail": options}
     match source_from(source, where="video()", files=True):
         case Url(url):
             return VideoBlock(url=url, **fields)

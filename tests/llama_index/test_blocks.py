@@ -275,6 +275,7 @@ WRONG: dict[str, tuple[str, list[Any], str]] = {
     "empty image": ("user", [ImageBlock()], r"blocks\[0\] \(image\).*no medium"),
     "no image": ("user", [ImageBlock(image=b"not an image at all")], r"blocks\[0\] \(image\).*not an image"),
     "a video as image": ("user", [ImageBlock(image=MP4)], r"not an image; it looks like video/mp4"),
+    "a rate of nothing": ("user", [video(FILM, 0)], r"blocks\[0\] \(video\).*fps=0: .*from 0.1 to 10"),
     "strange scheme": ("user", [ImageBlock(url="ftp://example.com/a.png")], "ftp"),
     "strange detail": ("user", [ImageBlock(url=URL, detail="ultra")], "ultra.*auto, low, high"),
     "broken detail": ("user", [ImageBlock(url=URL, detail="{max_pixels: 3}")], "detail is no JSON"),
