@@ -16,6 +16,7 @@ from qwenvl_core.media import HINTS, source_from
 from qwenvl_core.request import Frames, Image, Part, Pdf, Role, Source, Text, Video
 
 _PDF = "application/pdf"
+_VENDOR_KEYS = ("image", "video", "audio", "text")
 
 
 class Place:
@@ -49,7 +50,8 @@ def part_of(block: Any, place: Place) -> Part:
         return Text(block)
     if not isinstance(block, Mapping):
         raise place.of(type(block).__name__).error("a content block is a string or a dict.")
-    kind = block.get("type") or next((key for key in ("image", "video", "text") if key in block), None)
+    # The vendor's own blocks have no type: they say one thing, under its name.
+    kind = block.get("type") or " and ".join([key for key in _VENDOR_KEYS if key in block]) or None
     read = _READERS.get(str(kind))
     if read is None:
         raise place.of(str(kind)).error(f"Qwen-VL takes no such block. Blocks it takes: {', '.join(sorted(_READERS))}.")

@@ -257,6 +257,9 @@ def test_order_is_kept(llm: ChatQwenVL, body: Any) -> None:
 IMPOSSIBLE: dict[str, tuple[BaseMessage, str]] = {
     "unknown block": (HumanMessage([{"type": "hologram"}]), r"messages\[1\].*hologram"),
     "no type": (HumanMessage([{"words": "Hi"}]), r"messages\[1\].*None"),
+    "two things in one of the vendor's blocks": (
+        HumanMessage([{"image": URL, "text": "What?"}]), r"messages\[1\]\.content\[0\] \(image and text\)"),
+    "the vendor's audio": (HumanMessage([{"audio": "https://a/b.mp3"}]), r"messages\[1\]\.content\[0\] \(audio\)"),
     "no block": (HumanMessage([{"type": "text", "text": "Hi"}, {}]), r"messages\[1\]\.content\[1\]"),
     "OpenAI audio": (
         HumanMessage([{"type": "input_audio", "input_audio": {"data": "AA==", "format": "wav"}}]), r"\[1\].*audio"),
