@@ -150,12 +150,12 @@ def _invalid(call: ToolCall) -> InvalidToolCall:
 
 def _response_metadata(finish: Finish, usage: Usage | None) -> dict[str, Any]:
     metadata: dict[str, Any] = {
+        **finish.extras,  # first: under whatever names the server gave, they take no place of ours
         **_PROVIDER,
         "model_name": finish.model,
         "finish_reason": finish.reason,
         "request_id": finish.request_id,
         "id": finish.reply_id,
-        **finish.extras,
     }
     if finish.adjustments:
         metadata["adjustments"] = list(finish.adjustments)

@@ -124,12 +124,12 @@ def _raw(reply: Reply) -> dict[str, Any]:
     """What the server said beside the answer, as plain JSON; token counters and tracers look for `usage` in it."""
     finish, usage = reply.finish, reply.usage
     return {
+        **finish.extras,  # first: under whatever names the server gave, they take no place of ours
         "id": finish.reply_id,
         "model": finish.model,
         "usage": {**_token_counts(usage), **usage.raw} if usage else None,
         "finish_reason": finish.reason,
         "request_id": finish.request_id,
-        **finish.extras,
     }
 
 

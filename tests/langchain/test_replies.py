@@ -122,6 +122,14 @@ def test_extras_of_the_reply(llm: ChatQwenVL, emulator: Emulator) -> None:
         assert message.response_metadata["search_info"]["search_results"]
 
 
+def test_extras_take_no_place_of_ours() -> None:
+    events = [TextDelta("Yes"), Finish("stop", "m", "id-1", "r-1", extras={"id": 1, "model_provider": "x", "more": 2})]
+    chunks = Chunks()
+    streamed = [chunk.message for event in events if (chunk := chunks.of(event))]
+    for metadata in (message_of(fold(events)).response_metadata, streamed[-1].response_metadata):
+        assert (metadata["id"], metadata["model_provider"], metadata["more"]) == ("id-1", "qwenvl", 2)
+
+
 class TestChunks:
     @pytest.fixture
     def chunks(self, llm: ChatQwenVL, emulator: Emulator) -> list[AIMessageChunk]:

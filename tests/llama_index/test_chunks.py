@@ -250,6 +250,11 @@ def test_usage_in_the_other_apis_words_is_found_under_both() -> None:
     }
 
 
+def test_extras_take_no_place_of_ours() -> None:
+    raw = response_of(fold([Finish("stop", "m", "id-1", "r-1", extras={"id": 1, "usage": 3, "more": 2})])).raw
+    assert (raw["id"], raw["usage"], raw["more"]) == ("id-1", None, 2)
+
+
 def test_logprobs() -> None:
     one = {"token": "Yes", "logprob": -0.1, "bytes": None}
     content = [{**one, "top_logprobs": [one, {**one, "token": "No"}]}, {**one, "top_logprobs": []}]
