@@ -74,7 +74,8 @@ class ChatQwenVL(QwenVLBase):
 
         Args:
             tools: Tools in any form that LangChain knows; none of them leaves out `tool_choice` as well.
-            tool_choice: `"auto"`, `"none"`, `"any"`, `"required"`, a tool's name, a bool, or OpenAI's dict.
+            tool_choice: `"auto"`, `"none"`, `"any"`, `"required"`, a tool's name, or OpenAI's dict; `True` forces any
+                tool, `False` says nothing.
             strict: Put `strict` into each tool's definition.
             response_format: What the answer must look like when no tool is called: the vendor's dict, or a schema.
             kwargs: More keywords for every call: `parallel_tool_calls`, any setting.

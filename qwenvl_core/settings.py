@@ -152,11 +152,13 @@ def tool_choice(said: Any, tools: tuple[Mapping[str, Any], ...]) -> ToolChoice |
         said = function.get("name") if isinstance(function, Mapping) else said.get("name", said.get("type"))
         said = said or ""  # names nothing
     match said:
-        case None | NamedTool():
+        case None | False:  # LangChain's integrations take `False` for no word about it
+            return None
+        case NamedTool():
             return said
         case True | "any" | "required":
             return "required"
-        case False | "none":
+        case "none":
             return "none"
         case "auto":
             return "auto"

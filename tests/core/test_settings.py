@@ -114,7 +114,7 @@ def test_a_value_of_none_is_not_given() -> None:
         ("any", "required"),
         ("required", "required"),
         (True, "required"),
-        (False, "none"),
+        (False, None),
         ("crop", NamedTool("crop")),
         (NamedTool("crop"), NamedTool("crop")),
         ({"type": "function", "function": {"name": "crop"}}, NamedTool("crop")),

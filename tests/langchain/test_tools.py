@@ -97,7 +97,7 @@ CHOICES: list[tuple[Any, Any]] = [
     (None, None),
     ("auto", "auto"),
     ("none", "none"),
-    (False, "none"),
+    (False, None),
     ("any", "required"),
     ("required", "required"),
     (True, "required"),
