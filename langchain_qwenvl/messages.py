@@ -77,8 +77,8 @@ def _tool_result(block: Mapping[str, Any], place: Place) -> Message:
 
 def _assistant(index: int, message: BaseMessage, blocks: list[Any]) -> Message:
     parts: list[Part] = []
+    thoughts: list[str] = []
     calls = _calls(message)
-    reasoning = str(message.additional_kwargs.get("reasoning_content") or "")
     for at, block in enumerate(blocks):
         kind = block.get("type") if isinstance(block, Mapping) else None
         if kind in _CALLS:
@@ -86,14 +86,14 @@ def _assistant(index: int, message: BaseMessage, blocks: list[Any]) -> Message:
             if call.id not in [known.id for known in calls]:  # usually the message's tool_calls say the same
                 calls.append(call)
         elif kind in _REASONING:
-            reasoning = reasoning or _REASONING[kind](block)
+            thoughts.append(_REASONING[kind](block))
         else:
             parts.append(part_of(block, Place(index, at, "assistant")))
     return Message(
         "assistant",
         tuple(parts),
         tool_calls=tuple(calls),
-        reasoning=reasoning,
+        reasoning=str(message.additional_kwargs.get("reasoning_content") or "") or "\n".join(filter(None, thoughts)),
         partial=bool(message.additional_kwargs.get("partial")),
     )
 
