@@ -22,10 +22,13 @@ def look_closer(bbox_2d: list[int]) -> list[dict]:
     Args:
         bbox_2d: Left, top, right and bottom of the box, in thousandths of the document's width and height.
     """
-    box = Box(*(edge / 1000 for edge in bbox_2d))
+    box = Box.from_model(bbox_2d)
+    if box is None:
+        return [{"type": "text", "text": f"{bbox_2d} is no box on the document."}]
     cut = crop(Image.open(DOCUMENT).convert("RGB"), box)
+    zoom = max(3, 32 // min(cut.size))  # the service takes no image with a side of 10 pixels or less
     file = io.BytesIO()
-    cut.resize((cut.width * 3, cut.height * 3)).save(file, "JPEG")
+    cut.resize((cut.width * zoom, cut.height * zoom)).save(file, "JPEG")
     return [{"type": "image", "base64": base64.b64encode(file.getvalue()).decode(), "mime_type": "image/jpeg"}]
 
 
@@ -38,7 +41,7 @@ def main() -> str:
     answer = ""
     for message, _ in agent.stream({"messages": [HumanMessage(question)]}, stream_mode="messages"):
         if isinstance(message, ToolMessage):
-            print(f"\n[{message.name} returned an image]")
+            print(f"\n[{message.name} returned: {message.text or 'an image'}]")
         elif isinstance(message, AIMessageChunk):
             for block in message.content_blocks:
                 match block["type"]:

@@ -14,15 +14,18 @@ from qwenvl_core.grounding import Box, crop
 DOCUMENT = Path(__file__).parent / "receipt.png"
 
 
-def look_closer(bbox_2d: list[int]) -> ImageBlock:
+def look_closer(bbox_2d: list[int]) -> ImageBlock | str:
     """Cut a box out of the document and look at it enlarged.
 
     The box is left, top, right and bottom, in thousandths of the document's width and height.
     """
-    box = Box(*(edge / 1000 for edge in bbox_2d))
+    box = Box.from_model(bbox_2d)
+    if box is None:
+        return f"{bbox_2d} is no box on the document."
     cut = crop(Image.open(DOCUMENT).convert("RGB"), box)
+    zoom = max(3, 32 // min(cut.size))  # the service takes no image with a side of 10 pixels or less
     file = io.BytesIO()
-    cut.resize((cut.width * 3, cut.height * 3)).save(file, "JPEG")
+    cut.resize((cut.width * zoom, cut.height * zoom)).save(file, "JPEG")
     return ImageBlock(image=file.getvalue(), image_mimetype="image/jpeg")
 
 
@@ -37,7 +40,8 @@ async def run() -> str:
         if isinstance(event, AgentStream):
             print(f"\033[90m{event.thinking_delta or ''}\033[0m\033[1m{event.delta}\033[0m", end="", flush=True)
         elif isinstance(event, ToolCallResult):
-            print(f"\n→ {event.tool_name} {event.tool_kwargs}\n[{event.tool_name} returned an image]")
+            print(f"\n→ {event.tool_name} {event.tool_kwargs}")
+            print(f"[{event.tool_name} returned: {event.tool_output.content or 'an image'}]")
     print()
     return (await handler).response.content
 

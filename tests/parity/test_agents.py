@@ -14,9 +14,10 @@ from llama_index.core.agent.workflow import AgentStream, AgentWorkflow, Function
 from llama_index.core.base.llms.types import ChatMessage, ImageBlock, TextBlock
 from llama_index.core.tools import FunctionTool
 
+from examples import langchain_agent, llama_index_agent
 from langchain_qwenvl import ChatQwenVL
 from llama_index_qwenvl import QwenVL
-from tests.emulator import Emulator, Reply
+from tests.emulator import Emulator, Reply, ToolCall
 from tests.emulator.requests import Ask
 from tests.langchain import test_agents as langchain_agents
 from tests.langchain.conftest import PNG
@@ -176,3 +177,20 @@ async def test_two_tools_in_one_go(name: str, api: str, keywords: Any, llm: Any,
     assert state["messages"][-1].content == "19.0 EUR."
     assert not emulator.refusals
     assert not emulator.unused
+
+
+# Nobody closes the connections of the model in the example: the process ends then.
+@pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.parametrize("example", [langchain_agent, llama_index_agent])
+@pytest.mark.parametrize(
+    "box", ["[900, 950, 100, 1200]", "[500, 500, 500, 500]", "[1, 1, 2, 2]", "[0, 500, 1000, 501]", "[1, 2, 3]"]
+)
+def test_the_examples_go_on_whatever_box_the_model_writes(
+    example: Any, box: str, emulator: Emulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DASHSCOPE_API_KEY", "sk-test")
+    monkeypatch.setenv("DASHSCOPE_BASE_URL", emulator.compat_url)
+    call = ToolCall("call_1", "look_closer", f'{{"bbox_2d": {box}}}')
+    emulator.script(Reply(reasoning="Hm.", tool_calls=[call]), Reply(text="By card."))
+    assert example.main() == "By card."
+    assert not emulator.refusals
