@@ -79,11 +79,12 @@ def _assistant(index: int, message: BaseMessage, blocks: list[Any]) -> Message:
     parts: list[Part] = []
     thoughts: list[str] = []
     calls = _calls(message)
+    known = {call.id for call in calls}  # blocks usually say once more what the message's tool_calls say
     for at, block in enumerate(blocks):
         kind = block.get("type") if isinstance(block, Mapping) else None
         if kind in _CALLS:
             call = _CALLS[kind](block)
-            if call.id not in [known.id for known in calls]:  # usually the message's tool_calls say the same
+            if call.id not in known:
                 calls.append(call)
         elif kind in _REASONING:
             thoughts.append(_REASONING[kind](block))

@@ -104,6 +104,12 @@ CONVERSATIONS: dict[str, tuple[Any, list[dict[str, Any]]]] = {
         [HI, AIMessage([{"type": "tool_use", "id": "c1", "name": "look", "input": {"x": 1}}]),
          ToolMessage("one", tool_call_id="c1")],
         [user("Hi"), assistant("", sent_call("c1", arguments='{"x": 1}')), tool("c1", "one")]),
+    "calls without ids in content alone": (
+        [HI, AIMessage([{"type": "function_call", "name": "look", "arguments": "{}"},
+                        {"type": "function_call", "name": "zoom", "arguments": "{}"}]),
+         ToolMessage("one", tool_call_id=""), ToolMessage("two", tool_call_id="")],
+        [user("Hi"), assistant("", sent_call("call_1_0"), sent_call("call_1_1", "zoom")), tool("call_1_0", "one"),
+         tool("call_1_1", "two")]),
     "results in Anthropic's content": (
         [HI, AIMessage("", tool_calls=[call("c1"), call("c2")]),
          HumanMessage([{"type": "tool_result", "tool_use_id": "c1", "content": "one"},
