@@ -121,7 +121,7 @@ class OpenAITransport:
             "base_url": connection.base_url,
             "timeout": connection.timeout,
             "max_retries": 0,
-            "default_headers": _foreign_headers() | connection.headers,
+            "default_headers": _foreign_headers() | _authorized(connection),
         }
 
     def _options(self, content: Any, headers: Mapping[str, str]) -> dict[str, Any]:
@@ -145,6 +145,14 @@ class OpenAITransport:
         """From the headers on, the wait for the next bytes has its own limit; the HTTP library reads it here."""
         if stream:
             response.request.extensions.setdefault("timeout", {})["read"] = self._connection.read_timeout
+
+
+def _authorized(connection: Connection) -> dict[str, str]:
+    """The headers of every request, the key's among them: the SDK drops its own where that environment has one."""
+    headers = connection.headers
+    if any(name.lower() == "authorization" for name in headers):
+        return headers
+    return {"Authorization": f"Bearer {connection.api_key}", **headers}
 
 
 def _foreign_headers() -> dict[str, Any]:

@@ -166,9 +166,17 @@ def test_what_is_meant_for_another_vendor_stays_here(
     monkeypatch.setenv("OPENAI_BASE_URL", "http://127.0.0.1:9/v1")
     monkeypatch.setenv("OPENAI_ORG_ID", "org-of-another")
     monkeypatch.setenv("OPENAI_PROJECT_ID", "proj-of-another")
-    monkeypatch.setenv("OPENAI_CUSTOM_HEADERS", "X-Secret: of-another")
+    monkeypatch.setenv("OPENAI_CUSTOM_HEADERS", "X-Secret: of-another\nauthorization: Bearer of-another")
     events_of(client(emulator.compat_url), STREAM, way)
     assert "of-another" not in str(emulator.requests[0].headers)
+    assert emulator.requests[0].headers["authorization"] == f"Bearer {KEY}"
+
+
+@ways
+def test_the_callers_own_authorization_wins(way: Way, emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_CUSTOM_HEADERS", "Authorization: Bearer of-another")
+    events_of(client(emulator.compat_url, default_headers={"Authorization": "Bearer own"}), STREAM, way)
+    assert emulator.requests[0].headers["authorization"] == "Bearer own"
 
 
 # --- every fault has one right outcome --------------------------------------------------------------------------------
