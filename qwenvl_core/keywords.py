@@ -43,9 +43,9 @@ class Keywords(BaseModel):
     """Overrides region and workspace; by default from `DASHSCOPE_BASE_URL`."""
     api: Api = "openai"
     """Which of the service's APIs: `"openai"` (OpenAI-compatible) or `"dashscope"` (native)."""
-    timeout: float | None = 300.0
+    timeout: float | None = Field(default=300.0, gt=0)
     """Seconds to connect, and to wait for a response or its next bytes."""
-    stream_chunk_timeout: float | None = 120.0
+    stream_chunk_timeout: float | None = Field(default=120.0, gt=0)
     """Seconds between two chunks of a stream."""
     max_retries: int = Field(default=2, ge=0)
     """Tries after the first, before anything of the answer has arrived."""

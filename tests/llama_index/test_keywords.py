@@ -69,6 +69,8 @@ def test_metadata_by_the_callers_word() -> None:
         {"enable_thinkin": True},
         {"model_name": "qwen3-vl-plus"},
         {"max_retries": -1},
+        {"timeout": 0},
+        {"stream_chunk_timeout": -1.0},
         {"thinking_budget": 0},
         {"context_window": 0},
         {"api": "native"},
