@@ -53,7 +53,7 @@ def endpoint(api: str, *, region: str, workspace: str | None = None, base_url: s
     if api not in PATHS:
         raise QwenVLInputError(f'api must be "openai" or "dashscope", not {api!r}.')
     if base_url:
-        return _checked(api, base_url.rstrip("/"))
+        return _checked(api, base_url.strip().rstrip("/"))
     row = _BY_NAME.get(region.strip().lower())
     if row is None:
         known = ", ".join(region.id for region in REGIONS)

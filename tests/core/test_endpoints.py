@@ -67,6 +67,7 @@ def test_a_workspace_leads_to_no_other_host(api: str, workspace: str) -> None:
 )
 def test_a_base_url_overrides_both(api: str, base_url: str) -> None:
     assert endpoint(api, region="nowhere", workspace="!", base_url=base_url) == base_url.rstrip("/")
+    assert endpoint(api, region="nowhere", base_url=f" {base_url}\n") == base_url.rstrip("/")
 
 
 @pytest.mark.parametrize(
