@@ -263,7 +263,12 @@ _CLASSES: tuple[tuple[Callable[[Failure], bool], type[QwenVLError]], ...] = (
     (_says("Arrearage", "BillOverdue", "CommodityNotPurchased"), QwenVLArrearageError),
     (_says("FreeTierOnly", "free allocated quota exceeded", "free tier"), QwenVLQuotaExceededError),
     (
-        _says("Range of input length", "maximum context length", "context_length_exceeded"),
+        _says(
+            "Range of input length",
+            "token length exceed model limit",  # the vendor's
+            "maximum context length",
+            "context_length_exceeded",
+        ),
         QwenVLContextOverflowError,
     ),
     (_code("InvalidApiKey", "invalid_api_key"), QwenVLAuthenticationError),

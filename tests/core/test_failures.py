@@ -98,6 +98,14 @@ ROWS = [
         QwenVLContextOverflowError,
         "fewer",
     ),
+    Row(
+        400,
+        "InvalidParameter",
+        "invalid_parameter_error",
+        "<400> InternalError.Algo.InvalidParameter: Total message token length exceed model limit (10000000 tokens).",
+        QwenVLContextOverflowError,
+        "fewer",
+    ),
     Row(401, "InvalidApiKey", "invalid_api_key", "Incorrect API key provided.", QwenVLAuthenticationError, "region"),
     Row(403, "AccessDenied", "access_denied", "Access denied.", QwenVLPermissionDeniedError, "console"),
     Row(
