@@ -118,6 +118,8 @@ def source_from(value: Any, *, where: str, files: bool, base64_text: bool = Fals
     match value:
         case str() if base64_text and not value.startswith("data:"):
             return Inline(value, mime=mime, base64_from=0)
+        case str() if not value or value.isspace():
+            raise QwenVLInputError(f"{where}: the URL or path is empty.")
         case str():
             return source_from_url(value, where=where, files=files)
         case Path():

@@ -343,7 +343,7 @@ def test_a_relative_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 @pytest.mark.parametrize(
-    "value", ["a.png", "/etc/passwd", "./a", "file:///etc/passwd", "FILE:///a", "C:\\a.png", "~/a.png", "", "a b"]
+    "value", ["a.png", "/etc/passwd", "./a", "file:///etc/passwd", "FILE:///a", "C:\\a.png", "~/a.png", "a b"]
 )
 def test_a_string_names_a_file_only_where_files_may_be_read(value: str) -> None:
     with pytest.raises(QwenVLInputError, match="only in the media parts of user messages") as caught:
@@ -362,6 +362,8 @@ def test_a_string_names_a_file_only_where_files_may_be_read(value: str) -> None:
         ("file://home/a.png", "home"),  # a slash too few
         ("data:image/png;base64", "no data"),
         ("data:", "no data"),
+        ("", "empty"),
+        (" \n", "empty"),
     ],
 )
 def test_urls_that_nothing_can_be_made_of(url: str, words: str) -> None:
