@@ -56,7 +56,7 @@ def part_of(block: Any, place: Place) -> Part:
     if read is None:
         raise place.of(str(kind)).error(f"Qwen-VL takes no such block. Blocks it takes: {', '.join(sorted(_READERS))}.")
     if read is not _text and read is not _plain_text and place.role in ("system", "assistant"):
-        raise place.of(str(kind)).error(f"a {place.role} message takes text only; put media into a user message.")
+        raise place.of(str(kind)).error(f"{place.role} messages take text only; put media into a user message.")
     return read(block, place.of(str(kind)))
 
 
@@ -108,6 +108,9 @@ def _video(block: Mapping[str, Any], place: Place) -> Video | Frames:
 
 
 def _file(block: Mapping[str, Any], place: Place) -> Part:
+    source = block.get("source")
+    if isinstance(source, Mapping) and source.get("type") == "text":  # Anthropic's document of words
+        return _text({**block, "text": source.get("data")}, place)
     mime = str(block.get("mime_type") or "")
     for prefix, read in (("image/", _image), ("video/", _video), ("text/", _plain_text), (_PDF, _pdf)):
         if mime.startswith(prefix):

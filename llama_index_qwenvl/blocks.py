@@ -159,7 +159,7 @@ def _source(block: Any, data: Any, mime: str | None, place: Place) -> Source:
 def _may_name_files(place: Place) -> bool:
     """Whether text may name a file here: in the user's own media, not in what a tool says."""
     if place.role in ("system", "assistant"):
-        raise place.error(f"a {place.role} message takes text only; put media into a user message.")
+        raise place.error(f"{place.role} messages take text only; put media into a user message.")
     return place.role == "user"
 
 

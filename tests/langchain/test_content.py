@@ -78,6 +78,8 @@ FORMS: dict[str, tuple[Any, dict[str, Any]]] = {
         {"type": "file", "source_type": "text", "url": "words", "mime_type": "text/plain"},
         text("words"),
     ),
+    "Anthropic document of words": (
+        {"type": "document", "source": {"type": "text", "media_type": "text/plain", "data": "words"}}, text("words")),
     # --- images
     "v1 URL": ({"type": "image", "url": URL}, image()),
     "v1 URL with all that a creator adds": (
@@ -271,6 +273,7 @@ IMPOSSIBLE: dict[str, tuple[BaseMessage, str]] = {
     "OpenAI file id": (HumanMessage([{"type": "file", "file": {"file_id": "f"}}]), r"\[1\].*file"),
     "image of nothing": (HumanMessage([{"type": "image"}]), r"\[1\].*image.*no medium"),
     "image of a number": (HumanMessage([{"type": "image", "url": 5}]), r"\[1\].*image.*int"),
+    "image of an empty URL": (HumanMessage([{"type": "image", "url": ""}]), r"\[1\].*image.*empty"),
     "empty image": (HumanMessage([{"type": "image", "url": b""}]), r"\[1\].*empty"),
     "no image": (HumanMessage([{"type": "image", "url": b"%!PS text"}]), r"\[1\].*not an image"),
     "a video as an image": (HumanMessage([{"type": "image", "url": MP4}]), r"\[1\].*not an image"),
@@ -282,7 +285,7 @@ IMPOSSIBLE: dict[str, tuple[BaseMessage, str]] = {
     "text-plain elsewhere": (
         HumanMessage([{"type": "text-plain", "url": URL, "mime_type": "text/plain"}]), r"\[1\].*text-plain"),
     "an image in a system message": (SystemMessage([{"type": "image", "url": URL}]), r"\[1\].*image.*system"),
-    "an image from the assistant": (AIMessage([{"type": "image", "url": URL}]), r"\[1\].*image.*assistant"),
+    "an image from the assistant": (AIMessage([{"type": "image", "url": URL}]), r"\[1\].*image.*assistant messages"),
     "a path from a tool": (
         ToolMessage([{"type": "image", "url": "/etc/passwd"}], tool_call_id="c"), r"\[1\].*image.*read from disk"),
     "a file URL from a tool": (
