@@ -99,10 +99,13 @@ def settings_for(model: Mapping[str, Any], given: Set[str], call: Mapping[str, A
         call: What this call gives; it wins, but for `None`, which leaves the model's value.
 
     Raises:
-        QwenVLInputError: An unknown keyword in `call`, or a value of another kind than its keyword takes.
+        QwenVLInputError: A keyword in `call` that is unknown or the model's own, or a value of another kind than its
+            keyword takes.
     """
     call = {name: value for name, value in call.items() if value is not None}
     for name in call.keys() - NAMES:
+        if name in model:
+            raise QwenVLInputError(f"{name}= belongs to the model, not to one call: set it on the model, or on a copy.")
         from difflib import get_close_matches  # here: a slip is rare
 
         near = get_close_matches(name, NAMES, n=1)

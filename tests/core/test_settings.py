@@ -79,6 +79,13 @@ def test_unknown_keywords_of_a_call_are_errors(name: str, words: str) -> None:
     assert repr(name) in str(caught.value)
 
 
+def test_a_call_is_not_told_to_send_what_belongs_to_the_model() -> None:
+    with pytest.raises(QwenVLInputError, match="api_key= belongs to the model") as caught:
+        settings_for({"api_key": None}, set(), {"api_key": "sk-other"})
+    assert "sk-other" not in str(caught.value)
+    assert "extra_body" not in str(caught.value)
+
+
 @pytest.mark.parametrize(
     ("name", "value", "kind"),
     [

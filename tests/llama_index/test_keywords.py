@@ -103,7 +103,12 @@ def test_a_mistyped_keyword_does_not_show_the_key() -> None:
 
 
 @pytest.mark.parametrize(
-    ("keyword", "hint"), [("enable_thinkin", "did you mean 'enable_thinking'"), ("api_key", "extra_body")]
+    ("keyword", "hint"),
+    [
+        ("enable_thinkin", "did you mean 'enable_thinking'"),
+        ("enable_search", "extra_body"),
+        ("api_key", "belongs to the model"),
+    ],
 )
 def test_an_unknown_keyword_of_a_call_is_an_error(llm: QwenVL, emulator: Emulator, keyword: str, hint: str) -> None:
     with pytest.raises(QwenVLInputError, match=hint):
