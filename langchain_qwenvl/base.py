@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Self, cast
 
-from langchain_core.language_models.base import LangSmithParams
+from langchain_core.language_models.base import LangSmithParams, LanguageModelInput
 from langchain_core.language_models.chat_models import BaseChatModel
 from langchain_core.language_models.model_profile import ModelProfile
 from langchain_core.load.dump import dumpd
@@ -23,6 +23,9 @@ from qwenvl_core.settings import NAMES
 
 if TYPE_CHECKING:
     from langchain_core.load.serializable import SerializedConstructor, SerializedNotImplemented
+    from langchain_core.messages.ai import AIMessage
+    from langchain_core.runnables.base import RunnableSerializable
+    from langchain_core.runnables.utils import AnyConfigurableField
 
 
 class QwenVLBase(BaseChatModel, Keywords):
@@ -126,6 +129,16 @@ class QwenVLBase(BaseChatModel, Keywords):
     def _serialized(self) -> dict[str, Any]:
         """Anew for each call. LangChain keeps the first: a changed copy would share the original's cached answers."""
         return cast("dict[str, Any]", dumpd(self))
+
+    @override
+    def configurable_fields(
+        self, **kwargs: AnyConfigurableField
+    ) -> RunnableSerializable[LanguageModelInput, AIMessage]:
+        from langchain_qwenvl.configurable import ConfigurableModel  # here: few programs ask for it
+
+        super().configurable_fields(**kwargs)  # unknown fields raise
+        _ = self._client  # which the copies share then
+        return ConfigurableModel(default=self, fields=kwargs)
 
     @override
     def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:

@@ -136,6 +136,20 @@ def test_configurable_fields(make: Make, body: Body) -> None:
     assert body()["enable_thinking"] is False
 
 
+def test_a_configured_model_is_a_copy(make: Make, emulator: Emulator, body: Body) -> None:
+    emulator.known_models = frozenset({"my-own-model"})
+    fields = {name: ConfigurableField(id=name) for name in ("temperature", "enable_thinking", "model")}
+    model = make(model="my-own-model").configurable_fields(**fields)
+    for chosen in ({"temperature": 0.25}, {"enable_thinking": True}):
+        model.invoke("Hi", {"configurable": chosen})
+        assert {name: body()[name] for name in fields if name in body()} == {"model": "my-own-model", **chosen}
+    made, _ = model.with_config({"configurable": {"model": "qvq-max"}}).prepare()
+    assert made.profile["name"] == "qvq-max"
+    assert emulator.connections == 1
+    with pytest.raises(ValueError, match="temprature"):
+        make().configurable_fields(temprature=ConfigurableField(id="t"))
+
+
 def test_configurable_alternatives(make: Make, body: Body) -> None:
     model = make().configurable_alternatives(ConfigurableField(id="which"), flash=make(model="qwen3-vl-flash"))
     model.invoke("Hi", {"configurable": {"which": "flash"}})

@@ -14,6 +14,8 @@ from langchain_core.caches import InMemoryCache
 from langchain_core.globals import set_llm_cache
 from langchain_core.load import dumpd, dumps, load, loads
 from langchain_core.messages import HumanMessage
+from langchain_core.runnables import ConfigurableField
+from langchain_core.runnables.configurable import RunnableConfigurableFields
 
 from langchain_qwenvl import ChatQwenVL
 from tests.emulator import Emulator, Reply
@@ -217,3 +219,13 @@ class TestCache:
                 frames = [io.BytesIO(png(grey=grey)) for _ in range(4)]
                 llm.invoke([HumanMessage([{"type": "video", "video": frames}])])
         assert len(emulator.requests) == 2
+
+
+@pytest.mark.filterwarnings("ignore:The function `loads?` is in beta")
+def test_a_configurable_model_is_stored_as_langchains_own() -> None:
+    model = ChatQwenVL(api_key="sk-a").configurable_fields(temperature=ConfigurableField(id="t"))
+    stored = dumps(model)
+    assert "sk-a" not in stored
+    again = loads(stored, allowed_objects="all", valid_namespaces=["langchain_qwenvl"])
+    assert isinstance(again, RunnableConfigurableFields)
+    assert isinstance(again.default, ChatQwenVL)
