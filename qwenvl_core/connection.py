@@ -40,7 +40,9 @@ class Connection:
     @property
     def headers(self) -> dict[str, str]:
         """Headers of every request, the caller's last."""
-        return {"User-Agent": f"qwenvl-adapters/{__version__}", **self.default_headers}
+        # Spelled alike: openai 2.x tells a caller's `authorization` from its own `Authorization`, and sends both.
+        given = {name.title(): value for name, value in self.default_headers.items()}
+        return {"User-Agent": f"qwenvl-adapters/{__version__}", **given}
 
     @property
     def read_timeout(self) -> float | None:

@@ -149,10 +149,7 @@ class OpenAITransport:
 
 def _authorized(connection: Connection) -> dict[str, str]:
     """The headers of every request, the key's among them: the SDK drops its own where that environment has one."""
-    headers = connection.headers
-    if any(name.lower() == "authorization" for name in headers):
-        return headers
-    return {"Authorization": f"Bearer {connection.api_key}", **headers}
+    return {"Authorization": f"Bearer {connection.api_key}", **connection.headers}
 
 
 def _foreign_headers() -> dict[str, Any]:

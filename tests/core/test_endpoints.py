@@ -107,5 +107,5 @@ def test_a_connection_shows_no_secret() -> None:
     assert "sk-" not in str(connection)
     assert connection.headers["X-A"] == "sk-too"
     assert connection.headers["User-Agent"].startswith("qwenvl-adapters/")
-    renamed = Connection(api="openai", base_url="u", api_key="k", default_headers={"User-Agent": "me"})
-    assert renamed.headers["User-Agent"] == "me"
+    renamed = Connection(api="openai", base_url="u", api_key="k", default_headers={"user-agent": "me"})
+    assert renamed.headers == {"User-Agent": "me"}
