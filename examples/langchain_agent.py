@@ -10,22 +10,22 @@ from langchain_core.tools import tool
 from PIL import Image
 
 from langchain_qwenvl import ChatQwenVL
-from qwenvl_core.grounding import Box, crop
+from qwenvl_core import grounding
 
 DOCUMENT = Path(__file__).parent / "receipt.png"
 
 
 @tool
-def look_closer(bbox_2d: list[int]) -> list[dict]:
+def crop(bbox_2d: list[int]) -> list[dict]:
     """Cut a box out of the document and look at it enlarged.
 
     Args:
         bbox_2d: Left, top, right and bottom of the box, in thousandths of the document's width and height.
     """
-    box = Box.from_model(bbox_2d)
+    box = grounding.Box.from_model(bbox_2d)
     if box is None:
         return [{"type": "text", "text": f"{bbox_2d} is no box on the document."}]
-    cut = crop(Image.open(DOCUMENT).convert("RGB"), box)
+    cut = grounding.crop(Image.open(DOCUMENT).convert("RGB"), box)
     zoom = max(3, 32 // min(cut.size))  # the service takes no image with a side of 10 pixels or less
     file = io.BytesIO()
     cut.resize((cut.width * zoom, cut.height * zoom)).save(file, "JPEG")
@@ -34,9 +34,7 @@ def look_closer(bbox_2d: list[int]) -> list[dict]:
 
 def main() -> str:
     """Print thinking, tool calls and answer as they stream; return the answer."""
-    agent = create_agent(
-        ChatQwenVL(), [look_closer], system_prompt="You read documents. Look closer before you answer."
-    )
+    agent = create_agent(ChatQwenVL(), [crop], system_prompt="You read documents. Look closer before you answer.")
     question = [{"type": "image", "url": str(DOCUMENT)}, {"type": "text", "text": "How was it paid?"}]
     answer = ""
     for message, _ in agent.stream({"messages": [HumanMessage(question)]}, stream_mode="messages"):

@@ -65,7 +65,7 @@ _ADDS_UP = Reply(
 _LOOKS_CLOSER = [
     Reply(
         reasoning=_words("The line at the bottom is small. I should look closer."),
-        tool_calls=[ToolCall("call_1", "look_closer", ['{"bbox_2d": ', "[200, 850, ", "800, 950]}"])],
+        tool_calls=[ToolCall("call_1", "crop", ['{"bbox_2d": ', "[200, 850, ", "800, 950]}"])],
     ),
     Reply(reasoning=_words("Now it is large enough: paid by card, thank you."), text=_words("By card.")),
 ]

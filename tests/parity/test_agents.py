@@ -190,7 +190,7 @@ def test_the_examples_go_on_whatever_box_the_model_writes(
 ) -> None:
     monkeypatch.setenv("DASHSCOPE_API_KEY", "sk-test")
     monkeypatch.setenv("DASHSCOPE_BASE_URL", emulator.compat_url)
-    call = ToolCall("call_1", "look_closer", f'{{"bbox_2d": {box}}}')
+    call = ToolCall("call_1", "crop", f'{{"bbox_2d": {box}}}')
     emulator.script(Reply(reasoning="Hm.", tool_calls=[call]), Reply(text="By card."))
     assert example.main() == "By card."
     assert not emulator.refusals
