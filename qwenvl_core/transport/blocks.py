@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import AbstractContextManager
+from types import TracebackType
 from typing import Any
+
+from qwenvl_core.connection import Response
 
 
 def blocks_of(response: Any) -> Iterator[bytes]:
@@ -24,3 +28,42 @@ def ablocks_of(response: Any) -> AsyncIterator[bytes]:
 
 def _is_for_library(response: Any) -> bool:
     return response.is_stream_consumed or "content-encoding" in response.headers
+
+
+class AsyncOpened:
+    """An async response for as long as it is read, and no async generator as `@asynccontextmanager` makes one.
+
+    A loop that ends closes all generators it knows at once. One that waits for another one is closed twice then: the
+    loop reports that, and connections stay half closed.
+
+    Args:
+        send: Gets the response, its body still to be read.
+        guard: Raises our errors for those of reading it.
+        ended: Called with the response and its blocks when they were read without an error.
+    """
+
+    def __init__(
+        self,
+        send: Callable[[], Awaitable[Any]],
+        guard: AbstractContextManager[None],
+        ended: Callable[[Any, AsyncIterator[bytes]], Awaitable[None]] | None = None,
+    ) -> None:
+        self._send = send
+        self._guard = guard
+        self._ended = ended
+
+    async def __aenter__(self) -> Response:
+        self._response = await self._send()
+        self._guard.__enter__()
+        self._blocks = ablocks_of(self._response)
+        return Response(self._response.headers, self._blocks)
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> bool | None:
+        try:
+            if error is None and self._ended is not None:
+                await self._ended(self._response, self._blocks)
+            return self._guard.__exit__(kind, error, trace)
+        finally:
+            await self._response.aclose()

@@ -14,8 +14,8 @@ import os
 import sys
 import threading
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager, suppress
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from typing import Any, TypeVar
 from weakref import finalize
 
@@ -34,7 +34,7 @@ from qwenvl_core.errors import (
     QwenVLTimeoutError,
     error_from,
 )
-from qwenvl_core.transport.blocks import ablocks_of, blocks_of
+from qwenvl_core.transport.blocks import AsyncOpened, blocks_of
 from qwenvl_core.transport.loops import PerLoop
 from qwenvl_core.transport.multipart import Multipart
 from qwenvl_core.transport.retries import Retries, retry_after
@@ -79,17 +79,16 @@ class DashScopeTransport:
         finally:
             response.close()
 
-    @asynccontextmanager
-    async def aopen(self, path: str, body: Any, headers: Mapping[str, str], *, stream: bool) -> AsyncIterator[Any]:
+    def aopen(self, path: str, body: Any, headers: Mapping[str, str], *, stream: bool) -> AsyncOpened:
         """As `open`, for async."""
-        http = (await self._async.get()).transport.http_client
-        response = await _asend(http, self._post(http, path, encode_body(body, AsyncBody), headers))
-        try:
-            with _broken_off():
-                self._limit_gaps(response, stream)
-                yield Response(response.headers, ablocks_of(response))
-        finally:
-            await response.aclose()
+
+        async def send() -> Any:
+            http = (await self._async.get()).transport.http_client
+            response = await _asend(http, self._post(http, path, encode_body(body, AsyncBody), headers))
+            self._limit_gaps(response, stream)
+            return response
+
+        return AsyncOpened(send, _broken_off())
 
     def upload(self, upload: Upload, model: str) -> str:
         """Put a medium into the vendor's temporary storage, for requests to `model`.

@@ -13,7 +13,7 @@ import sys
 import threading
 import time
 from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from threading import get_ident
 from typing import Any, cast
 from weakref import finalize
@@ -29,7 +29,7 @@ from qwenvl_core.errors import (
     QwenVLTimeoutError,
     error_from,
 )
-from qwenvl_core.transport.blocks import ablocks_of, blocks_of
+from qwenvl_core.transport.blocks import AsyncOpened, blocks_of
 from qwenvl_core.transport.loops import PerLoop
 from qwenvl_core.transport.retries import retry_after
 from qwenvl_core.wire import failure
@@ -69,22 +69,18 @@ class OpenAITransport:
         finally:
             response.close()
 
-    @asynccontextmanager
-    async def aopen(self, path: str, body: Any, headers: Mapping[str, str], *, stream: bool) -> AsyncIterator[Any]:
+    def aopen(self, path: str, body: Any, headers: Mapping[str, str], *, stream: bool) -> AsyncOpened:
         """As `open`, for async."""
-        client = await self._async.get()
-        with _our_errors():
-            options = self._options(encode_body(body, AsyncBody), headers)
-            response: Any = await client.post(path, **options, stream_cls=openai.AsyncStream[Any])
-        try:
+
+        async def send() -> Any:
+            client = await self._async.get()
             with _our_errors():
-                self._limit_gaps(response, stream)
-                blocks = ablocks_of(response)
-                yield Response(response.headers, blocks)
-                if stream:
-                    await _adrain(response, blocks)
-        finally:
-            await response.aclose()
+                options = self._options(encode_body(body, AsyncBody), headers)
+                response: Any = await client.post(path, **options, stream_cls=openai.AsyncStream[Any])
+            self._limit_gaps(response, stream)
+            return response
+
+        return AsyncOpened(send, _our_errors(), _adrain if stream else None)
 
     def close(self) -> None:
         """Close the sync client's connections; the next request opens new ones."""

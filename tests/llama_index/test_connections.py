@@ -146,6 +146,24 @@ def test_a_loop_may_end_right_after_an_abandoned_stream(
     until(lambda: hung_up(emulator))
 
 
+@pytest.mark.parametrize("api", ["openai", "dashscope"])
+def test_a_loop_has_nothing_to_report_of_a_stream_that_was_left(
+    make: Callable[..., QwenVL], emulator: Emulator, api: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It tells its log of generators that can't be closed; nobody else hears of it."""
+    llm = make(api=api, base_url=emulator.compat_url if api == "openai" else emulator.native_url)
+    emulator.script(LONG)
+
+    async def leave() -> None:
+        async for _ in await llm.astream_chat(ASK):
+            break
+
+    asyncio.run(leave())
+    gc.collect()
+    assert not [record.getMessage() for record in caplog.records if record.levelname == "ERROR"]
+    until(lambda: hung_up(emulator))
+
+
 async def test_a_cancelled_chat_closes_its_connection(llm: QwenVL, emulator: Emulator) -> None:
     emulator.script(LONG)
     task = asyncio.create_task(llm.achat(ASK))
