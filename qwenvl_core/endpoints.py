@@ -70,8 +70,9 @@ def endpoint(api: str, *, region: str, workspace: str | None = None, base_url: s
 def _checked(api: str, base_url: str) -> str:
     try:
         parts = urlsplit(base_url)
-        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-    except ValueError:  # brackets that do not match, or a port that is no number
+        host = (parts.hostname or "").encode("idna")
+        usable = parts.scheme in ("http", "https") and bool(host) and parts.port != 0
+    except ValueError:  # brackets that do not match, a port that is no number, an empty or too long part of a name
         usable = False
     if not usable:
         raise QwenVLInputError(f"base_url must be an http(s) URL, not {base_url!r}.")

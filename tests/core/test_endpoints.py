@@ -83,6 +83,8 @@ def test_a_base_url_overrides_both(api: str, base_url: str) -> None:
         ({"api": "dashscope", "region": "us", "base_url": "https://a.com/compatible-mode/v1/"}, 'api="openai"'),
         ({"api": "openai", "region": "us", "base_url": "http://[::1/v1"}, "base_url"),
         ({"api": "openai", "region": "us", "base_url": "http://a:b/v1"}, "base_url"),
+        ({"api": "openai", "region": "us", "base_url": "http://a..b/v1"}, "base_url"),
+        ({"api": "openai", "region": "us", "base_url": f"http://{64 * 'a'}.com/v1"}, "base_url"),
     ],
 )
 def test_what_leads_nowhere(arguments: dict[str, Any], words: str) -> None:
