@@ -38,6 +38,7 @@ from qwenvl_core.transport.blocks import AsyncOpened, blocks_of
 from qwenvl_core.transport.loops import PerLoop
 from qwenvl_core.transport.multipart import Multipart
 from qwenvl_core.transport.retries import Retries, retry_after
+from qwenvl_core.transport.setup import set_up
 from qwenvl_core.uploads import Upload
 from qwenvl_core.wire import failure, storage
 
@@ -58,7 +59,8 @@ class DashScopeTransport:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
         # Reading the certificates takes tens of milliseconds: once, and not on an event loop.
-        self._tls = httpx.create_ssl_context()
+        with set_up():
+            self._tls = httpx.create_ssl_context()
         self._sync: Client | None = None
         self._building = threading.Lock()
         self._async = PerLoop(self._build_async, self._close_async)
@@ -173,11 +175,17 @@ class DashScopeTransport:
                 timeout=connection.timeout or 300.0,
                 max_retries=0,
                 config_path=os.devnull,
-                # It has no keyword for the size of its pool.
-                http_client=given or http(limits=_LIMITS, timeout=connection.timeout, verify=self._tls),
+                http_client=given or self._http(http),
             )
+        except QwenVLInputError:
+            raise
         except ValueError as error:  # it reads all of its environment, even where it was told
             raise QwenVLInputError(f"The dashscope SDK can't be set up: {error}.") from error
+
+    def _http(self, http: Callable[..., Any]) -> Any:
+        """An HTTP client for the SDK's, which has no keyword for the size of its pool."""
+        with set_up():
+            return http(limits=_LIMITS, timeout=self._connection.timeout, verify=self._tls)
 
     def _post(self, http: Any, path: str, content: Any, headers: Mapping[str, str]) -> Any:
         # A body that is streamed does not tell an async client its length; without it, it goes out chunked.
@@ -264,9 +272,10 @@ async def _asend(http: Any, request: Any, **options: Any) -> Any:
 def _refusal_of_sdk(response: Any) -> QwenVLError:
     """Our error for a response with an error status; the SDK's is its cause."""
     error = _refusal(response, response.text)
-    error.__cause__ = cause = sdk.response_error(response)
-    if cause is not None:  # its own text is the whole body: a page, or an echo of the request
-        cause.message, cause.args = error.message, (error.message,)
+    with suppress(TypeError):  # it takes for granted that a code is text
+        error.__cause__ = cause = sdk.response_error(response)
+        if cause is not None:  # its own text is the whole body: a page, or an echo of the request
+            cause.message, cause.args, cause.body = error.message, (error.message,), None
     return error
 
 
@@ -291,7 +300,7 @@ def _no_answer() -> Iterator[None]:
         yield
     except _http_errors("TimeoutException") as error:
         raise QwenVLTimeoutError("The server did not answer in time.") from _of_sdk(sdk.APITimeoutError, error)
-    except _http_errors("RequestError") as error:
+    except _http_errors("RequestError", "InvalidURL") as error:  # the latter of a place to go on to
         why = str(error) or type(error).__name__
         raise QwenVLConnectionError(f"Can't reach the server: {why}.") from _of_sdk(sdk.APIConnectionError, error)
 

@@ -12,10 +12,11 @@ import os
 import sys
 import threading
 import time
+import traceback
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from threading import get_ident
-from typing import Any, cast
+from typing import Any
 from weakref import finalize
 
 import openai
@@ -32,6 +33,7 @@ from qwenvl_core.errors import (
 from qwenvl_core.transport.blocks import AsyncOpened, blocks_of
 from qwenvl_core.transport.loops import PerLoop
 from qwenvl_core.transport.retries import retry_after
+from qwenvl_core.transport.setup import set_up
 from qwenvl_core.wire import failure
 
 # The HTTP library under this SDK: httpx up to 2.x, httpx2 from 3.0 on.
@@ -98,13 +100,15 @@ class OpenAITransport:
         with self._building:
             if self._sync is None:
                 own = self._connection.http_client is None
-                self._sync = openai.OpenAI(http_client=self._connection.http_client, **self._client_options())
+                with set_up():
+                    self._sync = openai.OpenAI(http_client=self._connection.http_client, **self._client_options())
                 if own:  # a forgotten model leaves no socket open
                     finalize(self, self._sync.close)
             return self._sync
 
     def _build_async(self) -> openai.AsyncOpenAI:
-        return openai.AsyncOpenAI(http_client=self._connection.http_async_client, **self._client_options())
+        with set_up():
+            return openai.AsyncOpenAI(http_client=self._connection.http_async_client, **self._client_options())
 
     async def _close_async(self, client: openai.AsyncOpenAI) -> None:
         if self._connection.http_async_client is None:  # the caller's own is the caller's to close
@@ -117,7 +121,11 @@ class OpenAITransport:
             "base_url": connection.base_url,
             "timeout": connection.timeout,
             "max_retries": 0,
-            "default_headers": _foreign_headers() | _authorized(connection),
+            "default_headers": {
+                **_foreign_headers(),
+                "Authorization": f"Bearer {connection.api_key}",  # said again, as it may be among the foreign ones
+                **connection.headers,
+            },
         }
 
     def _options(self, content: Any, headers: Mapping[str, str]) -> dict[str, Any]:
@@ -143,11 +151,6 @@ class OpenAITransport:
             response.request.extensions.setdefault("timeout", {})["read"] = self._connection.read_timeout
 
 
-def _authorized(connection: Connection) -> dict[str, str]:
-    """The headers of every request, the key's among them: the SDK drops its own where that environment has one."""
-    return {"Authorization": f"Bearer {connection.api_key}", **connection.headers}
-
-
 def _foreign_headers() -> dict[str, Any]:
     """Takes out what the SDK reads from an environment that is meant for another vendor."""
     names = ["OpenAI-Organization", "OpenAI-Project"]
@@ -162,7 +165,8 @@ def _our_errors() -> Iterator[None]:
         yield
     except openai.APIStatusError as error:
         ours = _refusal(error.response, error.response.text)
-        error.args = (ours.message,)  # the SDK's own text is the whole body: a page, or an echo of the request
+        # The SDK's own text is the whole body: a page, or an echo of the request.
+        error.message, error.args, error.body = ours.message, (ours.message,), None
         raise ours from error
     except openai.APITimeoutError as error:
         raise QwenVLTimeoutError("The server did not answer in time.") from error
@@ -170,21 +174,24 @@ def _our_errors() -> Iterator[None]:
         if isinstance(error.__cause__, QwenVLError):  # raised by our body, while it was being sent
             raise error.__cause__ from error.__cause__.__cause__
         raise QwenVLConnectionError(f"Can't reach the server: {error.__cause__ or error}.") from error
-    except _http_errors("TimeoutException", "RequestError", "StreamError") as error:
+    except _http_classes("TimeoutException", "RequestError", "StreamError") as error:
         refused = _refused(error)
         if refused is not None:
             raise _refusal(refused, "its text broke off") from error
-        if isinstance(error, _http_errors("TimeoutException")):
+        if isinstance(error, _http_classes("TimeoutException")):
             raise QwenVLTimeoutError("The server stopped sending within its answer.") from error
         raise QwenVLStreamInterruptedError(f"The connection broke within the answer: {error}.") from error
 
 
 def _refused(error: BaseException) -> Any:
-    """The response with an error status that the SDK was reading when this went wrong; `None` if it was none."""
-    while (before := error.__context__) is not None:
-        if isinstance(before, _http_errors("HTTPStatusError")):
-            return cast("Any", before).response
-        error = before
+    """The response with an error status that the SDK was reading when this went wrong; `None` if it was none.
+
+    The frames it went through know. The chain of contexts leads to none where a time limit of async has woken a task.
+    """
+    for frame, _ in traceback.walk_tb(error.__traceback__):
+        for value in frame.f_locals.values():
+            if isinstance(value, _http_classes("Response")) and not value.is_success:
+                return value
     return None
 
 
@@ -196,8 +203,8 @@ def _refusal(response: Any, body: str) -> QwenVLError:
     return error
 
 
-def _http_errors(*names: str) -> tuple[type[Exception], ...]:
-    """Exceptions of the SDK's HTTP library, and of httpx where a caller's own client may be one."""
+def _http_classes(*names: str) -> tuple[type[Any], ...]:
+    """Classes of the SDK's HTTP library, and of httpx where a caller's own client may be one."""
     libraries = {_http, sys.modules.get("httpx", _http)}
     return tuple(getattr(library, name) for library in libraries for name in names)
 

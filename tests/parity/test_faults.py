@@ -355,6 +355,9 @@ REFUSALS: dict[str, tuple[list[Any], int, type[e.QwenVLError], int]] = {
     "no gzip": (
         [head("Content-Length: 8", "Content-Encoding: gzip", status="403 No", kind="application/json") + b"not gzip"],
         403, e.QwenVLPermissionDeniedError, 1),
+    "a code and a message that are no text": (
+        [head("Content-Length: 29", status="400 No", kind="application/json") + b'{"code": ["x"], "message": 5}'],
+        400, e.QwenVLInvalidRequestError, 1),
     "hints before": (
         [b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n" + head("Content-Length: 0", status="401 No")],
         401, e.QwenVLAuthenticationError, 1),
@@ -376,3 +379,51 @@ def test_the_status_counts_where_the_text_can_not_be_read(name: str, api: Api) -
             assert (type(caught.value).__name__, caught.value.status_code) == (kind.__name__, status), way
             assert len(server.bodies) == tries
         asking.close()
+
+
+@every_api
+def test_the_status_counts_where_the_text_does_not_come(api: Api) -> None:
+    script = [head("Content-Length: 500", status="401 No", kind="application/json") + b"{", 1.0]
+    with raw_server(script) as server:
+        asking = Asking(Raw(server.url), api, timeout=0.2)
+        for way in WAYS:
+            with pytest.raises(e.QwenVLAuthenticationError) as caught:
+                asking.ask(way)
+            assert caught.value.status_code == 401, way
+        asking.close()
+
+
+@every_api
+def test_a_redirect_that_leads_nowhere(api: Api) -> None:
+    script = [head("Content-Length: 0", "Location: javascript:alert(1)", status="302 Found")]
+    with raw_server(script) as server:
+        asking = Asking(Raw(server.url), api, max_retries=0, **QUICK)
+        for way in WAYS:
+            server.bodies.clear()
+            with pytest.raises(e.QwenVLError):
+                asking.ask(way)
+            assert len(server.bodies) == 1
+        asking.close()
+
+
+@every_api
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("ALL_PROXY", "ftp://127.0.0.1:9"),
+        ("ALL_PROXY", "socks5://127.0.0.1:9"),
+        ("HTTP_PROXY", "http://[::1"),
+    ],
+)
+def test_an_environment_that_makes_no_client_is_an_error_that_names_it(
+    name: str, value: str, api: Api, server: Emulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(name, value)
+    server.reset()
+    asking = Asking(server, api, **QUICK)
+    for way in WAYS:
+        with pytest.raises(e.QwenVLInputError, match="can't be set up") as caught:
+            asking.ask(way)
+        assert name in caught.value.hint
+    assert server.requests == []
+    asking.close()

@@ -1,0 +1,22 @@
+"""Making an HTTP client, which takes its proxies and certificates from the environment."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from qwenvl_core.errors import QwenVLInputError
+
+_HINT = (
+    "It reads the environment: HTTPS_PROXY, HTTP_PROXY, ALL_PROXY (a SOCKS proxy needs the package socksio), NO_PROXY, "
+    "SSL_CERT_FILE, SSL_CERT_DIR. Mend what is wrong there, or pass http_client= and http_async_client=."
+)
+
+
+@contextmanager
+def set_up() -> Iterator[None]:
+    """Raises our error where the HTTP library can't work with what the environment says."""
+    try:
+        yield
+    except Exception as error:  # of many kinds: no file, no certificate, no such package, no URL
+        raise QwenVLInputError(f"The HTTP client can't be set up: {error}.", hint=_HINT) from error
