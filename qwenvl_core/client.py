@@ -143,7 +143,13 @@ class Client:
             await self._transport.aclose()
 
     def _reading(self, plan: policy.Plan) -> Reading:
-        return Reading(self._api.wire.Decoder(), plan, chunk_timeout=self._connection.stream_chunk_timeout)
+        connection = self._connection
+        return Reading(
+            self._api.wire.Decoder(),
+            plan,
+            timeout=connection.timeout,
+            chunk_timeout=connection.stream_chunk_timeout,
+        )
 
     def _open(self) -> Any:
         """The transport. A forked child builds its own: sockets can't be shared with the parent."""

@@ -18,8 +18,9 @@ class Connection:
         api: Which of the service's two APIs.
         base_url: Where it is, ready to use.
         api_key: The key; in no repr.
-        timeout: Seconds to connect, and to wait for a response or its next bytes; `None` waits forever. No pause before
-            a retry is longer: a server that asks for more is not asked again.
+        timeout: Seconds to connect, to wait for a response or its next bytes, and from the headers of a whole answer to
+            its end; `None` waits forever. No pause before a retry is longer: a server that asks for more is not asked
+            again.
         stream_chunk_timeout: Seconds between two chunks of a stream; `None` waits forever.
         max_retries: Tries after the first, before anything of the answer has arrived.
         http_client: The caller's own sync HTTP client for the SDK.

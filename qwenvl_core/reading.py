@@ -56,9 +56,12 @@ class Reading:
         done: The server has said everything; what it may still send is nothing to wait for.
     """
 
-    def __init__(self, decoder: Decoder, plan: Plan, *, chunk_timeout: float | None = None) -> None:
+    def __init__(
+        self, decoder: Decoder, plan: Plan, *, timeout: float | None = None, chunk_timeout: float | None = None
+    ) -> None:
         self._decoder = decoder
         self._plan = plan
+        self._timeout = timeout
         self._chunk_timeout = chunk_timeout
         self._events = EventStream()
         self._whole: list[bytes] | None = None
@@ -94,6 +97,7 @@ class Reading:
             self._look_at(block)
         if self._whole is not None:
             self._whole.append(block)
+            self._keep_pace(self._timeout, "The answer was not whole after", made_progress=False)
             return iter(())
         return self._read(self._events.feed(block))
 
@@ -161,26 +165,26 @@ class Reading:
             raise QwenVLStreamInterruptedError(f"The stream broke off within an event: {error}") from error
         except _OTHER_SHAPE as error:
             raise _not_understood(error) from error
-        self._keep_pace(made_progress=self._documents > before)
+        self._keep_pace(self._chunk_timeout, "No chunk came for", made_progress=self._documents > before)
 
     def _whole_documents(self, body: bytes) -> Iterator[tuple[str, Any]]:
-        try:
+        with suppress(ValueError, RecursionError):  # and forgotten: such an error holds all of the body
             yield "", json.loads(body)
-        except (ValueError, RecursionError):
-            if body.lstrip(_SAYS_NOTHING).startswith((b"data:", b"id:", b"event:", b":")):
-                yield from self._events.feed(body)
-                yield from self._events.close()
-                return
-            told = failure.from_body(body.decode(errors="replace"), status_code=200)
-            raise QwenVLAPIError(f"The reply is no JSON: {told.message}", status_code=200) from None
+            return
+        if body.lstrip(_SAYS_NOTHING).startswith((b"data:", b"id:", b"event:", b":")):
+            yield from self._events.feed(body)
+            yield from self._events.close()
+            return
+        told = failure.from_body(body.decode(errors="replace"), status_code=200)
+        raise QwenVLAPIError(f"The reply is no JSON: {told.message}", status_code=200)
 
-    def _keep_pace(self, *, made_progress: bool) -> None:
-        """Comments and scraps of an event keep a connection alive, but they are no chunk."""
+    def _keep_pace(self, limit: float | None, missed: str, *, made_progress: bool) -> None:
+        """Comments and scraps keep a connection alive, but they are no chunk of an answer, and no whole one."""
         now = time.monotonic()
         if made_progress:
             self._paced_at = now
-        elif self._chunk_timeout is not None and now - self._paced_at > self._chunk_timeout:
-            raise QwenVLTimeoutError(f"No chunk came for {self._chunk_timeout:g} seconds.")
+        elif limit is not None and now - self._paced_at > limit:
+            raise QwenVLTimeoutError(f"{missed} {limit:g} seconds.")
 
     def _finish(self) -> Iterator[Event]:
         decoder = self._decoder

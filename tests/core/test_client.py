@@ -371,6 +371,15 @@ def test_a_whole_answer_has_the_time_of_timeout(way: Way, emulator: Emulator) ->
 
 
 @ways
+def test_drops_do_not_keep_a_whole_answer_waiting(way: Way) -> None:
+    with raw_server([head("Transfer-Encoding: chunked"), *[chunked(b" ", end=False), 0.05] * 40]) as server:
+        start = time.monotonic()
+        with pytest.raises(QwenVLTimeoutError, match="timeout="):
+            events_of(client(server.url, timeout=0.3), WHOLE, way)
+    assert 0.25 < time.monotonic() - start < 1.5
+
+
+@ways
 def test_a_slow_reader_is_not_taken_for_a_slow_server(way: Way, emulator: Emulator) -> None:
     emulator.quirks = Quirks(comments=True)
     emulator.script(TEXT)
