@@ -1,21 +1,34 @@
-"""Keeping a key out of the texts of errors: some servers repeat the request, or its key, in what they answer."""
+"""Keeping a key out of errors: some servers repeat the request, or its key, in what they answer."""
 
 from __future__ import annotations
 
 from contextlib import suppress
+from typing import Any
 
 _SHORTEST = 8  # characters; what is shorter is a placeholder ("EMPTY"), and may be part of any word
 
 
 def redact(error: BaseException, secret: str) -> None:
-    """Take a secret out of the texts of an error and of its causes."""
+    """Take a secret out of the texts of an error and of its causes, and out of what they hold of a reply."""
     seen: set[int] = set()
-    told: BaseException | None = error
-    while told is not None and len(secret) >= _SHORTEST and id(told) not in seen:
+    left: list[BaseException | None] = [error] if len(secret) >= _SHORTEST else []
+    while left:
+        told = left.pop()
+        if told is None or id(told) in seen:
+            continue
         seen.add(id(told))
-        told.args = tuple(arg.replace(secret, "…") if isinstance(arg, str) else arg for arg in told.args)
-        message = getattr(told, "message", None)
-        if isinstance(message, str) and secret in message:
+        told.args = _without(secret, told.args)
+        for name, value in list(vars(told).items()):
             with suppress(AttributeError):  # a library's own may be fixed
-                told.message = message.replace(secret, "…")  # type: ignore[attr-defined]
-        told = told.__cause__ or told.__context__
+                setattr(told, name, _without(secret, value))
+        left += [told.__cause__, told.__context__]
+
+
+def _without(secret: str, value: Any) -> Any:
+    if isinstance(value, str):
+        return value.replace(secret, "…")
+    if isinstance(value, dict):
+        return {_without(secret, name): _without(secret, item) for name, item in value.items()}
+    if type(value) in (list, tuple):
+        return type(value)(_without(secret, item) for item in value)
+    return value

@@ -124,6 +124,7 @@ ECHOES = [
     json.dumps({"detail": [ECHO]}),
     json.dumps({"error": {"message": f"Incorrect API key {KEY} for {BASE64}", "code": "invalid_api_key"}}),
     json.dumps({"code": "InvalidApiKey", "message": f"Incorrect API key {KEY}", "echo": BASE64}),
+    json.dumps({"code": f"No{KEY}", "message": "No.", "request_id": f"of {KEY}"}),
     f"<html>{KEY} {BASE64}",
     f"No: {KEY} {BASE64}",
 ]
