@@ -1,7 +1,8 @@
-"""Keeping a key out of errors: some servers repeat the request, or its key, in what they answer."""
+"""Keeping keys and media out of errors: the SDKs' hold the request, and some servers repeat it in what they answer."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any
 
@@ -9,24 +10,39 @@ _SHORTEST = 8  # characters; what is shorter is a placeholder ("EMPTY"), and may
 
 
 def redact(error: BaseException, secret: str) -> None:
-    """Take a secret out of the texts of an error and of its causes, and out of what they hold of a reply."""
-    seen: set[int] = set()
-    left: list[BaseException | None] = [error] if len(secret) >= _SHORTEST else []
-    while left:
-        told = left.pop()
-        if told is None or id(told) in seen:
-            continue
-        seen.add(id(told))
+    """Take out of an error and of its causes what was sent, and a secret from all of their texts."""
+    for told in _with_causes(error):
         told.args = _without(secret, told.args)
         for name, value in list(vars(told).items()):
             with suppress(AttributeError):  # a library's own may be fixed
-                setattr(told, name, _without(secret, value))
-        left += [told.__cause__, told.__context__]
+                setattr(told, name, _without(secret, _bare(value)))
+
+
+def _with_causes(error: BaseException) -> Iterator[BaseException]:
+    seen: set[int] = set()
+    left: list[BaseException | None] = [error]
+    while left:
+        told = left.pop()
+        if told is not None and id(told) not in seen:
+            seen.add(id(told))
+            left += [told.__cause__, told.__context__]
+            yield told
+
+
+def _bare(held: Any) -> Any:
+    """A request without headers and body; a response of such a request.
+
+    Some libraries send errors to other processes with all that they hold, as Dask does.
+    """
+    request = getattr(held, "__dict__", {}).get("_request")
+    if request is not None:
+        held.request = _bare(request)
+    return type(held)(held.method, held.url) if type(held).__name__ == "Request" else held
 
 
 def _without(secret: str, value: Any) -> Any:
     if isinstance(value, str):
-        return value.replace(secret, "…")
+        return value.replace(secret, "…") if len(secret) >= _SHORTEST else value
     if isinstance(value, dict):
         return {_without(secret, name): _without(secret, item) for name, item in value.items()}
     if type(value) in (list, tuple):

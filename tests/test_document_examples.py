@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import dask
-import distributed
 import pytest
 from PIL import Image, ImageChops
 
@@ -57,16 +57,35 @@ def scans(tmp_path: Path, emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -
     return folder
 
 
-@contextmanager
-def on(scheduler: str) -> Iterator[None]:
-    """Two workers: of this process, of its children, or of a cluster on this machine."""
+# In a process of its own: what it imports changes how all exceptions are pickled.
+ON_A_CLUSTER = """
+import sys
+from pathlib import Path
+
+from distributed import Client, LocalCluster
+
+from examples.folder_with_dask import main
+
+if __name__ == "__main__":
+    cluster = LocalCluster(n_workers=2, threads_per_worker=1, host="127.0.0.1", dashboard_address=None)
+    with cluster, Client(cluster):
+        main(Path(sys.argv[1]), Path(sys.argv[2]))
+"""
+
+
+def read_folder(scheduler: str, scans: Path, out: Path) -> list[str]:
+    """Run the example with two workers: of this process, of its children, or of a cluster on this machine."""
     if scheduler != "cluster":
         with dask.config.set(scheduler=scheduler, num_workers=2):
-            yield
-        return
-    cluster = distributed.LocalCluster(n_workers=2, threads_per_worker=1, host="127.0.0.1", dashboard_address=None)
-    with cluster, distributed.Client(cluster):
-        yield
+            return folder_with_dask.main(scans, out)
+    script = scans.parent / "on_a_cluster.py"
+    script.write_text(ON_A_CLUSTER, encoding="utf-8")
+    root = str(Path(folder_with_dask.__file__).parent.parent)
+    ran = subprocess.run(
+        [sys.executable, str(script), str(scans), str(out)],
+        env={**os.environ, "PYTHONPATH": root}, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    return ran.stdout.splitlines()
 
 
 def lines(file: Path) -> list[dict[str, Any]]:
@@ -78,8 +97,7 @@ def lines(file: Path) -> list[dict[str, Any]]:
 @pytest.mark.parametrize("scheduler", ["threads", "processes", "cluster"])
 def test_each_page_is_a_line(scheduler: str, scans: Path, tmp_path: Path, emulator: Emulator) -> None:
     out = tmp_path / "read"
-    with on(scheduler):
-        assert folder_with_dask.main(scans, out) == ["a.pdf: read", "b.pdf: read", "c.pdf: read"]
+    assert read_folder(scheduler, scans, out) == ["a.pdf: read", "b.pdf: read", "c.pdf: read"]
     assert sorted(file.name for file in out.iterdir()) == ["a.jsonl", "answers", "b.jsonl", "c.jsonl"]
     pages = lines(out / "b.jsonl")
     assert [page["page_number"] for page in pages] == [1, 2, 3, 4]

@@ -116,7 +116,12 @@ def failure(asking: Asking, way: Way) -> e.QwenVLError:
 
 
 def said_of(error: e.QwenVLError) -> list[str]:
-    return [*traceback.format_exception(error), str(error), repr(error), repr(vars(error)), repr(pickle.dumps(error))]
+    texts = [*traceback.format_exception(error), str(error), repr(error), repr(vars(error)), repr(pickle.dumps(error))]
+    told: BaseException | None = error
+    while told is not None:  # some libraries send causes to other processes, and what these hold
+        texts += [repr(pickle.dumps(held)) for name, held in vars(told).items() if name.endswith("request")]
+        told = told.__cause__ or told.__context__
+    return texts
 
 
 ECHO = {"loc": ["body"], "input": {"authorization": f"Bearer {KEY}", "url": f"data:image/png;base64,{BASE64}"}}
