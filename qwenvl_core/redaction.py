@@ -15,7 +15,7 @@ def redact(error: BaseException, secret: str) -> None:
         told.args = _without(secret, told.args)
         for name, value in list(vars(told).items()):
             with suppress(AttributeError):  # a library's own may be fixed
-                setattr(told, name, _without(secret, _bare(value)))
+                setattr(told, name, _without(secret, _bare(secret, value)))
 
 
 def _with_causes(error: BaseException) -> Iterator[BaseException]:
@@ -29,15 +29,19 @@ def _with_causes(error: BaseException) -> Iterator[BaseException]:
             yield told
 
 
-def _bare(held: Any) -> Any:
-    """A request without headers and body; a response of such a request.
+def _bare(secret: str, held: Any) -> Any:
+    """A request without headers and body, a response without body: the latter may repeat the former.
 
-    Some libraries send errors to other processes with all that they hold, as Dask does.
+    Some libraries send errors to other processes with all that they hold: Dask does.
     """
-    request = getattr(held, "__dict__", {}).get("_request")
-    if request is not None:
-        held.request = _bare(request)
-    return type(held)(held.method, held.url) if type(held).__name__ == "Request" else held
+    match type(held).__name__:  # of httpx, or of httpx2
+        case "Request":
+            return type(held)(held.method, held.url)
+        case "Response":
+            request = _bare(secret, vars(held).get("_request"))
+            return type(held)(held.status_code, headers=_without(secret, held.headers.multi_items()), request=request)
+        case _:
+            return held
 
 
 def _without(secret: str, value: Any) -> Any:

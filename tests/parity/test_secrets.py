@@ -115,11 +115,14 @@ def failure(asking: Asking, way: Way) -> e.QwenVLError:
     return caught.value
 
 
+_OF_HTTP = ("request", "_request", "response")
+
+
 def said_of(error: e.QwenVLError) -> list[str]:
     texts = [*traceback.format_exception(error), str(error), repr(error), repr(vars(error)), repr(pickle.dumps(error))]
     told: BaseException | None = error
     while told is not None:  # some libraries send causes to other processes, and what these hold
-        texts += [repr(pickle.dumps(held)) for name, held in vars(told).items() if name.endswith("request")]
+        texts += [repr(pickle.dumps(held)) for name, held in vars(told).items() if name in _OF_HTTP]
         told = told.__cause__ or told.__context__
     return texts
 
