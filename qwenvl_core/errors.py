@@ -291,6 +291,9 @@ _CLASSES: tuple[tuple[Callable[[Failure], bool], type[QwenVLError]], ...] = (
     (_status(400, 499), QwenVLInvalidRequestError),
 )
 
+_redirects = _status(300, 399)
+_ELSEWHERE = "This address leads elsewhere, where neither key nor documents are sent: check base_url=."
+
 
 def error_from(failure: Failure, *, partial: str = "") -> QwenVLError:
     """The error of the right class for a server's failure.
@@ -309,4 +312,5 @@ def error_from(failure: Failure, *, partial: str = "") -> QwenVLError:
         status_code=failure.status_code,
         request_id=failure.request_id,
         partial=partial,
+        hint=_ELSEWHERE if _redirects(failure) else None,
     )

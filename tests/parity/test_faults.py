@@ -118,7 +118,7 @@ ROWS |= {
     )
 }
 ROWS |= {
-    "redirect": Row(Fault(redirect=PAGE), e.QwenVLAPIError, status=307),
+    "redirect": Row(Fault(redirect=PAGE), e.QwenVLAPIError, status=307, hint="base_url="),
     "a page with 200": Row(Fault(non_json_200=True), e.QwenVLAPIError, status=200),
     "asks for an hour": Row(
         Fault(503, headers={"Retry-After": "3600"}), e.QwenVLAPIError, code=("ServiceUnavailable",) * 2, status=503,
