@@ -15,8 +15,6 @@ from pydantic import AliasChoices, Field, SecretStr
 from typing_extensions import override
 
 from langchain_qwenvl.blocks import PROVIDER
-from langchain_qwenvl.messages import to_core
-from langchain_qwenvl.profiles import profile_of
 from qwenvl_core import __version__
 from qwenvl_core.keywords import Keywords, key_of_environment
 from qwenvl_core.settings import NAMES
@@ -41,6 +39,8 @@ class QwenVLBase(BaseChatModel, Keywords):
 
     @override
     def model_post_init(self, context: Any, /) -> None:
+        import langchain_qwenvl.asking  # here, so that an import of the adapter does without  # noqa: F401
+
         super().model_post_init(context)
         self._add_version("qwenvl-adapters", __version__)
 
@@ -72,6 +72,8 @@ class QwenVLBase(BaseChatModel, Keywords):
 
     @override
     def _resolve_model_profile(self) -> ModelProfile | None:
+        from langchain_qwenvl.profiles import profile_of
+
         return profile_of(self._settings({}))
 
     # --- Token counts, offline ---
@@ -92,6 +94,7 @@ class QwenVLBase(BaseChatModel, Keywords):
                 the most that they can be.
             tools: Tools in any form that LangChain knows.
         """
+        from langchain_qwenvl.messages import to_core
         from qwenvl_core.counting import count_tokens
 
         formatted = [convert_to_openai_tool(tool) for tool in tools or ()]

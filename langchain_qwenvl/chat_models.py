@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Iterator, Mapping, Sequence
-from contextlib import aclosing, closing
-from typing import TYPE_CHECKING, Any, cast
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
 
 from langchain_core.callbacks.manager import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
 from langchain_core.language_models.base import LanguageModelInput
 from langchain_core.messages.base import BaseMessage
-from langchain_core.outputs.chat_generation import ChatGeneration, ChatGenerationChunk
+from langchain_core.outputs.chat_generation import ChatGenerationChunk
 from langchain_core.outputs.chat_result import ChatResult
 from langchain_core.outputs.llm_result import LLMResult
 from langchain_core.prompt_values import ChatPromptValue, PromptValue
@@ -17,16 +16,7 @@ from langchain_core.utils.function_calling import convert_to_openai_tool
 from pydantic import ConfigDict
 from typing_extensions import override
 
-from langchain_qwenvl import structured
 from langchain_qwenvl.base import QwenVLBase
-from langchain_qwenvl.blocks import settled
-from langchain_qwenvl.chunks import Chunks, message_of
-from langchain_qwenvl.errors import raised_as_langchain
-from langchain_qwenvl.messages import to_core
-from langchain_qwenvl.preparing import prepared
-from qwenvl_core.events import Reducer
-from qwenvl_core.models import describe
-from qwenvl_core.request import Request
 
 if TYPE_CHECKING:
     from langchain_core.messages import AIMessage
@@ -34,7 +24,7 @@ if TYPE_CHECKING:
     from langchain_core.tools import BaseTool
     from pydantic import BaseModel
 
-    from qwenvl_core.events import Event
+    from langchain_qwenvl.structured import Method
 
 
 class ChatQwenVL(QwenVLBase):
@@ -80,6 +70,8 @@ class ChatQwenVL(QwenVLBase):
             response_format: What the answer must look like when no tool is called: the vendor's dict, or a schema.
             kwargs: More keywords for every call: `parallel_tool_calls`, any setting.
         """
+        from langchain_qwenvl import structured
+
         bound: dict[str, Any] = {**kwargs}
         if tools:
             bound["tools"] = [convert_to_openai_tool(tool, strict=strict) for tool in tools]
@@ -92,7 +84,7 @@ class ChatQwenVL(QwenVLBase):
         self,
         schema: dict[str, Any] | type,
         *,
-        method: structured.Method | None = None,
+        method: Method | None = None,
         include_raw: bool = False,
         strict: bool | None = None,
         **kwargs: Any,
@@ -120,20 +112,26 @@ class ChatQwenVL(QwenVLBase):
                 `"json_mode"`.
             OutputParserException: (when run) The answer is no such object; it is a `QwenVLOutputError` as well.
         """
-        kwargs = _formatted(kwargs)
+        from langchain_qwenvl import structured
+        from langchain_qwenvl.asking import KEEP, formatted
+        from qwenvl_core.models import describe
+
+        kwargs = formatted(kwargs)
         self._settings(kwargs)  # unknown keywords raise now
         method = method or structured.default_method(describe(kwargs.get("model") or self.model))
         bound, parser = structured.plan(schema, method=method, strict=strict)
         if decided := sorted(bound.keys() & kwargs.keys()):
             raise ValueError(f"method={method!r} decides on {', '.join(decided)} itself; leave it to that.")
         if include_raw:
-            return structured.with_raw(self.bind(**kwargs, **bound, **{_KEEP: True}), parser)
+            return structured.with_raw(self.bind(**kwargs, **bound, **{KEEP: True}), parser)
         return self.bind(**kwargs, **bound) | parser
 
-    # --- The way through the house ---
+    # --- The way through the house: each step of it is in `asking`, which a model has imported when it is made ---
 
     @override
     def _convert_input(self, model_input: LanguageModelInput) -> PromptValue:
+        from langchain_qwenvl.preparing import prepared
+
         prompt = super()._convert_input(model_input)
         if isinstance(prompt, ChatPromptValue):
             return ChatPromptValue(messages=prepared(prompt.messages))
@@ -141,10 +139,14 @@ class ChatQwenVL(QwenVLBase):
 
     @override
     def generate(self, messages: list[list[BaseMessage]], *args: Any, **kwargs: Any) -> LLMResult:
+        from langchain_qwenvl.preparing import prepared
+
         return super().generate([prepared(conversation) for conversation in messages], *args, **kwargs)
 
     @override
     async def agenerate(self, messages: list[list[BaseMessage]], *args: Any, **kwargs: Any) -> LLMResult:
+        from langchain_qwenvl.preparing import prepared
+
         return await super().agenerate([prepared(conversation) for conversation in messages], *args, **kwargs)
 
     @override
@@ -155,35 +157,21 @@ class ChatQwenVL(QwenVLBase):
         run_manager: CallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> Iterator[ChatGenerationChunk]:
-        # LangChain passes a run manager only where it makes v3 events of the chunks.
-        chunks = Chunks(indexed=run_manager is not None)
-        with raised_as_langchain(), closing(self._events(messages, stop, kwargs, stream=True)) as events:
-            for event in events:
-                chunk = chunks.of(event)
-                if chunk is None:
-                    continue
-                if run_manager:
-                    run_manager.on_llm_new_token(chunk.text, chunk=chunk)
-                yield chunk
+        from langchain_qwenvl import asking
+
+        return asking.stream(self, messages, stop, kwargs, run_manager)
 
     @override
-    async def _astream(
+    def _astream(
         self,
         messages: list[BaseMessage],
         stop: list[str] | None = None,
         run_manager: AsyncCallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> AsyncIterator[ChatGenerationChunk]:
-        chunks = Chunks(indexed=run_manager is not None)
-        with raised_as_langchain():
-            async with aclosing(self._aevents(messages, stop, kwargs, stream=True)) as events:
-                async for event in events:
-                    chunk = chunks.of(event)
-                    if chunk is None:
-                        continue
-                    if run_manager:
-                        await run_manager.on_llm_new_token(chunk.text, chunk=chunk)
-                    yield chunk
+        from langchain_qwenvl import asking
+
+        return asking.astream(self, messages, stop, kwargs, run_manager)
 
     @override
     def _generate(
@@ -193,11 +181,9 @@ class ChatQwenVL(QwenVLBase):
         run_manager: CallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> ChatResult:
-        reducer = Reducer()
-        with raised_as_langchain():
-            for event in self._events(messages, stop, kwargs):
-                reducer.add(event)
-        return _result(reducer)
+        from langchain_qwenvl import asking
+
+        return asking.generate(self, messages, stop, kwargs)
 
     @override
     async def _agenerate(
@@ -207,63 +193,20 @@ class ChatQwenVL(QwenVLBase):
         run_manager: AsyncCallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> ChatResult:
-        reducer = Reducer()
-        with raised_as_langchain():
-            async for event in self._aevents(messages, stop, kwargs):
-                reducer.add(event)
-        return _result(reducer)
+        from langchain_qwenvl import asking
+
+        return await asking.agenerate(self, messages, stop, kwargs)
 
     # Where a handler wants tokens, LangChain makes the message of `invoke` from chunks, in these two.
 
     @override
     def _generate_with_cache(self, *args: Any, **kwargs: Any) -> ChatResult:
-        return _settled(super()._generate_with_cache(*args, **kwargs))
+        from langchain_qwenvl import asking
+
+        return asking.with_settled(super()._generate_with_cache(*args, **kwargs))
 
     @override
     async def _agenerate_with_cache(self, *args: Any, **kwargs: Any) -> ChatResult:
-        return _settled(await super()._agenerate_with_cache(*args, **kwargs))
+        from langchain_qwenvl import asking
 
-    def _events(
-        self, messages: list[BaseMessage], stop: list[str] | None, call: Mapping[str, Any], *, stream: bool = False
-    ) -> Generator[Event]:
-        events = self._client.events(self._request(messages, stop, call, stream=stream))
-        return structured.keeping(events) if call.get(_KEEP) else events
-
-    def _aevents(
-        self, messages: list[BaseMessage], stop: list[str] | None, call: Mapping[str, Any], *, stream: bool = False
-    ) -> AsyncGenerator[Event]:
-        events = self._client.aevents(self._request(messages, stop, call, stream=stream))
-        return structured.akeeping(events) if call.get(_KEEP) else events
-
-    def _request(
-        self, messages: list[BaseMessage], stop: list[str] | None, call: Mapping[str, Any], *, stream: bool
-    ) -> Request:
-        asked = _formatted({name: value for name, value in call.items() if name not in _LANGCHAIN_ONLY})
-        stream = bool(asked.pop("stream", stream))
-        return Request(
-            messages=to_core(messages), settings=self._settings({**asked, "stop": stop or None}), stream=stream
-        )
-
-
-_KEEP = "include_raw"  # a call whose answer is wanted even when it is not what was demanded
-# What is passed along with a call for LangChain itself, and for this adapter.
-_LANGCHAIN_ONLY = frozenset({"ls_structured_output_format", "structured_output_format", _KEEP})
-
-
-def _formatted(call: dict[str, Any]) -> dict[str, Any]:
-    """A call's keywords, with tools and a schema in any form that LangChain knows in the service's."""
-    if not all(isinstance(tool, Mapping) for tool in call.get("tools") or ()):
-        call = {**call, "tools": [convert_to_openai_tool(tool) for tool in call["tools"]]}
-    if isinstance(call.get("response_format"), type):
-        call = {**call, "response_format": structured.response_format(call["response_format"], strict=None)}
-    return call
-
-
-def _result(reducer: Reducer) -> ChatResult:
-    return ChatResult(generations=[ChatGeneration(message=message_of(reducer.reply()))])
-
-
-def _settled(result: ChatResult) -> ChatResult:
-    for generation in result.generations:
-        generation.message = settled(cast("AIMessage", generation.message))
-    return result
+        return asking.with_settled(await super()._agenerate_with_cache(*args, **kwargs))

@@ -1,20 +1,20 @@
 """Qwen-VL in LlamaIndex."""
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from llama_index_qwenvl.llm import QwenVL
-from llama_index_qwenvl.videos import video, video_frames
 
 if TYPE_CHECKING:
     from llama_index_qwenvl.reader import Citation, QwenVLReader, citation, highlight
+    from llama_index_qwenvl.videos import video, video_frames
 
 __all__ = ["Citation", "QwenVL", "QwenVLReader", "citation", "highlight", "video", "video_frames"]
 
 
 def __getattr__(name: str) -> Any:
-    """What is for documents is imported when it is asked for: chats do without."""
+    """What not every chat needs is imported when it is asked for."""
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from llama_index_qwenvl import reader
-
-    return getattr(reader, name)
+    module = import_module(f"{__name__}.{'videos' if name.startswith('video') else 'reader'}")
+    return getattr(module, name)

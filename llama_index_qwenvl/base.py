@@ -22,6 +22,12 @@ class QwenVLBase(FunctionCallingLLM, Keywords):
     """Whether agents may give it tools; by default the catalogue's word."""
 
     @override
+    def model_post_init(self, context: Any, /) -> None:
+        import llama_index_qwenvl.asking  # here, so that an import of the adapter does without  # noqa: F401
+
+        super().model_post_init(context)
+
+    @override
     def to_dict(self, **kwargs: Any) -> dict[str, Any]:
         """This model's keywords but the key, for `from_dict`.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Generator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from llama_index.core.base.llms.types import (
@@ -15,21 +15,12 @@ from llama_index.core.base.llms.types import (
     CompletionResponseGen,
     LLMMetadata,
     MessageRole,
-    TextBlock,
 )
 from llama_index.core.llms.callbacks import llm_chat_callback, llm_completion_callback
 from pydantic import ConfigDict
 from typing_extensions import override
 
-from llama_index_qwenvl import streams
-from llama_index_qwenvl.image_documents import blocks_of
-from llama_index_qwenvl.messages import to_core
-from llama_index_qwenvl.responses import completion_of, response_of
 from llama_index_qwenvl.structured import StructuredPrediction
-from llama_index_qwenvl.tools import selections_in, spec_of, with_one_call
-from qwenvl_core.events import Event, Reducer
-from qwenvl_core.models import describe
-from qwenvl_core.request import Request
 
 if TYPE_CHECKING:
     from llama_index.core.llms.llm import ToolSelection
@@ -71,6 +62,8 @@ class QwenVL(StructuredPrediction):
     @property
     @override
     def metadata(self) -> LLMMetadata:
+        from qwenvl_core.models import describe
+
         facts, calls = describe(self.model), self.is_function_calling_model
         return LLMMetadata(
             context_window=self.context_window or facts.context_window or _UNSTATED_CONTEXT_WINDOW,
@@ -86,55 +79,71 @@ class QwenVL(StructuredPrediction):
         traced = {name: getattr(self, name) for name in _TRACED}
         return {**super().to_payload(), **{name: value for name, value in traced.items() if value is not None}}
 
-    # --- Chats and completions. Each is reported once, so none calls another: the way below is not reported ---
+    # --- Chats and completions. Each step of their way is in `asking`, which a model has imported when it is made ---
 
     @llm_chat_callback()
     @override
     def chat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponse:
         """The answer to a conversation; `kwargs` are settings of this call."""
-        return self._chat(messages, kwargs)
+        from llama_index_qwenvl import asking
+
+        return asking.chat(self, messages, kwargs)
 
     @llm_chat_callback()
     @override
     async def achat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponse:
         """As `chat`, for async."""
-        return await self._achat(messages, kwargs)
+        from llama_index_qwenvl import asking
+
+        return await asking.achat(self, messages, kwargs)
 
     @llm_chat_callback()
     @override
     def stream_chat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponseGen:
         """The answer as it is written; the last chunk holds all of it. Closing the generator closes the connection."""
-        return streams.chunks(self._events(messages, kwargs, stream=True))
+        from llama_index_qwenvl import asking
+
+        return asking.stream_chat(self, messages, kwargs)
 
     @llm_chat_callback()
     @override
     async def astream_chat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponseAsyncGen:
         """As `stream_chat`, for async."""
-        return streams.achunks(self._aevents(messages, kwargs, stream=True))
+        from llama_index_qwenvl import asking
+
+        return asking.astream_chat(self, messages, kwargs)
 
     @llm_completion_callback()
     @override
     def complete(self, prompt: str, formatted: bool = False, **kwargs: Any) -> CompletionResponse:
         """The answer to one prompt; `image_documents` are images (and videos) for it to look at."""
-        return completion_of(self._chat(*_as_chat(prompt, kwargs)))
+        from llama_index_qwenvl import asking
+
+        return asking.complete(self, prompt, kwargs)
 
     @llm_completion_callback()
     @override
     async def acomplete(self, prompt: str, formatted: bool = False, **kwargs: Any) -> CompletionResponse:
         """As `complete`, for async."""
-        return completion_of(await self._achat(*_as_chat(prompt, kwargs)))
+        from llama_index_qwenvl import asking
+
+        return await asking.acomplete(self, prompt, kwargs)
 
     @llm_completion_callback()
     @override
     def stream_complete(self, prompt: str, formatted: bool = False, **kwargs: Any) -> CompletionResponseGen:
         """As `complete`, as it is written."""
-        return streams.completions(self._events(*_as_chat(prompt, kwargs), stream=True))
+        from llama_index_qwenvl import asking
+
+        return asking.stream_complete(self, prompt, kwargs)
 
     @llm_completion_callback()
     @override
     async def astream_complete(self, prompt: str, formatted: bool = False, **kwargs: Any) -> CompletionResponseAsyncGen:
         """As `stream_complete`, for async."""
-        return streams.acompletions(self._aevents(*_as_chat(prompt, kwargs), stream=True))
+        from llama_index_qwenvl import asking
+
+        return asking.astream_complete(self, prompt, kwargs)
 
     def count_tokens(
         self, messages: Sequence[ChatMessage], tools: Sequence[BaseTool | Mapping[str, Any]] | None = None
@@ -146,40 +155,11 @@ class QwenVL(StructuredPrediction):
                 can be behind them.
             tools: Tools that go with it.
         """
+        from llama_index_qwenvl import asking
         from qwenvl_core.counting import count_tokens
 
-        request = self._request(messages, {"tools": tools} if tools else {})
+        request = asking.request(self, messages, {"tools": tools} if tools else {})
         return count_tokens(request.messages, request.settings)
-
-    # --- The way through the house ---
-
-    def _chat(self, messages: Sequence[ChatMessage], call: Mapping[str, Any]) -> ChatResponse:
-        reducer = Reducer()
-        for event in self._events(messages, call):
-            reducer.add(event)
-        return response_of(reducer.reply())
-
-    async def _achat(self, messages: Sequence[ChatMessage], call: Mapping[str, Any]) -> ChatResponse:
-        reducer = Reducer()
-        async for event in self._aevents(messages, call):
-            reducer.add(event)
-        return response_of(reducer.reply())
-
-    def _events(
-        self, messages: Sequence[ChatMessage], call: Mapping[str, Any], *, stream: bool = False
-    ) -> Generator[Event]:
-        return self._client.events(self._request(messages, call, stream=stream))
-
-    def _aevents(
-        self, messages: Sequence[ChatMessage], call: Mapping[str, Any], *, stream: bool = False
-    ) -> AsyncGenerator[Event]:
-        return self._client.aevents(self._request(messages, call, stream=stream))
-
-    def _request(self, messages: Sequence[ChatMessage], call: Mapping[str, Any], *, stream: bool = False) -> Request:
-        if call.get("tools"):
-            call = {**call, "tools": [spec_of(tool) for tool in call["tools"]]}
-        settings = self._settings(call)
-        return Request(messages=to_core(messages, describe(settings.model)), settings=settings, stream=stream)
 
     # --- Tools ---
 
@@ -197,6 +177,8 @@ class QwenVL(StructuredPrediction):
         **kwargs: Any,
     ) -> dict[str, Any]:
         """The keywords of the chat that offers `tools`; a given `tool_choice` wins over `tool_required`."""
+        from llama_index_qwenvl.tools import spec_of
+
         messages = list(chat_history or [])
         if user_msg is not None:
             messages.append(
@@ -221,6 +203,8 @@ class QwenVL(StructuredPrediction):
         allow_parallel_tool_calls: bool = False,
         **kwargs: Any,
     ) -> ChatResponse:
+        from llama_index_qwenvl.tools import with_one_call
+
         return response if allow_parallel_tool_calls else with_one_call(response)
 
     @override
@@ -232,14 +216,10 @@ class QwenVL(StructuredPrediction):
         Raises:
             ValueError: There are none, and `error_on_no_tool_call` is set.
         """
+        from llama_index_qwenvl.tools import selections_in
+
         selections = selections_in(response)
         if error_on_no_tool_call and not selections:
             invalid = response.message.additional_kwargs.get("invalid_tool_calls")
             raise ValueError("The model called no tool" + (f" that can be executed: {invalid}." if invalid else "."))
         return selections
-
-
-def _as_chat(prompt: str, keywords: dict[str, Any]) -> tuple[list[ChatMessage], dict[str, Any]]:
-    """A completion as a chat of one message, its images before its words."""
-    images = blocks_of(keywords.pop("image_documents", None))
-    return [ChatMessage(role=MessageRole.USER, blocks=[*images, TextBlock(text=prompt)])], keywords

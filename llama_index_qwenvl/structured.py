@@ -15,7 +15,6 @@ from llama_index.core.types import Model, PydanticProgramMode
 from typing_extensions import override
 
 from llama_index_qwenvl.base import QwenVLBase
-from llama_index_qwenvl.objects import Objects, keywords_for, object_in
 
 if TYPE_CHECKING:
     from llama_index.core.base.llms.types import ChatMessage
@@ -57,6 +56,8 @@ class StructuredPrediction(QwenVLBase):
         if self.pydantic_program_mode not in _MODES:
             result: Model = super().structured_predict(output_cls, prompt, llm_kwargs, **prompt_args)
             return result
+        from llama_index_qwenvl.objects import object_in
+
         _started(output_cls, prompt, prompt_args)
         response = self.chat(self._asked(prompt, prompt_args), **self._keywords(output_cls, llm_kwargs))
         return _ended(object_in(response, output_cls))
@@ -73,6 +74,8 @@ class StructuredPrediction(QwenVLBase):
         if self.pydantic_program_mode not in _MODES:
             result: Model = await super().astructured_predict(output_cls, prompt, llm_kwargs, **prompt_args)
             return result
+        from llama_index_qwenvl.objects import object_in
+
         _started(output_cls, prompt, prompt_args)
         response = await self.achat(self._asked(prompt, prompt_args), **self._keywords(output_cls, llm_kwargs))
         return _ended(object_in(response, output_cls))
@@ -90,6 +93,8 @@ class StructuredPrediction(QwenVLBase):
         if self.pydantic_program_mode not in _MODES:
             yield from super()._structured_stream_call(output_cls, prompt, llm_kwargs, **prompt_args)
             return
+        from llama_index_qwenvl.objects import Objects
+
         objects = Objects(output_cls)
         chunks = self.stream_chat(self._asked(prompt, prompt_args), **self._keywords(output_cls, llm_kwargs))
         with closing(chunks):
@@ -109,6 +114,8 @@ class StructuredPrediction(QwenVLBase):
     ) -> AsyncGenerator[Model | list[Model] | FlexibleModel | list[FlexibleModel], None]:
         if self.pydantic_program_mode not in _MODES:
             return await super()._structured_astream_call(output_cls, prompt, llm_kwargs, **prompt_args)
+        from llama_index_qwenvl.objects import Objects
+
         chunks = await self.astream_chat(self._asked(prompt, prompt_args), **self._keywords(output_cls, llm_kwargs))
 
         async def objects_in() -> AsyncGenerator[Model | list[Model] | FlexibleModel | list[FlexibleModel], None]:
@@ -126,6 +133,8 @@ class StructuredPrediction(QwenVLBase):
         return self._extend_messages(prompt.format_messages(llm=self, **prompt_args))
 
     def _keywords(self, output_cls: type[Model], llm_kwargs: Mapping[str, Any] | None) -> dict[str, Any]:
+        from llama_index_qwenvl.objects import keywords_for
+
         return keywords_for(output_cls, self.pydantic_program_mode, llm_kwargs)
 
 

@@ -103,7 +103,12 @@ class Keywords(BaseModel):
     _held: Client | None = PrivateAttr(default=None)
 
     def model_post_init(self, context: Any, /) -> None:
-        """A region that does not exist is an error now, not at the first call."""
+        """What calls need of our own code is imported now, off the event loops that they may be made on.
+
+        A region that does not exist is an error now, not at the first call.
+        """
+        import qwenvl_core.client  # noqa: F401
+
         super().model_post_init(context)
         self._base_url()
 
@@ -141,7 +146,7 @@ class Keywords(BaseModel):
     @property
     def _client(self) -> Client:
         """The client for this model's connection as it is now; a changed copy of the model gets its own."""
-        from qwenvl_core.client import Client  # here, so that importing an adapter imports no SDK
+        from qwenvl_core.client import Client
 
         with _HOLDING:
             self._held = held = Client.of(self._connection(), self._held)

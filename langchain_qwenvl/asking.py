@@ -1,0 +1,150 @@
+"""How a model is asked: messages go in, chunks or a message come out.
+
+Apart from the model's class, whose import is to load nothing of this: it is imported with the first model.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterator, Mapping, Sequence
+from contextlib import aclosing, closing
+from typing import TYPE_CHECKING, Any, cast
+
+from langchain_core.outputs.chat_generation import ChatGeneration, ChatGenerationChunk
+from langchain_core.outputs.chat_result import ChatResult
+from langchain_core.utils.function_calling import convert_to_openai_tool
+
+from langchain_qwenvl import structured
+from langchain_qwenvl.blocks import settled
+from langchain_qwenvl.chunks import Chunks, message_of
+from langchain_qwenvl.errors import raised_as_langchain
+from langchain_qwenvl.messages import to_core
+from qwenvl_core.events import Reducer
+from qwenvl_core.request import Request
+
+if TYPE_CHECKING:
+    from langchain_core.callbacks.manager import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
+    from langchain_core.messages.ai import AIMessage
+    from langchain_core.messages.base import BaseMessage
+
+    from langchain_qwenvl.base import QwenVLBase
+    from qwenvl_core.events import Event
+
+KEEP = "include_raw"
+"""The keyword of a call whose answer is wanted even when it is not what was demanded."""
+
+# What is passed along with a call for LangChain itself, and for this adapter.
+_LANGCHAIN_ONLY = frozenset({"ls_structured_output_format", "structured_output_format", KEEP})
+
+
+def stream(
+    llm: QwenVLBase,
+    messages: Sequence[BaseMessage],
+    stop: list[str] | None,
+    call: Mapping[str, Any],
+    run_manager: CallbackManagerForLLMRun | None,
+) -> Iterator[ChatGenerationChunk]:
+    """The chunks of the answer. LangChain passes a run manager only where it makes v3 events of them."""
+    chunks = Chunks(indexed=run_manager is not None)
+    with raised_as_langchain(), closing(_events(llm, messages, stop, call, stream=True)) as events:
+        for event in events:
+            chunk = chunks.of(event)
+            if chunk is None:
+                continue
+            if run_manager:
+                run_manager.on_llm_new_token(chunk.text, chunk=chunk)
+            yield chunk
+
+
+async def astream(
+    llm: QwenVLBase,
+    messages: Sequence[BaseMessage],
+    stop: list[str] | None,
+    call: Mapping[str, Any],
+    run_manager: AsyncCallbackManagerForLLMRun | None,
+) -> AsyncIterator[ChatGenerationChunk]:
+    """As `stream`, for async."""
+    chunks = Chunks(indexed=run_manager is not None)
+    with raised_as_langchain():
+        async with aclosing(_aevents(llm, messages, stop, call, stream=True)) as events:
+            async for event in events:
+                chunk = chunks.of(event)
+                if chunk is None:
+                    continue
+                if run_manager:
+                    await run_manager.on_llm_new_token(chunk.text, chunk=chunk)
+                yield chunk
+
+
+def generate(
+    llm: QwenVLBase, messages: Sequence[BaseMessage], stop: list[str] | None, call: Mapping[str, Any]
+) -> ChatResult:
+    """The whole answer, whether the wire streams or not."""
+    reducer = Reducer()
+    with raised_as_langchain():
+        for event in _events(llm, messages, stop, call):
+            reducer.add(event)
+    return _result(reducer)
+
+
+async def agenerate(
+    llm: QwenVLBase, messages: Sequence[BaseMessage], stop: list[str] | None, call: Mapping[str, Any]
+) -> ChatResult:
+    """As `generate`, for async."""
+    reducer = Reducer()
+    with raised_as_langchain():
+        async for event in _aevents(llm, messages, stop, call):
+            reducer.add(event)
+    return _result(reducer)
+
+
+def with_settled(result: ChatResult) -> ChatResult:
+    """A result whose messages LangChain may have added up from chunks, made as they are without a stream."""
+    for generation in result.generations:
+        generation.message = settled(cast("AIMessage", generation.message))
+    return result
+
+
+def formatted(call: dict[str, Any]) -> dict[str, Any]:
+    """A call's keywords, with tools and a schema in any form that LangChain knows in the service's."""
+    if not all(isinstance(tool, Mapping) for tool in call.get("tools") or ()):
+        call = {**call, "tools": [convert_to_openai_tool(tool) for tool in call["tools"]]}
+    if isinstance(call.get("response_format"), type):
+        call = {**call, "response_format": structured.response_format(call["response_format"], strict=None)}
+    return call
+
+
+def _events(
+    llm: QwenVLBase,
+    messages: Sequence[BaseMessage],
+    stop: list[str] | None,
+    call: Mapping[str, Any],
+    *,
+    stream: bool = False,
+) -> Generator[Event]:
+    events = llm._client.events(_request(llm, messages, stop, call, stream=stream))
+    return structured.keeping(events) if call.get(KEEP) else events
+
+
+def _aevents(
+    llm: QwenVLBase,
+    messages: Sequence[BaseMessage],
+    stop: list[str] | None,
+    call: Mapping[str, Any],
+    *,
+    stream: bool = False,
+) -> AsyncGenerator[Event]:
+    events = llm._client.aevents(_request(llm, messages, stop, call, stream=stream))
+    return structured.akeeping(events) if call.get(KEEP) else events
+
+
+def _request(
+    llm: QwenVLBase, messages: Sequence[BaseMessage], stop: list[str] | None, call: Mapping[str, Any], *, stream: bool
+) -> Request:
+    asked = formatted({name: value for name, value in call.items() if name not in _LANGCHAIN_ONLY})
+    stream = bool(asked.pop("stream", stream))
+    settings = llm._settings({**asked, "stop": stop or None})
+    return Request(messages=to_core(messages), settings=settings, stream=stream)
+
+
+def _result(reducer: Reducer) -> ChatResult:
+    return ChatResult(generations=[ChatGeneration(message=message_of(reducer.reply()))])
