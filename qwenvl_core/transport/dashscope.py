@@ -8,7 +8,6 @@ of the SDK's client, and never through the module's globals.
 from __future__ import annotations
 
 import asyncio
-import importlib
 import json
 import os
 import sys
@@ -38,17 +37,14 @@ from qwenvl_core.transport.blocks import AsyncOpened, blocks_of
 from qwenvl_core.transport.loops import PerLoop
 from qwenvl_core.transport.multipart import Multipart
 from qwenvl_core.transport.retries import Retries, retry_after
-from qwenvl_core.transport.setup import set_up
+from qwenvl_core.transport.setup import set_up, warm_up
 from qwenvl_core.uploads import Upload
 from qwenvl_core.wire import failure, storage
 
 T = TypeVar("T")
 C = TypeVar("C")
 
-for _name in ("httpcore", "anyio._backends._asyncio"):
-    # The HTTP library imports these with its first client and its first request, on the event loop. Here is off it.
-    with suppress(ImportError):
-        importlib.import_module(_name)
+warm_up("httpcore")
 
 _LIMITS = httpx.Limits(max_connections=1000, max_keepalive_connections=100)
 

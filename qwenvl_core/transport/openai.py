@@ -33,11 +33,13 @@ from qwenvl_core.errors import (
 from qwenvl_core.transport.blocks import AsyncOpened, blocks_of
 from qwenvl_core.transport.loops import PerLoop
 from qwenvl_core.transport.retries import retry_after
-from qwenvl_core.transport.setup import set_up
+from qwenvl_core.transport.setup import set_up, warm_up
 from qwenvl_core.wire import failure
 
 # The HTTP library under this SDK: httpx up to 2.x, httpx2 from 3.0 on.
 _http: Any = importlib.import_module(openai.DefaultHttpxClient.__mro__[1].__module__.partition(".")[0])
+
+warm_up(_http.__name__.replace("httpx", "httpcore"))
 
 _DRAIN = 0.1  # seconds that an ended stream's connection is waited for, to be used again
 
@@ -47,6 +49,9 @@ class OpenAITransport:
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
+        # Reading the certificates takes tens of milliseconds: once, and not on an event loop.
+        with set_up():
+            self._tls = _http.create_ssl_context()
         self._sync: openai.OpenAI | None = None
         self._building = threading.Lock()
         self._async = PerLoop(self._build_async, self._close_async)
@@ -99,16 +104,18 @@ class OpenAITransport:
         # One for all threads: a second one would close the first one's connections when it takes its place.
         with self._building:
             if self._sync is None:
-                own = self._connection.http_client is None
+                given = self._connection.http_client
                 with set_up():
-                    self._sync = openai.OpenAI(http_client=self._connection.http_client, **self._client_options())
-                if own:  # a forgotten model leaves no socket open
+                    http = given or openai.DefaultHttpxClient(verify=self._tls)
+                    self._sync = openai.OpenAI(http_client=http, **self._client_options())
+                if given is None:  # a forgotten model leaves no socket open
                     finalize(self, self._sync.close)
             return self._sync
 
     def _build_async(self) -> openai.AsyncOpenAI:
         with set_up():
-            return openai.AsyncOpenAI(http_client=self._connection.http_async_client, **self._client_options())
+            http = self._connection.http_async_client or openai.DefaultAsyncHttpxClient(verify=self._tls)
+            return openai.AsyncOpenAI(http_client=http, **self._client_options())
 
     async def _close_async(self, client: openai.AsyncOpenAI) -> None:
         if self._connection.http_async_client is None:  # the caller's own is the caller's to close

@@ -1,9 +1,10 @@
-"""Making an HTTP client, which takes its proxies and certificates from the environment."""
+"""Making an HTTP client: what takes long in it, and what the environment may break."""
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from qwenvl_core.errors import QwenVLInputError
 
@@ -20,3 +21,14 @@ def set_up() -> Iterator[None]:
         yield
     except Exception as error:  # of many kinds: no file, no certificate, no such package, no URL
         raise QwenVLInputError(f"The HTTP client can't be set up: {error}.", hint=_HINT) from error
+
+
+def warm_up(core: str) -> None:
+    """Import what an HTTP library imports with its first client and its first request: on the event loop, that is.
+
+    Args:
+        core: The package below the HTTP library.
+    """
+    for name in (core, "anyio._backends._asyncio"):
+        with suppress(ImportError):
+            importlib.import_module(name)
