@@ -20,6 +20,7 @@ from llama_index.core.llms.callbacks import llm_chat_callback, llm_completion_ca
 from pydantic import ConfigDict
 from typing_extensions import override
 
+from llama_index_qwenvl.reporting import areported, reported
 from llama_index_qwenvl.structured import StructuredPrediction
 
 if TYPE_CHECKING:
@@ -97,7 +98,7 @@ class QwenVL(StructuredPrediction):
 
         return await asking.achat(self, messages, kwargs)
 
-    @llm_chat_callback()
+    @reported(llm_chat_callback())
     @override
     def stream_chat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponseGen:
         """The answer as it is written; the last chunk holds all of it. Closing the generator closes the connection."""
@@ -105,7 +106,7 @@ class QwenVL(StructuredPrediction):
 
         return asking.stream_chat(self, messages, kwargs)
 
-    @llm_chat_callback()
+    @areported(llm_chat_callback())
     @override
     async def astream_chat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponseAsyncGen:
         """As `stream_chat`, for async."""
@@ -129,7 +130,7 @@ class QwenVL(StructuredPrediction):
 
         return await asking.acomplete(self, prompt, kwargs)
 
-    @llm_completion_callback()
+    @reported(llm_completion_callback())
     @override
     def stream_complete(self, prompt: str, formatted: bool = False, **kwargs: Any) -> CompletionResponseGen:
         """As `complete`, as it is written."""
@@ -137,7 +138,7 @@ class QwenVL(StructuredPrediction):
 
         return asking.stream_complete(self, prompt, kwargs)
 
-    @llm_completion_callback()
+    @areported(llm_completion_callback())
     @override
     async def astream_complete(self, prompt: str, formatted: bool = False, **kwargs: Any) -> CompletionResponseAsyncGen:
         """As `stream_complete`, for async."""

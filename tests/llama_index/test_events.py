@@ -7,17 +7,18 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
 import pytest
-from llama_index.core.callbacks import CallbackManager, CBEventType, TokenCountingHandler
+from llama_index.core.callbacks import CallbackManager, CBEventType, EventPayload, TokenCountingHandler
 from llama_index.core.callbacks.base_handler import BaseCallbackHandler
 from llama_index.core.instrumentation import get_dispatcher
 from llama_index.core.instrumentation.event_handlers import BaseEventHandler
-from llama_index.core.llms import ChatMessage, ImageBlock, TextBlock
+from llama_index.core.llms import ChatMessage, ImageBlock, TextBlock, callbacks
 from llama_index.core.rate_limiter import BaseRateLimiter
 from llama_index.core.tools import FunctionTool
 from pydantic import BaseModel, PrivateAttr
 
 from llama_index_qwenvl import QwenVL
-from tests.emulator import Emulator, Reply, ToolCall
+from qwenvl_core.errors import QwenVLStreamInterruptedError
+from tests.emulator import Emulator, Fault, Reply, ToolCall
 from tests.llama_index.conftest import KEY
 
 ASK = [
@@ -194,3 +195,61 @@ def test_tools_are_one_chat(llm: QwenVL, emulator: Emulator, events: _Events) ->
     emulator.script(Reply(tool_calls=[ToolCall("call_1", "total", '{"items": 3}')]))
     assert llm.predict_and_call([FunctionTool.from_defaults(total)], "Add up.").response == "3"
     assert events.counted() == {"LLMChatStartEvent": 1, "LLMChatEndEvent": 1}
+
+
+streams = pytest.mark.parametrize("name", [name for name in CALLS if "stream" in name])
+
+
+@streams
+async def test_a_stream_is_the_same_whether_or_not_its_events_are_heard(
+    make: Callable[..., QwenVL], emulator: Emulator, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And an event for each chunk is made only if somebody hears it: it costs as much as the chunk."""
+    made: list[Any] = []
+    for event in ("LLMChatInProgressEvent", "LLMCompletionInProgressEvent"):
+        kind = getattr(callbacks, event)
+        monkeypatch.setattr(callbacks, event, lambda kind=kind, **kwargs: made.append(kind) or kind(**kwargs))
+    reply = Reply(reasoning=["Hm", ", so."], text=["Yes", " it", " is."])
+    emulator.script(reply, reply)
+    older = _Callbacks()
+    llm = make(callback_manager=CallbackManager([older]))
+    unheard, made_unheard = await run(name, llm), len(made)
+    dispatcher, handler = get_dispatcher(), _Events()
+    dispatcher.add_event_handler(handler)
+    try:
+        heard = await run(name, llm)
+    finally:
+        dispatcher.event_handlers.remove(handler)
+    assert [chunk.delta for chunk in unheard] == [chunk.delta for chunk in heard]
+    assert unheard[-1].raw["usage"] == heard[-1].raw["usage"]
+    assert len(made) - made_unheard == len(heard) > made_unheard
+    assert older.seen == [("start", CBEventType.LLM), ("end", CBEventType.LLM)] * 2
+
+
+@streams
+async def test_an_unheard_stream_that_breaks_off_is_reported_once(
+    make: Callable[..., QwenVL], emulator: Emulator, name: str
+) -> None:
+    older = _Callbacks()
+    llm = make(callback_manager=CallbackManager([older]))
+    emulator.script(Fault(reply=Reply(text=["So", " far", "."]), after=2, reset="after-events"))
+    with pytest.raises(QwenVLStreamInterruptedError) as caught:
+        await run(name, llm)
+    assert caught.value.partial
+    assert older.seen == [("start", CBEventType.LLM), ("end", CBEventType.LLM)]
+    assert older.payloads[-1] == {EventPayload.EXCEPTION: caught.value}
+
+
+async def test_an_unheard_stream_that_is_left_is_reported_once(make: Callable[..., QwenVL], emulator: Emulator) -> None:
+    older = _Callbacks()
+    llm = make(callback_manager=CallbackManager([older]))
+    emulator.script(*[Reply(text=["So", " far", "."])] * 2)
+    for _ in (chunks := llm.stream_chat(ASK)):
+        break
+    chunks.close()
+    achunks = await llm.astream_chat(ASK)
+    async for _ in achunks:
+        break
+    await achunks.aclose()
+    assert older.seen == [("start", CBEventType.LLM), ("end", CBEventType.LLM)] * 2
+    assert [type(told[EventPayload.EXCEPTION]) for told in older.payloads[1::2]] == [GeneratorExit] * 2
