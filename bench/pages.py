@@ -94,10 +94,10 @@ def _png(file: str) -> float:
 
 def _ours(file: str) -> float:
     """Pages per second as our loaders make them: at the size at which the model sees them, as JPEG."""
-    from qwenvl_core.documents.opening import open_pages
-    from qwenvl_core.documents.pages import page_image
-    from qwenvl_core.documents.sizing import Sizing
-    from qwenvl_core.models import describe
+    from qwenvl_core.catalog.models import describe
+    from qwenvl_core.rendering.open import open_pages
+    from qwenvl_core.rendering.page_size import Sizing
+    from qwenvl_core.rendering.pages import page_image
 
     fit = Sizing(describe(MODEL)).fit
     with open_pages(file) as pages:

@@ -18,16 +18,16 @@ from langchain_qwenvl.blocks import settled
 from langchain_qwenvl.chunks import Chunks, message_of
 from langchain_qwenvl.errors import raised_as_langchain
 from langchain_qwenvl.messages import to_core
-from qwenvl_core.events import Reducer
-from qwenvl_core.request import Request
+from qwenvl_core.types.reply import Reducer
+from qwenvl_core.types.request import Request
 
 if TYPE_CHECKING:
     from langchain_core.callbacks.manager import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
     from langchain_core.messages.ai import AIMessage
     from langchain_core.messages.base import BaseMessage
 
-    from langchain_qwenvl.base import QwenVLBase
-    from qwenvl_core.events import Event
+    from qwenvl_core.client.config import Keywords
+    from qwenvl_core.types.events import Event
 
 KEEP = "include_raw"
 """The keyword of a call whose answer is wanted even when it is not what was demanded."""
@@ -37,7 +37,7 @@ _LANGCHAIN_ONLY = frozenset({"ls_structured_output_format", "structured_output_f
 
 
 def stream(
-    llm: QwenVLBase,
+    llm: Keywords,
     messages: Sequence[BaseMessage],
     stop: list[str] | None,
     call: Mapping[str, Any],
@@ -56,7 +56,7 @@ def stream(
 
 
 async def astream(
-    llm: QwenVLBase,
+    llm: Keywords,
     messages: Sequence[BaseMessage],
     stop: list[str] | None,
     call: Mapping[str, Any],
@@ -76,7 +76,7 @@ async def astream(
 
 
 def generate(
-    llm: QwenVLBase, messages: Sequence[BaseMessage], stop: list[str] | None, call: Mapping[str, Any]
+    llm: Keywords, messages: Sequence[BaseMessage], stop: list[str] | None, call: Mapping[str, Any]
 ) -> ChatResult:
     """The whole answer, whether the wire streams or not."""
     reducer = Reducer()
@@ -87,7 +87,7 @@ def generate(
 
 
 async def agenerate(
-    llm: QwenVLBase, messages: Sequence[BaseMessage], stop: list[str] | None, call: Mapping[str, Any]
+    llm: Keywords, messages: Sequence[BaseMessage], stop: list[str] | None, call: Mapping[str, Any]
 ) -> ChatResult:
     """As `generate`, for async."""
     reducer = Reducer()
@@ -114,7 +114,7 @@ def formatted(call: dict[str, Any]) -> dict[str, Any]:
 
 
 def _events(
-    llm: QwenVLBase,
+    llm: Keywords,
     messages: Sequence[BaseMessage],
     stop: list[str] | None,
     call: Mapping[str, Any],
@@ -126,7 +126,7 @@ def _events(
 
 
 def _aevents(
-    llm: QwenVLBase,
+    llm: Keywords,
     messages: Sequence[BaseMessage],
     stop: list[str] | None,
     call: Mapping[str, Any],
@@ -138,7 +138,7 @@ def _aevents(
 
 
 def _request(
-    llm: QwenVLBase, messages: Sequence[BaseMessage], stop: list[str] | None, call: Mapping[str, Any], *, stream: bool
+    llm: Keywords, messages: Sequence[BaseMessage], stop: list[str] | None, call: Mapping[str, Any], *, stream: bool
 ) -> Request:
     asked = formatted({name: value for name, value in call.items() if name not in _LANGCHAIN_ONLY})
     stream = bool(asked.pop("stream", stream))

@@ -16,8 +16,8 @@ from typing_extensions import override
 
 from langchain_qwenvl.blocks import PROVIDER
 from qwenvl_core import __version__
-from qwenvl_core.keywords import Keywords, key_of_environment
-from qwenvl_core.settings import NAMES
+from qwenvl_core.client.config import Keywords, key_of_environment
+from qwenvl_core.types.settings import NAMES
 
 if TYPE_CHECKING:
     from langchain_core.load.serializable import SerializedConstructor, SerializedNotImplemented
@@ -81,13 +81,13 @@ class QwenVLBase(BaseChatModel, Keywords):
     @override
     def get_num_tokens(self, text: str) -> int:
         """About how many tokens a text is; exact with a `custom_get_token_ids`."""
-        from qwenvl_core.counting import text_tokens  # here, as below: few programs count
+        from qwenvl_core.request.token_count import text_tokens  # here, as below: few programs count
 
         return len(self.custom_get_token_ids(text)) if self.custom_get_token_ids else text_tokens(text)
 
     @override
     def get_num_tokens_from_messages(self, messages: Sequence[BaseMessage], tools: Sequence[Any] | None = None) -> int:
-        """About how many input tokens a conversation is, offline; see `qwenvl_core.counting`.
+        """About how many input tokens a conversation is, offline; see `qwenvl_core.request.token_count`.
 
         Args:
             messages: The conversation. Local images and videos count by the vendor's formulas, those behind a URL as
@@ -95,7 +95,7 @@ class QwenVLBase(BaseChatModel, Keywords):
             tools: Tools in any form that LangChain knows.
         """
         from langchain_qwenvl.messages import to_core
-        from qwenvl_core.counting import count_tokens
+        from qwenvl_core.request.token_count import count_tokens
 
         formatted = [convert_to_openai_tool(tool) for tool in tools or ()]
         return count_tokens(to_core(messages), self._settings({"tools": formatted}))

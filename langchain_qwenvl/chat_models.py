@@ -114,7 +114,7 @@ class ChatQwenVL(QwenVLBase):
         """
         from langchain_qwenvl import structured
         from langchain_qwenvl.asking import KEEP, formatted
-        from qwenvl_core.models import describe
+        from qwenvl_core.catalog.models import describe
 
         kwargs = formatted(kwargs)
         self._settings(kwargs)  # unknown keywords raise now

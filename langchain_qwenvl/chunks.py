@@ -11,18 +11,10 @@ from langchain_core.outputs.chat_generation import ChatGenerationChunk
 from pydantic import BaseModel
 
 from langchain_qwenvl.blocks import BROKEN, PROVIDER, call_index
-from qwenvl_core.events import (
-    Event,
-    Finish,
-    ReasoningDelta,
-    Reducer,
-    Reply,
-    TextDelta,
-    ToolCallDelta,
-    Usage,
-    judged_calls,
-)
-from qwenvl_core.request import ToolCall
+from qwenvl_core.types.events import Event, Finish, ReasoningDelta, TextDelta, ToolCallDelta, Usage
+from qwenvl_core.types.messages import ToolCall
+from qwenvl_core.types.reply import Reducer, Reply
+from qwenvl_core.types.tool_arguments import judged_calls
 
 M = TypeVar("M", bound=BaseModel)
 

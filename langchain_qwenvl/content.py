@@ -11,9 +11,10 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from qwenvl_core.errors import QwenVLInputError
-from qwenvl_core.looking import image_of
-from qwenvl_core.media import HINTS, source_from
-from qwenvl_core.request import Frames, Image, Part, Pdf, Role, Source, Text, Video
+from qwenvl_core.media.inspection import image_of
+from qwenvl_core.media.sources import HINTS, source_from
+from qwenvl_core.types.media import Source
+from qwenvl_core.types.messages import Frames, Image, Part, Pdf, Role, Text, Video
 
 _PDF = "application/pdf"
 _VENDOR_KEYS = ("image", "video", "audio", "text")

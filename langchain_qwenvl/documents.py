@@ -13,14 +13,14 @@ from langchain_core.messages.human import HumanMessage
 from typing_extensions import override
 
 from langchain_qwenvl.chat_models import ChatQwenVL
-from qwenvl_core.documents.answers import Answer, Totals
-from qwenvl_core.documents.citing import Citation, cite, highlighted
-from qwenvl_core.documents.opening import Document as File
+from qwenvl_core.documents.citations import Citation, cite, highlighted
 from qwenvl_core.documents.options import Coordinates, Dpi, Mode, OnError, Options, Output, Progress
-from qwenvl_core.documents.pages import PageImage
+from qwenvl_core.documents.page_cache import Answer, Totals
 from qwenvl_core.documents.records import Record
 from qwenvl_core.documents.transcription import Transcription
-from qwenvl_core.settings import Settings
+from qwenvl_core.rendering.open import Document as File
+from qwenvl_core.rendering.pages import PageImage
+from qwenvl_core.types.settings import Settings
 
 if TYPE_CHECKING:
     from langchain_core.documents.base import Blob

@@ -17,7 +17,7 @@ from langchain_core.messages.tool import ToolMessage
 from langchain_qwenvl.blocks import calls_of
 from langchain_qwenvl.content import Place, part_of
 from qwenvl_core.errors import QwenVLInputError
-from qwenvl_core.request import Message, Part, Role, ToolCall
+from qwenvl_core.types.messages import Message, Part, Role, ToolCall
 
 _ROLES: tuple[tuple[type[BaseMessage], Role], ...] = (
     (SystemMessage, "system"),

@@ -12,8 +12,8 @@ from typing import Any
 from langchain_core.messages.base import BaseMessage
 
 from langchain_qwenvl.content import Place
-from qwenvl_core.media import source_from
-from qwenvl_core.request import Inline
+from qwenvl_core.media.sources import source_from
+from qwenvl_core.types.media import Inline
 
 _TYPES = ("image", "image_url", "video", "video_url", "file", None)
 

@@ -6,8 +6,8 @@ from typing import Any, cast
 
 from langchain_core.language_models.model_profile import ModelProfile
 
-from qwenvl_core.models import describe
-from qwenvl_core.settings import Settings
+from qwenvl_core.catalog.models import describe
+from qwenvl_core.types.settings import Settings
 
 
 def profile_of(settings: Settings) -> ModelProfile | None:

@@ -1,7 +1,7 @@
 """Structured output: how a schema is asked for, and how the answer becomes an object of it.
 
-Whether the service takes a forced tool or a response format from a model, thinking or not, is `qwenvl_core.policy`'s
-to know; here each method is asked for as it is.
+Whether the service takes a forced tool or a response format from a model is decided by `qwenvl_core.request.policy`;
+here each method is requested as it is.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ from typing_extensions import override
 
 from langchain_qwenvl.blocks import calls_of
 from langchain_qwenvl.errors import output_error
+from qwenvl_core.catalog.models import ModelFacts
 from qwenvl_core.errors import QwenVLOutputError
-from qwenvl_core.events import Event
-from qwenvl_core.models import ModelFacts
+from qwenvl_core.types.events import Event
 
 Method = Literal["function_calling", "json_schema", "json_mode"]
 

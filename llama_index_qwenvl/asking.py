@@ -26,15 +26,16 @@ from llama_index_qwenvl.image_documents import blocks_of
 from llama_index_qwenvl.messages import to_core
 from llama_index_qwenvl.responses import completion_of, response_of
 from llama_index_qwenvl.tools import spec_of
-from qwenvl_core.events import Event, Reducer
-from qwenvl_core.models import describe
-from qwenvl_core.request import Request
+from qwenvl_core.catalog.models import describe
+from qwenvl_core.types.events import Event
+from qwenvl_core.types.reply import Reducer
+from qwenvl_core.types.request import Request
 
 if TYPE_CHECKING:
-    from llama_index_qwenvl.base import QwenVLBase
+    from qwenvl_core.client.config import Keywords
 
 
-def chat(llm: QwenVLBase, messages: Sequence[ChatMessage], call: Mapping[str, Any]) -> ChatResponse:
+def chat(llm: Keywords, messages: Sequence[ChatMessage], call: Mapping[str, Any]) -> ChatResponse:
     """The whole answer, whether the wire streams or not."""
     reducer = Reducer()
     for event in _events(llm, messages, call):
@@ -42,7 +43,7 @@ def chat(llm: QwenVLBase, messages: Sequence[ChatMessage], call: Mapping[str, An
     return response_of(reducer.reply())
 
 
-async def achat(llm: QwenVLBase, messages: Sequence[ChatMessage], call: Mapping[str, Any]) -> ChatResponse:
+async def achat(llm: Keywords, messages: Sequence[ChatMessage], call: Mapping[str, Any]) -> ChatResponse:
     """As `chat`, for async."""
     reducer = Reducer()
     async for event in _aevents(llm, messages, call):
@@ -50,38 +51,38 @@ async def achat(llm: QwenVLBase, messages: Sequence[ChatMessage], call: Mapping[
     return response_of(reducer.reply())
 
 
-def stream_chat(llm: QwenVLBase, messages: Sequence[ChatMessage], call: Mapping[str, Any]) -> ChatResponseGen:
+def stream_chat(llm: Keywords, messages: Sequence[ChatMessage], call: Mapping[str, Any]) -> ChatResponseGen:
     """The chunks of the answer; the last one holds all of it."""
     return streams.chunks(_events(llm, messages, call, stream=True))
 
 
-def astream_chat(llm: QwenVLBase, messages: Sequence[ChatMessage], call: Mapping[str, Any]) -> ChatResponseAsyncGen:
+def astream_chat(llm: Keywords, messages: Sequence[ChatMessage], call: Mapping[str, Any]) -> ChatResponseAsyncGen:
     """As `stream_chat`, for async."""
     return streams.achunks(_aevents(llm, messages, call, stream=True))
 
 
-def complete(llm: QwenVLBase, prompt: str, call: Mapping[str, Any]) -> CompletionResponse:
+def complete(llm: Keywords, prompt: str, call: Mapping[str, Any]) -> CompletionResponse:
     """As `chat`, of one prompt."""
     return completion_of(chat(llm, *_as_chat(prompt, call)))
 
 
-async def acomplete(llm: QwenVLBase, prompt: str, call: Mapping[str, Any]) -> CompletionResponse:
+async def acomplete(llm: Keywords, prompt: str, call: Mapping[str, Any]) -> CompletionResponse:
     """As `complete`, for async."""
     return completion_of(await achat(llm, *_as_chat(prompt, call)))
 
 
-def stream_complete(llm: QwenVLBase, prompt: str, call: Mapping[str, Any]) -> CompletionResponseGen:
+def stream_complete(llm: Keywords, prompt: str, call: Mapping[str, Any]) -> CompletionResponseGen:
     """As `stream_chat`, of one prompt."""
     return streams.completions(_events(llm, *_as_chat(prompt, call), stream=True))
 
 
-def astream_complete(llm: QwenVLBase, prompt: str, call: Mapping[str, Any]) -> CompletionResponseAsyncGen:
+def astream_complete(llm: Keywords, prompt: str, call: Mapping[str, Any]) -> CompletionResponseAsyncGen:
     """As `stream_complete`, for async."""
     return streams.acompletions(_aevents(llm, *_as_chat(prompt, call), stream=True))
 
 
 def request(
-    llm: QwenVLBase, messages: Sequence[ChatMessage], call: Mapping[str, Any], *, stream: bool = False
+    llm: Keywords, messages: Sequence[ChatMessage], call: Mapping[str, Any], *, stream: bool = False
 ) -> Request:
     """The request that a call makes.
 
@@ -95,13 +96,13 @@ def request(
 
 
 def _events(
-    llm: QwenVLBase, messages: Sequence[ChatMessage], call: Mapping[str, Any], *, stream: bool = False
+    llm: Keywords, messages: Sequence[ChatMessage], call: Mapping[str, Any], *, stream: bool = False
 ) -> Generator[Event]:
     return llm._client.events(request(llm, messages, call, stream=stream))
 
 
 def _aevents(
-    llm: QwenVLBase, messages: Sequence[ChatMessage], call: Mapping[str, Any], *, stream: bool = False
+    llm: Keywords, messages: Sequence[ChatMessage], call: Mapping[str, Any], *, stream: bool = False
 ) -> AsyncGenerator[Event]:
     return llm._client.aevents(request(llm, messages, call, stream=stream))
 

@@ -8,7 +8,7 @@ from llama_index.core.llms.function_calling import FunctionCallingLLM
 from pydantic import Field
 from typing_extensions import override
 
-from qwenvl_core.keywords import Keywords
+from qwenvl_core.client.config import Keywords
 
 
 class QwenVLBase(FunctionCallingLLM, Keywords):

@@ -19,12 +19,13 @@ from llama_index.core.base.llms.types import (
 )
 
 from llama_index_qwenvl.videos import frames_in, options_in
+from qwenvl_core.catalog.models import ModelFacts
 from qwenvl_core.errors import QwenVLInputError
-from qwenvl_core.looking import image_of, raw_bytes
-from qwenvl_core.media import HINTS, Kind, source_from
-from qwenvl_core.models import ModelFacts
-from qwenvl_core.request import File, Frames, Image, Inline, Part, Pdf, Role, Source, Text, Video
+from qwenvl_core.media.inspection import image_of, raw_bytes
+from qwenvl_core.media.sources import HINTS, Kind, source_from
 from qwenvl_core.tokens import image_max_pixels
+from qwenvl_core.types.media import File, Inline, Source
+from qwenvl_core.types.messages import Frames, Image, Part, Pdf, Role, Text, Video
 
 _PDF = "application/pdf"
 _FRAME_SQUARE = 32 * 32  # pixels: the unit of the catalogue's limit for video frames

@@ -8,7 +8,8 @@ from llama_index.core.base.llms.types import ChatResponse
 from pydantic import BaseModel
 
 from llama_index_qwenvl.responses import message_so_far, response_of
-from qwenvl_core.events import Event, Finish, Moment, ReasoningDelta, TextDelta, Usage
+from qwenvl_core.types.events import Event, Finish, ReasoningDelta, TextDelta, Usage
+from qwenvl_core.types.reply import Moment
 
 
 def chunk_of(event: Event, moment: Moment) -> ChatResponse | None:

@@ -10,8 +10,8 @@ from llama_index.core.schema import ImageDocument, ImageNode, Node, NodeWithScor
 from pydantic import BaseModel
 
 from qwenvl_core.errors import QwenVLInputError
-from qwenvl_core.media import source_from
-from qwenvl_core.request import File, Inline, Url
+from qwenvl_core.media.sources import source_from
+from qwenvl_core.types.media import File, Inline, Url
 
 
 def blocks_of(documents: Any) -> list[ImageBlock | VideoBlock]:

@@ -63,7 +63,7 @@ class QwenVL(StructuredPrediction):
     @property
     @override
     def metadata(self) -> LLMMetadata:
-        from qwenvl_core.models import describe
+        from qwenvl_core.catalog.models import describe
 
         facts, calls = describe(self.model), self.is_function_calling_model
         return LLMMetadata(
@@ -149,7 +149,7 @@ class QwenVL(StructuredPrediction):
     def count_tokens(
         self, messages: Sequence[ChatMessage], tools: Sequence[BaseTool | Mapping[str, Any]] | None = None
     ) -> int:
-        """About how many input tokens a conversation is, offline; see `qwenvl_core.counting`.
+        """About how many input tokens a conversation is, offline; see `qwenvl_core.request.token_count`.
 
         Args:
             messages: The conversation. Of local images and videos the headers are read; URLs count as the most that
@@ -157,7 +157,7 @@ class QwenVL(StructuredPrediction):
             tools: Tools that go with it.
         """
         from llama_index_qwenvl import asking
-        from qwenvl_core.counting import count_tokens
+        from qwenvl_core.request.token_count import count_tokens
 
         request = asking.request(self, messages, {"tools": tools} if tools else {})
         return count_tokens(request.messages, request.settings)

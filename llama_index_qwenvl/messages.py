@@ -18,10 +18,10 @@ from llama_index.core.base.llms.types import (
 )
 
 from llama_index_qwenvl.blocks import Place, parts_of
+from qwenvl_core.catalog.models import ModelFacts
 from qwenvl_core.errors import QwenVLInputError
-from qwenvl_core.media import HINTS
-from qwenvl_core.models import ModelFacts
-from qwenvl_core.request import Message, Part, Role, ToolCall
+from qwenvl_core.media.sources import HINTS
+from qwenvl_core.types.messages import Message, Part, Role, ToolCall
 
 _ROLES: dict[MessageRole, Role] = {
     MessageRole.SYSTEM: "system",

@@ -15,7 +15,7 @@ from pydantic import BaseModel, ValidationError
 
 from llama_index_qwenvl.tools import selections_in, spec_of
 from qwenvl_core.errors import QwenVLOutputError
-from qwenvl_core.events import partial_object
+from qwenvl_core.types.tool_arguments import partial_object
 
 # What the framework's programs take out of a caller's keywords, since they decide it themselves.
 _DECIDED = frozenset({"tools", "tool_required", "tool_choice", "allow_parallel_tool_calls"})

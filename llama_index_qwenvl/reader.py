@@ -13,14 +13,14 @@ from pydantic import ConfigDict, Field, PrivateAttr, SerializeAsAny, field_valid
 from typing_extensions import override
 
 from llama_index_qwenvl.llm import QwenVL
-from qwenvl_core.documents.answers import Answer, Totals
-from qwenvl_core.documents.citing import Citation, cite, highlighted
-from qwenvl_core.documents.opening import Document as File
-from qwenvl_core.documents.opening import name_of
+from qwenvl_core.documents.citations import Citation, cite, highlighted
 from qwenvl_core.documents.options import Coordinates, Dpi, Mode, OnError, Options, Output, Progress
-from qwenvl_core.documents.pages import PageImage
+from qwenvl_core.documents.page_cache import Answer, Totals
 from qwenvl_core.documents.records import Record
 from qwenvl_core.documents.transcription import Transcription
+from qwenvl_core.rendering.open import Document as File
+from qwenvl_core.rendering.open import name_of
+from qwenvl_core.rendering.pages import PageImage
 
 if TYPE_CHECKING:
     from PIL.Image import Image

@@ -17,8 +17,10 @@ from llama_index.core.base.llms.types import (
 )
 
 from qwenvl_core.errors import QwenVLAPIError, QwenVLContentFilterError, QwenVLError
-from qwenvl_core.events import Reply, Usage, judged_calls
-from qwenvl_core.request import ToolCall
+from qwenvl_core.types.events import Usage
+from qwenvl_core.types.messages import ToolCall
+from qwenvl_core.types.reply import Reply
+from qwenvl_core.types.tool_arguments import judged_calls
 
 _FAILED: dict[str, type[QwenVLError]] = {"content_filter": QwenVLContentFilterError, "error": QwenVLAPIError}
 """Reasons to end an answer that is not to be used. LlamaIndex's agents and engines look at no such reason."""

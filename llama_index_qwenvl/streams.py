@@ -18,7 +18,8 @@ from llama_index.core.base.llms.types import (
 
 from llama_index_qwenvl.chunks import chunk_of
 from llama_index_qwenvl.responses import completion_of
-from qwenvl_core.events import Event, Reducer
+from qwenvl_core.types.events import Event
+from qwenvl_core.types.reply import Reducer
 
 S = TypeVar("S")
 T = TypeVar("T")

@@ -9,7 +9,7 @@ from llama_index.core.base.llms.types import ChatResponse, ToolCallBlock
 from llama_index.core.llms.llm import ToolSelection
 from llama_index.core.tools.types import BaseTool
 
-from qwenvl_core.events import partial_object
+from qwenvl_core.types.tool_arguments import partial_object
 
 
 def spec_of(tool: BaseTool | Mapping[str, Any], *, strict: bool | None = None) -> dict[str, Any]:

@@ -22,8 +22,8 @@ from typing import Any
 from llama_index.core.base.llms.types import VideoBlock
 
 from qwenvl_core.errors import QwenVLInputError
-from qwenvl_core.media import HINTS, Kind, locate, source_from
-from qwenvl_core.request import File, Inline, Url
+from qwenvl_core.media.sources import HINTS, Kind, locate, source_from
+from qwenvl_core.types.media import File, Inline, Url
 
 _FRAMES_URL = "data:,frames"  # so that LlamaIndex's token estimates find something to look at
 

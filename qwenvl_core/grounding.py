@@ -13,12 +13,12 @@ import re
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from qwenvl_core.box import Box, Frame, Size, Space
-from qwenvl_core.drawing import crop, draw
-from qwenvl_core.markup.clean import clean
-from qwenvl_core.markup.loose_json import is_number, scan_json
-from qwenvl_core.markup.plain_grounding import NUMBER, Located, box_tokens, plain_tuples, xml_points
-from qwenvl_core.markup.spellings import as_meant
+from qwenvl_core.parsing.grounding_formats import NUMBER, Located, box_tokens, plain_tuples, xml_points
+from qwenvl_core.parsing.json_scanner import is_number, scan_json
+from qwenvl_core.parsing.text import clean
+from qwenvl_core.parsing.unescape import as_meant
+from qwenvl_core.vision.boxes import Box, Frame, Size, Space
+from qwenvl_core.vision.drawing import crop, draw
 
 __all__ = ["Box", "Grounded", "crop", "draw", "parse_grounding"]
 

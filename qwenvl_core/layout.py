@@ -13,13 +13,13 @@ from dataclasses import dataclass
 from functools import reduce
 from typing import Literal
 
-from qwenvl_core.box import Box, Frame, Size, Space
-from qwenvl_core.markup.clean import clean
-from qwenvl_core.markup.html_elements import html_pieces
-from qwenvl_core.markup.loops import LONG_TEXT, in_elements, in_text
-from qwenvl_core.markup.markdown_page import COORDINATE_COMMENT, markdown_pieces
-from qwenvl_core.markup.page import Piece, join
-from qwenvl_core.markup.spellings import as_meant
+from qwenvl_core.parsing.elements import Piece, join
+from qwenvl_core.parsing.html.convert import html_pieces
+from qwenvl_core.parsing.markdown.page import COORDINATE_COMMENT, markdown_pieces
+from qwenvl_core.parsing.repetition import LONG_TEXT, in_elements, in_text
+from qwenvl_core.parsing.text import clean
+from qwenvl_core.parsing.unescape import as_meant
+from qwenvl_core.vision.boxes import Box, Frame, Size, Space
 
 __all__ = ["REPETITION", "LayoutElement", "PageLayout", "parse_layout"]
 

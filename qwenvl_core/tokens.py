@@ -11,8 +11,8 @@ from __future__ import annotations
 
 import math
 
+from qwenvl_core.catalog.models import ModelFacts, describe
 from qwenvl_core.errors import QwenVLInputError
-from qwenvl_core.models import ModelFacts, describe
 
 __all__ = [
     "MAX_RATIO",

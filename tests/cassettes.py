@@ -23,7 +23,7 @@ import yaml
 from vcr.cassette import Cassette
 from vcr.request import Request
 
-from qwenvl_core.probe import probe
+from qwenvl_core.media.sniffing import probe
 
 FOLDER = Path(__file__).resolve().parent.parent / "cassettes"
 PROVENANCES = ("emulator", "live")

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw
 
-from qwenvl_core.probe import probe
+from qwenvl_core.media.sniffing import probe
 from tests.emulator import RecordedRequest, Reply
 
 SHARED = Path(__file__).resolve().parents[1].parent / "shared" / "scans"

@@ -12,6 +12,7 @@ import sys
 import tomllib
 from collections.abc import Iterator
 from functools import cache
+from graphlib import TopologicalSorter
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -77,23 +78,24 @@ EDGES: dict[str, tuple[str, ...]] = {
 """What each package may import beside the standard library."""
 
 PILLOW = (
-    "drawing",
-    "fit",
-    "picture",
-    "documents/citing",
-    "documents/pages",
-    "documents/pdf",
-    "documents/pictures",
-    "documents/keeping",
+    "documents/citations",
+    "documents/image_export",
+    "media/colour",
+    "media/images",
+    "rendering/images",
+    "rendering/pages",
+    "rendering/pdf",
+    "request/image_fitting",
+    "vision/drawing",
 )
 OWNERS: dict[str, tuple[str, ...]] = {
     "openai": ("qwenvl_core/transport/openai.py",),
     "dashscope": ("qwenvl_core/transport/dashscope.py",),
     "httpx": ("qwenvl_core/transport/dashscope.py", "qwenvl_core/transport/multipart.py"),
-    "jiter": ("qwenvl_core/sse.py", "qwenvl_core/events.py"),
-    "pydantic": ("qwenvl_core/keywords.py",),
-    "numpy": ("qwenvl_core/documents/pictures.py",),
-    "pypdfium2": ("qwenvl_core/documents/pdf.py",),
+    "jiter": ("qwenvl_core/wire/sse.py", "qwenvl_core/types/tool_arguments.py"),
+    "pydantic": ("qwenvl_core/client/config.py",),
+    "numpy": ("qwenvl_core/rendering/images.py",),
+    "pypdfium2": ("qwenvl_core/rendering/pdf.py",),
     "tqdm": ("qwenvl_core/documents/progress.py",),
     "PIL": (
         *(f"qwenvl_core/{name}.py" for name in PILLOW),
@@ -103,7 +105,7 @@ OWNERS: dict[str, tuple[str, ...]] = {
 }
 """The only modules that may import a library which is not of its package's framework."""
 
-AT_ONCE = ("qwenvl_core/documents/pdf.py", "qwenvl_core/documents/pictures.py")
+AT_ONCE = ("qwenvl_core/rendering/pdf.py", "qwenvl_core/rendering/images.py")
 """Modules that import Pillow and pypdfium2 at once, and are themselves imported only when a file is opened."""
 
 
@@ -131,6 +133,71 @@ def test_what_is_optional_is_imported_when_it_is_used(path: Path) -> None:
         assert not {name for name, at_once in imports(path) if at_once} & lazy
 
 
+LAYERS = (
+    {"errors", "parsing"},
+    {"catalog", "types"},
+    {"tokens", "media"},
+    {"vision", "rendering", "wire"},
+    {"layout", "grounding", "request", "transport"},
+    {"documents", "client"},
+)
+"""The folders and modules of the core, lowest first. A module imports from its own folder and from lower layers only.
+
+`models` re-exports what users need of the catalog, and the package itself holds its version: both are exempt."""
+
+FLAT = {"__init__", "errors", "tokens", "layout", "grounding", "models"}
+"""The modules that lie flat in the core: their names are public."""
+
+
+def module_name(path: Path) -> str:
+    return name_of(path).removesuffix(".py").removesuffix("/__init__").replace("/", ".")
+
+
+def imported_modules(path: Path) -> set[str]:
+    """Return the modules of the three packages that a module imports anywhere in its body."""
+    known = {module_name(module) for module in MODULES}
+    found = set()
+    for node in ast.walk(tree_of(path)):
+        if isinstance(node, ast.ImportFrom) and node.module:
+            names = {f"{node.module}.{alias.name}" for alias in node.names}
+            found |= {name if name in known else node.module for name in names}
+        elif isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+    return found & known
+
+
+def layer_of(module: str) -> int | None:
+    package, *folders = module.split(".")
+    if package != "qwenvl_core":
+        return len(LAYERS)
+    return next((index for index, layer in enumerate(LAYERS) if folders and folders[0] in layer), None)
+
+
+@per_module
+def test_imports_point_down(path: Path) -> None:
+    module = module_name(path)
+    own = layer_of(module)
+    if own is None:
+        assert module in ("qwenvl_core", "qwenvl_core.models")
+        return
+    for imported in imported_modules(path) - {"qwenvl_core"}:
+        layer = layer_of(imported)
+        assert layer is not None, f"{module} imports {imported}: import from qwenvl_core.catalog instead"
+        depth = 2 if own < len(LAYERS) else 1  # an adapter is one folder
+        same_folder = imported.split(".")[:depth] == module.split(".")[:depth]
+        assert layer < own or same_folder, f"{module} must not import {imported}"
+
+
+def test_imports_form_no_circle() -> None:
+    edges = {module_name(path): imported_modules(path) - {"qwenvl_core"} for path in MODULES}
+    graph = TopologicalSorter({module: targets - {module} for module, targets in edges.items()})
+    graph.prepare()  # raises CycleError, which names the modules
+
+
+def test_only_public_modules_lie_flat_in_the_core() -> None:
+    assert {path.stem for path in (ROOT / "qwenvl_core").glob("*.py")} == FLAT
+
+
 def test_every_owner_is_there_and_needs_what_it_owns() -> None:
     for library, owners in OWNERS.items():
         for owner in owners:
@@ -139,7 +206,7 @@ def test_every_owner_is_there_and_needs_what_it_owns() -> None:
 
 def test_the_core_can_be_imported_without_any_framework_or_sdk() -> None:
     """Every module of the core but the transports, those that open files, and the base of the chat models."""
-    left_out = (*AT_ONCE, "qwenvl_core/keywords.py")
+    left_out = (*AT_ONCE, "qwenvl_core/client/config.py")
     names = [
         name_of(path).removesuffix(".py").removesuffix("/__init__").replace("/", ".")
         for path in CORE
@@ -197,12 +264,14 @@ def test_importing_an_adapter_loads_nothing_beyond_its_framework(package: str) -
     # Pillow may be the framework's own import; PDFs, wires and transports are nobody's.
     assert not loaded & {
         "PIL.ImageDraw",
-        "qwenvl_core.client",
+        "qwenvl_core.client.client",
         "qwenvl_core.wire",
-        "qwenvl_core.transport",
-        "qwenvl_core.sse",
+        "qwenvl_core.wire.sse",
     }
-    assert not {name for name in loaded if name.startswith("qwenvl_core.documents.p")}
+    assert {name for name in loaded if name.startswith("qwenvl_core.transport.")} <= {
+        "qwenvl_core.transport.connection"
+    }
+    assert not {name for name in loaded if name.startswith("qwenvl_core.rendering")}
     assert not packages(loaded) & OTHER[package]
 
 

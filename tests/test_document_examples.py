@@ -14,7 +14,7 @@ import pytest
 from PIL import Image, ImageChops
 
 from examples import folder_with_dask, langchain_documents, llama_index_documents
-from qwenvl_core.documents.opening import open_pages
+from qwenvl_core.rendering.open import open_pages
 from tests.cassettes import replayed
 from tests.emulator import Emulator, Fault, RecordedRequest, Reply
 from tests.scans import answer, page_in, scan

@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 
 from bench.soak import Level, Report, soak
-from qwenvl_core.transport import retries
+from qwenvl_core.transport import retry
 
 
 @pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="counts what Linux tells in /proc")
 def test_every_request_ends_and_nothing_is_left_over(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ssl.SSLContext, "load_verify_locations", lambda *args, **kwargs: None)
-    monkeypatch.setattr(retries, "_FIRST_PAUSE", 0.01)
+    monkeypatch.setattr(retry, "_FIRST_PAUSE", 0.01)
     report = soak(streams=32, seconds=1.0, patience=0.3)
     assert report.faults() == []
     assert len(report.ended) > 3

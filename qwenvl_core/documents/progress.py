@@ -6,8 +6,8 @@ from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from qwenvl_core.documents.opening import missing
 from qwenvl_core.documents.options import Progress
+from qwenvl_core.rendering.open import missing
 
 Report = Callable[[int, Mapping[str, int]], object]
 """Takes how many pages are done, and the usage so far."""

@@ -14,8 +14,8 @@ from functools import reduce
 from html import escape
 from typing import Any
 
-from qwenvl_core.documents.answers import Answer
 from qwenvl_core.documents.options import Options, Output
+from qwenvl_core.documents.page_cache import Answer
 from qwenvl_core.grounding import Box
 from qwenvl_core.layout import LayoutElement, PageLayout, parse_layout
 

@@ -15,18 +15,18 @@ from collections.abc import AsyncGenerator, Generator, Iterator
 from contextlib import aclosing, closing
 from copy import copy
 
-from qwenvl_core.documents.answers import Answer, AnswerCache, Totals, Transcriber, key_of
-from qwenvl_core.documents.keeping import keep_images
-from qwenvl_core.documents.opening import Document, name_of, open_pages
+from qwenvl_core.catalog.models import describe
+from qwenvl_core.documents.concurrency import ain_order, in_order
+from qwenvl_core.documents.image_export import keep_images
 from qwenvl_core.documents.options import Options
-from qwenvl_core.documents.pages import PageImage, Pages, page_image
+from qwenvl_core.documents.page_cache import Answer, AnswerCache, Totals, Transcriber, key_of
 from qwenvl_core.documents.progress import Report, reporting
 from qwenvl_core.documents.records import Record, Transcript, records_of, single_record
-from qwenvl_core.documents.sizing import Sizing
-from qwenvl_core.documents.window import ain_order, in_order
 from qwenvl_core.errors import QwenVLPageError
 from qwenvl_core.layout import parse_layout
-from qwenvl_core.models import describe
+from qwenvl_core.rendering.open import Document, name_of, open_pages
+from qwenvl_core.rendering.page_size import Sizing
+from qwenvl_core.rendering.pages import PageImage, Pages, page_image
 
 _LOG = logging.getLogger(__name__)
 

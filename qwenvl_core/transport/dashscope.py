@@ -22,8 +22,6 @@ import httpx
 from dashscope.v2 import AsyncClient, Client
 from dashscope.v2 import errors as sdk
 
-from qwenvl_core.body import AsyncBody, SyncBody, encode_body
-from qwenvl_core.connection import Connection, Response
 from qwenvl_core.errors import (
     QwenVLAPIError,
     QwenVLConnectionError,
@@ -33,13 +31,15 @@ from qwenvl_core.errors import (
     QwenVLTimeoutError,
     error_from,
 )
-from qwenvl_core.transport.blocks import AsyncOpened, blocks_of
-from qwenvl_core.transport.loops import PerLoop
+from qwenvl_core.media.uploads import Upload
+from qwenvl_core.transport.connection import Connection, Response
+from qwenvl_core.transport.event_loops import PerLoop
+from qwenvl_core.transport.http_client import set_up, warm_up
 from qwenvl_core.transport.multipart import Multipart
-from qwenvl_core.transport.retries import Retries, retry_after
-from qwenvl_core.transport.setup import set_up, warm_up
-from qwenvl_core.uploads import Upload
-from qwenvl_core.wire import failure, storage
+from qwenvl_core.transport.response_stream import AsyncOpened, blocks_of
+from qwenvl_core.transport.retry import Retries, retry_after
+from qwenvl_core.wire import errors, upload_policy
+from qwenvl_core.wire.json_body import AsyncBody, SyncBody, encode_body
 
 T = TypeVar("T")
 C = TypeVar("C")
@@ -189,14 +189,14 @@ class DashScopeTransport:
         return self._built(http, "POST", self._connection.base_url + path, self._signed(own), content=content)
 
     def _ask_leave(self, http: Any, model: str) -> Any:
-        url = self._connection.base_url + storage.PATH
-        return self._built(http, "GET", url, self._signed({}), params=storage.query(model))
+        url = self._connection.base_url + upload_policy.PATH
+        return self._built(http, "GET", url, self._signed({}), params=upload_policy.query(model))
 
-    def _form(self, leave: bytes, upload: Upload) -> storage.Form:
+    def _form(self, leave: bytes, upload: Upload) -> upload_policy.Form:
         endpoint = self._connection.base_url
-        return storage.form(_document(leave), endpoint=endpoint, name=upload.name, mime=upload.uri.mime)
+        return upload_policy.form(_document(leave), endpoint=endpoint, name=upload.name, mime=upload.uri.mime)
 
-    def _submit(self, http: Any, form: storage.Form, content: Any, headers: Mapping[str, str]) -> Any:
+    def _submit(self, http: Any, form: upload_policy.Form, content: Any, headers: Mapping[str, str]) -> Any:
         """The storage is another host: it gets neither the key nor headers that are meant for the service."""
         request = self._built(http, "POST", form.host, headers, content=content)
         request.headers.pop("Authorization", None)  # of a client that the caller gave
@@ -276,7 +276,7 @@ def _refusal_of_sdk(response: Any) -> QwenVLError:
 
 
 def _refusal(response: Any, body: str) -> QwenVLError:
-    told = failure.from_body(body, status_code=response.status_code, request_id=response.headers.get("x-request-id"))
+    told = errors.from_body(body, status_code=response.status_code, request_id=response.headers.get("x-request-id"))
     error = error_from(told)
     error.retry_after = retry_after(response.headers)
     return error

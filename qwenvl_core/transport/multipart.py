@@ -8,8 +8,8 @@ from typing import Any, BinaryIO
 
 import httpx
 
-from qwenvl_core.uploads import Upload
-from qwenvl_core.wire.storage import Form
+from qwenvl_core.media.uploads import Upload
+from qwenvl_core.wire.upload_policy import Form
 
 
 class Multipart:

@@ -21,8 +21,6 @@ from weakref import finalize
 
 import openai
 
-from qwenvl_core.body import AsyncBody, SyncBody, encode_body
-from qwenvl_core.connection import Connection, Response
 from qwenvl_core.errors import (
     QwenVLConnectionError,
     QwenVLError,
@@ -30,11 +28,13 @@ from qwenvl_core.errors import (
     QwenVLTimeoutError,
     error_from,
 )
-from qwenvl_core.transport.blocks import AsyncOpened, blocks_of
-from qwenvl_core.transport.loops import PerLoop
-from qwenvl_core.transport.retries import retry_after
-from qwenvl_core.transport.setup import set_up, warm_up
-from qwenvl_core.wire import failure
+from qwenvl_core.transport.connection import Connection, Response
+from qwenvl_core.transport.event_loops import PerLoop
+from qwenvl_core.transport.http_client import set_up, warm_up
+from qwenvl_core.transport.response_stream import AsyncOpened, blocks_of
+from qwenvl_core.transport.retry import retry_after
+from qwenvl_core.wire import errors
+from qwenvl_core.wire.json_body import AsyncBody, SyncBody, encode_body
 
 # The HTTP library under this SDK: httpx up to 2.x, httpx2 from 3.0 on.
 _http: Any = importlib.import_module(openai.DefaultHttpxClient.__mro__[1].__module__.partition(".")[0])
@@ -204,7 +204,7 @@ def _refused(error: BaseException) -> Any:
 
 def _refusal(response: Any, body: str) -> QwenVLError:
     """Our error for a response with an error status."""
-    told = failure.from_body(body, status_code=response.status_code, request_id=response.headers.get("x-request-id"))
+    told = errors.from_body(body, status_code=response.status_code, request_id=response.headers.get("x-request-id"))
     error = error_from(told)
     error.retry_after = retry_after(response.headers)
     return error

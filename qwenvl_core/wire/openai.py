@@ -28,14 +28,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from qwenvl_core.events import Event
-from qwenvl_core.media import locate
-from qwenvl_core.policy import Plan
-from qwenvl_core.request import Frames, Image, Message, Part, Text, Video
-from qwenvl_core.settings import Settings
-from qwenvl_core.wire.decoding import ReplyDecoder
-from qwenvl_core.wire.encoding import beside, frames, message_with, parameters, spoken, storage_headers
-from qwenvl_core.wire.values import string
+from qwenvl_core.media.sources import locate
+from qwenvl_core.types.events import Event
+from qwenvl_core.types.messages import Frames, Image, Message, Part, Text, Video
+from qwenvl_core.types.request import Plan
+from qwenvl_core.types.settings import Settings
+from qwenvl_core.wire.decode import ReplyDecoder
+from qwenvl_core.wire.encode import beside, frames, message_with, parameters, spoken, storage_headers
+from qwenvl_core.wire.fields import string
 
 PATH = "/chat/completions"
 

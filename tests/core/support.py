@@ -13,18 +13,19 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Literal
 
-from qwenvl_core import policy
-from qwenvl_core.body import SyncBody, encode_body
-from qwenvl_core.client import Client
-from qwenvl_core.connection import Connection
+from qwenvl_core.catalog.models import describe
+from qwenvl_core.client.client import Client
 from qwenvl_core.errors import QwenVLError
-from qwenvl_core.events import Event, Reply, fold
-from qwenvl_core.models import describe
-from qwenvl_core.policy import Plan
-from qwenvl_core.reading import Reading
-from qwenvl_core.request import Message, Part, Request, Text
-from qwenvl_core.settings import Settings
+from qwenvl_core.request import policy
+from qwenvl_core.transport.connection import Connection
+from qwenvl_core.types.events import Event
+from qwenvl_core.types.messages import Message, Part, Text
+from qwenvl_core.types.reply import Reply, fold
+from qwenvl_core.types.request import Plan, Request
+from qwenvl_core.types.settings import Settings
 from qwenvl_core.wire import openai as wire
+from qwenvl_core.wire.json_body import SyncBody, encode_body
+from qwenvl_core.wire.response_reader import Reading
 
 KEY = "sk-test-0a1b2c3d"
 Way = Literal["sync", "async"]

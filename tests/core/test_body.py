@@ -12,10 +12,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qwenvl_core.body import AsyncBody, Body, SyncBody, encode_body
 from qwenvl_core.errors import QwenVLInputError
-from qwenvl_core.media import DataUri, locate
-from qwenvl_core.request import File, Inline, Source
+from qwenvl_core.media.sources import DataUri, locate
+from qwenvl_core.types.media import File, Inline, Source
+from qwenvl_core.wire.json_body import AsyncBody, Body, SyncBody, encode_body
 from tests.core.support import PNG, png
 
 BIG = png(padding=1_500_000)

@@ -16,12 +16,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qwenvl_core import checks, policy
-from qwenvl_core.endpoints import Api
+from qwenvl_core.catalog.endpoints import Api
+from qwenvl_core.catalog.models import describe
 from qwenvl_core.errors import QwenVLInputError
-from qwenvl_core.models import describe
-from qwenvl_core.request import File, Frames, Image, Inline, Message, Part, Request, Text, Url, Video
-from qwenvl_core.settings import Settings
+from qwenvl_core.request import policy, validation
+from qwenvl_core.types.media import File, Inline, Url
+from qwenvl_core.types.messages import Frames, Image, Message, Part, Text, Video
+from qwenvl_core.types.request import Request
+from qwenvl_core.types.settings import Settings
 from tests import headers
 
 APIS: tuple[Api, ...] = ("openai", "dashscope")
@@ -35,7 +37,7 @@ def check(*parts: Part, api: Api = "openai", **settings: Any) -> None:
     given = Settings(**settings)
     asked = Request(messages=(Message("user", (Text("Hi"), *parts)),), settings=given)
     facts = describe(given.model)
-    checks.check(policy.apply(asked, facts), facts, api)
+    validation.check(policy.apply(asked, facts), facts, api)
 
 
 def refusal(*parts: Part, **settings: Any) -> str:
@@ -345,12 +347,12 @@ def test_media_of_a_tool_are_checked_where_they_came_from() -> None:
     asked = Request(messages=(Message("user", (Text("Hi"),)), tool), settings=Settings())
     facts = describe("qwen3-vl-plus")
     with pytest.raises(QwenVLInputError, match=r"^messages\[2\]\.content\[0\] \(image\): this image is 5x5"):
-        checks.check(policy.apply(asked, facts), facts, "openai")
+        validation.check(policy.apply(asked, facts), facts, "openai")
 
 
 def test_every_rule_says_where_it_comes_from() -> None:
-    assert "Sources:" in (checks.__doc__ or "")
-    rules = [rule for rule in (*checks._IMAGE_RULES, checks._frame_count, checks._duration)]
+    assert "Sources:" in (validation.__doc__ or "")
+    rules = [rule for rule in (*validation._IMAGE_RULES, validation._frame_count, validation._duration)]
     assert all("Source: " in (inspect.getdoc(rule) or "") for rule in rules)
 
 
@@ -364,5 +366,7 @@ def test_a_check_costs_microseconds(tmp_path: Path) -> None:
     facts = describe("qwen3-vl-plus")
     for part in (Text("Hi"), Image(Inline(data)), Image(File(path)), Image(Inline(text, base64_from=0))):
         plan = policy.apply(Request(messages=(Message("user", (part,)),), settings=asked.settings), facts)
-        seconds = min(timeit.repeat(lambda plan=plan: checks.check(plan, facts, "openai"), number=20, repeat=5)) / 20
+        seconds = (
+            min(timeit.repeat(lambda plan=plan: validation.check(plan, facts, "openai"), number=20, repeat=5)) / 20
+        )
         assert seconds < 1e-3

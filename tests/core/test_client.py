@@ -21,7 +21,7 @@ from typing import Any
 import openai
 import pytest
 
-from qwenvl_core.client import Client
+from qwenvl_core.client.client import Client
 from qwenvl_core.errors import (
     QwenVLAPIError,
     QwenVLArrearageError,
@@ -39,8 +39,10 @@ from qwenvl_core.errors import (
     QwenVLStreamInterruptedError,
     QwenVLTimeoutError,
 )
-from qwenvl_core.events import Event, Finish, ReasoningDelta, TextDelta, Usage, fold
-from qwenvl_core.request import File, Image, Inline
+from qwenvl_core.types.events import Event, Finish, ReasoningDelta, TextDelta, Usage
+from qwenvl_core.types.media import File, Inline
+from qwenvl_core.types.messages import Image
+from qwenvl_core.types.reply import fold
 from tests.core.support import (
     KEY,
     WAYS,

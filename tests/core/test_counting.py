@@ -14,13 +14,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-import qwenvl_core.checks
-import qwenvl_core.counting
-import qwenvl_core.models
-from qwenvl_core.counting import count_tokens, text_tokens
+import qwenvl_core.catalog.models
+import qwenvl_core.request.token_count
+import qwenvl_core.request.validation
 from qwenvl_core.errors import QwenVLInputError
-from qwenvl_core.request import File, Frames, Image, Inline, Message, Part, Text, ToolCall, Url, Video
-from qwenvl_core.settings import Settings
+from qwenvl_core.request.token_count import count_tokens, text_tokens
 from qwenvl_core.tokens import (
     frame_list_tokens,
     image_tokens,
@@ -28,6 +26,9 @@ from qwenvl_core.tokens import (
     video_tokens,
     video_tokens_upper_bound,
 )
+from qwenvl_core.types.media import File, Inline, Url
+from qwenvl_core.types.messages import Frames, Image, Message, Part, Text, ToolCall, Video
+from qwenvl_core.types.settings import Settings
 from tests import headers
 
 URL = Url("https://example.com/a")
@@ -58,8 +59,8 @@ ENGLISH = (
 TEXTS = {
     "English": (ENGLISH, 0.1),
     "Chinese": (CHINESE, 0.35),
-    "code": (inspect.getsource(qwenvl_core.checks), 0.1),
-    "more code": (inspect.getsource(qwenvl_core.models), 0.1),
+    "code": (inspect.getsource(qwenvl_core.request.validation), 0.1),
+    "more code": (inspect.getsource(qwenvl_core.catalog.models), 0.1),
     "JSON": (json.dumps([TOOL] * 20), 0.15),
     "numbers": (" ".join(str(7919 * number % 100_003) for number in range(500)), 0.05),
     "both": ((ENGLISH + CHINESE) * 3, 0.2),
@@ -216,4 +217,4 @@ def test_reasoning_costs_only_where_it_is_sent_back() -> None:
 
 
 def test_the_estimate_says_where_it_comes_from() -> None:
-    assert "Billing of Qwen" in (qwenvl_core.counting.__doc__ or "")
+    assert "Billing of Qwen" in (qwenvl_core.request.token_count.__doc__ or "")

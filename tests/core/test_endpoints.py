@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from qwenvl_core.connection import Connection
-from qwenvl_core.endpoints import REGIONS, endpoint
+from qwenvl_core.catalog.endpoints import REGIONS, endpoint
 from qwenvl_core.errors import QwenVLInputError
+from qwenvl_core.transport.connection import Connection
 
 HOSTS = {
     "cn-beijing": "dashscope.aliyuncs.com",

@@ -9,21 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qwenvl_core.events import (
-    Event,
-    Finish,
-    ReasoningDelta,
-    Reducer,
-    Reply,
-    TextDelta,
-    ToolCallDelta,
-    Usage,
-    fold,
-    judged_calls,
-    parse_arguments,
-    partial_object,
-)
-from qwenvl_core.request import ToolCall
+from qwenvl_core.types.events import Event, Finish, ReasoningDelta, TextDelta, ToolCallDelta, Usage
+from qwenvl_core.types.messages import ToolCall
+from qwenvl_core.types.reply import Reducer, Reply, fold
+from qwenvl_core.types.tool_arguments import judged_calls, parse_arguments, partial_object
 
 R, T, C = ReasoningDelta, TextDelta, ToolCallDelta
 STOP = Finish("stop")

@@ -31,7 +31,7 @@ from qwenvl_core.errors import (
     QwenVLTimeoutError,
     error_from,
 )
-from qwenvl_core.wire import failure
+from qwenvl_core.wire import errors
 from tests.core.support import WAYS, Way, client, events_of, read, request, sse
 from tests.emulator import Emulator, Fault, Quirks, Reply
 
@@ -227,10 +227,10 @@ def check(error: QwenVLError, row: Row, *, code: str, status: int | None) -> Non
 @per_row
 def test_http_json_of_both_apis(row: Row) -> None:
     for document, code in ((compat(row), row.compat), (native(row), row.native)):
-        told = failure.from_body(json.dumps(document), status_code=row.status)
+        told = errors.from_body(json.dumps(document), status_code=row.status)
         check(error_from(told), row, code=code, status=row.status)
         del document["request_id"]
-        told = failure.from_body(json.dumps(document), status_code=row.status, request_id="r-1")
+        told = errors.from_body(json.dumps(document), status_code=row.status, request_id="r-1")
         check(error_from(told), row, code=code, status=row.status)
 
 
@@ -250,7 +250,7 @@ def test_http_json_of_both_apis(row: Row) -> None:
 def test_an_http_body_that_is_an_event(row: Row, body: str) -> None:
     for document, code in ((compat(row), row.compat), (native(row), row.native)):
         text = body.replace("{}", json.dumps(document))
-        check(error_from(failure.from_body(text, status_code=row.status)), row, code=code, status=row.status)
+        check(error_from(errors.from_body(text, status_code=row.status)), row, code=code, status=row.status)
 
 
 @per_row
@@ -376,7 +376,7 @@ SHAPES: list[tuple[int, Any, type[QwenVLError], str | None, str]] = [
 
 @pytest.mark.parametrize(("status", "body", "kind", "code", "message"), SHAPES)
 def test_shapes_of_other_servers(status: int, body: Any, kind: Any, code: str | None, message: str) -> None:
-    error = error_from(failure.from_body(json.dumps(body), status_code=status, request_id="r"))
+    error = error_from(errors.from_body(json.dumps(body), status_code=status, request_id="r"))
     assert type(error) is kind
     assert (error.code, error.status_code, error.message, error.request_id) == (code, status, message, "r")
 
@@ -398,7 +398,7 @@ def test_shapes_of_other_servers(status: int, body: Any, kind: Any, code: str | 
     ],
 )
 def test_bodies_that_are_no_json(status: int, body: str, kind: Any, words: str) -> None:
-    error = error_from(failure.from_body(body, status_code=status))
+    error = error_from(errors.from_body(body, status_code=status))
     assert type(error) is kind
     assert error.message.startswith(words)
     assert len(error.message) < 600
@@ -442,10 +442,10 @@ def test_servers_that_say_it_otherwise(
 def test_a_server_that_echoes_the_request_is_not_quoted_with_the_media_in_it() -> None:
     picture = "iVBORw0KGgo" * 500
     for echoed in (f"Bad image data:image/png;base64,{picture}!", picture):
-        error = error_from(failure.from_body(json.dumps({"error": echoed}), status_code=400))
+        error = error_from(errors.from_body(json.dumps({"error": echoed}), status_code=400))
         assert picture[:100] not in str(error)
     assert "Bad image data:image/png;base64,…!" in str(
-        error_from(Failure(failure.from_body(f"Bad image data:image/png;base64,{picture}!", status_code=400).message))
+        error_from(Failure(errors.from_body(f"Bad image data:image/png;base64,{picture}!", status_code=400).message))
     )
 
 

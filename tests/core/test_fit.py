@@ -17,15 +17,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image as Pillow
 
-from qwenvl_core import checks, fit, policy
+from qwenvl_core.catalog.models import describe
 from qwenvl_core.errors import QwenVLInputError
-from qwenvl_core.media import DATA_URI_LIMIT, base64_length
-from qwenvl_core.models import describe
-from qwenvl_core.picture import jpeg
-from qwenvl_core.policy import Plan
-from qwenvl_core.request import File, Frames, Image, Inline, Message, Part, Request, Source, Text, Url
-from qwenvl_core.settings import Settings
+from qwenvl_core.media.images import jpeg
+from qwenvl_core.media.sources import DATA_URI_LIMIT, base64_length
+from qwenvl_core.request import image_fitting, policy, validation
 from qwenvl_core.tokens import frame_max_pixels, image_resize, image_tokens
+from qwenvl_core.types.media import File, Inline, Source, Url
+from qwenvl_core.types.messages import Frames, Image, Message, Part, Text
+from qwenvl_core.types.request import Plan, Request
+from qwenvl_core.types.settings import Settings
 from tests import headers
 from tests.core.support import client, events_of
 from tests.emulator import Emulator
@@ -46,8 +47,8 @@ def fitted(*parts: Part, media_policy: Any = "fit", **settings: Any) -> Plan:
     given = Settings(media_policy=media_policy, enable_thinking=False, **settings)
     facts = describe(given.model)
     asked = Request(messages=(Message("user", (Text("Hi"), *parts)),), settings=given)
-    plan = fit.apply(policy.apply(asked, facts), facts)
-    checks.check(plan, facts, "openai")
+    plan = image_fitting.apply(policy.apply(asked, facts), facts)
+    validation.check(plan, facts, "openai")
     return plan
 
 
@@ -382,13 +383,13 @@ def test_what_was_done_is_told_with_the_reply(emulator: Emulator) -> None:
 
 def test_in_async_images_are_scaled_off_the_event_loop(emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
     threads: list[int] = []
-    real = fit.apply
+    real = image_fitting.apply
 
     def noted(*told: Any) -> Plan:
         threads.append(threading.get_ident())
         return real(*told)
 
-    monkeypatch.setattr(fit, "apply", noted)
+    monkeypatch.setattr(image_fitting, "apply", noted)
 
     async def ask(policy: Any) -> None:
         asking = client(emulator.compat_url)

@@ -17,13 +17,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image as Pillow
 
-from qwenvl_core import policy
-from qwenvl_core.body import SyncBody, encode_body
+from qwenvl_core.catalog.models import describe
 from qwenvl_core.errors import QwenVLInputError
-from qwenvl_core.media import DATA_URI_LIMIT, DataUri, locate, source_from, source_from_url
-from qwenvl_core.models import describe
-from qwenvl_core.request import File, Frames, Image, Inline, Url, Video
+from qwenvl_core.media.sources import DATA_URI_LIMIT, DataUri, locate, source_from, source_from_url
+from qwenvl_core.request import policy
+from qwenvl_core.types.media import File, Inline, Url
+from qwenvl_core.types.messages import Frames, Image, Video
 from qwenvl_core.wire import dashscope, openai
+from qwenvl_core.wire.json_body import SyncBody, encode_body
 from tests.core.support import JPEG, MP4, PNG, body_of, png, request, user
 
 WHERE = "messages[2] image_url"

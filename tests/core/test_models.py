@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qwenvl_core.models import CATALOGUE, describe
+from qwenvl_core.catalog.models import CATALOGUE, describe
 
 GB = 1024**3
 MB = 1024**2

@@ -13,10 +13,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from qwenvl_core.errors import QwenVLError, error_from
-from qwenvl_core.events import Event, Finish, fold
-from qwenvl_core.reading import Reading
-from qwenvl_core.request import Request
-from qwenvl_core.wire import dashscope, failure, openai
+from qwenvl_core.types.events import Event, Finish
+from qwenvl_core.types.reply import fold
+from qwenvl_core.types.request import Request
+from qwenvl_core.wire import dashscope, errors, openai
+from qwenvl_core.wire.response_reader import Reading
 from tests.core.support import chunk, plan, request, sse
 
 STREAM, WHOLE = request(stream=True), request(enable_thinking=False)
@@ -323,7 +324,7 @@ TOLD = st.recursive(
 @settings(max_examples=200)
 def test_an_error_of_any_shape_is_an_error_with_what_it_promises(told: Any, status: int, carrier: str) -> None:
     body = carrier.replace("{}", json.dumps(told))
-    error = error_from(failure.from_body(body, status_code=status, request_id="r-1"))
+    error = error_from(errors.from_body(body, status_code=status, request_id="r-1"))
     assert isinstance(error.code, str | None)
     assert isinstance(error.status_code, int)
     assert isinstance(error.request_id, str)

@@ -20,9 +20,8 @@ import httpx
 import pytest
 from dashscope.v2.errors import APIConnectionError, APITimeoutError, DashScopeError
 
-from qwenvl_core.client import Client
-from qwenvl_core.connection import Connection
-from qwenvl_core.endpoints import endpoint
+from qwenvl_core.catalog.endpoints import endpoint
+from qwenvl_core.client.client import Client
 from qwenvl_core.errors import (
     QwenVLAPIError,
     QwenVLArrearageError,
@@ -38,11 +37,15 @@ from qwenvl_core.errors import (
     QwenVLStreamInterruptedError,
     QwenVLTimeoutError,
 )
-from qwenvl_core.events import Event, Reducer, Reply, Usage, fold
-from qwenvl_core.request import Image, Inline, Message, Request, Text
-from qwenvl_core.settings import Settings
-from qwenvl_core.transport import retries
-from qwenvl_core.transport.retries import Retries, retry_after
+from qwenvl_core.transport import retry
+from qwenvl_core.transport.connection import Connection
+from qwenvl_core.transport.retry import Retries, retry_after
+from qwenvl_core.types.events import Event, Usage
+from qwenvl_core.types.media import Inline
+from qwenvl_core.types.messages import Image, Message, Text
+from qwenvl_core.types.reply import Reducer, Reply, fold
+from qwenvl_core.types.request import Request
+from qwenvl_core.types.settings import Settings
 from tests.emulator import Emulator, Fault, Quirks, ToolCall
 from tests.emulator import Reply as Scripted
 
@@ -55,7 +58,7 @@ PNG = b"\x89PNG\r\n\x1a\n" + b"\0\0\0\rIHDR\0\0\0\x40\0\0\0\x40\x08\x02\0\0\0"
 @pytest.fixture(autouse=True)
 def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     """Retries do not wait; what a server asks for is obeyed as ever."""
-    monkeypatch.setattr(retries, "_FIRST_PAUSE", 0.0)
+    monkeypatch.setattr(retry, "_FIRST_PAUSE", 0.0)
 
 
 def connect(url: str, api: Any = "dashscope", **options: Any) -> Client:
@@ -423,7 +426,7 @@ def throttled(seconds: float | None) -> QwenVLRateLimitError:
 
 
 def test_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(retries, "_FIRST_PAUSE", 0.5)
+    monkeypatch.setattr(retry, "_FIRST_PAUSE", 0.5)
     error = QwenVLConnectionError("gone")
     for timeout in (300.0, None, 3.0):
         counted = rule(7, timeout)

@@ -17,13 +17,13 @@ import pypdfium2.raw as raw
 import pytest
 from PIL import Image, ImageDraw
 
-from qwenvl_core.documents.opening import name_of, open_pages
+from qwenvl_core.catalog.models import describe
 from qwenvl_core.documents.options import Options
-from qwenvl_core.documents.pages import PageImage, page_image
-from qwenvl_core.documents.sizing import Extent, Sizing
 from qwenvl_core.errors import QwenVLInputError
-from qwenvl_core.models import describe
-from qwenvl_core.probe import probe
+from qwenvl_core.media.sniffing import probe
+from qwenvl_core.rendering.open import name_of, open_pages
+from qwenvl_core.rendering.page_size import Extent, Sizing
+from qwenvl_core.rendering.pages import PageImage, page_image
 from qwenvl_core.tokens import image_tokens, smart_resize
 from tests.scans import SHARED, scan
 
@@ -459,7 +459,7 @@ def test_what_a_document_may_not_be(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["pypdfium2", "PIL"])
 def test_a_missing_package_names_the_extra(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    for loaded in [module for module in sys.modules if module.startswith("qwenvl_core.documents.p")]:
+    for loaded in [module for module in sys.modules if module.startswith("qwenvl_core.rendering.")]:
         monkeypatch.delitem(sys.modules, loaded)
     monkeypatch.setitem(sys.modules, name, None)
     with pytest.raises(ImportError, match=r"qwenvl-adapters\[documents\]"):

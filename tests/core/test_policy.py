@@ -10,11 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qwenvl_core import policy
+from qwenvl_core.catalog.models import ModelFacts, describe
 from qwenvl_core.errors import QwenVLInputError
-from qwenvl_core.models import ModelFacts, describe
-from qwenvl_core.request import Message, Request, Text
-from qwenvl_core.settings import NamedTool, Settings
+from qwenvl_core.request import policy
+from qwenvl_core.types.messages import Message, Text
+from qwenvl_core.types.request import Request
+from qwenvl_core.types.settings import NamedTool, Settings
 from tests.core.support import plan, request, user
 
 TOOL = {"type": "function", "function": {"name": "crop", "parameters": {}}}

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from qwenvl_core.errors import QwenVLInputError
-from qwenvl_core.movie import movie_with
-from qwenvl_core.probe import HEAD_BYTES, Probe, Reader, probe, probe_file, probe_with
+from qwenvl_core.media.sniffing import HEAD_BYTES, Probe, Reader, probe, probe_file, probe_with
+from qwenvl_core.media.video_header import movie_with
 
 SIZES = [(1, 1), (11, 200), (321, 123), (4032, 3024)]
 

@@ -12,7 +12,6 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from qwenvl_core import reading as reading_module
 from qwenvl_core.errors import (
     QwenVLAPIError,
     QwenVLContentFilterError,
@@ -24,18 +23,13 @@ from qwenvl_core.errors import (
     QwenVLStreamInterruptedError,
     QwenVLTimeoutError,
 )
-from qwenvl_core.events import (
-    Event,
-    Finish,
-    ReasoningDelta,
-    TextDelta,
-    ToolCallDelta,
-    Usage,
-    fold,
-)
-from qwenvl_core.reading import Reading
-from qwenvl_core.request import Request, ToolCall
+from qwenvl_core.types.events import Event, Finish, ReasoningDelta, TextDelta, ToolCallDelta, Usage
+from qwenvl_core.types.messages import ToolCall
+from qwenvl_core.types.reply import fold
+from qwenvl_core.types.request import Request
 from qwenvl_core.wire import openai as wire
+from qwenvl_core.wire import response_reader as reading_module
+from qwenvl_core.wire.response_reader import Reading
 from tests.core.support import chunk, plan, read, request, sse
 
 R, T, C = ReasoningDelta, TextDelta, ToolCallDelta

@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 
 from qwenvl_core.errors import QwenVLAuthenticationError, QwenVLError, QwenVLInvalidRequestError, error_from
-from qwenvl_core.events import Usage, fold
-from qwenvl_core.wire import failure
+from qwenvl_core.types.events import Usage
+from qwenvl_core.types.reply import fold
+from qwenvl_core.wire import errors
 from tests.core.support import read, request
 
 RECORDINGS = Path(__file__).resolve().parents[2].parent / "shared" / "recordings"
@@ -109,6 +110,6 @@ def test_recorded_failures(name: str) -> None:
     status, kind, code = FAILURES[name]
     body = (RECORDINGS / f"{name}.response.body.txt").read_text("utf-8")
     told = json.loads(body[body.index("{") :])
-    error = error_from(failure.from_body(body, status_code=status))
+    error = error_from(errors.from_body(body, status_code=status))
     assert type(error) is kind
     assert (error.code, error.message, error.request_id) == (code, told["message"], told["request_id"])

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from qwenvl_core.errors import QwenVLInputError
-from qwenvl_core.settings import NAMES, NamedTool, Settings, settings_for, tool_choice
+from qwenvl_core.types.settings import NAMES, NamedTool, Settings, settings_for, tool_choice
 
 TOOL = {"type": "function", "function": {"name": "crop", "parameters": {}}}
 SEARCH = {"type": "web_search"}

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from qwenvl_core.sse import DONE, BrokenEventError, EventStream
+from qwenvl_core.wire.sse import DONE, BrokenEventError, EventStream
 
 END = "<done>"
 

@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from qwenvl_core.catalog.models import CATALOGUE, ModelFacts, describe
 from qwenvl_core.errors import QwenVLInputError
-from qwenvl_core.models import CATALOGUE, ModelFacts, describe
 from qwenvl_core.tokens import (
     frame_list_tokens,
     image_max_pixels,

@@ -9,12 +9,14 @@ import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from qwenvl_core import checks, policy, tool_turns
-from qwenvl_core.endpoints import Api
+from qwenvl_core.catalog.endpoints import Api
+from qwenvl_core.catalog.models import ModelFacts, describe
 from qwenvl_core.errors import QwenVLInputError
-from qwenvl_core.models import ModelFacts, describe
-from qwenvl_core.request import Frames, Image, Message, Text, ToolCall, Url, Video
-from qwenvl_core.settings import NamedTool
+from qwenvl_core.request import policy, tool_messages, validation
+from qwenvl_core.types.media import Url
+from qwenvl_core.types.messages import Frames, Image, Message, Text, ToolCall, Video
+from qwenvl_core.types.request import Plan
+from qwenvl_core.types.settings import NamedTool
 from qwenvl_core.wire import dashscope, openai
 from tests.core.support import body_of, request, user
 from tests.emulator.models import MODELS
@@ -56,9 +58,9 @@ CONVERSATIONS: dict[str, tuple[list[Message], list[Any]]] = {
 
 @pytest.mark.parametrize(("messages", "expected"), CONVERSATIONS.values(), ids=CONVERSATIONS)
 def test_calls_and_results_without_ids_are_matched_in_order(messages: list[Message], expected: list[Any]) -> None:
-    found = tool_turns.with_ids(messages)
+    found = tool_messages.with_ids(messages)
     assert ids(found) == expected
-    assert tool_turns.with_ids(found) == found
+    assert tool_messages.with_ids(found) == found
 
 
 @pytest.mark.parametrize(
@@ -72,9 +74,9 @@ def test_calls_and_results_without_ids_are_matched_in_order(messages: list[Messa
 )
 def test_every_call_has_a_result(messages: list[Message], answered: list[str]) -> None:
     """One that was never executed, since it was cut off or somebody stepped in, says so."""
-    found = tool_turns.with_results(messages)
+    found = tool_messages.with_results(messages)
     assert [message.tool_call_id for message in found if message.role == "tool"] == answered
-    assert tool_turns.with_results(found) == found
+    assert tool_messages.with_results(found) == found
 
 
 def test_a_call_without_a_name_has_one_on_the_wire() -> None:
@@ -105,7 +107,7 @@ def test_what_is_refused_is_not_sent(api: Api, messages: list[Message], given: d
     facts = describe(asked.settings.model)
     plan = policy.apply(asked, facts)
     with pytest.raises(QwenVLInputError, match=why):
-        checks.check(plan, facts, api)
+        validation.check(plan, facts, api)
     assert refusal_of(plan, api) is not None
 
 
@@ -113,13 +115,13 @@ def test_what_is_refused_is_not_sent(api: Api, messages: list[Message], given: d
 def test_other_servers_have_other_rules(model: str) -> None:
     asked = request(result("c9"), model=model, tools=({"type": "web_search"},))
     facts = describe(model)
-    checks.check(policy.apply(asked, facts), facts, "openai")
+    validation.check(policy.apply(asked, facts), facts, "openai")
 
 
 # --- Whatever is sent is accepted
 
 
-def refusal_of(plan: policy.Plan, api: Api) -> Any:
+def refusal_of(plan: Plan, api: Api) -> Any:
     """What the service says to a request; nothing, where it accepts it."""
     wire: Any = openai if api == "openai" else dashscope
     headers = wire.headers(plan) | ({"x-dashscope-sse": "enable"} if plan.stream else {})
@@ -159,7 +161,7 @@ _FORMATS: list[Any] = [
 def sensible(messages: list[Message], facts: ModelFacts, tools: bool) -> bool:
     """Whether somebody asks, every result follows its call, no call is left at the end, and the model has the tools."""
     waiting: set[str] = set()
-    for message in tool_turns.with_ids(messages):
+    for message in tool_messages.with_ids(messages):
         if message.role != "tool":
             waiting = {call.id for call in message.tool_calls}
         elif message.tool_call_id not in waiting:
@@ -200,7 +202,7 @@ def test_whatever_is_sent_is_accepted(
     assume(sensible(messages, facts, "tools" in given))
     try:
         plan = policy.apply(request(*messages, model=model, stream=stream, **given), facts)
-        checks.check(plan, facts, api)
+        validation.check(plan, facts, api)
     except QwenVLInputError:
         return
     assert refusal_of(plan, api) is None

@@ -21,17 +21,17 @@ from typing import Any, Literal
 import pytest
 from PIL import Image
 
-from qwenvl_core.documents.answers import Answer, AnswerCache, Totals, key_of
-from qwenvl_core.documents.citing import cite, highlighted
+from qwenvl_core.documents.citations import cite, highlighted
 from qwenvl_core.documents.options import Options
-from qwenvl_core.documents.pages import PageImage
-from qwenvl_core.documents.pdf import PdfPages
+from qwenvl_core.documents.page_cache import Answer, AnswerCache, Totals, key_of
 from qwenvl_core.documents.records import Record, Transcript, records_of
 from qwenvl_core.documents.transcription import Transcription
 from qwenvl_core.errors import QwenVLError, QwenVLInputError, QwenVLPageError, QwenVLRateLimitError
 from qwenvl_core.grounding import Box
 from qwenvl_core.layout import parse_layout
-from qwenvl_core.settings import Settings
+from qwenvl_core.rendering.pages import PageImage
+from qwenvl_core.rendering.pdf import PdfPages
+from qwenvl_core.types.settings import Settings
 from tests.scans import html, scan, width_of
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -244,11 +244,11 @@ def test_no_more_pages_are_in_memory_than_are_being_read() -> None:
 
 _LONG = """
 import resource, sys
-from qwenvl_core.documents.answers import Answer
+from qwenvl_core.documents.page_cache import Answer
 from qwenvl_core.documents.options import Options
-from qwenvl_core.documents.pdf import PdfPages
+from qwenvl_core.rendering.pdf import PdfPages
 from qwenvl_core.documents.transcription import Transcription
-from qwenvl_core.settings import Settings
+from qwenvl_core.types.settings import Settings
 import pypdfium2 as pdfium, io
 
 class Model:

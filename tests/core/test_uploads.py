@@ -23,11 +23,12 @@ from qwenvl_core.errors import (
     QwenVLInputError,
     QwenVLPermissionDeniedError,
 )
-from qwenvl_core.media import source_from_url
-from qwenvl_core.request import File, Frames, Image, Inline, Source, Text, Url, Video
-from qwenvl_core.transport import retries
-from qwenvl_core.uploads import LIMITS
-from qwenvl_core.wire import storage
+from qwenvl_core.media.sources import source_from_url
+from qwenvl_core.media.uploads import LIMITS
+from qwenvl_core.transport import retry
+from qwenvl_core.types.media import File, Inline, Source, Url
+from qwenvl_core.types.messages import Frames, Image, Text, Video
+from qwenvl_core.wire import upload_policy
 from tests.core.test_native_transport import CHAT, KEY, PNG, ask, both_ways, connect, run
 from tests.emulator import Emulator, Fault
 from tests.emulator import Reply as Scripted
@@ -38,7 +39,7 @@ MB = 1024 * 1024
 
 @pytest.fixture(autouse=True)
 def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(retries, "_FIRST_PAUSE", 0.0)
+    monkeypatch.setattr(retry, "_FIRST_PAUSE", 0.0)
 
 
 def filled(head: bytes, size: int) -> bytes:
@@ -340,10 +341,10 @@ def test_where_a_medium_may_go(endpoint: str, host: str, may: bool) -> None:
     )
     told = {"data": {**leave, "upload_host": host}}
     if may:
-        assert storage.form(told, endpoint=endpoint, name="a.mp4", mime="video/mp4").host == host
+        assert upload_policy.form(told, endpoint=endpoint, name="a.mp4", mime="video/mp4").host == host
         return
     with pytest.raises(QwenVLAPIError, match="not the vendor's"):
-        storage.form(told, endpoint=endpoint, name="a.mp4", mime="video/mp4")
+        upload_policy.form(told, endpoint=endpoint, name="a.mp4", mime="video/mp4")
 
 
 @both_ways

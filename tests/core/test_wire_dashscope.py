@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from qwenvl_core import policy
+from qwenvl_core.catalog.models import describe
 from qwenvl_core.errors import (
     QwenVLArrearageError,
     QwenVLAuthenticationError,
@@ -21,14 +21,17 @@ from qwenvl_core.errors import (
     QwenVLRateLimitError,
     QwenVLStreamInterruptedError,
 )
-from qwenvl_core.events import Event, Finish, ReasoningDelta, Reply, TextDelta, ToolCallDelta, Usage, fold
-from qwenvl_core.media import DataUri
-from qwenvl_core.models import describe
-from qwenvl_core.reading import Reading
-from qwenvl_core.request import Frames, Image, Inline, Message, Request, Text, ToolCall, Url, Video
-from qwenvl_core.settings import NamedTool, Settings
+from qwenvl_core.media.sources import DataUri
+from qwenvl_core.request import policy
+from qwenvl_core.types.events import Event, Finish, ReasoningDelta, TextDelta, ToolCallDelta, Usage
+from qwenvl_core.types.media import Inline, Url
+from qwenvl_core.types.messages import Frames, Image, Message, Text, ToolCall, Video
+from qwenvl_core.types.reply import Reply, fold
+from qwenvl_core.types.request import Plan, Request
+from qwenvl_core.types.settings import NamedTool, Settings
 from qwenvl_core.wire import dashscope as wire
 from qwenvl_core.wire import openai
+from qwenvl_core.wire.response_reader import Reading
 
 RECORDINGS = Path(__file__).resolve().parents[2].parent / "shared" / "recordings"
 PNG = b"\x89PNG\r\n\x1a\n" + b"\0\0\0\rIHDR\0\0\0\x40\0\0\0\x40\x08\x02\0\0\0"
@@ -37,7 +40,7 @@ USER = Message("user", (Text("Hi"),))
 FOUR = tuple(Url(f"https://e.com/{n}.jpg") for n in range(4))
 
 
-def plan_of(*messages: Message, stream: bool = False, **settings: Any) -> policy.Plan:
+def plan_of(*messages: Message, stream: bool = False, **settings: Any) -> Plan:
     settings = {"enable_thinking": False, **settings}
     return policy.apply(
         Request(messages=messages or (USER,), settings=Settings(**settings), stream=stream),
@@ -235,7 +238,7 @@ def test_media_in_hand_become_data_uris_that_are_encoded_later() -> None:
         (plan_of(Message("user", (Text("oss://a/b.png"),))), {}),
     ],
 )
-def test_headers(plan: policy.Plan, expected: dict[str, str]) -> None:
+def test_headers(plan: Plan, expected: dict[str, str]) -> None:
     assert wire.headers(plan) == expected
 
 

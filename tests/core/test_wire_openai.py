@@ -12,8 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from qwenvl_core.errors import QwenVLInputError
-from qwenvl_core.request import File, Frames, Image, Inline, Message, Request, Text, ToolCall, Url, Video
-from qwenvl_core.settings import NamedTool
+from qwenvl_core.types.media import File, Inline, Url
+from qwenvl_core.types.messages import Frames, Image, Message, Text, ToolCall, Video
+from qwenvl_core.types.request import Request
+from qwenvl_core.types.settings import NamedTool
 from qwenvl_core.wire import openai as wire
 from tests.core.support import JPEG, PNG, body_of, plan, request, user
 

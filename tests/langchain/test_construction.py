@@ -16,7 +16,7 @@ from pydantic import SecretStr, ValidationError
 import langchain_qwenvl
 from langchain_qwenvl import ChatQwenVL
 from qwenvl_core.errors import QwenVLMissingKeyError
-from qwenvl_core.settings import NAMES
+from qwenvl_core.types.settings import NAMES
 from tests.emulator import Emulator
 from tests.langchain.conftest import KEY, Make
 

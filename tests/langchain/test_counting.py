@@ -21,8 +21,8 @@ from langchain_core.messages import (
 from langchain_core.tools import tool
 
 from langchain_qwenvl import ChatQwenVL
-from qwenvl_core.counting import text_tokens
-from qwenvl_core.models import CATALOGUE, describe
+from qwenvl_core.catalog.models import CATALOGUE, describe
+from qwenvl_core.request.token_count import text_tokens
 from qwenvl_core.tokens import image_tokens, image_tokens_upper_bound, video_tokens, video_tokens_upper_bound
 from tests import headers
 from tests.emulator import Emulator, Quirks, Reply

@@ -452,7 +452,7 @@ def test_a_tool_must_not_make_us_read_a_file(file: Path, llm: ChatQwenVL) -> Non
 def test_without_the_extra_the_error_names_it(
     llm: ChatQwenVL, emulator: Emulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for loaded in [module for module in sys.modules if module.startswith("qwenvl_core.documents.p")]:
+    for loaded in [module for module in sys.modules if module.startswith("qwenvl_core.rendering.")]:
         monkeypatch.delitem(sys.modules, loaded)
     monkeypatch.setitem(sys.modules, "pypdfium2", None)
     with pytest.raises(QwenVLInputError, match=r"content\[0\].*qwenvl-adapters\[documents\]"):

@@ -9,7 +9,7 @@ from langchain_core.language_models import ModelProfile
 
 from langchain_qwenvl import ChatQwenVL
 from langchain_qwenvl.profiles import profile_of
-from qwenvl_core.models import CATALOGUE
+from qwenvl_core.catalog.models import CATALOGUE
 
 PROFILES: list[tuple[dict[str, Any], dict[str, Any]]] = [
     ({}, {

@@ -18,7 +18,8 @@ from langchain_core.outputs import ChatGenerationChunk
 from langchain_qwenvl import ChatQwenVL
 from langchain_qwenvl.blocks import settled
 from langchain_qwenvl.chunks import Chunks, message_of
-from qwenvl_core.events import Event, Finish, ReasoningDelta, TextDelta, ToolCallDelta, Usage, fold
+from qwenvl_core.types.events import Event, Finish, ReasoningDelta, TextDelta, ToolCallDelta, Usage
+from qwenvl_core.types.reply import fold
 from tests.emulator import Emulator, Quirks, Reply, ToolCall
 from tests.langchain.conftest import KEY, Make
 

@@ -24,16 +24,8 @@ from pydantic import TypeAdapter
 
 from llama_index_qwenvl.chunks import Chunk, chunk_of
 from llama_index_qwenvl.responses import response_of
-from qwenvl_core.events import (
-    Event,
-    Finish,
-    ReasoningDelta,
-    Reducer,
-    TextDelta,
-    ToolCallDelta,
-    Usage,
-    fold,
-)
+from qwenvl_core.types.events import Event, Finish, ReasoningDelta, TextDelta, ToolCallDelta, Usage
+from qwenvl_core.types.reply import Reducer, fold
 
 _TEXT = st.text(min_size=1, max_size=5)
 _CALL = st.tuples(

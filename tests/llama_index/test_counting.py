@@ -12,7 +12,7 @@ from llama_index.core.callbacks import CallbackManager, TokenCountingHandler
 from llama_index.core.tools import FunctionTool
 
 from llama_index_qwenvl import QwenVL, video, video_frames
-from qwenvl_core.models import CATALOGUE, describe
+from qwenvl_core.catalog.models import CATALOGUE, describe
 from qwenvl_core.tokens import image_tokens, image_tokens_upper_bound, video_tokens, video_tokens_upper_bound
 from tests import headers
 from tests.emulator import Emulator, Quirks, Reply

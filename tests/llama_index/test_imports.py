@@ -11,7 +11,7 @@ import sys
 sys.modules.update(dict.fromkeys(("langchain", "langchain_core", "langchain_qwenvl", "langgraph")))
 from llama_index_qwenvl import QwenVL
 sdks = ("openai", "dashscope", "pypdfium2", "httpx2")
-for name in (*sdks, "jiter", "qwenvl_core.request", "qwenvl_core.client"):
+for name in (*sdks, "jiter", "qwenvl_core.types.messages", "qwenvl_core.client.client"):
     assert name not in sys.modules, name
 
 from llama_index_qwenvl import video, video_frames
@@ -20,7 +20,7 @@ video_frames([video("https://example.com/a.mp4").url.unicode_string()])
 for name in sdks:
     assert name not in sys.modules, name
 # An event loop is not to wait for what can be imported before it runs.
-assert "qwenvl_core.client" in sys.modules
+assert "qwenvl_core.client.client" in sys.modules
 
 from tests.emulator import Emulator, Reply
 with Emulator() as server:

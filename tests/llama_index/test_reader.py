@@ -375,7 +375,7 @@ def test_a_pdf_in_a_tool_result_is_its_pages(llm: QwenVL, emulator: Emulator) ->
 
 
 def test_without_the_extra_the_error_names_it(llm: QwenVL, emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
-    for loaded in [module for module in sys.modules if module.startswith("qwenvl_core.documents.p")]:
+    for loaded in [module for module in sys.modules if module.startswith("qwenvl_core.rendering.")]:
         monkeypatch.delitem(sys.modules, loaded)
     monkeypatch.setitem(sys.modules, "pypdfium2", None)
     with pytest.raises(QwenVLInputError, match=r"blocks\[0\].*qwenvl-adapters\[documents\]"):

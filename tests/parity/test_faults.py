@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from qwenvl_core import errors as e
-from qwenvl_core.transport import retries
+from qwenvl_core.transport import retry
 from tests.core.support import head, raw_server
 from tests.emulator import Emulator, Fault, Quirks, Reply
 from tests.parity.ways import APIS, WAYS, Api, Asking, Raw, Way, text_of
@@ -160,7 +160,7 @@ def native(row: Row) -> Row:
 def quick() -> Iterator[None]:
     """Retries do not wait, but where a server asks for it; nothing here speaks TLS."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(retries, "_FIRST_PAUSE", 0.0)
+        patch.setattr(retry, "_FIRST_PAUSE", 0.0)
         patch.setattr(ssl.SSLContext, "load_verify_locations", lambda *args, **kwargs: None)
         yield
 

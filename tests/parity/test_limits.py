@@ -17,8 +17,8 @@ from llama_index.core.base.llms.types import ChatMessage, ContentBlock, ImageBlo
 
 from langchain_qwenvl import ChatQwenVL
 from llama_index_qwenvl import QwenVL, video, video_frames
-from qwenvl_core import checks
 from qwenvl_core.errors import QwenVLInputError, QwenVLInvalidRequestError
+from qwenvl_core.request import validation
 from tests import headers
 from tests.emulator import Emulator
 
@@ -187,7 +187,7 @@ def test_just_outside_is_an_error_before_anything_is_sent(
 def test_without_the_checks_the_service_refuses(
     model: Asking, emulator: Emulator, row: tuple[Any, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(checks, "check", lambda *told: None)
+    monkeypatch.setattr(validation, "check", lambda *told: None)
     with pytest.raises(QwenVLInvalidRequestError):
         model.ask(row[2])
     assert len(emulator.refusals) == 1

@@ -13,7 +13,7 @@ from llama_index.core.base.llms.types import ChatMessage
 
 from examples import langchain_continue, llama_index_continue
 from qwenvl_core import errors as e
-from qwenvl_core.transport import retries
+from qwenvl_core.transport import retry
 from tests.emulator import Emulator, Fault, Quirks, Reply
 from tests.parity.ways import APIS, HI, KEY, WAYS, Api, Asking, text_of, told_of
 
@@ -28,7 +28,7 @@ every_api = pytest.mark.parametrize("api", APIS)
 @pytest.fixture(scope="module", autouse=True)
 def quick() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(retries, "_FIRST_PAUSE", 0.0)
+        patch.setattr(retry, "_FIRST_PAUSE", 0.0)
         patch.setattr(ssl.SSLContext, "load_verify_locations", lambda *args, **kwargs: None)
         yield
 

@@ -25,7 +25,7 @@ from llama_index.core.instrumentation.event_handlers import BaseEventHandler
 from pydantic import PrivateAttr
 
 from qwenvl_core import errors as e
-from qwenvl_core.transport import retries
+from qwenvl_core.transport import retry
 from tests.core.support import head, png, raw_server
 from tests.emulator import Emulator, Fault, Reply
 from tests.llama_index.test_events import _Callbacks
@@ -45,7 +45,7 @@ every_api = pytest.mark.parametrize("api", APIS)
 @pytest.fixture(scope="module", autouse=True)
 def quick() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(retries, "_FIRST_PAUSE", 0.0)
+        patch.setattr(retry, "_FIRST_PAUSE", 0.0)
         patch.setattr(ssl.SSLContext, "load_verify_locations", lambda *args, **kwargs: None)
         yield
 

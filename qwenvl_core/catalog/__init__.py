@@ -1,0 +1,1 @@
+"""Model rows and endpoints: data with their sources, no behaviour."""

@@ -1,0 +1,1 @@
+"""The pipeline itself, and the configuration that both adapters share."""

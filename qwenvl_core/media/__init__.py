@@ -1,0 +1,1 @@
+"""Read, inspect and decode images and videos; upload the large ones."""

@@ -1,0 +1,1 @@
+"""Read the LaTeX that models write: tables and text."""

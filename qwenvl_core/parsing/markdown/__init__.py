@@ -1,0 +1,1 @@
+"""Read the Markdown that models write: blocks, lines and pages."""

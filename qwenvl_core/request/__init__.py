@@ -1,0 +1,1 @@
+"""Prepare a request: policy, validation, image fitting, PDF pages and token counts."""

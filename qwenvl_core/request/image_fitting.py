@@ -1,0 +1,174 @@
+"""Images made fit to be sent: `media_policy="fit"`.
+
+An image that the service would refuse (format, tiny sides, weight), or would shrink before the model sees it, becomes a
+JPEG at the size at which the model sees it. Others are left as they are, and so is what is behind a URL. Every change
+is told as an adjustment. Work is done an image at a time, so that memory holds one decoded image; Pillow is imported
+when the first image needs it.
+
+Sources: the vendor's page "Visual understanding (Qwen-VL)", image limits and high-resolution images.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+from qwenvl_core.catalog.models import ModelFacts
+from qwenvl_core.errors import QwenVLInputError
+from qwenvl_core.media.images import decode_for, jpeg, shown_size, upright
+from qwenvl_core.media.inspection import image_of, raw_bytes
+from qwenvl_core.media.sniffing import Probe
+from qwenvl_core.media.sources import may_exceed_data_uri
+from qwenvl_core.request.validation import FORMATS, LARGE_FORMATS, LARGE_PIXELS, MIN_SIDE
+from qwenvl_core.tokens import (
+    MAX_RATIO,
+    MIN_FRAME_PIXELS,
+    frame_max_pixels,
+    image_max_pixels,
+    image_resize,
+    smart_resize,
+)
+from qwenvl_core.types.media import File, Inline, Source, Url
+from qwenvl_core.types.messages import Frames, Image, Part
+from qwenvl_core.types.request import Plan
+from qwenvl_core.types.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class _Budget:
+    """What the model sees of an image.
+
+    Attributes:
+        pixels: The area above which it is shrunk.
+        resize: From width and height to the (height, width) at which it is seen.
+    """
+
+    pixels: float
+    resize: Callable[[int, int], tuple[int, int]]
+
+
+def apply(plan: Plan, facts: ModelFacts) -> Plan:
+    """`plan` with its images made fit, if its settings say so.
+
+    Raises:
+        QwenVLInputError: An image has to be changed and can't be: Pillow is missing, or does not read it.
+    """
+    if plan.settings.media_policy != "fit":
+        return plan
+    notes: list[str] = []
+    messages = tuple(
+        replace(message, parts=tuple(_fitted(part, plan.settings, facts, notes) for part in message.parts))
+        for message in plan.messages
+    )
+    return replace(plan, messages=messages, adjustments=(*plan.adjustments, *notes)) if notes else plan
+
+
+def _fitted(part: Part, settings: Settings, facts: ModelFacts, notes: list[str]) -> Part:
+    match part:
+        case Image(source):
+            fitted, note = _fit(source, _image_budget(part, settings, facts), part.where)
+            notes += [f"{part.where}: {note}"] if note else []
+            return replace(part, source=fitted) if note else part
+        case Frames(sources) if facts.videos and sources:
+            budget = _frame_budget(part, settings, facts)
+            done = [_fit(source, budget, part.place(at)) for at, source in enumerate(sources)]
+            changed = [(at, note) for at, (_, note) in enumerate(done) if note]
+            if not changed:
+                return part
+            at, note = changed[0]
+            notes.append(f"{part.where}: {len(changed)} of {len(sources)} frames; frame {at}: {note}")
+            return replace(part, sources=tuple(source for source, _ in done))
+        case _:
+            return part
+
+
+def _image_budget(part: Image, settings: Settings, facts: ModelFacts) -> _Budget:
+    # Of a model that no row knows, the default is not known either: nothing is lost that any model could see.
+    high = bool(settings.vl_high_resolution_images) or not facts.known
+    most = settings.max_pixels if part.max_pixels is None else part.max_pixels
+    return _Budget(
+        image_max_pixels(facts, max_pixels=most, vl_high_resolution_images=high),
+        lambda width, height: image_resize(width, height, facts, max_pixels=most, vl_high_resolution_images=high),
+    )
+
+
+def _frame_budget(part: Frames, settings: Settings, facts: ModelFacts) -> _Budget:
+    asked = settings.max_pixels if part.max_pixels is None else part.max_pixels
+    most = max(frame_max_pixels(len(part.sources), facts), asked or 0)
+    return _Budget(
+        most,
+        lambda width, height: smart_resize(
+            height, width, factor=facts.video_factor, min_pixels=MIN_FRAME_PIXELS, max_pixels=most
+        ),
+    )
+
+
+def _fit(source: Source, budget: _Budget, where: str) -> tuple[Source, str | None]:
+    """An image as it is sent, and what was changed, if anything was."""
+    if isinstance(source, Url):
+        return source, None
+    seen = image_of(source)
+    if seen.kind != "image" or _is_too_long(seen.width or 1, seen.height or 1):
+        return source, None  # no image, or one that nothing makes fit: the checks say so
+    refused = _is_refused(seen, source)
+    if not refused and (seen.width or 0) * (seen.height or 0) <= budget.pixels:
+        return source, None
+    pillow = _pillow(where)
+    try:
+        return _converted(pillow, source, seen, budget)
+    except Exception as error:  # what a decoder raises for broken bytes is anything: struct.error, SyntaxError, …
+        if not refused:
+            return source, None  # the service may read what Pillow does not
+        why = error.message if isinstance(error, QwenVLInputError) else f"{type(error).__name__}: {error}"
+        raise QwenVLInputError(
+            f"{where}: this image ({seen.mime}) can't be sent as it is, nor converted ({why}). "
+            "Convert it to JPEG or PNG."
+        ) from error
+
+
+def _is_too_long(width: int, height: int) -> bool:
+    return max(width, height) > MAX_RATIO * min(width, height)
+
+
+def _is_refused(seen: Probe, source: Source) -> bool:
+    """Whether the service would refuse an image for what can be mended."""
+    width, height = seen.width or 0, seen.height or 0
+    return (
+        seen.mime not in FORMATS
+        or (width * height > LARGE_PIXELS and seen.mime not in LARGE_FORMATS)
+        or 0 < min(width, height) <= MIN_SIDE
+        or may_exceed_data_uri(source)
+    )
+
+
+def _pillow(where: str) -> Any:
+    """Pillow's module for images."""
+    try:
+        from PIL import Image as Pillow
+    except ImportError as error:
+        raise QwenVLInputError(
+            f'{where}: media_policy="fit" needs Pillow: pip install "qwenvl-adapters[documents]"'
+        ) from error
+    return Pillow
+
+
+def _converted(pillow: Any, source: Inline | File, seen: Probe, budget: _Budget) -> tuple[Source, str]:
+    """An image as JPEG, at the size at which the model sees it if that is smaller, or if it is tiny."""
+    with pillow.open(source.path if isinstance(source, File) else io.BytesIO(raw_bytes(source))) as image:
+        size = shown_size(image)
+        target = _target(*size, budget)
+        decode_for(image, target)
+        first = ", its first picture only" if getattr(image, "is_animated", False) else ""
+        data = jpeg(upright(image, target))
+    (width, height), name = target, FORMATS.get(seen.mime or "", seen.mime)
+    scaled = f"scaled from {size[0]}x{size[1]} to {width}x{height}, JPEG" if size != target else ""
+    return Inline(data, mime="image/jpeg"), (scaled or f"converted from {name} to JPEG") + first
+
+
+def _target(width: int, height: int, budget: _Budget) -> tuple[int, int]:
+    if width * height <= budget.pixels and min(width, height) > MIN_SIDE:
+        return width, height
+    rows, columns = budget.resize(width, height)
+    return max(columns, MIN_SIDE + 1), max(rows, MIN_SIDE + 1)

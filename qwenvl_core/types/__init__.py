@@ -1,0 +1,1 @@
+"""Frozen values that the pipeline passes on: messages, settings, requests, events, replies."""

@@ -1,0 +1,1 @@
+"""Boxes on images: geometry, drawing and cropping. Pillow is imported on use."""
