@@ -16,7 +16,7 @@ from langchain_core.utils.function_calling import convert_to_openai_tool
 from pydantic import ConfigDict
 from typing_extensions import override
 
-from langchain_qwenvl.base import QwenVLBase
+from langchain_qwenvl.model_base import QwenVLBase
 
 if TYPE_CHECKING:
     from langchain_core.messages import AIMessage
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from langchain_core.tools import BaseTool
     from pydantic import BaseModel
 
-    from langchain_qwenvl.structured import Method
+    from langchain_qwenvl.structured_output import Method
 
 
 class ChatQwenVL(QwenVLBase):
@@ -70,13 +70,13 @@ class ChatQwenVL(QwenVLBase):
             response_format: What the answer must look like when no tool is called: the vendor's dict, or a schema.
             kwargs: More keywords for every call: `parallel_tool_calls`, any setting.
         """
-        from langchain_qwenvl import structured
+        from langchain_qwenvl import structured_output
 
         bound: dict[str, Any] = {**kwargs}
         if tools:
             bound["tools"] = [convert_to_openai_tool(tool, strict=strict) for tool in tools]
             bound["tool_choice"] = tool_choice
-        bound["response_format"] = structured.response_format(response_format, strict=strict)
+        bound["response_format"] = structured_output.response_format(response_format, strict=strict)
         return self.bind(**{name: value for name, value in bound.items() if value is not None})
 
     @override
@@ -112,25 +112,25 @@ class ChatQwenVL(QwenVLBase):
                 `"json_mode"`.
             OutputParserException: (when run) The answer is no such object; it is a `QwenVLOutputError` as well.
         """
-        from langchain_qwenvl import structured
-        from langchain_qwenvl.asking import KEEP, formatted
+        from langchain_qwenvl import structured_output
+        from langchain_qwenvl.pipeline import KEEP, formatted
         from qwenvl_core.catalog.models import describe
 
         kwargs = formatted(kwargs)
         self._settings(kwargs)  # unknown keywords raise now
-        method = method or structured.default_method(describe(kwargs.get("model") or self.model))
-        bound, parser = structured.plan(schema, method=method, strict=strict)
+        method = method or structured_output.default_method(describe(kwargs.get("model") or self.model))
+        bound, parser = structured_output.plan(schema, method=method, strict=strict)
         if decided := sorted(bound.keys() & kwargs.keys()):
             raise ValueError(f"method={method!r} decides on {', '.join(decided)} itself; leave it to that.")
         if include_raw:
-            return structured.with_raw(self.bind(**kwargs, **bound, **{KEEP: True}), parser)
+            return structured_output.with_raw(self.bind(**kwargs, **bound, **{KEEP: True}), parser)
         return self.bind(**kwargs, **bound) | parser
 
     # --- The way through the house: each step of it is in `asking`, which a model has imported when it is made ---
 
     @override
     def _convert_input(self, model_input: LanguageModelInput) -> PromptValue:
-        from langchain_qwenvl.preparing import prepared
+        from langchain_qwenvl.message_normalization import prepared
 
         prompt = super()._convert_input(model_input)
         if isinstance(prompt, ChatPromptValue):
@@ -139,13 +139,13 @@ class ChatQwenVL(QwenVLBase):
 
     @override
     def generate(self, messages: list[list[BaseMessage]], *args: Any, **kwargs: Any) -> LLMResult:
-        from langchain_qwenvl.preparing import prepared
+        from langchain_qwenvl.message_normalization import prepared
 
         return super().generate([prepared(conversation) for conversation in messages], *args, **kwargs)
 
     @override
     async def agenerate(self, messages: list[list[BaseMessage]], *args: Any, **kwargs: Any) -> LLMResult:
-        from langchain_qwenvl.preparing import prepared
+        from langchain_qwenvl.message_normalization import prepared
 
         return await super().agenerate([prepared(conversation) for conversation in messages], *args, **kwargs)
 
@@ -157,9 +157,9 @@ class ChatQwenVL(QwenVLBase):
         run_manager: CallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> Iterator[ChatGenerationChunk]:
-        from langchain_qwenvl import asking
+        from langchain_qwenvl import pipeline
 
-        return asking.stream(self, messages, stop, kwargs, run_manager)
+        return pipeline.stream(self, messages, stop, kwargs, run_manager)
 
     @override
     def _astream(
@@ -169,9 +169,9 @@ class ChatQwenVL(QwenVLBase):
         run_manager: AsyncCallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> AsyncIterator[ChatGenerationChunk]:
-        from langchain_qwenvl import asking
+        from langchain_qwenvl import pipeline
 
-        return asking.astream(self, messages, stop, kwargs, run_manager)
+        return pipeline.astream(self, messages, stop, kwargs, run_manager)
 
     @override
     def _generate(
@@ -181,9 +181,9 @@ class ChatQwenVL(QwenVLBase):
         run_manager: CallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> ChatResult:
-        from langchain_qwenvl import asking
+        from langchain_qwenvl import pipeline
 
-        return asking.generate(self, messages, stop, kwargs)
+        return pipeline.generate(self, messages, stop, kwargs)
 
     @override
     async def _agenerate(
@@ -193,20 +193,20 @@ class ChatQwenVL(QwenVLBase):
         run_manager: AsyncCallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> ChatResult:
-        from langchain_qwenvl import asking
+        from langchain_qwenvl import pipeline
 
-        return await asking.agenerate(self, messages, stop, kwargs)
+        return await pipeline.agenerate(self, messages, stop, kwargs)
 
     # Where a handler wants tokens, LangChain makes the message of `invoke` from chunks, in these two.
 
     @override
     def _generate_with_cache(self, *args: Any, **kwargs: Any) -> ChatResult:
-        from langchain_qwenvl import asking
+        from langchain_qwenvl import pipeline
 
-        return asking.with_settled(super()._generate_with_cache(*args, **kwargs))
+        return pipeline.with_settled(super()._generate_with_cache(*args, **kwargs))
 
     @override
     async def _agenerate_with_cache(self, *args: Any, **kwargs: Any) -> ChatResult:
-        from langchain_qwenvl import asking
+        from langchain_qwenvl import pipeline
 
-        return asking.with_settled(await super()._agenerate_with_cache(*args, **kwargs))
+        return pipeline.with_settled(await super()._agenerate_with_cache(*args, **kwargs))

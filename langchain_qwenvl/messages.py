@@ -14,8 +14,8 @@ from langchain_core.messages.human import HumanMessage
 from langchain_core.messages.system import SystemMessage
 from langchain_core.messages.tool import ToolMessage
 
-from langchain_qwenvl.blocks import calls_of
-from langchain_qwenvl.content import Place, part_of
+from langchain_qwenvl.content_blocks import calls_of
+from langchain_qwenvl.input_blocks import Place, part_of
 from qwenvl_core.errors import QwenVLInputError
 from qwenvl_core.types.messages import Message, Part, Role, ToolCall
 

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 from llama_index_qwenvl.llm import QwenVL
 
 if TYPE_CHECKING:
-    from llama_index_qwenvl.reader import Citation, QwenVLReader, citation, highlight
-    from llama_index_qwenvl.videos import video, video_frames
+    from llama_index_qwenvl.readers import Citation, QwenVLReader, citation, highlight
+    from llama_index_qwenvl.video_blocks import video, video_frames
 
 __all__ = ["Citation", "QwenVL", "QwenVLReader", "citation", "highlight", "video", "video_frames"]
 
@@ -16,5 +16,5 @@ def __getattr__(name: str) -> Any:
     """What not every chat needs is imported when it is asked for."""
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    module = import_module(f"{__name__}.{'videos' if name.startswith('video') else 'reader'}")
+    module = import_module(f"{__name__}.{'video_blocks' if name.startswith('video') else 'readers'}")
     return getattr(module, name)

@@ -20,8 +20,8 @@ from llama_index.core.llms.callbacks import llm_chat_callback, llm_completion_ca
 from pydantic import ConfigDict
 from typing_extensions import override
 
-from llama_index_qwenvl.reporting import areported, reported
-from llama_index_qwenvl.structured import StructuredPrediction
+from llama_index_qwenvl.stream_callbacks import areported, reported
+from llama_index_qwenvl.structured_output import StructuredPrediction
 
 if TYPE_CHECKING:
     from llama_index.core.llms.llm import ToolSelection
@@ -86,65 +86,65 @@ class QwenVL(StructuredPrediction):
     @override
     def chat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponse:
         """The answer to a conversation; `kwargs` are settings of this call."""
-        from llama_index_qwenvl import asking
+        from llama_index_qwenvl import pipeline
 
-        return asking.chat(self, messages, kwargs)
+        return pipeline.chat(self, messages, kwargs)
 
     @llm_chat_callback()
     @override
     async def achat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponse:
         """As `chat`, for async."""
-        from llama_index_qwenvl import asking
+        from llama_index_qwenvl import pipeline
 
-        return await asking.achat(self, messages, kwargs)
+        return await pipeline.achat(self, messages, kwargs)
 
     @reported(llm_chat_callback())
     @override
     def stream_chat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponseGen:
         """The answer as it is written; the last chunk holds all of it. Closing the generator closes the connection."""
-        from llama_index_qwenvl import asking
+        from llama_index_qwenvl import pipeline
 
-        return asking.stream_chat(self, messages, kwargs)
+        return pipeline.stream_chat(self, messages, kwargs)
 
     @areported(llm_chat_callback())
     @override
     async def astream_chat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponseAsyncGen:
         """As `stream_chat`, for async."""
-        from llama_index_qwenvl import asking
+        from llama_index_qwenvl import pipeline
 
-        return asking.astream_chat(self, messages, kwargs)
+        return pipeline.astream_chat(self, messages, kwargs)
 
     @llm_completion_callback()
     @override
     def complete(self, prompt: str, formatted: bool = False, **kwargs: Any) -> CompletionResponse:
         """The answer to one prompt; `image_documents` are images (and videos) for it to look at."""
-        from llama_index_qwenvl import asking
+        from llama_index_qwenvl import pipeline
 
-        return asking.complete(self, prompt, kwargs)
+        return pipeline.complete(self, prompt, kwargs)
 
     @llm_completion_callback()
     @override
     async def acomplete(self, prompt: str, formatted: bool = False, **kwargs: Any) -> CompletionResponse:
         """As `complete`, for async."""
-        from llama_index_qwenvl import asking
+        from llama_index_qwenvl import pipeline
 
-        return await asking.acomplete(self, prompt, kwargs)
+        return await pipeline.acomplete(self, prompt, kwargs)
 
     @reported(llm_completion_callback())
     @override
     def stream_complete(self, prompt: str, formatted: bool = False, **kwargs: Any) -> CompletionResponseGen:
         """As `complete`, as it is written."""
-        from llama_index_qwenvl import asking
+        from llama_index_qwenvl import pipeline
 
-        return asking.stream_complete(self, prompt, kwargs)
+        return pipeline.stream_complete(self, prompt, kwargs)
 
     @areported(llm_completion_callback())
     @override
     async def astream_complete(self, prompt: str, formatted: bool = False, **kwargs: Any) -> CompletionResponseAsyncGen:
         """As `stream_complete`, for async."""
-        from llama_index_qwenvl import asking
+        from llama_index_qwenvl import pipeline
 
-        return asking.astream_complete(self, prompt, kwargs)
+        return pipeline.astream_complete(self, prompt, kwargs)
 
     def count_tokens(
         self, messages: Sequence[ChatMessage], tools: Sequence[BaseTool | Mapping[str, Any]] | None = None
@@ -156,10 +156,10 @@ class QwenVL(StructuredPrediction):
                 can be behind them.
             tools: Tools that go with it.
         """
-        from llama_index_qwenvl import asking
+        from llama_index_qwenvl import pipeline
         from qwenvl_core.request.token_count import count_tokens
 
-        request = asking.request(self, messages, {"tools": tools} if tools else {})
+        request = pipeline.request(self, messages, {"tools": tools} if tools else {})
         return count_tokens(request.messages, request.settings)
 
     # --- Tools ---

@@ -17,7 +17,7 @@ from llama_index.core.base.llms.types import (
     ToolCallBlock,
 )
 
-from llama_index_qwenvl.blocks import Place, parts_of
+from llama_index_qwenvl.input_blocks import Place, parts_of
 from qwenvl_core.catalog.models import ModelFacts
 from qwenvl_core.errors import QwenVLInputError
 from qwenvl_core.media.sources import HINTS

@@ -99,8 +99,8 @@ OWNERS: dict[str, tuple[str, ...]] = {
     "tqdm": ("qwenvl_core/documents/progress.py",),
     "PIL": (
         *(f"qwenvl_core/{name}.py" for name in PILLOW),
-        "langchain_qwenvl/documents.py",
-        "llama_index_qwenvl/reader.py",
+        "langchain_qwenvl/document_loaders.py",
+        "llama_index_qwenvl/readers.py",
     ),
 }
 """The only modules that may import a library which is not of its package's framework."""

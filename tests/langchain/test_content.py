@@ -24,8 +24,8 @@ from langchain_core.messages import (
 )
 
 from langchain_qwenvl import ChatQwenVL
+from langchain_qwenvl.message_normalization import prepared
 from langchain_qwenvl.messages import to_core
-from langchain_qwenvl.preparing import prepared
 from qwenvl_core.errors import QwenVLInputError
 from tests.emulator import Emulator
 from tests.langchain.conftest import MP4, PNG

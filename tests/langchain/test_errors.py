@@ -10,7 +10,7 @@ import pytest
 from langchain_core.caches import InMemoryCache
 from langchain_core.rate_limiters import InMemoryRateLimiter
 
-import langchain_qwenvl.errors as ours_and_theirs
+import langchain_qwenvl.exceptions as ours_and_theirs
 from langchain_qwenvl import ChatQwenVL
 from qwenvl_core import errors as core
 from tests.emulator import Emulator, Fault, Reply

@@ -74,7 +74,7 @@ def file(tmp_path: Path) -> Path:
 def test_the_loader_is_langchains_loader_and_the_parser_its_parser() -> None:
     assert issubclass(QwenVLLoader, BaseLoader)
     assert issubclass(QwenVLParser, BaseBlobParser)
-    assert set(langchain_qwenvl.__all__) <= {*dir(langchain_qwenvl), *dir(langchain_qwenvl.documents)}
+    assert set(langchain_qwenvl.__all__) <= {*dir(langchain_qwenvl), *dir(langchain_qwenvl.document_loaders)}
     with pytest.raises(AttributeError, match="QwenVLReader"):
         _ = langchain_qwenvl.QwenVLReader  # type: ignore[attr-defined]
 

@@ -8,7 +8,7 @@ import pytest
 from langchain_core.language_models import ModelProfile
 
 from langchain_qwenvl import ChatQwenVL
-from langchain_qwenvl.profiles import profile_of
+from langchain_qwenvl.model_profile import profile_of
 from qwenvl_core.catalog.models import CATALOGUE
 
 PROFILES: list[tuple[dict[str, Any], dict[str, Any]]] = [

@@ -16,8 +16,9 @@ from langchain_core.messages.tool import tool_call_chunk
 from langchain_core.outputs import ChatGenerationChunk
 
 from langchain_qwenvl import ChatQwenVL
-from langchain_qwenvl.blocks import settled
-from langchain_qwenvl.chunks import Chunks, message_of
+from langchain_qwenvl.content_blocks import settled
+from langchain_qwenvl.responses import message_of
+from langchain_qwenvl.streaming import Chunks
 from qwenvl_core.types.events import Event, Finish, ReasoningDelta, TextDelta, ToolCallDelta, Usage
 from qwenvl_core.types.reply import fold
 from tests.emulator import Emulator, Quirks, Reply, ToolCall

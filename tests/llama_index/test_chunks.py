@@ -22,7 +22,7 @@ from llama_index.core.base.llms.types import (
 from llama_index.core.instrumentation.events.llm import LLMChatInProgressEvent
 from pydantic import TypeAdapter
 
-from llama_index_qwenvl.chunks import Chunk, chunk_of
+from llama_index_qwenvl.lazy_response import Chunk, chunk_of
 from llama_index_qwenvl.responses import response_of
 from qwenvl_core.types.events import Event, Finish, ReasoningDelta, TextDelta, ToolCallDelta, Usage
 from qwenvl_core.types.reply import Reducer, fold

@@ -18,7 +18,7 @@ from llama_index.core.base.llms.types import (
     VideoBlock,
 )
 
-from llama_index_qwenvl.videos import frames_in, options_in
+from llama_index_qwenvl.video_blocks import frames_in, options_in
 from qwenvl_core.catalog.models import ModelFacts
 from qwenvl_core.errors import QwenVLInputError
 from qwenvl_core.media.inspection import image_of, raw_bytes

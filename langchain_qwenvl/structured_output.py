@@ -23,8 +23,8 @@ from langchain_core.utils.json import parse_partial_json
 from langchain_core.utils.pydantic import is_basemodel_subclass
 from typing_extensions import override
 
-from langchain_qwenvl.blocks import calls_of
-from langchain_qwenvl.errors import output_error
+from langchain_qwenvl.content_blocks import calls_of
+from langchain_qwenvl.exceptions import output_error
 from qwenvl_core.catalog.models import ModelFacts
 from qwenvl_core.errors import QwenVLOutputError
 from qwenvl_core.types.events import Event

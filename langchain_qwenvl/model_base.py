@@ -14,7 +14,7 @@ from langchain_core.utils.function_calling import convert_to_openai_tool
 from pydantic import AliasChoices, Field, SecretStr
 from typing_extensions import override
 
-from langchain_qwenvl.blocks import PROVIDER
+from langchain_qwenvl.content_blocks import PROVIDER
 from qwenvl_core import __version__
 from qwenvl_core.client.config import Keywords, key_of_environment
 from qwenvl_core.types.settings import NAMES
@@ -39,7 +39,7 @@ class QwenVLBase(BaseChatModel, Keywords):
 
     @override
     def model_post_init(self, context: Any, /) -> None:
-        import langchain_qwenvl.asking  # here, so that an import of the adapter does without  # noqa: F401
+        import langchain_qwenvl.pipeline  # here, so that an import of the adapter does without  # noqa: F401
 
         super().model_post_init(context)
         self._add_version("qwenvl-adapters", __version__)
@@ -72,7 +72,7 @@ class QwenVLBase(BaseChatModel, Keywords):
 
     @override
     def _resolve_model_profile(self) -> ModelProfile | None:
-        from langchain_qwenvl.profiles import profile_of
+        from langchain_qwenvl.model_profile import profile_of
 
         return profile_of(self._settings({}))
 

@@ -16,7 +16,7 @@ from llama_index.core.base.llms.types import (
     CompletionResponseGen,
 )
 
-from llama_index_qwenvl.chunks import chunk_of
+from llama_index_qwenvl.lazy_response import chunk_of
 from llama_index_qwenvl.responses import completion_of
 from qwenvl_core.types.events import Event
 from qwenvl_core.types.reply import Reducer

@@ -11,7 +11,7 @@ from typing import Any
 
 from langchain_core.messages.base import BaseMessage
 
-from langchain_qwenvl.content import Place
+from langchain_qwenvl.input_blocks import Place
 from qwenvl_core.media.sources import source_from
 from qwenvl_core.types.media import Inline
 

@@ -21,7 +21,7 @@ from llama_index.core.base.llms.types import (
     TextBlock,
 )
 
-from llama_index_qwenvl import streams
+from llama_index_qwenvl import streaming
 from llama_index_qwenvl.image_documents import blocks_of
 from llama_index_qwenvl.messages import to_core
 from llama_index_qwenvl.responses import completion_of, response_of
@@ -53,12 +53,12 @@ async def achat(llm: Keywords, messages: Sequence[ChatMessage], call: Mapping[st
 
 def stream_chat(llm: Keywords, messages: Sequence[ChatMessage], call: Mapping[str, Any]) -> ChatResponseGen:
     """The chunks of the answer; the last one holds all of it."""
-    return streams.chunks(_events(llm, messages, call, stream=True))
+    return streaming.chunks(_events(llm, messages, call, stream=True))
 
 
 def astream_chat(llm: Keywords, messages: Sequence[ChatMessage], call: Mapping[str, Any]) -> ChatResponseAsyncGen:
     """As `stream_chat`, for async."""
-    return streams.achunks(_aevents(llm, messages, call, stream=True))
+    return streaming.achunks(_aevents(llm, messages, call, stream=True))
 
 
 def complete(llm: Keywords, prompt: str, call: Mapping[str, Any]) -> CompletionResponse:
@@ -73,12 +73,12 @@ async def acomplete(llm: Keywords, prompt: str, call: Mapping[str, Any]) -> Comp
 
 def stream_complete(llm: Keywords, prompt: str, call: Mapping[str, Any]) -> CompletionResponseGen:
     """As `stream_chat`, of one prompt."""
-    return streams.completions(_events(llm, *_as_chat(prompt, call), stream=True))
+    return streaming.completions(_events(llm, *_as_chat(prompt, call), stream=True))
 
 
 def astream_complete(llm: Keywords, prompt: str, call: Mapping[str, Any]) -> CompletionResponseAsyncGen:
     """As `stream_complete`, for async."""
-    return streams.acompletions(_aevents(llm, *_as_chat(prompt, call), stream=True))
+    return streaming.acompletions(_aevents(llm, *_as_chat(prompt, call), stream=True))
 
 
 def request(

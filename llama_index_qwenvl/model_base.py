@@ -23,7 +23,7 @@ class QwenVLBase(FunctionCallingLLM, Keywords):
 
     @override
     def model_post_init(self, context: Any, /) -> None:
-        import llama_index_qwenvl.asking  # here, so that an import of the adapter does without  # noqa: F401
+        import llama_index_qwenvl.pipeline  # here, so that an import of the adapter does without  # noqa: F401
 
         super().model_post_init(context)
 

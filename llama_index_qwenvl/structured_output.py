@@ -14,7 +14,7 @@ from llama_index.core.instrumentation.events.llm import LLMStructuredPredictEndE
 from llama_index.core.types import Model, PydanticProgramMode
 from typing_extensions import override
 
-from llama_index_qwenvl.base import QwenVLBase
+from llama_index_qwenvl.model_base import QwenVLBase
 
 if TYPE_CHECKING:
     from llama_index.core.base.llms.types import ChatMessage
@@ -56,7 +56,7 @@ class StructuredPrediction(QwenVLBase):
         if self.pydantic_program_mode not in _MODES:
             result: Model = super().structured_predict(output_cls, prompt, llm_kwargs, **prompt_args)
             return result
-        from llama_index_qwenvl.objects import object_in
+        from llama_index_qwenvl.structured_parsing import object_in
 
         _started(output_cls, prompt, prompt_args)
         response = self.chat(self._asked(prompt, prompt_args), **self._keywords(output_cls, llm_kwargs))
@@ -74,7 +74,7 @@ class StructuredPrediction(QwenVLBase):
         if self.pydantic_program_mode not in _MODES:
             result: Model = await super().astructured_predict(output_cls, prompt, llm_kwargs, **prompt_args)
             return result
-        from llama_index_qwenvl.objects import object_in
+        from llama_index_qwenvl.structured_parsing import object_in
 
         _started(output_cls, prompt, prompt_args)
         response = await self.achat(self._asked(prompt, prompt_args), **self._keywords(output_cls, llm_kwargs))
@@ -93,7 +93,7 @@ class StructuredPrediction(QwenVLBase):
         if self.pydantic_program_mode not in _MODES:
             yield from super()._structured_stream_call(output_cls, prompt, llm_kwargs, **prompt_args)
             return
-        from llama_index_qwenvl.objects import Objects
+        from llama_index_qwenvl.structured_parsing import Objects
 
         objects = Objects(output_cls)
         chunks = self.stream_chat(self._asked(prompt, prompt_args), **self._keywords(output_cls, llm_kwargs))
@@ -114,7 +114,7 @@ class StructuredPrediction(QwenVLBase):
     ) -> AsyncGenerator[Model | list[Model] | FlexibleModel | list[FlexibleModel], None]:
         if self.pydantic_program_mode not in _MODES:
             return await super()._structured_astream_call(output_cls, prompt, llm_kwargs, **prompt_args)
-        from llama_index_qwenvl.objects import Objects
+        from llama_index_qwenvl.structured_parsing import Objects
 
         chunks = await self.astream_chat(self._asked(prompt, prompt_args), **self._keywords(output_cls, llm_kwargs))
 
@@ -133,7 +133,7 @@ class StructuredPrediction(QwenVLBase):
         return self._extend_messages(prompt.format_messages(llm=self, **prompt_args))
 
     def _keywords(self, output_cls: type[Model], llm_kwargs: Mapping[str, Any] | None) -> dict[str, Any]:
-        from llama_index_qwenvl.objects import keywords_for
+        from llama_index_qwenvl.structured_parsing import keywords_for
 
         return keywords_for(output_cls, self.pydantic_program_mode, llm_kwargs)
 

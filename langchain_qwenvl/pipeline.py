@@ -13,11 +13,12 @@ from langchain_core.outputs.chat_generation import ChatGeneration, ChatGeneratio
 from langchain_core.outputs.chat_result import ChatResult
 from langchain_core.utils.function_calling import convert_to_openai_tool
 
-from langchain_qwenvl import structured
-from langchain_qwenvl.blocks import settled
-from langchain_qwenvl.chunks import Chunks, message_of
-from langchain_qwenvl.errors import raised_as_langchain
+from langchain_qwenvl import structured_output
+from langchain_qwenvl.content_blocks import settled
+from langchain_qwenvl.exceptions import raised_as_langchain
 from langchain_qwenvl.messages import to_core
+from langchain_qwenvl.responses import message_of
+from langchain_qwenvl.streaming import Chunks
 from qwenvl_core.types.reply import Reducer
 from qwenvl_core.types.request import Request
 
@@ -109,7 +110,7 @@ def formatted(call: dict[str, Any]) -> dict[str, Any]:
     if not all(isinstance(tool, Mapping) for tool in call.get("tools") or ()):
         call = {**call, "tools": [convert_to_openai_tool(tool) for tool in call["tools"]]}
     if isinstance(call.get("response_format"), type):
-        call = {**call, "response_format": structured.response_format(call["response_format"], strict=None)}
+        call = {**call, "response_format": structured_output.response_format(call["response_format"], strict=None)}
     return call
 
 
@@ -122,7 +123,7 @@ def _events(
     stream: bool = False,
 ) -> Generator[Event]:
     events = llm._client.events(_request(llm, messages, stop, call, stream=stream))
-    return structured.keeping(events) if call.get(KEEP) else events
+    return structured_output.keeping(events) if call.get(KEEP) else events
 
 
 def _aevents(
@@ -134,7 +135,7 @@ def _aevents(
     stream: bool = False,
 ) -> AsyncGenerator[Event]:
     events = llm._client.aevents(_request(llm, messages, stop, call, stream=stream))
-    return structured.akeeping(events) if call.get(KEEP) else events
+    return structured_output.akeeping(events) if call.get(KEEP) else events
 
 
 def _request(

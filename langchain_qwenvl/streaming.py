@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
-from langchain_core.messages.ai import AIMessage, AIMessageChunk, UsageMetadata
-from langchain_core.messages.content import InvalidToolCall
-from langchain_core.messages.tool import invalid_tool_call, tool_call, tool_call_chunk
+from langchain_core.messages.ai import AIMessageChunk
+from langchain_core.messages.tool import invalid_tool_call, tool_call_chunk
 from langchain_core.outputs.chat_generation import ChatGenerationChunk
 from pydantic import BaseModel
 
-from langchain_qwenvl.blocks import BROKEN, PROVIDER, call_index
-from qwenvl_core.types.events import Event, Finish, ReasoningDelta, TextDelta, ToolCallDelta, Usage
-from qwenvl_core.types.messages import ToolCall
+from langchain_qwenvl.content_blocks import BROKEN, PROVIDER, call_index
+from langchain_qwenvl.responses import invalid_call, response_metadata, usage_metadata
+from qwenvl_core.types.events import Event, Finish, ReasoningDelta, TextDelta, ToolCallDelta
 from qwenvl_core.types.reply import Reducer, Reply
 from qwenvl_core.types.tool_arguments import judged_calls
 
@@ -51,8 +50,8 @@ class Chunks:
         message = AIMessageChunk(
             content="",
             additional_kwargs={BROKEN: broken} if broken else {},
-            response_metadata=_response_metadata(reply.finish, reply.usage),
-            usage_metadata=_usage_metadata(reply.usage),
+            response_metadata=response_metadata(reply.finish, reply.usage),
+            usage_metadata=usage_metadata(reply.usage),
             chunk_position="last",
         )
         return ChatGenerationChunk(message=message)
@@ -113,60 +112,10 @@ def _call_chunk(event: ToolCallDelta) -> ChatGenerationChunk:
     return _copy(_CHUNK, {"message": message})
 
 
-def message_of(reply: Reply) -> AIMessage:
-    """The message that shows a whole reply; a call that must not be executed is an invalid one."""
-    calls = judged_calls(reply)
-    return AIMessage(
-        content=reply.text,
-        additional_kwargs={"reasoning_content": reply.reasoning} if reply.reasoning else {},
-        tool_calls=[tool_call(name=call.name, args=args, id=call.id) for call, args in calls if args is not None],
-        invalid_tool_calls=[_invalid(call) for call, args in calls if args is None],
-        response_metadata=_response_metadata(reply.finish, reply.usage),
-        usage_metadata=_usage_metadata(reply.usage),
-    )
-
-
 def _broken_calls(reply: Reply, *, indexed: bool) -> list[dict[str, Any]]:
     """The calls that must not be executed, for the last chunk of a stream."""
     return [
-        {**_invalid(call), **({"index": call_index(slot)} if indexed else {})}
+        {**invalid_call(call), **({"index": call_index(slot)} if indexed else {})}
         for slot, (call, args) in enumerate(judged_calls(reply))
         if args is None
     ]
-
-
-def _invalid(call: ToolCall) -> InvalidToolCall:
-    why = "The arguments are no whole JSON object."
-    return invalid_tool_call(name=call.name, args=call.arguments, id=call.id, error=why)
-
-
-def _response_metadata(finish: Finish, usage: Usage | None) -> dict[str, Any]:
-    metadata: dict[str, Any] = {
-        **finish.extras,  # first: under whatever names the server gave, they take no place of ours
-        **_PROVIDER,
-        "model_name": finish.model,
-        "finish_reason": finish.reason,
-        "request_id": finish.request_id,
-        "id": finish.reply_id,
-    }
-    if finish.adjustments:
-        metadata["adjustments"] = list(finish.adjustments)
-    if usage:
-        metadata["token_usage"] = dict(usage.raw)
-    return metadata
-
-
-def _usage_metadata(usage: Usage | None) -> UsageMetadata | None:
-    if usage is None:
-        return None
-    # LangChain knows `cache_read` and `reasoning`, and keeps further details as they are.
-    of_input = {"cache_read": usage.cached, "image": usage.image, "video": usage.video}
-    of_output = {"reasoning": usage.reasoning}
-    metadata: dict[str, Any] = {
-        "input_tokens": usage.input,
-        "output_tokens": usage.output,
-        "total_tokens": usage.total,
-        "input_token_details": {name: count for name, count in of_input.items() if count is not None},
-        "output_token_details": {name: count for name, count in of_output.items() if count is not None},
-    }
-    return cast("UsageMetadata", metadata)

@@ -1,0 +1,68 @@
+"""Convert whole replies to LangChain messages."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+from langchain_core.messages.ai import AIMessage, UsageMetadata
+from langchain_core.messages.content import InvalidToolCall
+from langchain_core.messages.tool import invalid_tool_call, tool_call
+
+from langchain_qwenvl.content_blocks import PROVIDER
+from qwenvl_core.types.events import Finish, Usage
+from qwenvl_core.types.messages import ToolCall
+from qwenvl_core.types.reply import Reply
+from qwenvl_core.types.tool_arguments import judged_calls
+
+
+def message_of(reply: Reply) -> AIMessage:
+    """The message that shows a whole reply; a call that must not be executed is an invalid one."""
+    calls = judged_calls(reply)
+    return AIMessage(
+        content=reply.text,
+        additional_kwargs={"reasoning_content": reply.reasoning} if reply.reasoning else {},
+        tool_calls=[tool_call(name=call.name, args=args, id=call.id) for call, args in calls if args is not None],
+        invalid_tool_calls=[invalid_call(call) for call, args in calls if args is None],
+        response_metadata=response_metadata(reply.finish, reply.usage),
+        usage_metadata=usage_metadata(reply.usage),
+    )
+
+
+def invalid_call(call: ToolCall) -> InvalidToolCall:
+    """Mark a call whose arguments are not one whole JSON object, so that no agent executes it."""
+    why = "The arguments are no whole JSON object."
+    return invalid_tool_call(name=call.name, args=call.arguments, id=call.id, error=why)
+
+
+def response_metadata(finish: Finish, usage: Usage | None) -> dict[str, Any]:
+    """Build the metadata of a reply: provider, model, finish reason, request id, adjustments and raw usage."""
+    metadata: dict[str, Any] = {
+        **finish.extras,  # first: under whatever names the server gave, they take no place of ours
+        "model_provider": PROVIDER,
+        "model_name": finish.model,
+        "finish_reason": finish.reason,
+        "request_id": finish.request_id,
+        "id": finish.reply_id,
+    }
+    if finish.adjustments:
+        metadata["adjustments"] = list(finish.adjustments)
+    if usage:
+        metadata["token_usage"] = dict(usage.raw)
+    return metadata
+
+
+def usage_metadata(usage: Usage | None) -> UsageMetadata | None:
+    """Convert token counts to LangChain's `UsageMetadata`; return `None` where the server sent none."""
+    if usage is None:
+        return None
+    # LangChain knows `cache_read` and `reasoning`, and keeps further details as they are.
+    of_input = {"cache_read": usage.cached, "image": usage.image, "video": usage.video}
+    of_output = {"reasoning": usage.reasoning}
+    metadata: dict[str, Any] = {
+        "input_tokens": usage.input,
+        "output_tokens": usage.output,
+        "total_tokens": usage.total,
+        "input_token_details": {name: count for name, count in of_input.items() if count is not None},
+        "output_token_details": {name: count for name, count in of_output.items() if count is not None},
+    }
+    return cast("UsageMetadata", metadata)
