@@ -13,24 +13,24 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from bench import environments, pages, report, statics
-from bench.cells import CELLS, MEMORY, Cell
-from bench.child import Child
-from bench.contenders import BASELINE, CONTENDERS
+from bench import import_cost, page_rendering, report, venvs
+from bench.libraries import BASELINE, CONTENDERS
+from bench.metrics import CELLS, MEMORY, Cell
+from bench.worker_process import Child
 
 _PICTURES = 20
 _PICTURE_BYTES = 5_000_000
 _JPEG = b"\xff\xd8\xff\xe0\x00\x10JFIF\x00\x01\x01\x00\x00\x01\x00\x01\x00\x00"  # all that is looked at
 
 
-TABLES = (*dict.fromkeys(cell.table for cell in CELLS), statics.TABLE, pages.TABLE)
+TABLES = (*dict.fromkeys(cell.table for cell in CELLS), import_cost.TABLE, page_rendering.TABLE)
 
 
 class Bench:
     """One run: the server, a worker for each contender, and what was measured."""
 
     def __init__(self, names: Sequence[str], folder: Path) -> None:
-        self._server = Child("ours", "bench.server")
+        self._server = Child("ours", "bench.load_server")
         self._host = f"http://127.0.0.1:{self._server.ready['port']}"
         self._workers = {name: self._worker(name) for name in names}
         for name in names:
@@ -81,14 +81,14 @@ class Bench:
 def main() -> None:
     arguments = _arguments()
     began = time.monotonic()
-    environments.make()
+    venvs.make()
     with tempfile.TemporaryDirectory() as folder:
         body = _tables(arguments, Path(folder))
     print(body)
     if not arguments.only and not arguments.quick:
         file = Path(__file__).with_name("RESULTS.md")
         file.write_text(report.document(body, (time.monotonic() - began) / 60))
-        print(f"\nWritten to {file.relative_to(environments.ROOT)}.")
+        print(f"\nWritten to {file.relative_to(venvs.ROOT)}.")
 
 
 def _tables(arguments: argparse.Namespace, folder: Path) -> str:
@@ -98,10 +98,10 @@ def _tables(arguments: argparse.Namespace, folder: Path) -> str:
     if quick:
         cells = [replace(cell, repetitions=1) for cell in cells if cell.quick]
     results = _results(cells, names, folder) if cells else {}
-    imports = statics.measured(1 if quick else 3) if _asked(statics.TABLE, only, TABLES) else []
+    imports = import_cost.measured(1 if quick else 3) if _asked(import_cost.TABLE, only, TABLES) else []
     scans = None
-    if _asked(pages.TABLE, only, TABLES) and not quick:
-        scans = pages.measured(5, folder, arguments.pdf)
+    if _asked(page_rendering.TABLE, only, TABLES) and not quick:
+        scans = page_rendering.measured(5, folder, arguments.pdf)
     return report.tables(results, imports, scans)
 
 

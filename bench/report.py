@@ -9,13 +9,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import distributions
 
-from bench.cells import GOAL_OWN_MS, GOAL_PAGES, GOALS, Cell
-from bench.contenders import BASELINE, CONTENDERS
-from bench.environments import SHOWN, site_packages
-from bench.pages import FEW, MANY, Scans
-from bench.pages import TABLE as SCANS
-from bench.statics import TABLE as IMPORTS
-from bench.statics import Static
+from bench.import_cost import TABLE as IMPORTS
+from bench.import_cost import Static
+from bench.libraries import BASELINE, CONTENDERS
+from bench.metrics import GOAL_OWN_MS, GOAL_PAGES, GOALS, Cell
+from bench.page_rendering import FEW, MANY, Scans
+from bench.page_rendering import TABLE as SCANS
+from bench.venvs import SHOWN, site_packages
 
 Results = Mapping[Cell, Mapping[str, Sequence[float]]]
 """The values of each contender in each cell, one for each repetition."""

@@ -26,7 +26,7 @@ from typing import Any, NamedTuple
 
 from llama_index.core.base.llms.types import ChatMessage
 
-from bench.faulty import WORDS
+from bench.fault_server import WORDS
 from langchain_qwenvl import ChatQwenVL
 from llama_index_qwenvl import QwenVL
 from qwenvl_core.errors import QwenVLError
@@ -108,7 +108,7 @@ class Report:
 
 @contextmanager
 def _service(seed: int, patience: float) -> Iterator[subprocess.Popen[str]]:
-    command = [sys.executable, "-m", "bench.faulty", str(seed), str(patience)]
+    command = [sys.executable, "-m", "bench.fault_server", str(seed), str(patience)]
     root = Path(__file__).resolve().parent.parent
     with subprocess.Popen(command, cwd=root, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         try:

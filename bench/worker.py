@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from bench.contenders import CONTENDERS, PATHS, Calls, Load, Picture
+from bench.libraries import CONTENDERS, PATHS, Calls, Load, Picture
 
 _LOOP = asyncio.new_event_loop()  # one for all: connections stay warm
 

@@ -2,8 +2,8 @@
 
 import os
 
-from tests.cassettes import provenance_of, replayed
-from tests.scenarios import DEMO
+from tests.support.scenarios import DEMO
+from tests.support.vcr_config import provenance_of, replayed
 
 
 def main() -> None:

@@ -6,10 +6,10 @@ import os
 import subprocess
 import sys
 
-from tests.cassettes import path_of, recorded
 from tests.emulator import Emulator
-from tests.langchain.standard import FILE, SUITES
-from tests.scenarios import SCENARIOS, Scenario
+from tests.support.scenarios import SCENARIOS, Scenario
+from tests.support.standard_suite_replies import FILE, SUITES
+from tests.support.vcr_config import path_of, recorded
 
 
 def record_from_emulator(scenario: Scenario, path: os.PathLike[str] | None = None) -> None:

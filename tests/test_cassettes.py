@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.cassettes import FOLDER, PROVENANCES, path_of, provenance_of, replayed
-from tests.langchain.standard import SUITES
 from tests.record import record_from_emulator
-from tests.scenarios import SCENARIOS
+from tests.support.scenarios import SCENARIOS
+from tests.support.standard_suite_replies import SUITES
+from tests.support.vcr_config import FOLDER, PROVENANCES, path_of, provenance_of, replayed
 
 each_scenario = pytest.mark.parametrize("name", SCENARIOS)
 each_cassette = pytest.mark.parametrize("name", [*SCENARIOS, *SUITES])  # a suite's own classes replay it

@@ -15,9 +15,9 @@ from PIL import Image, ImageChops
 
 from examples import folder_with_dask, langchain_documents, llama_index_documents
 from qwenvl_core.rendering.open import open_pages
-from tests.cassettes import replayed
 from tests.emulator import Emulator, Fault, RecordedRequest, Reply
-from tests.scans import answer, page_in, scan
+from tests.support.scanned_pages import answer, page_in, scan
+from tests.support.vcr_config import replayed
 
 
 @pytest.mark.parametrize(

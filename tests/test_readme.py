@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.cassettes import replayed
-from tests.scenarios import readme_snippets
+from tests.support.scenarios import readme_snippets
+from tests.support.vcr_config import replayed
 
 README = Path(__file__).resolve().parent.parent / "README.md"
 

@@ -8,10 +8,10 @@ it tests, so that an error of theirs cannot hide in it.
         client = OpenAI(base_url=server.compat_url, api_key="sk-test")
 """
 
-from tests.emulator.errors import Problem
+from tests.emulator.chat_request import RecordedRequest
+from tests.emulator.error_payloads import Problem
 from tests.emulator.quirks import Quirks
-from tests.emulator.requests import RecordedRequest
-from tests.emulator.script import Fault, Reply, ToolCall
+from tests.emulator.replies import Fault, Reply, ToolCall
 from tests.emulator.server import Emulator
 from tests.emulator.uploads import Upload
 

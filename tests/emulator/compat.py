@@ -6,12 +6,12 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from tests.emulator.errors import Problem
-from tests.emulator.framing import broken, dump, event
-from tests.emulator.plan import Delta, Fragment, finish_of, plan, shown
+from tests.emulator.chat_request import Ask
+from tests.emulator.deltas import Delta, Fragment, finish_of, plan, shown
+from tests.emulator.error_payloads import Problem
 from tests.emulator.quirks import Quirks
-from tests.emulator.requests import Ask
-from tests.emulator.script import Reply, pieces
+from tests.emulator.replies import Reply, pieces
+from tests.emulator.sse_framing import broken, dump, event
 
 SEARCH_INFO = {
     "extra_tool_info": [],

@@ -10,8 +10,8 @@ from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler
 from typing import Any
 
-from tests.emulator.requests import RecordedRequest
-from tests.emulator.transmission import ClientGoneError, Connection
+from tests.emulator.chat_request import RecordedRequest
+from tests.emulator.socket_writer import ClientGoneError, Connection
 
 
 class HttpServer(socketserver.ThreadingTCPServer):

@@ -6,13 +6,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from tests.emulator.chat_request import Ask
 from tests.emulator.compat import SEARCH_INFO, fragment_keys, usage_so_far
-from tests.emulator.errors import Problem
-from tests.emulator.framing import broken, dump, event
-from tests.emulator.plan import Delta, Fragment, finish_of, plan, shown
+from tests.emulator.deltas import Delta, Fragment, finish_of, plan, shown
+from tests.emulator.error_payloads import Problem
 from tests.emulator.quirks import Quirks
-from tests.emulator.requests import Ask
-from tests.emulator.script import Reply, pieces
+from tests.emulator.replies import Reply, pieces
+from tests.emulator.sse_framing import broken, dump, event
 
 _EMPTY_CONTENT: Mapping[str, Any] = {"null": None, "empty": "", "list": []}
 

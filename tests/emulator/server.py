@@ -9,15 +9,23 @@ from types import TracebackType
 from typing import Self
 
 from tests.emulator import uploads
-from tests.emulator.answering import Answering, default_reply
-from tests.emulator.errors import Problem, invalid_parameter
-from tests.emulator.framing import dump
+from tests.emulator.chat_request import (
+    COMPAT_CHAT,
+    NATIVE_CHAT,
+    NATIVE_TEXT,
+    SELF_HOSTED_CHAT,
+    Api,
+    Ask,
+    RecordedRequest,
+)
+from tests.emulator.error_payloads import Problem, invalid_parameter
 from tests.emulator.http_server import HttpServer
 from tests.emulator.quirks import Quirks
-from tests.emulator.requests import COMPAT_CHAT, NATIVE_CHAT, NATIVE_TEXT, SELF_HOSTED_CHAT, Api, Ask, RecordedRequest
+from tests.emulator.replies import Fault, Reply
+from tests.emulator.response_renderer import Answering, default_reply
 from tests.emulator.rules import refuse, refuse_key
-from tests.emulator.script import Fault, Reply
-from tests.emulator.transmission import ClientGoneError, Connection
+from tests.emulator.socket_writer import ClientGoneError, Connection
+from tests.emulator.sse_framing import dump
 
 Answer = Reply | Fault
 _NOT_FOUND = Problem(404, "NotFound", "not_found", "invalid_request_error", "Not found!")

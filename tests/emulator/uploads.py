@@ -7,7 +7,7 @@ from email.parser import BytesParser
 from email.policy import HTTP
 from typing import Any
 
-from tests.emulator.requests import RecordedRequest
+from tests.emulator.chat_request import RecordedRequest
 
 POLICY_PATH = "/api/v1/uploads"
 HOST_PATH = "/oss"

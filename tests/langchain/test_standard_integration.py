@@ -17,12 +17,12 @@ from langchain_core.utils import function_calling
 from langchain_tests.integration_tests import ChatModelIntegrationTests, chat_models
 
 from langchain_qwenvl import ChatQwenVL
-from tests.cassettes import REPLAY_KEY, environment, path_of, provenance_of, recorded, replayed
 from tests.emulator import Emulator
 from tests.langchain.conftest import png
-from tests.langchain.standard import LONG, LONG_AGAIN, says
-from tests.langchain.test_replies import total
-from tests.scans import scan
+from tests.langchain.test_responses import total
+from tests.support.scanned_pages import scan
+from tests.support.standard_suite_replies import LONG, LONG_AGAIN, says
+from tests.support.vcr_config import REPLAY_KEY, environment, path_of, provenance_of, recorded, replayed
 
 ANSWERS = SimpleNamespace(responses=["at hand"])
 """Instead of a cassette, which the suite asks whether it holds any."""

@@ -15,7 +15,7 @@ from langchain_core.tools import StructuredTool, tool
 from langchain_qwenvl import ChatQwenVL
 from tests.emulator import Emulator, Quirks, Reply, ToolCall
 from tests.langchain.conftest import Make
-from tests.langchain.test_replies import total
+from tests.langchain.test_responses import total
 
 
 @tool

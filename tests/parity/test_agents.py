@@ -18,7 +18,7 @@ from examples import langchain_agent, llama_index_agent
 from langchain_qwenvl import ChatQwenVL
 from llama_index_qwenvl import QwenVL
 from tests.emulator import Emulator, Reply, ToolCall
-from tests.emulator.requests import Ask
+from tests.emulator.chat_request import Ask
 from tests.langchain import test_agents as langchain_agents
 from tests.langchain.conftest import PNG
 from tests.langchain.test_agents import QUESTION, TWO_TOOLS

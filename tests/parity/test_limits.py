@@ -19,8 +19,8 @@ from langchain_qwenvl import ChatQwenVL
 from llama_index_qwenvl import QwenVL, video, video_frames
 from qwenvl_core.errors import QwenVLInputError, QwenVLInvalidRequestError
 from qwenvl_core.request import validation
-from tests import headers
 from tests.emulator import Emulator
+from tests.support import media_files
 
 KEY = "sk-test-0123456789"
 URLS = [f"https://example.com/{at}.jpg" for at in range(2001)]
@@ -107,7 +107,7 @@ def frames(model: str, count: int) -> Ask:
 
 
 def filmed(seconds: float, model: str = "qwen3-vl-plus") -> Ask:
-    return Ask(film=headers.mp4(seconds), keywords={"model": model})
+    return Ask(film=media_files.mp4(seconds), keywords={"model": model})
 
 
 def rated(fps: float) -> Ask:
@@ -116,11 +116,11 @@ def rated(fps: float) -> Ask:
 
 # Name, just inside, just outside, what the error says, and whether the emulator knows the limit.
 ROWS: list[tuple[str, Ask, Ask, str, bool]] = [
-    ("side", picture(headers.png, 11, 640), picture(headers.png, 9, 640), "larger than 10", True),
-    ("side, exactly", picture(headers.jpeg, 640, 11), picture(headers.jpeg, 640, 10), "larger than 10", False),
-    ("ratio", picture(headers.png, 11, 2200), picture(headers.png, 11, 2201), "200 times", True),
-    ("format", picture(headers.webp, 64, 64), picture(headers.gif, 64, 64), "image/gif", False),
-    ("above 4K", picture(headers.bmp, 3840, 2160), picture(headers.bmp, 3841, 2160), "JPEG and PNG", False),
+    ("side", picture(media_files.png, 11, 640), picture(media_files.png, 9, 640), "larger than 10", True),
+    ("side, exactly", picture(media_files.jpeg, 640, 11), picture(media_files.jpeg, 640, 10), "larger than 10", False),
+    ("ratio", picture(media_files.png, 11, 2200), picture(media_files.png, 11, 2201), "200 times", True),
+    ("format", picture(media_files.webp, 64, 64), picture(media_files.gif, 64, 64), "image/gif", False),
+    ("above 4K", picture(media_files.bmp, 3840, 2160), picture(media_files.bmp, 3841, 2160), "JPEG and PNG", False),
     ("frames, least", frames("qwen3-vl-plus", 4), frames("qwen3-vl-plus", 3), "4 to 2,000", True),
     ("frames, plus", frames("qwen3-vl-plus", 2000), frames("qwen3-vl-plus", 2001), "4 to 2,000", True),
     ("frames, flash", frames("qwen3-vl-flash", 512), frames("qwen3-vl-flash", 513), "4 to 512", True),
@@ -202,7 +202,7 @@ def test_the_seed_of_each_api(model: Asking, emulator: Emulator, api: str) -> No
 
 def test_ten_megabytes_of_base64(model: Asking, emulator: Emulator, api: str) -> None:
     """The native API takes more by another way, up to 10 MB of file."""
-    inside = headers.png(64, 64).ljust(7_864_000, b"\0")
+    inside = media_files.png(64, 64).ljust(7_864_000, b"\0")
     assert model.ask(Ask(image=inside))
     assert len(emulator.requests) == 1
     outside = inside + bytes(1000 if api == "openai" else 3_000_000)

@@ -26,10 +26,11 @@ from pydantic import PrivateAttr
 
 from qwenvl_core import errors as e
 from qwenvl_core.transport import retry
-from tests.core.support import head, png, raw_server
 from tests.emulator import Emulator, Fault, Reply
-from tests.llama_index.test_events import _Callbacks
-from tests.parity.ways import APIS, HI, KEY, WAYS, Api, Asking, Raw, Way
+from tests.llama_index.test_stream_callbacks import _Callbacks
+from tests.parity.call_modes import APIS, HI, KEY, WAYS, Api, Asking, Raw, Way
+from tests.support.pipeline import png
+from tests.support.raw_server import head, raw_server
 
 PICTURE = png() + random.Random(1).randbytes(3000)
 BASE64 = base64.b64encode(PICTURE).decode()

@@ -1,0 +1,91 @@
+"""The API key appears in no error, log or traceback."""
+
+from __future__ import annotations
+
+import logging
+import traceback
+from typing import Any
+
+import pytest
+
+from qwenvl_core.errors import (
+    QwenVLAuthenticationError,
+    QwenVLError,
+    QwenVLMissingKeyError,
+)
+from qwenvl_core.types.events import Finish, ReasoningDelta, TextDelta, Usage
+from qwenvl_core.types.media import Inline
+from qwenvl_core.types.messages import Image
+from tests.core.client.scripted import STREAM, TEXT, ways
+from tests.emulator import Emulator, Fault
+from tests.support.pipeline import Way, client, events_of, png, request, user
+
+# --- keys -------------------------------------------------------------------------------------------------------------
+
+
+@ways
+@pytest.mark.parametrize("key", ["", " ", "\n"])
+def test_without_a_key_nothing_is_sent(key: str, way: Way, emulator: Emulator) -> None:
+    with pytest.raises(QwenVLMissingKeyError, match="DASHSCOPE_API_KEY") as caught:
+        events_of(client(emulator.compat_url, api_key=key), STREAM, way)
+    assert isinstance(caught.value, ValueError)
+    assert emulator.requests == []
+    assert emulator.connections == 0
+
+
+SECRET = "sk-0123456789abcdef-secret"
+
+
+@pytest.fixture
+def logged(caplog: pytest.LogCaptureFixture) -> pytest.LogCaptureFixture:
+    for name in ("", "openai", "httpx", "httpx2", "httpcore", "httpcore2"):
+        caplog.set_level(logging.DEBUG, logger=name)
+    return caplog
+
+
+@ways
+@pytest.mark.parametrize(
+    "answer",
+    [
+        TEXT,
+        Fault(status=401),
+        Fault(status=500),
+        Fault(reset="before-headers"),
+        Fault(close_without_finish=True),
+        Fault(stall=3),
+    ],
+)
+def test_the_key_is_nowhere(answer: Any, way: Way, emulator: Emulator, logged: pytest.LogCaptureFixture) -> None:
+    emulator.script(answer)
+    asking = client(emulator.compat_url, api_key=SECRET, timeout=0.3)
+    told = [repr(asking), str(asking), repr(asking._connection)]
+    try:
+        told.append(repr(events_of(asking, request(user(Image(Inline(png())), "?"), stream=True), way)))
+    except QwenVLError as error:
+        told += [str(error), repr(error), repr(vars(error)), "".join(traceback.format_exception(error))]
+    told.append(logged.text)
+    assert emulator.requests[0].headers["authorization"] == f"Bearer {SECRET}"
+    assert logged.records
+    assert not [text for text in told if SECRET in text]
+
+
+@ways
+@pytest.mark.parametrize(
+    "key", [f"{SECRET}\n", f" {SECRET}", f"{SECRET} {SECRET}", f"{SECRET}ö", f"{SECRET}\0", f"{SECRET}\r\nX: 1"]
+)
+def test_a_key_that_fits_in_no_header_is_not_quoted(
+    key: str, way: Way, emulator: Emulator, logged: pytest.LogCaptureFixture
+) -> None:
+    with pytest.raises(QwenVLAuthenticationError) as caught:
+        events_of(client(emulator.compat_url, api_key=key, max_retries=2), STREAM, way)
+    assert SECRET not in "".join(traceback.format_exception(caught.value))
+    assert SECRET not in logged.text
+    assert emulator.requests == []
+
+
+@ways
+def test_events_come_in_their_order(way: Way, emulator: Emulator) -> None:
+    events = events_of(client(emulator.compat_url), STREAM, way)
+    kinds = [type(event) for event in events]
+    assert kinds == sorted(kinds, key=[ReasoningDelta, TextDelta, Usage, Finish].index)
+    assert {*kinds} == {ReasoningDelta, TextDelta, Usage, Finish}

@@ -1,0 +1,220 @@
+"""What a conversation costs: text by the estimate, media by the vendor's formulas, nothing fetched."""
+
+from __future__ import annotations
+
+import base64
+import inspect
+import json
+import time
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import qwenvl_core.catalog.models
+import qwenvl_core.request.token_count
+import qwenvl_core.request.validation
+from qwenvl_core.errors import QwenVLInputError
+from qwenvl_core.request.token_count import count_tokens, text_tokens
+from qwenvl_core.tokens import (
+    frame_list_tokens,
+    image_tokens,
+    image_tokens_upper_bound,
+    video_tokens,
+    video_tokens_upper_bound,
+)
+from qwenvl_core.types.media import File, Inline, Url
+from qwenvl_core.types.messages import Frames, Image, Message, Part, Text, ToolCall, Video
+from qwenvl_core.types.settings import Settings
+from tests.support import media_files
+
+URL = Url("https://example.com/a")
+MODELS = ["qwen3-vl-plus", "qwen3-vl-flash", "qwen-vl-max", "qwen2.5-vl-72b-instruct", "qvq-max", "my-own-model"]
+TOOL = {"type": "function", "function": {"name": "crop", "description": "Cut out a part", "parameters": {}}}
+
+
+def cost(*parts: Part, **settings: Any) -> int:
+    """What the parts add to a message of words."""
+    given = Settings(**settings)
+    message = Message("user", (Text("What is it?"),))
+    more = Message("user", (*message.parts, *parts))
+    return count_tokens([more], given) - count_tokens([message], given)
+
+
+# --- text -------------------------------------------------------------------------------------------------------------
+
+CHINESE = (
+    "通义千问视觉理解模型可以根据您传入的图片或视频进行回答。模型支持单图或多图的输入,适用于图像描述、视觉问答、"
+    "物体定位等多种任务。请注意,图像的宽度和高度均应大于十个像素,宽高比不应超过二百比一。为了获得最佳的稳定性和性能,"
+    "建议将文件上传至对象存储服务,并获取公网地址。"
+)
+ENGLISH = (
+    "Most first failures of users are media: too large, of the wrong type, for the wrong model, a video that the model "
+    "can't take, or a bill that they didn't expect. Nobody tells them before the request. We do, offline, from the "
+    "vendor's own numbers, and every error names the message, the part, the limit, the value and the way out."
+)
+TEXTS = {
+    "English": (ENGLISH, 0.1),
+    "Chinese": (CHINESE, 0.35),
+    "code": (inspect.getsource(qwenvl_core.request.validation), 0.1),
+    "more code": (inspect.getsource(qwenvl_core.catalog.models), 0.1),
+    "JSON": (json.dumps([TOOL] * 20), 0.15),
+    "numbers": (" ".join(str(7919 * number % 100_003) for number in range(500)), 0.05),
+    "both": ((ENGLISH + CHINESE) * 3, 0.2),
+    "table": ("\n".join(f"| {row} | item {row} | {row * 1.5:.2f} |" for row in range(200)), 0.1),
+}
+
+
+@cache
+def vocabulary() -> Any:
+    """The vendor's own, where its SDK is installed."""
+    pytest.importorskip("tiktoken")
+    return pytest.importorskip("dashscope").get_tokenizer("qwen-turbo")
+
+
+@pytest.mark.parametrize("name", TEXTS)
+def test_the_estimate_is_near_the_vendors_vocabulary(name: str) -> None:
+    text, within = TEXTS[name]
+    exact = len(vocabulary().encode(text))
+    assert abs(text_tokens(text) / exact - 1) <= within
+
+
+def test_chinese_follows_the_vendors_rule() -> None:
+    assert 1 / 1.8 <= text_tokens("视觉理解" * 100) / 400 <= 1 / 1.5 + 0.01
+
+
+@pytest.mark.parametrize(
+    ("text", "tokens"), [("", 0), ("a", 1), (" ", 1), ("Hello", 1), ("2026", 4), ("图", 1), ("🙂", 1)]
+)
+def test_short_texts(text: str, tokens: int) -> None:
+    assert text_tokens(text) == tokens
+
+
+@given(st.text(max_size=300), st.text(max_size=300))
+def test_more_text_never_costs_much_less(one: str, other: str) -> None:
+    together = text_tokens(one + other)
+    assert together >= max(text_tokens(one), text_tokens(other)) - 2
+    assert together <= 3 * (len(one) + len(other)) + 1
+
+
+@pytest.mark.parametrize(
+    "text", [" " * 300_000, "\n" * 300_000, "a" * 300_000, " \t" * 150_000, "図" * 300_000, "1 " * 99_999]
+)
+def test_no_text_takes_long(text: str) -> None:
+    start = time.perf_counter()
+    text_tokens(text)
+    assert time.perf_counter() - start < 2
+
+
+# --- images -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("size", [(640, 480), (4000, 3000), (11, 2200), (64, 64)])
+def test_an_image_costs_what_the_formula_says(model: str, size: tuple[int, int], tmp_path: Path) -> None:
+    expected = image_tokens(*size, model)
+    data = media_files.jpeg(*size)
+    text = base64.b64encode(data).decode()
+    path = tmp_path / "a.jpg"
+    path.write_bytes(data)
+    for source in (Inline(data), Inline(text, base64_from=0), Inline(f"data:,{text}", base64_from=6), File(path)):
+        assert cost(Image(source), model=model) == expected
+    assert cost(Image(Inline(data)), Image(Inline(data)), model=model) == 2 * expected
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_an_image_of_unknown_size_costs_the_most_that_it_can(model: str, tmp_path: Path) -> None:
+    most = image_tokens_upper_bound(model)
+    for source in (URL, File(tmp_path / "none"), Inline(b"?"), Inline(media_files.png(10, 9000))):
+        assert cost(Image(source), model=model) == most
+    assert cost(Image(Inline(media_files.png(9000, 9000))), model=model) <= most
+
+
+def test_the_pixels_that_a_part_and_the_request_allow() -> None:
+    large = Inline(media_files.png(4000, 3000))
+    raised = image_tokens(4000, 3000, "qwen3-vl-plus", max_pixels=8_000_000)
+    high = image_tokens(4000, 3000, "qwen3-vl-plus", vl_high_resolution_images=True)
+    usual = image_tokens(4000, 3000, "qwen3-vl-plus")
+    assert high > raised > usual
+    assert cost(Image(large), max_pixels=8_000_000) == raised
+    assert cost(Image(large, max_pixels=8_000_000)) == raised
+    assert cost(Image(large, max_pixels=8_000_000), max_pixels=9_000_000) == raised
+    assert cost(Image(large, max_pixels=100)) == usual
+    assert cost(Image(large, max_pixels=8_000_000), vl_high_resolution_images=True) == high
+    assert cost(Image(URL), max_pixels=8_000_000) == image_tokens_upper_bound("qwen3-vl-plus", max_pixels=8_000_000)
+
+
+# --- videos -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("make", [media_files.mp4, media_files.avi])
+def test_a_video_at_hand_costs_what_the_formula_says(model: str, make: Any) -> None:
+    film = Inline(make(30, fps=25, width=1280, height=720))
+    assert cost(Video(film), model=model) == video_tokens(1280, 720, 750, 25, model)
+    slow = video_tokens(1280, 720, 750, 25, model, fps=0.5)
+    assert cost(Video(film, fps=0.5), model=model) == slow
+    assert cost(Video(film), model=model, fps=0.5) == slow
+    assert cost(Video(film, fps=0.5), model=model, fps=5) == slow
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_a_video_of_unknown_length_costs_the_most_that_it_can(model: str) -> None:
+    for source in (URL, Inline(b"FLV\x01"), Inline(media_files.mp4(0)), Inline(media_files.mp4(0.01))):
+        assert cost(Video(source), model=model) == video_tokens_upper_bound(model)
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_frames_cost_by_the_first_whose_size_is_known(model: str) -> None:
+    frame = Inline(media_files.png(1280, 720))
+    expected = frame_list_tokens(1280, 720, 12, model)
+    assert cost(Frames((frame,) * 12), model=model) == expected
+    assert cost(Frames((URL, frame) * 6), model=model) == expected
+    assert cost(Frames((URL,) * 12), model=model) == video_tokens_upper_bound(model, n_frames=12)
+
+
+def test_a_model_without_videos() -> None:
+    with pytest.raises(QwenVLInputError, match="takes no videos"):
+        cost(Video(URL), model="qwen-vl-ocr")
+
+
+# --- conversations ----------------------------------------------------------------------------------------------------
+
+
+def test_a_conversation_is_the_sum_of_its_messages() -> None:
+    one = Message("user", (Text(ENGLISH), Image(Inline(media_files.png(640, 480)))))
+    other = Message("assistant", (Text(CHINESE),))
+    assert count_tokens([], Settings()) == 0
+    assert count_tokens([one, other, one], Settings()) == sum(
+        count_tokens([message], Settings()) for message in (one, other, one)
+    )
+
+
+def test_tools_calls_and_results_cost() -> None:
+    plain, settings = [Message("user", (Text("Hi"),))], Settings()
+    with_tool = count_tokens(plain, Settings(tools=(TOOL,)))
+    assert with_tool > count_tokens(plain, settings) + text_tokens(json.dumps(TOOL))
+    assert count_tokens(plain, Settings(tools=(TOOL, TOOL))) - with_tool == text_tokens(json.dumps(TOOL))
+    said = Message("assistant", (Text("Hi"),))
+    call = Message("assistant", (Text("Hi"),), tool_calls=(ToolCall("1", "crop", '{"x": 1}'),))
+    assert count_tokens([call], settings) >= count_tokens([said], settings) + text_tokens('{"x": 1}') + 1
+    assert count_tokens([Message("tool", (Text("Hi"),))], settings) > count_tokens(plain, settings)
+
+
+def test_reasoning_costs_only_where_it_is_sent_back() -> None:
+    thought = [Message("assistant", (Text("Hi"),), reasoning=ENGLISH)]
+    plain = [Message("assistant", (Text("Hi"),))]
+    for asked, more in (
+        (Settings(), 0),
+        (Settings(preserve_thinking=True), 0),
+        (Settings(model="qwen3.7-plus"), 0),
+        (Settings(model="qwen3.7-plus", preserve_thinking=True), text_tokens(ENGLISH)),
+    ):
+        assert count_tokens(thought, asked) - count_tokens(plain, asked) == more
+
+
+def test_the_estimate_says_where_it_comes_from() -> None:
+    assert "Billing of Qwen" in (qwenvl_core.request.token_count.__doc__ or "")

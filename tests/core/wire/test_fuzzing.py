@@ -1,0 +1,333 @@
+"""Streams and whole replies of both APIs, damaged at random: events or our errors, and never a word nobody said."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from itertools import pairwise
+from types import ModuleType
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from qwenvl_core.errors import QwenVLError, error_from
+from qwenvl_core.types.events import Event, Finish
+from qwenvl_core.types.reply import fold
+from qwenvl_core.types.request import Request
+from qwenvl_core.wire import dashscope, errors, openai
+from qwenvl_core.wire.response_reader import Reading
+from tests.support.pipeline import chunk, plan, request, sse
+
+STREAM, WHOLE = request(stream=True), request(enable_thinking=False)
+SAID: list[tuple[str, str]] = [
+    ("reasoning_content", "Es "), ("reasoning_content", "好."), ("content", "Ein "), ("content", "Löwe\u2028"),
+    ("content", "😀 \u0085"), ("content", "sah."),
+]  # fmt: skip
+CALL = {"index": 0, "id": "c1", "type": "function", "function": {"name": "crop", "arguments": '{"x": [1, 2]}'}}
+REASONING = "".join(said for name, said in SAID if name == "reasoning_content")
+TEXT = "".join(said for name, said in SAID if name == "content")
+
+
+def native(name: str = "content", said: Any = (), finish: str = "null", number: int = 1) -> str:
+    said = [{"text": said}] if name == "content" and said else said
+    message = {"role": "assistant", "content": [], name: said}
+    document = {
+        "output": {"choices": [{"message": message, "finish_reason": finish}]},
+        "usage": {"input_tokens": 5, "output_tokens": number, "image_tokens": 2},
+        "request_id": "r-1",
+    }
+    data = json.dumps(document, ensure_ascii=False)
+    return f"id:{number}\nevent:result\n:HTTP_STATUS/200\ndata:{data}\n\n"
+
+
+STREAMS: dict[str, tuple[ModuleType, bytes]] = {
+    "openai": (
+        openai,
+        sse(
+            *(chunk(**{name: said}) for name, said in SAID),
+            chunk(tool_calls=[CALL]),
+            chunk("tool_calls"),
+            {"id": "chatcmpl-1", "choices": [], "usage": {"prompt_tokens": 5, "completion_tokens": 8}},
+        ),
+    ),
+    "dashscope": (
+        dashscope,
+        "".join(
+            [
+                *(native(name, said, number=at) for at, (name, said) in enumerate(SAID)),
+                native("tool_calls", [CALL]),
+                native(finish="tool_calls"),
+            ]
+        ).encode(),
+    ),
+}
+WHOLES: dict[str, bytes] = {
+    "openai": json.dumps(
+        {
+            "id": "chatcmpl-1", "model": "m", "usage": {"prompt_tokens": 5, "completion_tokens": 8},
+            "choices": [{"message": {"content": TEXT, "reasoning_content": REASONING, "tool_calls": [CALL]},
+                         "finish_reason": "tool_calls"}],
+        }, ensure_ascii=False).encode(),
+    "dashscope": json.dumps(
+        {
+            "output": {"choices": [{"message": {"content": [{"text": TEXT}], "reasoning_content": REASONING,
+                                                "tool_calls": [CALL]}, "finish_reason": "tool_calls"}]},
+            "usage": {"input_tokens": 5, "output_tokens": 8}, "request_id": "r-1",
+        }, ensure_ascii=False).encode(),
+}  # fmt: skip
+per_api = pytest.mark.parametrize("api", STREAMS)
+
+
+def outcome(
+    api: str, blocks: list[bytes], asked: Request = STREAM, headers: Mapping[str, str] | None = None
+) -> tuple[list[Event], QwenVLError | None]:
+    """The events and the error, as the client's loop has them; anything but our errors fails the test."""
+    reading = Reading(STREAMS[api][0].Decoder(), plan(asked))
+    reading.begin(headers or {})
+    events: list[Event] = []
+    error: QwenVLError | None = None
+    try:
+        for block in blocks:
+            events += reading.feed(block)
+            if reading.done:
+                break
+        events += reading.close()
+    except QwenVLError as raised:
+        error = reading.described(raised)
+        assert str(error)
+        assert error.partial == fold(events).text
+    finishes = [event for event in events if isinstance(event, Finish)]
+    assert len(finishes) == (error is None)
+    for event in events:
+        assert all(isinstance(value, str | int | float | tuple | Mapping | None) for value in event)
+    return events, error
+
+
+def cut(data: bytes, places: list[int]) -> list[bytes]:
+    """The bytes in blocks."""
+    at = [0, *sorted(place % (len(data) + 1) for place in places), len(data)]
+    return [data[a:b] for a, b in pairwise(at)]
+
+
+def is_subsequence(short: str, long: str) -> bool:
+    rest = iter(long)
+    return all(letter in rest for letter in short)
+
+
+places = st.lists(st.integers(0, 5000), max_size=6)
+
+
+@per_api
+def test_undamaged(api: str) -> None:
+    for blocks, asked in (([STREAMS[api][1]], STREAM), ([WHOLES[api]], WHOLE)):
+        events, error = outcome(api, blocks, asked)
+        reply = fold(events)
+        assert error is None
+        assert (reply.text, reply.reasoning, reply.finish.reason) == (TEXT, REASONING, "tool_calls")
+        assert [(call.id, call.name, call.arguments) for call in reply.tool_calls] == [("c1", "crop", '{"x": [1, 2]}')]
+
+
+# --- any damage: events or our errors ---------------------------------------------------------------------------
+
+Damage = Callable[[bytearray, int, int, int], None]
+"""Takes the bytes, a place in them, a length and a byte."""
+
+
+def _move(data: bytearray, at: int, length: int, byte: int) -> None:
+    """A line goes elsewhere."""
+    lines = bytes(data).splitlines(keepends=True)
+    line = lines.pop(at % len(lines))
+    lines.insert(length % (len(lines) + 1), line)
+    data[:] = b"".join(lines)
+
+
+def _double(data: bytearray, at: int, length: int, byte: int) -> None:
+    lines = bytes(data).splitlines(keepends=True)
+    lines.insert(at % len(lines), lines[at % len(lines)])
+    data[:] = b"".join(lines)
+
+
+def _flip(data: bytearray, at: int, length: int, byte: int) -> None:
+    data[at] ^= byte or 1
+
+
+def _drop(data: bytearray, at: int, length: int, byte: int) -> None:
+    del data[at : at + length]
+
+
+def _insert(data: bytearray, at: int, length: int, byte: int) -> None:
+    data[at:at] = bytes([byte]) * (length % 4)
+
+
+def _repeat(data: bytearray, at: int, length: int, byte: int) -> None:
+    data[at:at] = data[at : at + length]
+
+
+damages = st.lists(
+    st.tuples(
+        st.sampled_from([_move, _double, _flip, _drop, _insert, _repeat]),
+        st.integers(0, 5000),
+        st.integers(0, 200),
+        st.integers(0, 255),
+    ),
+    min_size=1,
+    max_size=5,
+)
+
+
+@per_api
+@given(damages, places)
+@settings(max_examples=150)
+def test_a_damaged_reply_gives_events_or_our_errors(
+    api: str, done: list[tuple[Damage, int, int, int]], blocks: list[int]
+) -> None:
+    for original, asked in ((STREAMS[api][1], STREAM), (WHOLES[api], WHOLE)):
+        data = bytearray(original)
+        for damage, at, length, byte in done:
+            if data:
+                damage(data, at % len(data), length, byte)
+        outcome(api, cut(bytes(data), blocks), asked)
+
+
+# --- what was only taken away: nothing that was not there -----------------------------------------------------------
+
+
+@per_api
+@given(st.lists(st.tuples(st.integers(0, 5000), st.integers(1, 300)), min_size=1, max_size=4), places)
+@settings(max_examples=150)
+def test_what_remains_of_a_reply_is_from_it(api: str, gaps: list[tuple[int, int]], blocks: list[int]) -> None:
+    for original, asked in ((STREAMS[api][1], STREAM), (WHOLES[api], WHOLE)):
+        data = bytearray(original)
+        for at, length in gaps:
+            at %= max(len(data), 1)
+            del data[at : at + length]
+        events, _ = outcome(api, cut(bytes(data), blocks), asked)
+        reply = fold(events)
+        source = original.decode()
+        for said in (reply.text, reply.reasoning, *(call.name for call in reply.tool_calls)):
+            assert is_subsequence(said, source)
+
+
+@per_api
+@given(st.lists(st.integers(0, 200), min_size=1, max_size=6))
+@settings(max_examples=100)
+def test_what_remains_of_the_lines_is_in_its_place(api: str, gone: list[int]) -> None:
+    lines = STREAMS[api][1].splitlines(keepends=True)
+    dropped = {at % len(lines) for at in gone}
+    events, error = outcome(api, [b"".join(line for at, line in enumerate(lines) if at not in dropped)])
+    reply = fold(events)
+    assert is_subsequence(reply.text, TEXT)
+    assert is_subsequence(reply.reasoning, REASONING)
+    assert all((call.name, call.arguments) == ("crop", '{"x": [1, 2]}') for call in reply.tool_calls)
+    if error is None:
+        assert reply.finish.reason == "tool_calls"
+
+
+@per_api
+@pytest.mark.parametrize("whole", [False, True])
+def test_a_reply_that_is_cut_anywhere_is_whole_or_an_error(api: str, whole: bool) -> None:
+    data = WHOLES[api] if whole else STREAMS[api][1]
+    for end in range(len(data)):
+        events, error = outcome(api, [data[:end]], WHOLE if whole else STREAM)
+        reply = fold(events)
+        assert TEXT.startswith(reply.text)
+        assert REASONING.startswith(reply.reasoning)
+        if error is None:
+            assert (reply.text, reply.reasoning, len(reply.tool_calls)) == (TEXT, REASONING, 1)
+        if whole:
+            assert error is not None
+            assert events == []
+
+
+@per_api
+@given(st.binary(max_size=300), st.sampled_from(["", "text/event-stream", "application/json", "text/html"]))
+@settings(max_examples=60)
+def test_any_bytes_are_an_error(api: str, data: bytes, kind: str) -> None:
+    for asked in (STREAM, WHOLE):
+        events, error = outcome(api, [data], asked, {"content-type": kind})
+        assert error is not None
+        assert events == []
+
+
+# --- documents of any shape -----------------------------------------------------------------------------------------
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers(-5, 5) | st.floats() | st.sampled_from(["", "x", "null", "stop"]),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.sampled_from(["text", "index", "id", "function", "code", "choices"]), inner, max_size=3)
+    ),
+    max_leaves=6,
+)
+STEPS: dict[str, list[tuple[Any, ...]]] = {
+    "openai": [("choices",), ("choices", 0), ("choices", 0, "delta"), ("choices", 0, "finish_reason"), ("usage",)],
+    "dashscope": [
+        ("output",), ("output", "choices"), ("output", "choices", 0), ("output", "choices", 0, "message"),
+        ("output", "choices", 0, "message", "content"), ("output", "choices", 0, "message", "content", 0),
+        ("output", "choices", 0, "message", "reasoning_content"), ("output", "choices", 0, "message", "tool_calls"),
+        ("output", "choices", 0, "message", "tool_calls", 0), ("output", "choices", 0, "finish_reason"),
+        ("output", "choices", 0, "logprobs"), ("output", "search_info"), ("output", "text"), ("usage",),
+        ("usage", "input_tokens"), ("usage", "input_tokens_details"), ("usage", "output_tokens_details"),
+        ("request_id",), ("code",), ("message",), ("error",), ("status_code",),
+    ],
+}  # fmt: skip
+
+
+@per_api
+@given(st.data())
+@settings(max_examples=150)
+def test_documents_of_any_shape_give_events_or_our_errors(api: str, data: st.DataObject) -> None:
+    lines = STREAMS[api][1].splitlines(keepends=True)
+    at = data.draw(st.sampled_from([at for at, line in enumerate(lines) if line.startswith(b"data") and b"{" in line]))
+    head, _, text = lines[at].partition(b":")
+    for original, whole in ((json.loads(text), False), (json.loads(WHOLES[api]), True)):
+        document: Any = original
+        steps = data.draw(st.sampled_from(STEPS[api]))
+        value = data.draw(JSON)
+        place = document
+        for step in steps[:-1]:
+            if not place:
+                break
+            place = place[step] if isinstance(step, int) else place.get(step)
+        if isinstance(place, dict) or (isinstance(place, list) and place):
+            place[steps[-1]] = value
+        body = json.dumps(document).encode()
+        if whole:
+            outcome(api, [body], WHOLE)
+        else:
+            outcome(api, [b"".join([*lines[:at], head + b":" + body + b"\n", *lines[at + 1 :]])])
+
+
+# --- failures of any shape --------------------------------------------------------------------------------------------
+
+TOLD = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.sampled_from(["", "x", "429", "<429> x", "Throttling"]),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(["error", "message", "code", "type", "detail", "request_id", "object"]), inner, max_size=4
+        )
+    ),
+    max_leaves=8,
+)
+
+
+@given(
+    TOLD, st.sampled_from([200, 307, 400, 429, 500]), st.sampled_from(["{}", "data: {}\n\n", "event:error\ndata:{}"])
+)
+@settings(max_examples=200)
+def test_an_error_of_any_shape_is_an_error_with_what_it_promises(told: Any, status: int, carrier: str) -> None:
+    body = carrier.replace("{}", json.dumps(told))
+    error = error_from(errors.from_body(body, status_code=status, request_id="r-1"))
+    assert isinstance(error.code, str | None)
+    assert isinstance(error.status_code, int)
+    assert isinstance(error.request_id, str)
+    assert isinstance(error.message, str)
+    assert error.message in str(error)
+    assert len(str(error)) < 2000

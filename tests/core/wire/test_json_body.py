@@ -1,0 +1,159 @@
+"""The request's body: the same bytes as plain JSON, sent any number of times, and never whole in memory."""
+
+from __future__ import annotations
+
+import base64
+import json
+import tracemalloc
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from qwenvl_core.errors import QwenVLInputError
+from qwenvl_core.media.sources import DataUri, locate
+from qwenvl_core.types.media import File, Inline, Source
+from qwenvl_core.wire.json_body import AsyncBody, Body, SyncBody, encode_body
+from tests.support.pipeline import PNG, png
+
+BIG = png(padding=1_500_000)
+
+
+def uri(source: Source) -> DataUri:
+    located = locate(source, "image", "here")
+    assert isinstance(located, DataUri)
+    return located
+
+
+def plain(value: Any) -> bytes:
+    """The same body, made the plain way."""
+    return json.dumps(
+        value, ensure_ascii=False, separators=(",", ":"), default=lambda item: b"".join(item.blocks()).decode()
+    ).encode()
+
+
+def sources(data: bytes, path: Path) -> list[Source]:
+    """One medium in every form in which it may be held."""
+    path.write_bytes(data)
+    text = base64.b64encode(data).decode()
+    return [
+        Inline(data),
+        File(path),
+        Inline(f"data:image/png;base64,{text}", base64_from=22),
+        Inline(text, base64_from=0),
+        Inline(text.encode(), base64_from=0),
+        Inline("\n".join(text[at : at + 76] for at in range(0, len(text), 76)), base64_from=0),
+    ]
+
+
+@pytest.mark.parametrize("data", [PNG, PNG + b"\0", PNG + b"\0\0", png(padding=48 * 1024 - len(PNG)), BIG])
+def test_the_bytes_are_those_of_plain_json(data: bytes, tmp_path: Path) -> None:
+    picture = f"data:image/png;base64,{base64.b64encode(data).decode()}"
+    for source in sources(data, tmp_path / "a.png"):
+        for value in (uri(source), [uri(source)] * 2, {"a": ['ö\u2028"\\', {"b": uri(source)}, None, 1.5], "c": ""}):
+            expected = plain(value)
+            assert picture.encode() in expected
+            body = encode_body(value, SyncBody)
+            if isinstance(body, bytes):
+                assert body == expected
+                assert len(expected) <= 1 << 20
+            else:
+                assert len(body) == len(expected)
+                assert b"".join(body.blocks()) == expected
+                assert b"".join(body) == expected  # type: ignore[arg-type]
+
+
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.integers() | st.text(st.characters(exclude_categories=["Cs"])),
+        lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    )
+)
+def test_any_json_around_the_media(value: Any) -> None:
+    picture = uri(Inline(PNG))
+    body = encode_body([value, picture, {"x": value, "y": picture}], SyncBody)
+    text = b"".join(picture.blocks()).decode()
+    assert json.loads(bytes(body)) == [value, text, {"x": value, "y": text}]  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "value", [float("nan"), float("inf"), b"bytes", {1, 2}, object(), {"a": Path("x")}, "\ud800", {(1, 2): 3}]
+)
+def test_what_has_no_json_form(value: Any) -> None:
+    with pytest.raises(QwenVLInputError, match="can't be written as JSON"):
+        encode_body({"a": value}, SyncBody)
+
+
+def test_a_value_that_holds_itself() -> None:
+    value: dict[str, Any] = {}
+    value["a"] = value
+    with pytest.raises(QwenVLInputError, match="can't be written as JSON"):
+        encode_body(value, SyncBody)
+
+
+def read_all(body: Body) -> bytes:
+    return b"".join(iter(lambda: body.read(65536), b""))
+
+
+@pytest.mark.parametrize("kind", [SyncBody, AsyncBody])
+def test_it_can_be_sent_again_from_the_beginning(kind: type[Body], tmp_path: Path) -> None:
+    for source in sources(BIG, tmp_path / "a.png"):
+        body = encode_body([uri(source)], kind)
+        assert isinstance(body, kind)
+        expected = plain([uri(source)])
+        assert body.seekable()
+        assert read_all(body) == expected
+        assert body.read() == b""
+        assert body.seek(body.tell()) == 0
+        for _ in range(3):
+            assert body.read(10)  # a partial send
+        body.seek(0)
+        assert read_all(body) == expected
+        assert body.seek(0, 2) == len(expected)
+
+
+async def test_async_it_can_be_sent_again_too(tmp_path: Path) -> None:
+    body = encode_body([uri(Inline(BIG))], AsyncBody)
+    assert isinstance(body, AsyncBody)
+    expected = plain([uri(Inline(BIG))])
+    async for _ in body:
+        break
+    for _ in range(2):
+        assert b"".join([block async for block in body]) == expected
+    assert not hasattr(body, "__iter__")
+
+
+def _peak(make: Any) -> int:
+    """Bytes at the most, while a body is made and sent."""
+    tracemalloc.start()
+    try:
+        body = make()
+        for _ in body.blocks():
+            pass
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize("form", ["bytes", "path", "data URI"])
+def test_twenty_large_pictures_take_next_to_no_memory(form: str, tmp_path: Path) -> None:
+    data = png(padding=5_000_000)
+    source: Source = Inline(data)
+    if form == "path":
+        path = tmp_path / "a.png"
+        path.write_bytes(data)
+        source = File(path)
+    elif form == "data URI":
+        source = Inline(f"data:image/png;base64,{base64.b64encode(data).decode()}", base64_from=22)
+    peak = _peak(lambda: encode_body([uri(source) for _ in range(20)], SyncBody))
+    assert peak < 2_000_000
+
+
+def test_a_body_does_not_show_what_is_in_it() -> None:
+    """SDKs write a request's options into their logs."""
+    for media in ("secret", DataUri("image/png", b"secret" * 300_000, 2_400_000)):
+        body = encode_body({"image": media}, SyncBody)
+        assert "secret" not in f"{body!r} {body!s} {body} {[body]}"
+        assert b"".join(body.blocks() if isinstance(body, Body) else [body]).startswith(b'{"image":"')

@@ -1,0 +1,115 @@
+"""Real traffic of the compatible API, read by our decoders; no part of the project, so skipped where it is absent."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from qwenvl_core.errors import QwenVLAuthenticationError, QwenVLError, QwenVLInvalidRequestError, error_from
+from qwenvl_core.types.events import Usage
+from qwenvl_core.types.reply import fold
+from qwenvl_core.wire import errors
+from tests.support.paths import RECORDINGS
+from tests.support.pipeline import read, request
+
+COMPATIBLE = RECORDINGS / "openai-compatible"
+
+pytestmark = pytest.mark.skipif(not COMPATIBLE.is_dir(), reason="the recordings are not here")
+
+
+@dataclass(frozen=True)
+class Told:
+    """What a recorded reply says, read off by eye."""
+
+    reasoning: str
+    text: str
+    usage: dict[str, int | None]
+    model: str
+    reply_id: str
+    asked: Any = field(default_factory=lambda: request(stream=True))
+
+
+EXPECTED = {
+    "alibaba-nonstream-reasoning.json": Told(
+        "Okay, so I need to calculate 17 multiplied by 23. [... shortened by me ...]",
+        "391",
+        {"input": 24, "output": 504, "total": 528, "reasoning": 496, "cached": 0, "image": None},
+        "qwen-plus",
+        "chatcmpl-f5f046ac-bc79-9446-a6d8-73d306abbdc7",
+        request(enable_thinking=False),
+    ),
+    "alibaba-reasoning.excerpt.jsonl": Told(
+        "We are asked:",
+        "  \n\n**Answer: 3**",
+        {"input": 24, "output": 1355, "total": 1379, "reasoning": 1084, "cached": 0, "image": None},
+        "qwen3-max",
+        "chatcmpl-3792851e-8f1b-9182-a1dc-b84603c81344",
+    ),
+    "qvq-max.compat.excerpt.sse": Told(
+        "好的",
+        "方",
+        {"input": 544, "output": 590, "total": 1134, "reasoning": None, "cached": None, "image": 520},
+        "qvq-max",
+        "chatcmpl-ab4f3963-2c2a-9291-bda2-65d5b325f435",
+    ),
+}
+
+
+def replayed(path: Path) -> bytes:
+    """The bytes of a response: an excerpt of one JSON document a line had `data:` in front of each."""
+    data = path.read_bytes()
+    if path.suffix != ".jsonl":
+        return data
+    return b"".join(b"data: " + line + b"\n\n" for line in data.splitlines() if line) + b"data: [DONE]\n\n"
+
+
+def test_every_recording_is_read() -> None:
+    found = {path.name for path in COMPATIBLE.iterdir() if ".native." not in path.name}
+    assert found == set(EXPECTED)
+
+
+@pytest.mark.parametrize("name", EXPECTED)
+@pytest.mark.parametrize("size", [1, 7, 1 << 20])
+def test_recorded_replies(name: str, size: int) -> None:
+    told, data = EXPECTED[name], replayed(COMPATIBLE / name)
+    kind = "application/json" if name.endswith(".json") else "text/event-stream;charset=UTF-8"
+    blocks = [data[at : at + size] for at in range(0, len(data), size)]
+    reply = fold(read(blocks, asked=told.asked, headers={"content-type": kind, "x-request-id": "r-1"}))
+    assert (reply.reasoning, reply.text, reply.tool_calls) == (told.reasoning, told.text, ())
+    assert isinstance(reply.usage, Usage)
+    assert {name: getattr(reply.usage, name) for name in told.usage} == told.usage
+    assert (reply.finish.reason, reply.finish.model) == ("stop", told.model)
+    assert (reply.finish.reply_id, reply.finish.request_id) == (told.reply_id, "r-1")
+
+
+@pytest.mark.parametrize("name", [name for name in EXPECTED if not name.endswith(".json")])
+def test_recorded_streams_that_break_off(name: str) -> None:
+    """Cut anywhere before the finish reason, a recorded stream is an error with what had come; never half an answer."""
+    told, data = EXPECTED[name], replayed(COMPATIBLE / name)
+    said = data.index(b'"finish_reason":"stop"')
+    for end in range(0, said, 11):
+        with pytest.raises(QwenVLError) as caught:
+            read(data[:end])
+        assert told.text.startswith(caught.value.partial)
+
+
+FAILURES: dict[str, tuple[int, type[QwenVLError], str]] = {
+    "auth-error-nosse": (401, QwenVLAuthenticationError, "InvalidApiKey"),
+    "parameter-error-nosse": (400, QwenVLInvalidRequestError, "InvalidParameter"),
+    "parameter-error-sse": (400, QwenVLInvalidRequestError, "InvalidParameter"),
+}
+
+
+@pytest.mark.parametrize("name", FAILURES)
+def test_recorded_failures(name: str) -> None:
+    """They are of the native API; the carriers are read by the same code."""
+    status, kind, code = FAILURES[name]
+    body = (RECORDINGS / f"{name}.response.body.txt").read_text("utf-8")
+    told = json.loads(body[body.index("{") :])
+    error = error_from(errors.from_body(body, status_code=status))
+    assert type(error) is kind
+    assert (error.code, error.message, error.request_id) == (code, told["message"], told["request_id"])

@@ -1,0 +1,900 @@
+"""Replies of the compatible API: from the bytes of a response to events, whatever server they come from."""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from itertools import pairwise
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from qwenvl_core.errors import (
+    QwenVLAPIError,
+    QwenVLContentFilterError,
+    QwenVLContextOverflowError,
+    QwenVLError,
+    QwenVLInvalidRequestError,
+    QwenVLOutputError,
+    QwenVLRateLimitError,
+    QwenVLStreamInterruptedError,
+    QwenVLTimeoutError,
+)
+from qwenvl_core.types.events import Event, Finish, ReasoningDelta, TextDelta, ToolCallDelta, Usage
+from qwenvl_core.types.messages import ToolCall
+from qwenvl_core.types.reply import fold
+from qwenvl_core.types.request import Request
+from qwenvl_core.wire import openai as wire
+from qwenvl_core.wire import response_reader as reading_module
+from qwenvl_core.wire.response_reader import Reading
+from tests.support.pipeline import chunk, plan, read, request, sse
+
+R, T, C = ReasoningDelta, TextDelta, ToolCallDelta
+USAGE = {
+    "prompt_tokens": 544,
+    "completion_tokens": 590,
+    "total_tokens": 1134,
+    "completion_tokens_details": {"text_tokens": 90, "reasoning_tokens": 500},
+    "prompt_tokens_details": {"text_tokens": 24, "image_tokens": 500, "video_tokens": 20, "cached_tokens": 4},
+}
+COUNTED = Usage(544, 590, 1134, reasoning=500, cached=4, image=500, video=20, raw=USAGE)
+STREAM = request(stream=True)
+WHOLE = request(enable_thinking=False)
+
+
+def last(reason: str = "stop", **facts: Any) -> Finish:
+    return Finish(reason, "qwen3-vl-plus", "chatcmpl-1", **facts)
+
+
+def usage_chunk(usage: Any = USAGE) -> dict[str, Any]:
+    return {"id": "chatcmpl-1", "model": "qwen3-vl-plus", "choices": [], "usage": usage}
+
+
+def fragment(index: int | None = 0, call_id: Any = None, name: Any = None, arguments: Any = None) -> dict[str, Any]:
+    told: dict[str, Any] = {"function": {}, "type": "function"}
+    told |= {} if index is None else {"index": index}
+    told |= {} if call_id is None else {"id": call_id}
+    told["function"] |= {} if name is None else {"name": name}
+    told["function"] |= {} if arguments is None else {"arguments": arguments}
+    return told
+
+
+def calls(*fragments: dict[str, Any], finish: str | None = None, **delta: Any) -> dict[str, Any]:
+    return chunk(finish, tool_calls=list(fragments), **delta)
+
+
+STOP = chunk("stop", content="", reasoning_content=None)
+CALLED = chunk("tool_calls")
+
+# What arrives, and the events; the finish that follows is a plain one unless it stands there.
+GOLDEN: dict[str, tuple[list[Any], list[Event]]] = {
+    "the main road": (
+        [
+            chunk(content=None, role="assistant", reasoning_content=""),
+            chunk(content=None, reasoning_content="We"),
+            chunk(content=None, reasoning_content=" see."),
+            chunk(content="Fo", reasoning_content=None),
+            chunk(content="ur.", reasoning_content=None),
+            STOP,
+            usage_chunk(),
+        ],
+        [R("We"), R(" see."), T("Fo"), T("ur."), COUNTED, last()],
+    ),
+    # --- the vendor's quirks
+    "reasoning opens with text": ([chunk(reasoning_content="a", content=None), STOP], [R("a"), last()]),
+    "content null, empty, a list, missing": (
+        [
+            chunk(content=None, reasoning_content="a"),
+            chunk(content="", reasoning_content="b"),
+            chunk(content=[], reasoning_content="c"),
+            chunk(reasoning_content="d"),
+            chunk(content="e"),
+            STOP,
+        ],
+        [R("a"), R("b"), R("c"), R("d"), T("e"), last()],
+    ),
+    "content as a list of parts": (
+        [chunk(content=[{"type": "text", "text": "a"}, {"text": "b"}, {"text": None}, {}]), STOP],
+        [T("ab"), last()],
+    ),
+    "content as one part": ([chunk(content={"type": "text", "text": "a"}), STOP], [T("a"), last()]),
+    "reasoning and text in one chunk": (
+        [chunk(reasoning_content="a", content="b"), chunk("stop", reasoning_content="c", content="d")],
+        [R("a"), T("b"), R("c"), T("d"), last()],
+    ),
+    "reasoning null, empty, absent beside text": (
+        [
+            chunk(content="a", reasoning_content=None),
+            chunk(content="b", reasoning_content=""),
+            chunk(content="c"),
+            STOP,
+        ],
+        [T("a"), T("b"), T("c"), last()],
+    ),
+    'finish reason "null", null, absent': (
+        [
+            chunk("null", content="a"),
+            chunk(None, content="b"),
+            {"choices": [{"delta": {"content": "c"}}], "model": "qwen3-vl-plus"},
+            STOP,
+        ],
+        [T("a"), T("b"), T("c"), last()],
+    ),
+    'id "" in later fragments': (
+        [
+            calls(fragment(0, "c1", "crop", ""), content=None, role="assistant"),
+            calls(fragment(0, "", None, '{"x":')),
+            calls(fragment(0, "", "", " 1}")),
+            CALLED,
+        ],
+        [C(0, "c1", "crop", ""), C(0, None, None, '{"x":'), C(0, None, None, " 1}"), last("tool_calls")],
+    ),
+    "two indexes in one chunk": (
+        [
+            calls(fragment(0, "c1", "crop", "{")),
+            calls(fragment(0, "", None, "}"), fragment(1, "c2", "zoom", "")),
+            calls(fragment(1, "", None, "{}"), finish="tool_calls"),
+        ],
+        [
+            C(0, "c1", "crop", "{"),
+            C(0, None, None, "}"),
+            C(1, "c2", "zoom", ""),
+            C(1, None, None, "{}"),
+            last("tool_calls"),
+        ],
+    ),
+    "interleaved fragments": (
+        [
+            calls(fragment(0, "c1", "crop", "{"), fragment(1, "c2", "zoom", "[")),
+            calls(fragment(1, "", None, "]"), fragment(0, "", None, "}")),
+            CALLED,
+        ],
+        [
+            C(0, "c1", "crop", "{"),
+            C(1, "c2", "zoom", "["),
+            C(1, None, None, "]"),
+            C(0, None, None, "}"),
+            last("tool_calls"),
+        ],
+    ),
+    "text, reasoning and a call in one chunk": (
+        [calls(fragment(0, "c1", "crop", "{}"), content="b", reasoning_content="a"), CALLED],
+        [R("a"), T("b"), C(0, "c1", "crop", "{}"), last("tool_calls")],
+    ),
+    "a chunk without finish reason and logprobs": (
+        [
+            calls(fragment(0, "c1", "crop", "{}")),
+            {"choices": [{"delta": {"tool_calls": [fragment(0, "", None, "")]}, "index": 0}]},
+            {"choices": [{"finish_reason": "tool_calls", "delta": {}, "index": 0}]},
+        ],
+        [C(0, "c1", "crop", "{}"), C(0, None, None, ""), last("tool_calls")],
+    ),
+    "the finish reason with the last arguments": (
+        [calls(fragment(0, "c1", "crop", "{")), calls(fragment(0, "", None, "}"), finish="tool_calls")],
+        [C(0, "c1", "crop", "{"), C(0, None, None, "}"), last("tool_calls")],
+    ),
+    "thinking without an answer": (
+        [chunk(reasoning_content="Hm"), chunk("length", content="")],
+        [R("Hm"), last("length")],
+    ),
+    "usage without details": (
+        [STOP, usage_chunk({"prompt_tokens": 3, "completion_tokens": 4})],
+        [Usage(3, 4, 7, raw={"prompt_tokens": 3, "completion_tokens": 4}), last()],
+    ),
+    "usage with empty or null details": (
+        [
+            STOP,
+            usage_chunk(
+                {
+                    "prompt_tokens": 3,
+                    "completion_tokens": 4,
+                    "prompt_tokens_details": {},
+                    "completion_tokens_details": None,
+                }
+            ),
+        ],
+        [
+            Usage(
+                3,
+                4,
+                7,
+                raw={
+                    "prompt_tokens": 3,
+                    "completion_tokens": 4,
+                    "prompt_tokens_details": {},
+                    "completion_tokens_details": None,
+                },
+            ),
+            last(),
+        ],
+    ),
+    "usage that counts thinking as text": (
+        [
+            STOP,
+            usage_chunk(
+                {
+                    "prompt_tokens": 3,
+                    "completion_tokens": 4,
+                    "total_tokens": 7,
+                    "completion_tokens_details": {"text_tokens": 4},
+                }
+            ),
+        ],
+        [
+            Usage(
+                3,
+                4,
+                7,
+                raw={
+                    "prompt_tokens": 3,
+                    "completion_tokens": 4,
+                    "total_tokens": 7,
+                    "completion_tokens_details": {"text_tokens": 4},
+                },
+            ),
+            last(),
+        ],
+    ),
+    "search results beside the choices": (
+        [{**chunk(content="a"), "search_info": {"search_results": [1]}}, STOP],
+        [T("a"), last(extras={"search_info": {"search_results": [1]}})],
+    ),
+    "log probabilities": (
+        [
+            chunk(content="a", choice={"logprobs": {"content": [{"token": "a", "logprob": -1}]}}),
+            chunk(content="b", choice={"logprobs": {"content": [{"token": "b", "logprob": 0}]}}),
+            chunk("stop", choice={"logprobs": None}),
+        ],
+        [
+            T("a"),
+            T("b"),
+            last(extras={"logprobs": {"content": [{"token": "a", "logprob": -1}, {"token": "b", "logprob": 0}]}}),
+        ],
+    ),
+    "tags and calls that leak are text": (
+        [chunk(reasoning_content='<tool_call>{"name": "crop"}</tool_call>'), chunk(content="<think>a</think>b"), STOP],
+        [R('<tool_call>{"name": "crop"}</tool_call>'), T("<think>a</think>b"), last()],
+    ),
+    # --- vLLM, SGLang, transformers, Ollama
+    "reasoning by its other name": (
+        [chunk(reasoning="a", content=None), chunk(reasoning=None, content="b"), STOP],
+        [R("a"), T("b"), last()],
+    ),
+    "reasoning by both names": ([chunk(reasoning="a", reasoning_content="a"), STOP], [R("a"), last()]),
+    "reasoning by its other name, the first empty": (
+        [chunk(reasoning="a", reasoning_content=""), STOP],
+        [R("a"), last()],
+    ),
+    "reasoning alone, content null": (
+        [chunk(reasoning="a", content=None), chunk("stop", content=None)],
+        [R("a"), last()],
+    ),
+    "usage on every chunk": (
+        [
+            chunk(content="a", usage={"prompt_tokens": 5, "completion_tokens": 1, "total_tokens": 6}),
+            chunk(content="b", usage={"prompt_tokens": 5, "completion_tokens": 2, "total_tokens": 7}),
+            chunk("stop", usage={"prompt_tokens": 5, "completion_tokens": 2, "total_tokens": 7}),
+        ],
+        [T("a"), T("b"), Usage(5, 2, 7, raw={"prompt_tokens": 5, "completion_tokens": 2, "total_tokens": 7}), last()],
+    ),
+    "usage with the finish reason": (
+        [chunk(content="a"), chunk("stop", content="b", usage=USAGE)],
+        [T("a"), T("b"), COUNTED, last()],
+    ),
+    "reasoning tokens beside the counters": (
+        [STOP, usage_chunk({"prompt_tokens": 3, "completion_tokens": 4, "total_tokens": 7, "reasoning_tokens": 2})],
+        [
+            Usage(
+                3,
+                4,
+                7,
+                reasoning=2,
+                raw={"prompt_tokens": 3, "completion_tokens": 4, "total_tokens": 7, "reasoning_tokens": 2},
+            ),
+            last(),
+        ],
+    ),
+    "no usage": ([chunk("stop", content="a")], [T("a"), last()]),
+    "the finish reason on the last text": ([chunk(content="a"), chunk("stop", content="b")], [T("a"), T("b"), last()]),
+    "finish reason stop with tool calls": (
+        [calls(fragment(0, "c1", "crop", "{}")), chunk("stop")],
+        [C(0, "c1", "crop", "{}"), last("stop")],
+    ),
+    "fragments without id, type, arguments": (
+        [
+            calls({"index": 0, "id": "c1", "function": {"name": "crop"}}),
+            calls({"index": 0, "function": {"arguments": "{}"}}),
+            calls({"index": 0, "function": {}}),
+            calls({"index": 0}),
+            CALLED,
+        ],
+        [
+            C(0, "c1", "crop", ""),
+            C(0, None, None, "{}"),
+            C(0, None, None, ""),
+            C(0, None, None, ""),
+            last("tool_calls"),
+        ],
+    ),
+    "calls without any id get one": (
+        [calls(fragment(0, None, "crop", "{}")), calls(fragment(1, "", "zoom", "{}")), CALLED],
+        [
+            C(0, "call_chatcmpl-1_0", "crop", "{}"),
+            C(1, "call_chatcmpl-1_1", "zoom", "{}"),
+            last("tool_calls"),
+        ],
+    ),
+    "whole calls without index": (
+        [calls(fragment(None, "c1", "crop", "{}"), fragment(None, "c2", "zoom", "{}")), CALLED],
+        [C(0, "c1", "crop", "{}"), C(1, "c2", "zoom", "{}"), last("tool_calls")],
+    ),
+    "whole calls that are all number 0": (
+        [calls(fragment(0, "c1", "crop", "{}")), calls(fragment(0, "c2", "crop", '{"x":1}')), CALLED],
+        [C(0, "c1", "crop", "{}"), C(1, "c2", "crop", '{"x":1}'), last("tool_calls")],
+    ),
+    "another id for each fragment of one call": (
+        [
+            calls(fragment(0, "tool-1", "crop", "")),
+            calls(fragment(0, "tool-2", None, "{")),
+            calls(fragment(0, "tool-3", None, "}")),
+            CALLED,
+        ],
+        [C(0, "tool-1", "crop", ""), C(0, None, None, "{"), C(0, None, None, "}"), last("tool_calls")],
+    ),
+    "the name in every fragment": (
+        [calls(fragment(0, "c1", "crop", "{")), calls(fragment(0, "c1", "crop", "}")), CALLED],
+        [C(0, "c1", "crop", "{"), C(0, None, None, "}"), last("tool_calls")],
+    ),
+    "indexes that do not begin with 0": (
+        [calls(fragment(3, "c1", "crop", "{")), calls(fragment(3, None, None, "}")), CALLED],
+        [C(0, "c1", "crop", "{"), C(0, None, None, "}"), last("tool_calls")],
+    ),
+    "arguments as an object": (
+        [calls(fragment(0, "c1", "crop", {"x": "ö"})), CALLED],
+        [C(0, "c1", "crop", '{"x": "ö"}'), last("tool_calls")],
+    ),
+    "arguments with space around are not touched": (
+        [calls(fragment(0, "c1", "crop", ' {"x":')), calls(fragment(0, "", None, ' " a " } ')), CALLED],
+        [C(0, "c1", "crop", ' {"x":'), C(0, None, None, ' " a " } '), last("tool_calls")],
+    ),
+    "tool_calls empty or null": (
+        [chunk(content="a", tool_calls=[]), chunk(content="b", tool_calls=None), STOP],
+        [T("a"), T("b"), last()],
+    ),
+    "only the first of several answers": (
+        [
+            {"choices": [{"index": 0, "delta": {"content": "a"}}, {"index": 1, "delta": {"content": "x"}}]},
+            {"choices": [{"index": 1, "delta": {"content": "y"}, "finish_reason": "stop"}]},
+            {"choices": [{"index": 0, "delta": {"content": "b"}, "finish_reason": "stop"}]},
+        ],
+        [T("a"), T("b"), Finish("stop", "qwen3-vl-plus")],
+    ),
+    "delta null": ([{"choices": [{"delta": None, "index": 0}]}, chunk("stop", content="a")], [T("a"), last()]),
+    "choices null": ([{"choices": None}, chunk("stop", content="a")], [T("a"), last()]),
+    "error null": ([{**chunk("stop", content="a"), "error": None}], [T("a"), last()]),
+    "separators of other standards are text": (
+        [chunk(content="a\u2028b\u2029c\u0085d\u000be\u001cf\u00a0"), STOP],
+        [T("a\u2028b\u2029c\u0085d\u000be\u001cf\u00a0"), last()],
+    ),
+}
+
+
+def without_identity(events: list[Event]) -> list[Event]:
+    """Chunks in the table that say neither model nor id leave them to the request."""
+    return [event._replace(model="", reply_id="") if isinstance(event, Finish) else event for event in events]
+
+
+@pytest.mark.parametrize("done", [True, False], ids=["DONE", "no DONE"])
+@pytest.mark.parametrize("name", GOLDEN)
+def test_golden_streams(name: str, done: bool) -> None:
+    documents, events = GOLDEN[name]
+    raw = sse(*documents, done=done)
+    assert without_identity(read(raw)) == without_identity(events)
+    assert read([raw[at : at + 1] for at in range(len(raw))]) == read(raw)
+
+
+STREAMS_ONLY = {"usage on every chunk", "only the first of several answers", "search results beside the choices"}
+
+
+@pytest.mark.parametrize("name", [name for name in GOLDEN if name not in STREAMS_ONLY])
+def test_a_whole_reply_is_the_folded_stream(name: str) -> None:
+    documents, events = GOLDEN[name]
+    streamed = fold(events)
+    message: dict[str, Any] = {
+        "role": "assistant",
+        "content": streamed.text or None,
+        "reasoning_content": streamed.reasoning,
+        "tool_calls": [fragment(None, call.id, call.name, call.arguments) for call in streamed.tool_calls],
+    }
+    choice = {
+        "message": message,
+        "finish_reason": streamed.finish.reason,
+        "logprobs": streamed.finish.extras.get("logprobs"),
+    }
+    whole = {
+        "id": "chatcmpl-1",
+        "model": "qwen3-vl-plus",
+        "choices": [choice],
+        "usage": streamed.usage.raw if streamed.usage else None,
+    }
+    body = json.dumps(whole).encode()
+    for headers in ({"content-type": "application/json"}, {}):
+        assert fold(read(body, asked=WHOLE, headers=headers)) == streamed
+    # A server may answer whole where it was asked to stream, and the other way round.
+    assert fold(read(body, headers={"content-type": "application/json;charset=UTF-8"})) == streamed
+    assert fold(read(body, headers={"content-type": "Application/JSON"})) == streamed
+    assert fold(without_identity(read(sse(*documents), asked=WHOLE))) == fold(without_identity(events))
+
+
+@pytest.mark.parametrize("kind", [None, "text/plain", "application/octet-stream", "text/event-stream"])
+@pytest.mark.parametrize("lead", ["", "\ufeff", "\r\n\r\n", "\ufeff\n"])
+def test_what_came_is_told_by_itself(kind: str | None, lead: str) -> None:
+    """Servers leave out what they send, or say it wrongly: a document or a stream, whichever was asked for."""
+    headers = {"x-request-id": "r-1"} | ({"content-type": kind} if kind else {})
+    whole = {"choices": [{"message": {"content": "Hi"}, "finish_reason": "stop"}], "id": "chatcmpl-1"}
+    for body in (json.dumps(whole, indent=1).encode(), sse(chunk(content="Hi"), STOP)):
+        data = lead.encode() + body
+        for asked in (STREAM, WHOLE):
+            for blocks in ([data], [data[at : at + 1] for at in range(len(data))]):
+                reply = fold(read(blocks, asked=asked, headers=headers))
+                assert (reply.text, reply.finish.reason, reply.finish.request_id) == ("Hi", "stop", "r-1")
+
+
+@pytest.mark.parametrize("lead", ["", "\ufeff"])
+def test_a_failure_that_came_as_an_event_is_read_as_one(lead: str) -> None:
+    told = b'id:1\nevent:error\n:HTTP_STATUS/400\ndata:{"code":"InvalidParameter","message":"Bad.","request_id":"r"}'
+    for asked in (STREAM, WHOLE):
+        with pytest.raises(QwenVLInvalidRequestError) as caught:
+            read(lead.encode() + told, asked=asked, headers={"x-a": "b"})
+        assert (caught.value.code, caught.value.status_code) == ("InvalidParameter", 400)
+
+
+def test_what_the_headers_tell() -> None:
+    finish = read(sse(STOP), headers={"x-request-id": "r-1", "content-type": "text/event-stream"})[-1]
+    assert finish == last(request_id="r-1")
+
+
+def test_what_policy_changed_is_told_with_the_end() -> None:
+    asked = request(stream=True, enable_thinking=False, thinking_budget=5)
+    (adjustment,) = plan(asked).adjustments
+    assert read(sse(STOP), asked=asked)[-1] == last(adjustments=(adjustment,))
+
+
+def test_a_reply_that_the_time_limit_cut_says_length() -> None:
+    whole = {"choices": [{"message": {"content": "Half an ans"}, "finish_reason": None}], "model": "m", "id": "i"}
+    headers = {"content-type": "application/json", "x-dashscope-partialresponse": "true", "x-request-id": "r"}
+    reply = fold(read(json.dumps(whole).encode(), asked=WHOLE, headers=headers))
+    assert reply.text == "Half an ans"
+    assert reply.finish == Finish("length", "m", "i", "r", extras={"partial_response": True})
+    with pytest.raises(QwenVLStreamInterruptedError):
+        read(json.dumps(whole).encode(), asked=WHOLE, headers={**headers, "x-dashscope-partialresponse": "false"})
+
+
+# --- errors -----------------------------------------------------------------------------------------------------------
+
+SAID = [chunk(reasoning_content="Hm."), chunk(content="Ein "), chunk(content="Löwe")]
+LIMIT = {"error": {"code": "limit_requests", "message": "Slow down.", "type": "limit_requests"}, "request_id": "r-2"}
+
+FAILURES: dict[str, tuple[bytes, type[QwenVLError], str | None, str]] = {
+    # the bytes, the error's class, its code, words of its message
+    "an object": (sse(*SAID, LIMIT, done=False), QwenVLRateLimitError, "limit_requests", "Slow down."),
+    "and then the end": (sse(*SAID, LIMIT), QwenVLRateLimitError, "limit_requests", "Slow down."),
+    "an integer code": (
+        sse(*SAID, {"error": {"message": "Bad.", "type": "BadRequestError", "param": None, "code": 400}}),
+        QwenVLInvalidRequestError,
+        "BadRequestError",
+        "Bad.",
+    ),
+    "a string": (sse(*SAID, {"error": "CUDA out of memory"}), QwenVLAPIError, None, "CUDA out of memory"),
+    "an event named error": (
+        b"data: " + json.dumps(chunk(content="Ein Löwe")).encode() + b'\n\nevent: error\ndata: "Out of memory"\n\n',
+        QwenVLAPIError,
+        None,
+        "Out of memory",
+    ),
+    "a detail": (sse(*SAID, {"detail": "Not now."}), QwenVLAPIError, None, "Not now."),
+    "flat": (
+        sse(*SAID, {"object": "error", "message": "Bad.", "type": "BadRequestError", "code": 400}),
+        QwenVLInvalidRequestError,
+        "BadRequestError",
+        "Bad.",
+    ),
+    "too long": (
+        sse(*SAID, {"error": {"message": "This model's maximum context length is 4096 tokens.", "code": 400}}),
+        QwenVLContextOverflowError,
+        "400",
+        "maximum context length",
+    ),
+    "the status in the message": (
+        sse(*SAID, {"error": {"message": "<429> InternalError.Algo: Too many requests.", "code": "internal_error"}}),
+        QwenVLRateLimitError,
+        "internal_error",
+        "Too many requests.",
+    ),
+    "the status as a text": (
+        sse(*SAID, {"error": {"message": "Slow down.", "type": "throttled", "code": "429"}}),
+        QwenVLRateLimitError,
+        "throttled",
+        "Slow down.",
+    ),
+    "moderation": (
+        sse(
+            *SAID,
+            {"error": {"code": "data_inspection_failed", "message": "Output data may contain inappropriate content."}},
+        ),
+        QwenVLContentFilterError,
+        "data_inspection_failed",
+        "inappropriate",
+    ),
+    "broken JSON": (sse(*SAID, '{"error": {"message": "Ba'), QwenVLStreamInterruptedError, None, "broke off"),
+    "broken JSON at the end": (
+        sse(*SAID, done=False) + b'data: {"error": {"mess',
+        QwenVLStreamInterruptedError,
+        None,
+        "broke off",
+    ),
+    "no finish reason": (sse(*SAID), QwenVLStreamInterruptedError, None, "finish reason"),
+    "no finish reason, no end": (sse(*SAID, done=False), QwenVLStreamInterruptedError, None, "finish reason"),
+    "no finish reason but usage": (sse(*SAID, usage_chunk()), QwenVLStreamInterruptedError, None, "finish reason"),
+    "cut in a chunk": (
+        sse(*SAID, chunk("stop", content="x"), done=False)[:-20],
+        QwenVLStreamInterruptedError,
+        None,
+        "broke off",
+    ),
+    "a number": (sse(*SAID, 5), QwenVLAPIError, None, "unknown shape"),
+    "a list": (sse(*SAID, [chunk("stop")]), QwenVLAPIError, None, "unknown shape"),
+    "null": (sse(*SAID, None), QwenVLAPIError, None, "unknown shape"),
+    "a text": (sse(*SAID, '"hello"'), QwenVLAPIError, None, "unknown shape"),
+    "choices of another shape": (sse(*SAID, {"choices": {"0": "x"}}), QwenVLAPIError, None, "unknown shape"),
+    "usage of another shape": (sse(*SAID, chunk("stop", usage=[1])), QwenVLAPIError, None, "unknown shape"),
+    "usage of another shape, no end": (
+        sse(*SAID, chunk("stop", usage="many"), done=False),
+        QwenVLAPIError,
+        None,
+        "unknown shape",
+    ),
+    "tokens that are no numbers": (
+        sse(*SAID, chunk("stop", usage={"prompt_tokens": "3", "completion_tokens": {}}), done=False),
+        QwenVLAPIError,
+        None,
+        "unknown shape",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", FAILURES)
+def test_what_goes_wrong_in_a_stream_is_an_error_with_the_text_so_far(name: str) -> None:
+    raw, cls, code, words = FAILURES[name]
+    headers = {"x-request-id": "r-1", "content-type": "text/event-stream"}
+    for blocks in ([raw], [raw[at : at + 1] for at in range(len(raw))]):
+        with pytest.raises(QwenVLError, match=re.escape(words)) as caught:
+            read(blocks, headers=headers)
+        error = caught.value
+        assert type(error) is cls
+        assert error.code == code
+        assert error.partial == "Ein Löwe"
+        assert error.request_id == ("r-2" if "request_id" in raw.decode() else "r-1")
+        assert error.message in str(error)
+        if error.hint:
+            assert error.hint in str(error)
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        (b"", "empty"),
+        (b"<html><head><title>Welcome</title></head></html>", "HTML"),
+        (b"  <!DOCTYPE html><html></html>", "HTML"),
+        (b"Bad gateway", "Bad gateway"),
+        (b'{"choices": [{"message": {"con', "no JSON"),
+        (b'{"choices": []}', "finish reason"),
+        (b'{"choices": [{"message": {"content": "Half"}, "finish_reason": null}]}', "finish reason"),
+        (b"{}", "finish reason"),
+        (b"[]", "unknown shape"),
+        (b"null", "unknown shape"),
+        (b"[" * 100_000, "no JSON"),
+        (b'{"error": {"message": "Bad."}}', "Bad."),
+        (b'{"code": "InternalError", "message": "Bad.", "request_id": "r"}', "Bad."),
+        (b"\xff\xfe\x00", "no JSON"),
+    ],
+)
+@pytest.mark.parametrize("kind", ["application/json", "text/html"])
+@pytest.mark.parametrize("asked", [STREAM, WHOLE], ids=["stream", "whole"])
+def test_a_body_that_is_no_whole_answer_is_an_error(body: bytes, words: str, kind: str, asked: Request) -> None:
+    with pytest.raises(QwenVLError, match=words):
+        read(body, asked=asked, headers={"content-type": kind})
+
+
+def test_a_long_body_is_not_quoted_at_length() -> None:
+    with pytest.raises(QwenVLAPIError) as caught:
+        read(b"x" * 1_000_000, asked=WHOLE, headers={"content-type": "text/plain"})
+    assert len(str(caught.value)) < 1000
+
+
+def test_media_that_a_server_echoes_are_not_in_the_error() -> None:
+    told = {"detail": [{"loc": ["body"], "input": "data:image/png;base64," + "iVBORw0KGgo" * 5000}]}
+    with pytest.raises(QwenVLError) as caught:
+        read(sse(told))
+    assert "iVBORw0KGgoiVBORw0KGgo" not in str(caught.value)
+
+
+# --- what was asked for, and the reply has not ------------------------------------------------------------------------
+
+TOOL = {"type": "function", "function": {"name": "crop", "parameters": {}}}
+MUST_CALL = request(stream=True, tools=(TOOL,), tool_choice="required", forced_tool_choice="auto")
+MUST_JSON = request(model="qvq-max", response_format={"type": "json_object"})
+
+
+def test_a_reply_without_the_demanded_call_is_an_error() -> None:
+    read(sse(calls(fragment(0, "c1", "crop", "{}")), CALLED), asked=MUST_CALL)
+    with pytest.raises(QwenVLOutputError, match=r"called no tool.*'required'.*thinks") as caught:
+        read(sse(chunk("stop", content="No."), usage_chunk()), asked=MUST_CALL)
+    assert isinstance(caught.value, ValueError)
+    assert caught.value.partial == "No."
+    assert COUNTED in caught.value.events  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"a": 1}',
+        "[1]",
+        ' \n{"a": 1}\n',
+        '```json\n{"a": 1}\n```',
+        '```\n{"a": 1}\n```',
+        'Here it is:\n```json\n{"a": 1}\n```\nDone.',
+        json.dumps({"code": "```py\nprint(1)\n```"}),  # a fence inside a string is none
+        json.dumps({"code": "```json\n{'a'}\n```"}),
+    ],
+)
+def test_json_in_the_answer(text: str) -> None:
+    assert fold(read(sse(chunk("stop", content=text)), asked=MUST_JSON)).text == text
+
+
+@pytest.mark.parametrize("text", ["", "No.", '{"a": 1', "```json\n{'a'}\n```", "[" * 100_000])
+def test_an_answer_that_is_no_json_is_an_error(text: str) -> None:
+    with pytest.raises(QwenVLOutputError, match=r"no JSON.*always thinks") as caught:
+        read(sse(chunk("stop", content=text)), asked=MUST_JSON)
+    assert caught.value.partial == text
+
+
+def test_a_call_is_as_good_as_json() -> None:
+    read(sse(calls(fragment(0, "c1", "crop", "{}")), CALLED), asked=MUST_JSON)
+
+
+# --- pace -------------------------------------------------------------------------------------------------------------
+
+
+class Clock:
+    """Time that passes only when it is told to."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.now = 1000.0
+        monkeypatch.setattr(reading_module.time, "monotonic", lambda: self.now)
+
+
+def paced(limit: float | None) -> Reading:
+    reading = Reading(wire.Decoder(), plan(STREAM), chunk_timeout=limit)
+    reading.begin({"content-type": "text/event-stream"})
+    return reading
+
+
+@pytest.mark.parametrize("scrap", [b": keep-alive\n\n", b"x", b"\n", b"id: 1\n"])
+def test_scraps_are_no_chunks(scrap: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock, reading = Clock(monkeypatch), paced(5.0)
+    list(reading.feed(sse(chunk(content="a"), done=False)))
+    for _ in range(5):
+        clock.now += 1.0
+        assert list(reading.feed(scrap)) == []
+    clock.now += 1.0
+    with pytest.raises(QwenVLTimeoutError, match="5 seconds"):
+        list(reading.feed(scrap))
+
+
+def test_chunks_in_time_are_never_too_late(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock, reading = Clock(monkeypatch), paced(5.0)
+    for _ in range(10):
+        clock.now += 4.0
+        list(reading.feed(b": keep-alive\n\n"))
+        clock.now += 0.9
+        assert list(reading.feed(sse(chunk(content="a"), done=False))) == [T("a")]
+
+
+def test_a_reader_that_takes_its_time_is_no_slow_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock, reading = Clock(monkeypatch), paced(5.0)
+    for _ in reading.feed(sse(chunk(content="a"), chunk(content="b"), done=False)):
+        clock.now += 60.0  # the caller's own work
+    assert list(reading.feed(b": keep-alive\n\n")) == []  # had come meanwhile
+    clock.now += 1.0
+    assert list(reading.feed(sse(chunk(content="c"), done=False))) == [T("c")]
+
+
+def test_without_a_limit_nothing_is_too_late(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock, reading = Clock(monkeypatch), paced(None)
+    clock.now += 10_000.0
+    assert list(reading.feed(b": keep-alive\n\n")) == []
+
+
+# --- properties -------------------------------------------------------------------------------------------------------
+
+VALID = sse(
+    chunk(content=None, role="assistant", reasoning_content=""),
+    chunk(content=None, reasoning_content="Es 好"),
+    chunk(content="Lö", reasoning_content="."),
+    chunk(content="we 😀\u2028"),
+    calls(fragment(0, "c1", "crop", '{"x":')),
+    calls(fragment(0, "", None, " 1}"), fragment(1, "c2", "zoom", "")),
+    calls(fragment(1, "", None, "{}")),
+    CALLED,
+    usage_chunk(),
+)
+ALL = fold(read(VALID))
+
+
+def is_subsequence(short: str, long: str) -> bool:
+    rest = iter(long)
+    return all(letter in rest for letter in short)
+
+
+def check_types(events: list[Event]) -> None:
+    for event in events:
+        match event:
+            case ReasoningDelta(text) | TextDelta(text):
+                assert type(text) is str
+                assert text
+            case ToolCallDelta(slot, call_id, name, arguments):
+                assert type(slot) is int
+                assert call_id is None or (type(call_id) is str and call_id)
+                assert name is None or (type(name) is str and name)
+                assert type(arguments) is str
+            case Usage():
+                assert all(value is None or isinstance(value, int | float) for value in event[:-1])
+            case Finish(reason, model, reply_id, request_id):
+                assert reason
+                assert {type(item) for item in (reason, model, reply_id, request_id)} == {str}
+    assert [type(event) for event in events].count(Finish) <= 1
+
+
+def outcome(blocks: list[bytes], asked: Request = STREAM, **headers: str) -> tuple[list[Event], QwenVLError | None]:
+    """The events and the error; anything but our errors is a failure of the test."""
+    try:
+        events, error = read(blocks, asked=asked, headers=headers), None
+        assert isinstance(events[-1], Finish)
+    except QwenVLError as raised:
+        events, error = raised.events, raised  # type: ignore[attr-defined]
+        assert not any(isinstance(event, Finish) for event in events)
+        assert error.partial == fold(events).text
+        str(error)
+    check_types(events)
+    return events, error
+
+
+@given(st.lists(st.integers(0, len(VALID)), max_size=20))
+def test_any_cut_into_blocks_gives_the_same_events(places: list[int]) -> None:
+    at = [0, *sorted(places), len(VALID)]
+    assert read([VALID[a:b] for a, b in pairwise(at)]) == read(VALID)
+
+
+@given(st.integers(0, len(VALID) - 1))
+def test_a_stream_that_is_cut_anywhere_is_whole_or_an_error(end: int) -> None:
+    events, error = outcome([VALID[:end]])
+    reply = fold(events)
+    assert ALL.text.startswith(reply.text)
+    assert ALL.reasoning.startswith(reply.reasoning)
+    if error is None:
+        assert (reply.text, reply.reasoning, reply.tool_calls) == (ALL.text, ALL.reasoning, ALL.tool_calls)
+
+
+@st.composite
+def mutated_lines(draw: st.DrawFn) -> bytes:
+    """The stream with lines dropped, doubled, moved and cut."""
+    lines = VALID.split(b"\n")
+    for _ in range(draw(st.integers(1, 4))):
+        at = draw(st.integers(0, len(lines) - 1))
+        match draw(st.sampled_from(["drop", "cut", "join", "insert"])):
+            case "drop":
+                del lines[at]
+            case "cut":
+                lines[at] = lines[at][: draw(st.integers(0, 300))]
+            case "join" if at + 1 < len(lines):
+                lines[at : at + 2] = [lines[at] + lines[at + 1]]
+            case _:
+                lines.insert(
+                    at, draw(st.sampled_from([b"", b": ping", b"event: error", b"data:", b"data: {}", b"\xff"]))
+                )
+        lines = lines or [b""]
+    return b"\n".join(lines)
+
+
+@given(mutated_lines(), st.booleans())
+def test_a_mutated_stream_never_invents_content(data: bytes, bytewise: bool) -> None:
+    blocks = [data[at : at + 1] for at in range(len(data))] if bytewise else [data]
+    events, error = outcome(blocks)
+    reply = fold(events)
+    assert is_subsequence(reply.text, ALL.text)
+    assert is_subsequence(reply.reasoning, ALL.reasoning)
+    for call in reply.tool_calls:
+        assert call.name in ("", "crop", "zoom")
+        assert any(is_subsequence(call.arguments, whole.arguments) for whole in ALL.tool_calls)
+    if error is None:
+        assert reply.finish.reason == "tool_calls"
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers(-5, 5) | st.floats(allow_nan=False) | st.sampled_from(["", "x", "null"]),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(["index", "id", "function", "name", "arguments", "content", "text", "code", "message"]),
+            inner,
+            max_size=3,
+        )
+    ),
+    max_leaves=6,
+)
+PATHS = [
+    ("choices",), ("choices", 0), ("choices", 0, "delta"), ("choices", 0, "delta", "content"),
+    ("choices", 0, "delta", "reasoning_content"), ("choices", 0, "delta", "reasoning"),
+    ("choices", 0, "delta", "tool_calls"), ("choices", 0, "delta", "tool_calls", 0),
+    ("choices", 0, "delta", "tool_calls", 0, "function"), ("choices", 0, "delta", "tool_calls", 0, "index"),
+    ("choices", 0, "delta", "tool_calls", 0, "id"), ("choices", 0, "delta", "tool_calls", 0, "function", "name"),
+    ("choices", 0, "delta", "tool_calls", 0, "function", "arguments"), ("choices", 0, "finish_reason"),
+    ("choices", 0, "index"), ("choices", 0, "logprobs"), ("choices", 0, "message"), ("usage",),
+    ("usage", "prompt_tokens"), ("usage", "completion_tokens"), ("usage", "total_tokens"),
+    ("usage", "prompt_tokens_details"), ("usage", "completion_tokens_details"),
+    ("usage", "prompt_tokens_details", "cached_tokens"), ("model",), ("id",),
+    ("error",), ("code",), ("detail",), ("object",), ("search_info",), ("request_id",), ("message",), ("type",),
+]  # fmt: skip
+
+
+@given(st.lists(st.tuples(st.integers(0, 8), st.sampled_from(PATHS), JSON), min_size=1, max_size=3), st.booleans())
+@settings(max_examples=300, suppress_health_check=[HealthCheck.too_slow])
+def test_documents_of_any_shape_give_events_or_our_errors(
+    changes: list[tuple[int, tuple[Any, ...], Any]], done: bool
+) -> None:
+    documents = [json.loads(line[6:]) for line in VALID.decode().split("\n") if line.startswith("data: {")]
+    for number, path, value in changes:
+        place: Any = documents[number % len(documents)]
+        for step, following in pairwise(path):
+            try:
+                place = place[step]
+            except (KeyError, IndexError, TypeError):
+                if not isinstance(place, dict):
+                    break
+                place[step] = [{}] if following == 0 else {}
+                place = place[step]
+        if isinstance(place, dict):
+            place[path[-1]] = value
+        elif isinstance(place, list) and place:
+            place[0] = value
+    outcome([sse(*documents, done=done)])
+    whole = documents[-1] | {"choices": [{"message": documents[0].get("choices"), "finish_reason": "stop"}]}
+    outcome([json.dumps(whole).encode()], asked=WHOLE)
+
+
+@given(st.binary(max_size=300), st.sampled_from(["", "text/event-stream", "application/json", "text/html"]))
+def test_any_bytes_are_an_error(data: bytes, kind: str) -> None:
+    for asked in (STREAM, WHOLE):
+        events, error = outcome([data], asked=asked, **{"content-type": kind})
+        assert error is not None
+        assert events == []
+
+
+def test_a_long_stream_is_read_in_linear_time() -> None:
+    def seconds(count: int) -> float:
+        data = sse(*[chunk(content="word ")] * count, STOP)
+        start = time.process_time()
+        assert fold(read([data[at : at + 4096] for at in range(0, len(data), 4096)])).text == "word " * count
+        return time.process_time() - start
+
+    assert min(seconds(16_000) for _ in range(2)) < 24 * max(min(seconds(2000) for _ in range(3)), 0.005)
+
+
+def test_calls_as_they_are_folded() -> None:
+    assert ALL.tool_calls == (ToolCall("c1", "crop", '{"x": 1}'), ToolCall("c2", "zoom", "{}"))
+    assert ALL.text == "Löwe 😀\u2028"
+    assert ALL.reasoning == "Es 好."

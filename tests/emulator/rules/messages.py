@@ -1,0 +1,150 @@
+"""Rules about messages: their presence, roles, content and the order of tool calls and results."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from tests.emulator.chat_request import Ask
+from tests.emulator.error_payloads import Problem, invalid_parameter
+from tests.emulator.rules.rule import ERROR_PAGE, Rule
+
+_ROLES = ("system", "assistant", "user", "tool", "function")
+_NOT_A_MESSAGE = "Input should be a valid dictionary or instance of GPT3Message"
+_CHARACTERS_PER_TOKEN = 4
+
+
+def _schema(message: str) -> Problem:
+    """Refused by the compatible API's check of the body's shape; natively an invalid parameter like any."""
+    return Problem(400, "InvalidParameter", "invalid_parameter_error", "invalid_request_error", message)
+
+
+def _present(ask: Ask) -> Problem | None:
+    if isinstance(ask.input.get("messages"), list):
+        return None
+    if ask.api == "native":
+        return _schema('Either "prompt" or "messages" must exist and cannot both be none')
+    return _schema("Required parameter(messages) missing or invalid, please check the request parameters.")
+
+
+def _not_empty(ask: Ask) -> Problem | None:
+    return None if ask.input["messages"] else _schema("[] is too short - 'messages'")
+
+
+def _objects(ask: Ask) -> Problem | None:
+    ill_formed = len(ask.messages) != len(ask.input["messages"]) or any(
+        not isinstance(message.get("role"), str) for message in ask.messages
+    )
+    return invalid_parameter(_NOT_A_MESSAGE) if ill_formed else None
+
+
+def _roles(ask: Ask) -> Problem | None:
+    for index, message in enumerate(ask.messages):
+        if message["role"] not in _ROLES:
+            return _schema(f"{message['role']} is not one of {list(_ROLES)} - 'messages.[{index}].role'")
+    return None
+
+
+def _content(ask: Ask) -> Problem | None:
+    for message in ask.messages:
+        content, calls = message.get("content"), message.get("tool_calls")
+        if content is None and not (message["role"] == "assistant" and calls):
+            return invalid_parameter("The content field is a required field.")
+        if content is not None and not isinstance(content, str | list):
+            return invalid_parameter(_NOT_A_MESSAGE)
+    return None
+
+
+def _user(ask: Ask) -> Problem | None:
+    if any(message["role"] == "user" for message in ask.messages):
+        return None
+    return invalid_parameter("The input messages do not contain elements with the role of user.")
+
+
+def _calls_shape(ask: Ask) -> Problem | None:
+    for index, message in enumerate(ask.messages):
+        if "tool_calls" not in message or message["tool_calls"] is None:
+            continue
+        calls = message["tool_calls"]
+        if calls == []:
+            return _schema(f"[] is too short - 'messages.[{index}].tool_calls'")
+        if not isinstance(calls, list) or not all(_is_call(call) for call in calls):
+            return invalid_parameter(_NOT_A_MESSAGE)
+    return None
+
+
+def _is_call(call: Any) -> bool:
+    match call:
+        case {"id": str(identity), "type": "function", "function": {"name": str(name), "arguments": str()}}:
+            return bool(identity and name)
+    return False
+
+
+def _call_arguments(ask: Ask) -> Problem | None:
+    for message in ask.messages:
+        for call in message.get("tool_calls") or ():
+            if not _is_json_object(call["function"]["arguments"]):
+                return invalid_parameter('The "function.arguments" parameter of the code model must be in JSON format.')
+    return None
+
+
+def _is_json_object(text: str) -> bool:
+    try:
+        return isinstance(json.loads(text), dict)
+    except ValueError:
+        return False
+
+
+def _results_answer_calls(ask: Ask) -> Problem | None:
+    open_ids: set[str] = set()
+    for message in ask.messages:
+        if message["role"] == "tool":
+            if message.get("tool_call_id") not in open_ids:
+                return invalid_parameter(
+                    'Messages with role "tool" must be a response to a preceding message with "tool_calls"'
+                )
+            open_ids.discard(message["tool_call_id"])
+        else:
+            open_ids = {call["id"] for call in message.get("tool_calls") or ()}
+    return None
+
+
+def _calls_are_answered(ask: Ask) -> Problem | None:
+    waiting: set[str] = set()
+    for index, message in enumerate([*ask.messages, {"role": "end"}]):
+        if message["role"] == "tool":
+            waiting.discard(message["tool_call_id"])
+            continue
+        if waiting:
+            return invalid_parameter(
+                'An assistant message with "tool_calls" must be followed by tool messages responding to each '
+                '"tool_call_id". The following tool_call_ids did not have response messages: '
+                f"message[{index}].role"
+            )
+        waiting = {call["id"] for call in message.get("tool_calls") or ()}
+    return None
+
+
+def _length(ask: Ask) -> Problem | None:
+    """A lower bound only: the emulator counts characters, not tokens."""
+    if ask.facts is None:
+        return None
+    limit = ask.facts.max_input_thinking if ask.thinking else ask.facts.max_input
+    if sum(len(text) for text in ask.texts()) // _CHARACTERS_PER_TOKEN <= limit:
+        return None
+    return invalid_parameter(f"Range of input length should be [1, {limit}]")
+
+
+MESSAGE_RULES: tuple[Rule, ...] = (
+    Rule("messages are given", ERROR_PAGE, _present),
+    Rule("messages are not empty", ERROR_PAGE, _not_empty),
+    Rule("messages are objects with a role", ERROR_PAGE, _objects),
+    Rule("roles are known", "issue reports with this message", _roles),
+    Rule("content is given", ERROR_PAGE, _content),
+    Rule("a user message is there", ERROR_PAGE, _user),
+    Rule("tool_calls are whole and not empty", "by analogy with the check of messages", _calls_shape),
+    Rule("tool call arguments are a JSON object", "issue reports with this message", _call_arguments),
+    Rule("tool messages answer tool calls", ERROR_PAGE, _results_answer_calls),
+    Rule("tool calls are all answered", "QwenLM/qwen-code#315 and others", _calls_are_answered),
+    Rule("input length", ERROR_PAGE, _length),
+)

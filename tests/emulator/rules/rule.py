@@ -1,0 +1,21 @@
+"""A rule of the service: one reason to refuse a request, and where it is written down."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from tests.emulator.chat_request import Ask
+from tests.emulator.error_payloads import Problem
+
+ERROR_PAGE = "vendor, error code page"
+"""The page that lists each message with its cause."""
+
+
+@dataclass(frozen=True)
+class Rule:
+    """``check`` is pure: the same request is always refused, or accepted, for the same reason."""
+
+    name: str
+    source: str
+    check: Callable[[Ask], Problem | None]

@@ -1,0 +1,725 @@
+"""The emulator refuses what the service refuses, with the service's words, and accepts what differs in one thing."""
+
+from __future__ import annotations
+
+import base64
+import http.client
+import json
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from tests.emulator import Emulator, RecordedRequest
+from tests.emulator.chat_request import Ask
+from tests.emulator.rules import RULES
+
+USER: dict[str, Any] = {"role": "user", "content": "Which city is this?"}
+TOOL = {"type": "function", "function": {"name": "weather", "parameters": {"type": "object", "properties": {}}}}
+NAMED = {"type": "function", "function": {"name": "weather"}}
+CALL = {"id": "call_1", "type": "function", "function": {"name": "weather", "arguments": '{"city": "Xi\'an"}'}}
+ASKED: dict[str, Any] = {"role": "assistant", "content": "", "tool_calls": [CALL]}
+RESULT = {"role": "tool", "content": "Sunny.", "tool_call_id": "call_1"}
+ALGORITHM = "<400> InternalError.Algo.InvalidParameter: "
+INVALID = ("InvalidParameter", "invalid_parameter_error")
+PLUS = "qwen3-vl-plus"
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Emulator]:
+    with Emulator() as running:
+        yield running
+
+
+@dataclass(frozen=True)
+class Call:
+    """One request in terms both APIs share; ``extra`` is the compatible body's top level, or the parameters."""
+
+    model: Any = PLUS
+    messages: Any = field(default_factory=lambda: [USER])
+    extra: dict[str, Any] = field(default_factory=dict)
+    stream: bool = False
+    headers: dict[str, str] = field(default_factory=dict)
+
+    def body(self, api: str) -> dict[str, Any]:
+        body: dict[str, Any] = {} if self.model is None else {"model": self.model}
+        messages = {} if self.messages is None else {"messages": self.messages}
+        if api == "compat":
+            return body | messages | {"stream": self.stream} | self.extra
+        incremental = {"incremental_output": True} if self.stream else {}
+        return body | {"input": messages, "parameters": incremental | self.extra}
+
+
+@dataclass(frozen=True)
+class Answer:
+    status: int
+    code: Any
+    message: str
+    content_type: str
+
+
+PATHS = {
+    "compat": "/compatible-mode/v1/chat/completions",
+    "native": "/api/v1/services/aigc/multimodal-generation/generation",
+    "text": "/api/v1/services/aigc/text-generation/generation",
+}
+
+
+def send(server: Emulator, api: str, call: Call, *, raw: bytes | None = None, method: str = "POST") -> Answer:
+    """The error in the answer; code and message are empty if there is none."""
+    headers = {"Authorization": "Bearer sk-test", "Content-Type": "application/json"}
+    if api != "compat" and call.stream:
+        headers["X-DashScope-SSE"] = "enable"
+    client = http.client.HTTPConnection(server.origin.removeprefix("http://"), timeout=5)
+    try:
+        body = json.dumps(call.body(api)).encode() if raw is None else raw
+        client.request(method, PATHS[api], body, headers | call.headers)
+        response = client.getresponse()
+        text = response.read().decode()
+    finally:
+        client.close()
+    if "event:error" in text:
+        text = text.partition("data:")[2]
+    error: dict[str, Any] = {}
+    if response.status >= 400 or text.startswith('{"code"'):
+        parsed = json.loads(text)
+        error = parsed["error"] if api == "compat" else parsed
+    return Answer(response.status, error.get("code"), error.get("message", ""), response.getheader("content-type", ""))
+
+
+@dataclass(frozen=True)
+class Row:
+    """A request that is refused, and one that is not."""
+
+    name: str
+    bad: Call
+    good: Call
+    message: str
+    codes: tuple[Any, Any] = INVALID
+    """(native, compatible)"""
+    status: int = 400
+    apis: tuple[str, ...] = ("compat", "native")
+
+
+def _parameter(name: str, bad: Any, good: Any, message: str, **more: Any) -> Row:
+    title = f"{name}={json.dumps(bad)[:30]}"
+    prefix = more.pop("prefix", ALGORITHM)
+    return Row(title, Call(extra={name: bad}), Call(extra={name: good}), prefix + message, **more)
+
+
+def _messages(name: str, bad: list[Any], good: list[Any], message: str, **more: Any) -> Row:
+    return Row(name, Call(messages=bad), Call(messages=good), message, **more)
+
+
+def png(width: int, height: int) -> str:
+    """A data URI of a PNG that has a header and nothing else."""
+    head = b"\x89PNG\r\n\x1a\n" + struct.pack(">I4sIIBBBBB", 13, b"IHDR", width, height, 8, 2, 0, 0, 0)
+    return "data:image/png;base64," + base64.b64encode(head).decode()
+
+
+def jpeg(width: int, height: int) -> str:
+    """A data URI of a JPEG that has an APP0 segment, a frame header and nothing else."""
+    app0 = b"\xff\xe0" + struct.pack(">H", 16) + b"JFIF\0\1\1\0\0\1\0\1\0\0"
+    frame = b"\xff\xc0" + struct.pack(">HBHHB", 17, 8, height, width, 3) + bytes(9)
+    return "data:image/jpeg;base64," + base64.b64encode(b"\xff\xd8" + app0 + frame).decode()
+
+
+def image(url: str, api: str) -> dict[str, Any]:
+    return {"type": "image_url", "image_url": {"url": url}} if api == "compat" else {"image": url}
+
+
+def frames(count: int, api: str) -> dict[str, Any]:
+    urls = [f"https://example.com/{number}.jpg" for number in range(count)]
+    return {"type": "video", "video": urls, "fps": 2} if api == "compat" else {"video": urls, "fps": 2}
+
+
+def said(*parts: Any, role: str = "user", **more: Any) -> dict[str, Any]:
+    return {"role": role, "content": list(parts)} | more
+
+
+def _media(name: str, bad: Any, good: Any, message: str, *, model: str = PLUS, **more: Any) -> Iterator[Row]:
+    """The same media in each API's own part."""
+    for api in ("compat", "native"):
+        yield Row(
+            f"{name} ({model})",
+            Call(model=model, messages=[said(bad(api))]),
+            Call(model=model, messages=[said(good(api))]),
+            message,
+            apis=(api,),
+            **more,
+        )
+
+
+def _frame_rows() -> Iterator[Row]:
+    limits = {
+        "qwen3-vl-plus": 2000,
+        "qwen3-vl-flash": 512,
+        "qwen2.5-vl-72b-instruct": 512,
+        "qwen-vl-max": 512,
+        "qwen3-vl-8b-instruct": 80,
+    }
+    for model, most in limits.items():
+        text = (
+            f"{ALGORITHM}The video modality input does not meet the requirements because: "
+            f"the range of sequence images shoule be (4, {most})."
+        )
+        yield from _media("3 frames", lambda a: frames(3, a), lambda a: frames(4, a), text, model=model)
+        yield from _media(
+            f"{most + 1} frames",
+            lambda a, n=most: frames(n + 1, a),
+            lambda a, n=most: frames(n, a),
+            text,
+            model=model,
+        )
+
+
+BAD_URL = ALGORITHM + "The provided URL does not appear to be valid. Ensure it is correctly formatted."
+RANGES = ALGORITHM + "Range of {} should be {}"
+GOOD_URL = "https://example.com/a.png"
+FITS = "data:image/png;base64," + "A" * (10_485_760 - 22)
+UNANSWERED = (
+    ALGORITHM + 'An assistant message with "tool_calls" must be followed by tool messages responding to each '
+    '"tool_call_id". The following tool_call_ids did not have response messages: message[{}].role'
+)
+UNASKED = ALGORITHM + 'Messages with role "tool" must be a response to a preceding message with "tool_calls"'
+STOP = (
+    'The "stop" parameter must be of type "str", "list[str]", "list[int]", or "list[list[int]]", '
+    "and all elements within the list must be of the same type."
+)
+FORCED = ALGORITHM + "The tool_choice parameter does not support being set to required or object in thinking mode"
+CHOICE = ALGORITHM + 'tool_choice is one of the strings that should be ["none", "auto"]'
+FORMAT = (
+    ALGORITHM + "Unknown format of response_format, response_format should be a dict, includes 'type' and an optional "
+    "key 'json_schema'. The response_format type from user is {}."
+)
+JSON_THINKING = ALGORITHM + "Json mode response is not supported when enable_thinking is true"
+JSON_WORD = (
+    ALGORITHM + "'messages' must contain the word 'json' in some form, to use 'response_format' of type 'json_object'."
+)
+BUDGET = "The thinking_budget parameter must be a positive integer and not greater than 81920"
+STREAM_ONLY = "This model only support stream mode, please enable the stream parameter to access the model."
+JSON_USER = {"role": "user", "content": "Answer in JSON."}
+SCHEMA = {"type": "json_schema", "json_schema": {"name": "answer", "schema": {"type": "object"}, "strict": True}}
+
+
+def _calling(arguments: str) -> list[dict[str, Any]]:
+    call = CALL | {"function": {"name": "weather", "arguments": arguments}}
+    return [USER, ASKED | {"tool_calls": [call]}, RESULT]
+
+
+ENVELOPE_ROWS = [
+    Row(
+        "no model",
+        Call(model=None),
+        Call(),
+        "you must provide a model parameter.",
+        (None, None),
+        apis=("compat",),
+    ),
+    Row(
+        "no model",
+        Call(model=None),
+        Call(),
+        'Required parameter "model" missing from request.',
+        ("BadRequest.EmptyModel", None),
+        apis=("native",),
+    ),
+    *(
+        Row(
+            f"model {name}",
+            Call(model=name),
+            Call(model=good),
+            f"The model {name} does not exist or you do not have access to it.",
+            ("ModelNotFound", "model_not_found"),
+            404,
+        )
+        for name, good in [
+            ("qwen9-vl", PLUS),
+            ("Qwen3-VL-Plus", "qwen3-vl-plus-2025-09-23"),
+            ("Qwen/Qwen3-VL-8B-Instruct", "qwen3-vl-8b-instruct"),
+            ("qwen-vl-maximal", "qwen-vl-max-latest"),
+            ("qwen3-vl-flash-us-x", "qwen3-vl-flash-us"),
+        ]
+    ),
+    Row(
+        "text model on the multimodal endpoint",
+        Call(model="qwen-plus"),
+        Call(),
+        "url error, please check url!",
+        apis=("native",),
+    ),
+]
+
+MESSAGE_ROWS = [
+    Row(
+        "no messages",
+        Call(messages=None),
+        Call(),
+        "Required parameter(messages) missing or invalid, please check the request parameters.",
+        apis=("compat",),
+    ),
+    Row(
+        "no messages",
+        Call(messages=None),
+        Call(),
+        'Either "prompt" or "messages" must exist and cannot both be none',
+        apis=("native",),
+    ),
+    _messages("empty messages", [], [USER], "[] is too short - 'messages'"),
+    _messages(
+        "message is text",
+        ["Hello"],
+        [USER],
+        ALGORITHM + "Input should be a valid dictionary or instance of GPT3Message",
+    ),
+    _messages(
+        "developer role",
+        [{"role": "developer", "content": "x"}, USER],
+        [{"role": "system", "content": "x"}, USER],
+        "developer is not one of ['system', 'assistant', 'user', 'tool', 'function'] - 'messages.[0].role'",
+    ),
+    _messages("no content", [{"role": "user"}], [USER], ALGORITHM + "The content field is a required field."),
+    _messages(
+        "assistant without content or calls",
+        [USER, {"role": "assistant", "content": None}, USER],
+        [USER, ASKED | {"content": None}, RESULT],
+        ALGORITHM + "The content field is a required field.",
+    ),
+    _messages(
+        "no user message",
+        [{"role": "system", "content": "x"}],
+        [{"role": "system", "content": "x"}, USER],
+        ALGORITHM + "The input messages do not contain elements with the role of user.",
+    ),
+    _messages(
+        "empty tool_calls",
+        [USER, {"role": "assistant", "content": "x", "tool_calls": []}, USER],
+        [USER, {"role": "assistant", "content": "x"}, USER],
+        "[] is too short - 'messages.[1].tool_calls'",
+    ),
+    *(
+        _messages(
+            f"arguments {arguments!r}",
+            _calling(arguments),
+            _calling("{}"),
+            ALGORITHM + 'The "function.arguments" parameter of the code model must be in JSON format.',
+        )
+        for arguments in ("", "{", "null", "[1]")
+    ),
+    _messages("tool message without a call", [USER, RESULT], [USER, ASKED, RESULT], UNASKED),
+    _messages(
+        "tool message for another call",
+        [USER, ASKED, RESULT | {"tool_call_id": "call_2"}],
+        [USER, ASKED, RESULT],
+        UNASKED,
+    ),
+    _messages("tool message after a user message", [USER, ASKED, USER, RESULT], [USER, ASKED, RESULT, USER], UNASKED),
+    _messages("call without a result", [USER, ASKED, USER], [USER, ASKED, RESULT, USER], UNANSWERED.format(2)),
+    _messages(
+        "one of two calls without a result",
+        [USER, ASKED | {"tool_calls": [CALL, CALL | {"id": "call_2"}]}, RESULT],
+        [USER, ASKED | {"tool_calls": [CALL, CALL | {"id": "call_2"}]}, RESULT, RESULT | {"tool_call_id": "call_2"}],
+        UNANSWERED.format(3),
+    ),
+    Row(
+        "too much text",
+        Call(messages=[{"role": "user", "content": "word" * 260_097}]),
+        Call(messages=[{"role": "user", "content": "word" * 260_096}]),
+        ALGORITHM + "Range of input length should be [1, 260096]",
+    ),
+    Row(
+        "too much text to think",
+        Call(messages=[{"role": "user", "content": "word" * 260_000}], extra={"enable_thinking": True}),
+        Call(messages=[{"role": "user", "content": "word" * 260_000}], extra={"enable_thinking": False}),
+        ALGORITHM + "Range of input length should be [1, 258048]",
+    ),
+]
+
+MEDIA_ROWS = [
+    *(
+        Row(
+            f"part type {kind}",
+            Call(messages=[said({"type": kind, kind: "x"})]),
+            Call(messages=[said({"type": "text", "text": "x"})]),
+            f"Invalid value: {kind}. Supported values are: 'text','image_url','video_url' and 'video'.",
+            ("InvalidParameter", "invalid_value"),
+            apis=("compat",),
+        )
+        for kind in ("image", "file", "input_audio", "thinking")
+    ),
+    *(
+        Row(
+            f"part {part}",
+            Call(messages=[said(part)]),
+            Call(messages=[said({"text": "x"})]),
+            "The item of content should be a message of a certain modal.",
+            apis=("native",),
+        )
+        for part in ({"type": "image_url", "image_url": {"url": GOOD_URL}}, {"file": "x"}, {}, "text")
+    ),
+    Row(
+        "image_url is text",
+        Call(messages=[said({"type": "image_url", "image_url": GOOD_URL})]),
+        Call(messages=[said({"type": "image_url", "image_url": {"url": GOOD_URL}, "min_pixels": 3136})]),
+        ALGORITHM + "Input should be a valid dictionary or instance of GPT3Message",
+        apis=("compat",),
+    ),
+    Row(
+        "text part is null",
+        Call(messages=[said({"text": None})]),
+        Call(messages=[said({"text": "x"})]),
+        ALGORITHM + "Input should be a valid dictionary or instance of GPT3Message",
+        apis=("native",),
+    ),
+    *(
+        row
+        for url in ("/home/me/a.png", "file:///home/me/a.png", "a.png", "data:image/png,plain", "oss://dir/a.png")
+        for row in _media(f"url {url}", lambda a, u=url: image(u, a), lambda a: image(GOOD_URL, a), BAD_URL)
+    ),
+    *_media(
+        "one byte too many",
+        lambda a: image(FITS + "A", a),
+        lambda a: image(FITS, a),
+        "Exceeded limit on max bytes per data-uri item : 10485760",
+        codes=("BadRequest.TooLarge", "BadRequest.TooLarge"),
+    ),
+    *_frame_rows(),
+    *(
+        row
+        for make in (png, jpeg)
+        for row in _media(
+            f"{make.__name__} of 9 x 20",
+            lambda a, m=make: image(m(9, 20), a),
+            lambda a, m=make: image(m(10, 20), a),
+            f"{ALGORITHM}The image length and width do not meet the model restrictions. "
+            "[height:20 or width:9 must be larger than 10]",
+        )
+    ),
+    *_media(
+        "201 : 1",
+        lambda a: image(png(4020, 20), a),
+        lambda a: image(png(4000, 20), a),
+        f"{ALGORITHM}The image length and width do not meet the model restrictions. "
+        "[absolute aspect ratio must be smaller than 200, got 201.0]",
+    ),
+    *(
+        Row(
+            "image in a tool message",
+            Call(messages=[USER, ASKED, said(image(GOOD_URL, api), role="tool", tool_call_id="call_1")]),
+            Call(messages=[USER, ASKED, RESULT, said(image(GOOD_URL, api))]),
+            ALGORITHM + "The provided messages input is invalid. The error info is [Unexpected item type in content.]",
+            apis=(api,),
+        )
+        for api in ("compat", "native")
+    ),
+    Row(
+        "image for a text model",
+        Call(model="qwen3-max", messages=[said(image(GOOD_URL, "compat"))]),
+        Call(model="qwen3-max"),
+        ALGORITHM + "The provided messages input is invalid. The error info is [Unexpected item type in content.]",
+        apis=("compat",),
+    ),
+]
+
+PARAMETER_ROWS = [
+    _parameter("temperature", 2, 1.99, "Temperature should be in [0.0, 2.0)"),
+    _parameter("temperature", -0.1, 0, "Temperature should be in [0.0, 2.0)"),
+    _parameter("temperature", "0", 0.5, "'temperature' must be Float"),
+    _parameter("top_p", 0, 0.01, "Range of top_p should be (0.0, 1.0]"),
+    _parameter("top_p", 1.1, 1, "Range of top_p should be (0.0, 1.0]"),
+    _parameter("top_k", -1, 0, "Parameter top_k be greater than or equal to 0"),
+    _parameter("repetition_penalty", 0, 0.1, "Repetition_penalty should be greater than 0.0"),
+    _parameter("presence_penalty", 2.1, 2, "Presence_penalty should be in [-2.0, 2.0]"),
+    _parameter("presence_penalty", -2.1, -2, "Presence_penalty should be in [-2.0, 2.0]"),
+    _parameter("n", 0, 1, "Range of n should be [1, 4]"),
+    _parameter("n", 5, 4, "Range of n should be [1, 4]"),
+    _parameter("max_tokens", 0, 1, "Range of max_tokens should be [1, 32768]"),
+    _parameter("max_tokens", 32_769, 32_768, "Range of max_tokens should be [1, 32768]"),
+    _parameter("seed", -1, 0, "Range of seed should be [0, 9223372036854775807]", apis=("native",)),
+    _parameter("seed", 2**63, 2**63 - 1, "Range of seed should be [0, 9223372036854775807]", apis=("native",)),
+    _parameter(
+        "seed",
+        -1,
+        0,
+        "-1 is lesser than the minimum of 0 - 'seed'",
+        prefix="",
+        codes=(None, "invalid_value"),
+        apis=("compat",),
+    ),
+    _parameter(
+        "seed",
+        2**31,
+        2**31 - 1,
+        "2147483648 is greater than the maximum of 2147483647 - 'seed'",
+        prefix="",
+        codes=(None, "invalid_value"),
+        apis=("compat",),
+    ),
+    _parameter("stop", ["a", 1], ["a", "b"], STOP),
+    _parameter("stop", 7, "a", STOP),
+    _parameter("stop", [["a"]], [[37763, 367]], STOP),
+    _parameter("tools", [], [TOOL], "[] is too short - 'tools'", prefix=""),
+    _parameter(
+        "tools",
+        [TOOL | {"function": {"name": "search"}}],
+        [TOOL | {"function": {"name": "research"}}],
+        "Tool names are not allowed to be [search]",
+    ),
+    *(
+        Row(
+            f"tools for {model}",
+            Call(model=model, extra={"tools": [TOOL]}, stream=True),
+            Call(model=model, stream=True),
+            ALGORITHM + "The tool call is not supported.",
+        )
+        for model in ("qvq-max", "qwen-vl-max", "qwen2.5-vl-7b-instruct", "qwen-vl-ocr")
+    ),
+    *(
+        Row(
+            f"tool_choice {choice}",
+            Call(extra={"tools": [TOOL], "tool_choice": choice}),
+            Call(extra={"tools": [TOOL], "tool_choice": good}),
+            CHOICE,
+        )
+        for choice, good in [
+            ("any", "auto"),
+            ({"type": "function", "function": {"name": "other"}}, NAMED),
+            (True, "required"),
+        ]
+    ),
+    _parameter("parallel_tool_calls", "yes", True, "'parallel_tool_calls' must be Boolean"),
+    Row(
+        "json_object without the word",
+        Call(extra={"response_format": {"type": "json_object"}}),
+        Call(messages=[JSON_USER], extra={"response_format": {"type": "json_object"}}),
+        JSON_WORD,
+    ),
+    Row(
+        "json_schema on a model without it",
+        Call(messages=[JSON_USER], extra={"response_format": SCHEMA}),
+        Call(model="qwen3.7-plus", extra={"response_format": SCHEMA, "enable_thinking": False}),
+        FORMAT.format("json_schema"),
+    ),
+    Row(
+        "JSON on a model without it",
+        Call(model="qwen2.5-vl-7b-instruct", messages=[JSON_USER], extra={"response_format": {"type": "json_object"}}),
+        Call(model="qwen2.5-vl-7b-instruct", messages=[JSON_USER], extra={"response_format": {"type": "text"}}),
+        FORMAT.format("json_object"),
+    ),
+    Row(
+        "unknown response_format",
+        Call(extra={"response_format": {"type": "xml"}}),
+        Call(extra={"response_format": {"type": "text"}}),
+        FORMAT.format("xml"),
+    ),
+]
+
+
+def _thinks(model: str = PLUS, *, stream: bool = True, on: Any = True, **more: Any) -> Call:
+    switch = {} if on is None else {"enable_thinking": on}
+    messages = more.pop("messages", [USER])
+    return Call(model=model, messages=messages, extra=switch | more, stream=stream)
+
+
+THINKING_ROWS = [
+    *(
+        Row(
+            f"enable_thinking for {model}",
+            _thinks(model, on=on),
+            _thinks(model, on=None),
+            f"The model {model} does not support enable_thinking.",
+            ("InvalidParameter.NotSupportEnableThinking",) * 2,
+        )
+        for model in ("qwen-vl-plus", "qwen2.5-vl-7b-instruct", "qwen3-vl-8b-instruct", "qwen-vl-ocr-latest")
+        for on in (True, False)
+    ),
+    *(
+        Row(
+            f"{model} without thinking",
+            _thinks(model, on=False),
+            _thinks(model, on=None),
+            ALGORITHM + "The value of the enable_thinking parameter is restricted to True.",
+        )
+        for model in ("qwen3-vl-235b-a22b-thinking", "qvq-max-2025-03-25")
+    ),
+    Row(
+        "enable_thinking is text",
+        _thinks(on="true"),
+        _thinks(on=True),
+        ALGORITHM + "'enable_thinking' must be Boolean",
+    ),
+    *(
+        Row(f"thinking_budget {bad}", _thinks(thinking_budget=bad), _thinks(thinking_budget=81_920), ALGORITHM + BUDGET)
+        for bad in (0, -1, 81_921, 1.5, True)
+    ),
+    Row("QVQ without stream", _thinks("qvq-plus", on=None, stream=False), _thinks("qvq-plus", on=None), STREAM_ONLY),
+    Row(
+        "open-source hybrid thinks without stream",
+        _thinks("qwen3-32b", on=None, stream=False),
+        _thinks("qwen3-32b", on=False, stream=False),
+        "parameter.enable_thinking must be set to false for non-streaming calls",
+        apis=("compat",),
+    ),
+    Row(
+        "cumulative thinking stream",
+        _thinks(incremental_output=False),
+        _thinks(on=False, incremental_output=False),
+        ALGORITHM + 'The incremental_output parameter must be "true" when enable_thinking is true',
+        apis=("native",),
+    ),
+    Row(
+        "stream that does not say that it is incremental",
+        _thinks("qwen3.6-plus", on=None, incremental_output=None),
+        _thinks("qwen3.6-plus", on=None),
+        ALGORITHM + 'The incremental_output parameter must be "true" when enable_thinking is true',
+        apis=("native",),
+    ),
+    Row(
+        "cumulative QVQ stream",
+        _thinks("qvq-max", on=None, incremental_output=False),
+        _thinks("qvq-max", on=None, incremental_output=None),
+        ALGORITHM + "The incremental_output parameter of this model cannot be set to False.",
+        apis=("native",),
+    ),
+    Row(
+        "result_format text while thinking",
+        _thinks(result_format="text"),
+        _thinks(result_format="message"),
+        ALGORITHM + 'The result_format parameter must be "message" when enable_thinking is true',
+        apis=("native",),
+    ),
+    *(
+        Row(
+            f"forced tool while {model} thinks",
+            _thinks(model, on=on, tools=[TOOL], tool_choice=choice),
+            _thinks(model, on=off, tools=[TOOL], tool_choice=good),
+            FORCED,
+        )
+        for choice in ("required", NAMED)
+        for model, on, off, good in [
+            (PLUS, True, False, choice),
+            ("qwen3.6-plus", None, False, choice),
+            ("qwen3-vl-32b-thinking", None, None, "auto"),
+        ]
+    ),
+    *(
+        Row(
+            f"{kind['type']} while {model} thinks",
+            _thinks(model, on=on, messages=[JSON_USER], response_format=kind),
+            _thinks(model, on=off, messages=[JSON_USER], **good),
+            JSON_THINKING,
+        )
+        for kind in ({"type": "json_object"}, SCHEMA)
+        for model, on, off, good in [
+            (PLUS, True, None, {"response_format": {"type": "json_object"}}),
+            ("qwen3.7-plus", None, False, {"response_format": kind}),
+            ("qwen3-vl-8b-thinking", None, None, {}),
+        ]
+    ),
+    Row(
+        "partial answer while thinking",
+        _thinks(messages=[USER, {"role": "assistant", "content": "It", "partial": True}]),
+        _thinks(on=False, messages=[USER, {"role": "assistant", "content": "It", "partial": True}]),
+        ALGORITHM + "Partial mode is not supported when enable_thinking is true",
+    ),
+]
+
+ROWS = [*ENVELOPE_ROWS, *MESSAGE_ROWS, *MEDIA_ROWS, *PARAMETER_ROWS, *THINKING_ROWS]
+CASES = [pytest.param(row, api, id=f"{row.name} [{api}]"[:90]) for row in ROWS for api in row.apis]
+
+
+@pytest.mark.parametrize(("row", "api"), CASES)
+def test_refuses_the_one_and_accepts_the_other(server: Emulator, row: Row, api: str) -> None:
+    refused = send(server, api, row.bad)
+    native, compatible = row.codes
+    assert refused.message == row.message
+    if not (api == "native" and native is None):
+        assert refused.code == (compatible if api == "compat" else native)
+    told_in_the_stream = api == "native" and row.bad.stream and row.status == 400
+    assert refused.status == (200 if told_in_the_stream else row.status)
+    accepted = send(server, api, row.good)
+    assert (accepted.status, accepted.message) == (200, "")
+
+
+def test_every_rule_has_a_row() -> None:
+    elsewhere = {"body is a JSON object", "uploaded images are not too large"}
+    broken = set()
+    for row in ROWS:
+        for api in row.apis:
+            headers = {"x-dashscope-sse": "enable"} if row.bad.stream else {}
+            request = RecordedRequest("POST", PATHS[api], headers, json.dumps(row.bad.body(api)).encode())
+            ask = Ask("compat" if api == "compat" else "native", request)
+            broken.add(next(rule.name for rule in RULES if rule.check(ask)))
+    assert broken == {rule.name for rule in RULES} - elsewhere
+
+
+@pytest.mark.parametrize("header", [None, "", "Bearer ", "Bearer", "Basic abc"])
+@pytest.mark.parametrize(
+    ("api", "message"), [("compat", "Incorrect API key provided."), ("native", "No API-key provided.")]
+)
+def test_refuses_a_missing_key_before_anything_else(
+    server: Emulator, api: str, message: str, header: str | None
+) -> None:
+    answer = send(server, api, Call(model=None, headers={"Authorization": header or ""}))
+    code = "invalid_api_key" if api == "compat" else "InvalidApiKey"
+    assert answer == Answer(401, code, message, "application/json")
+
+
+def test_refuses_every_key_but_the_one_it_was_told() -> None:
+    with Emulator(api_key="sk-right") as server:
+        assert send(server, "compat", Call()).message == "Incorrect API key provided."
+        assert send(server, "native", Call(stream=True)).message == "Invalid API-key provided."
+        assert send(server, "compat", Call(headers={"Authorization": "Bearer sk-right"})).status == 200
+
+
+@pytest.mark.parametrize("api", ["compat", "native"])
+def test_refuses_other_methods_and_bodies(server: Emulator, api: str) -> None:
+    assert send(server, api, Call(), method="GET").message == "Request method 'GET' is not supported."
+    for raw in (b"{", b"[]", b""):
+        answer = send(server, api, Call(), raw=raw)
+        assert answer.message == "Required body invalid, please check the request body format."
+
+
+def test_refuses_vision_models_on_the_text_endpoint(server: Emulator) -> None:
+    assert send(server, "text", Call()) == Answer(
+        400, "InvalidParameter", "url error, please check url!", "application/json"
+    )
+
+
+def test_a_strict_thinking_call_streams_if_told_so() -> None:
+    with Emulator(thinks_without_stream=False) as server:
+        refused = send(server, "compat", Call(extra={"enable_thinking": True}))
+        assert refused.message == "parameter.enable_thinking must be set to false for non-streaming calls"
+        assert send(server, "compat", Call(extra={"enable_thinking": True}, stream=True)).status == 200
+
+
+def test_ignores_unknown_parameters_and_null(server: Emulator) -> None:
+    extra = {"frequency_penalty": 9, "made_up": {"x": 1}, "temperature": None, "top_k": None, "stop": None}
+    for api in ("compat", "native"):
+        assert send(server, api, Call(extra=extra)).status == 200
+
+
+def test_accepts_what_was_recorded_of_a_tool_round(server: Emulator) -> None:
+    """Empty content lists, an index in the calls and text parts in tool messages went through natively."""
+    asked = {"role": "assistant", "content": [], "tool_calls": [CALL | {"index": 0}]}
+    result = {"role": "tool", "content": [{"text": "Sunny."}], "tool_call_id": "call_1"}
+    assert (
+        send(server, "native", Call(messages=[said({"text": "x"}), asked, result], extra={"tools": [TOOL]})).status
+        == 200
+    )
+
+
+def test_a_lenient_emulator_refuses_nothing() -> None:
+    with Emulator(strict=False) as server:
+        broken = Call(model="Qwen/Qwen3-VL-8B-Thinking", messages=[], extra={"temperature": 9})
+        assert send(server, "compat", broken).status == 200
+        assert send(server, "native", broken).status == 200
+
+
+def test_accepts_models_it_was_told_about_and_still_checks_messages() -> None:
+    with Emulator(known_models=["my-finetune"]) as server:
+        assert send(server, "compat", Call(model="my-finetune", extra={"enable_thinking": True})).status == 200
+        assert send(server, "compat", Call(model="my-finetune", messages=[])).status == 400
+        assert [problem.status for problem in server.refusals] == [400]

@@ -1,0 +1,384 @@
+"""`QwenVLReader` against the emulator: alone, in LlamaIndex's pipelines and engines; and PDFs in chats."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import inspect
+import json
+import os
+import pickle
+import random
+import sys
+from collections.abc import Callable, Coroutine
+from pathlib import Path, PurePosixPath
+from typing import Any, Literal, TypeVar
+
+import pytest
+from fsspec.implementations.local import LocalFileSystem
+from fsspec.implementations.memory import MemoryFileSystem
+from llama_index.core import SimpleDirectoryReader
+from llama_index.core.base.llms.types import ChatMessage, DocumentBlock, TextBlock
+from llama_index.core.ingestion import IngestionCache, IngestionPipeline
+from llama_index.core.node_parser import SentenceSplitter
+from llama_index.core.readers.base import BasePydanticReader
+from llama_index.core.schema import Document, MetadataMode, NodeWithScore
+from llama_index.core.vector_stores.utils import node_to_metadata_dict
+
+import llama_index_qwenvl
+from llama_index_qwenvl import QwenVL, QwenVLReader, citation, highlight
+from qwenvl_core.documents.options import Options
+from qwenvl_core.errors import QwenVLInputError, QwenVLPageError
+from tests.emulator import Emulator, Fault, RecordedRequest, Reply
+from tests.llama_index.conftest import KEY
+from tests.support.paths import SCANS
+from tests.support.scanned_pages import answer, html, page_in, scan, size_in, width_of
+
+Way = Literal["sync", "async"]
+ways = pytest.mark.parametrize("way", ["sync", "async"])
+T = TypeVar("T")
+
+
+@pytest.fixture(autouse=True)
+def reads_pages(emulator: Emulator) -> None:
+    emulator.respond = answer
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "a scan.pdf"
+    path.write_bytes(scan(3))
+    return path
+
+
+def load(reader: QwenVLReader, file: Any, way: Way, **given: Any) -> list[Document]:
+    if way == "sync":
+        return reader.load_data(file, **given)
+    assert reader.llm
+    return run(reader.aload_data(file, **given), reader.llm)
+
+
+def run(work: Coroutine[Any, Any, T], llm: QwenVL) -> T:
+    """Do it in an event loop of its own, and close the connections that were opened in it."""
+
+    async def do() -> T:
+        try:
+            return await work
+        finally:
+            await llm.aclose()
+
+    return asyncio.run(do())
+
+
+def pages(documents: list[Document]) -> list[int]:
+    return [document.metadata["page_number"] for document in documents]
+
+
+# --- What it is ---
+
+
+def test_it_is_llama_indexs_reader() -> None:
+    assert issubclass(QwenVLReader, BasePydanticReader)
+    assert QwenVLReader.class_name() == "QwenVLReader"
+    assert QwenVLReader().is_remote
+    with pytest.raises(AttributeError, match="QwenVLLoader"):
+        _ = llama_index_qwenvl.QwenVLLoader  # type: ignore[attr-defined]
+
+
+def test_its_keywords_are_the_options_with_their_defaults() -> None:
+    options = {name: item.default for name, item in inspect.signature(Options).parameters.items()}
+    fields = {name: item.default for name, item in QwenVLReader.model_fields.items()}
+    assert {name: fields[name] for name in options} == options
+    assert set(fields) - set(options) == {"llm", "is_remote"}
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"mode": "pages"}, {"pages": "x"}, {"max_concurrency": 0}, {"llm": 5}, {"page": "1"}]
+)
+def test_wrong_values_raise_before_anything_is_read(wrong: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=next(iter(wrong))):
+        QwenVLReader(**wrong)
+
+
+def test_it_goes_through_a_dict_and_back(llm: QwenVL) -> None:
+    reader = QwenVLReader(llm=llm, mode="chunk", password="secret", progress=print)
+    data = reader.to_dict()
+    assert "secret" not in str(data)
+    assert KEY not in str(data)
+    json.dumps(data)
+    again = QwenVLReader.from_dict(data)
+    assert (again.mode, again.llm and again.llm.base_url) == ("chunk", llm.base_url)
+    assert QwenVLReader.model_validate(data).mode == "chunk"
+
+
+# --- Pages ---
+
+
+@ways
+def test_a_document_for_each_page(way: Way, file: Path, llm: QwenVL, emulator: Emulator) -> None:
+    reader = QwenVLReader(llm=llm)
+    documents = load(reader, file, way)
+    assert documents[1].text.startswith('<h2>Title 2</h2>\n<div class="text">Words of page 2.</div>')
+    assert [document.metadata["page_label"] for document in documents] == ["1", "2", "3"]
+    assert documents[1].metadata == {
+        "file_name": "a scan.pdf", "file_path": str(file), "page_label": "2", "page_number": 2, "total_pages": 3,
+        "page_width": width_of(2), "page_height": 320, "model": "qwen3-vl-plus", "finish_reason": "stop",
+        "truncated": False, "warnings": "", "input_tokens": 100, "output_tokens": 10,
+    }  # fmt: skip
+    assert (reader.usage.input_tokens, reader.usage.image_tokens, reader.failures) == (300, 270, [])
+    assert not emulator.refusals
+
+
+@ways
+def test_what_is_sent(way: Way, file: Path, llm: QwenVL, emulator: Emulator) -> None:
+    load(QwenVLReader(llm=llm, pages="2", output="markdown"), file, way)
+    (request,) = emulator.requests
+    (message,) = request.json["messages"]
+    image, text = message["content"]
+    assert text == {"type": "text", "text": "qwenvl markdown"}
+    assert image["image_url"]["url"].startswith("data:image/jpeg;base64,")
+    assert size_in(request) == (width_of(2), 320)
+
+
+@pytest.mark.skipif(not SCANS.is_dir(), reason="the real scans are not here")
+def test_real_scans_are_sent_at_their_exact_sizes(llm: QwenVL, emulator: Emulator) -> None:
+    emulator.respond = None
+    QwenVLReader(llm=llm, max_concurrency=1).load_data(SCANS / "multipage.pdf")
+    sizes = [(1024, 1312), (1600, 1600), (1984, 832), (1984, 832), (1408, 1824), (1824, 1408)]
+    assert [size_in(request) for request in emulator.requests] == sizes
+
+
+@ways
+def test_order_under_random_latencies(way: Way, llm: QwenVL, emulator: Emulator) -> None:
+    waits = random.Random(3)
+    emulator.respond = lambda request: Reply(text=["", html(page_in(request))], delay=waits.uniform(0, 0.03))
+    documents = load(QwenVLReader(llm=llm, max_concurrency=6), scan(16), way)
+    assert pages(documents) == list(range(1, 17))
+    assert all(f"Title {number}<" in document.text for number, document in enumerate(documents, 1))
+
+
+@ways
+@pytest.mark.parametrize("thinks", [True, False])
+def test_the_model_thinks_if_it_is_set_to(
+    way: Way, thinks: bool, make: Callable[..., QwenVL], emulator: Emulator
+) -> None:
+    reader = QwenVLReader(llm=make(enable_thinking=thinks, model="qwen3-vl-flash"), high_resolution=True)
+    load(reader, scan(1), way)
+    (request,) = emulator.requests
+    assert request.json["enable_thinking"] is thinks
+    assert request.json["model"] == "qwen3-vl-flash"
+    assert request.json["vl_high_resolution_images"] is True
+
+
+def test_the_lazy_ways(file: Path, llm: QwenVL, emulator: Emulator) -> None:
+    lazy = iter(QwenVLReader(llm=llm, max_concurrency=1).lazy_load_data(file))
+    assert emulator.requests == []
+    assert next(lazy).metadata["page_number"] == 1  # type: ignore[call-overload]
+    assert len(emulator.requests) == 1
+    assert pages(list(run(QwenVLReader(llm=llm).alazy_load_data(file), llm))) == [1, 2, 3]
+
+
+# --- Failures and resuming ---
+
+
+def failing_at(number: int) -> Callable[[RecordedRequest], Reply | Fault]:
+    def respond(request: RecordedRequest) -> Reply | Fault:
+        if page_in(request) == number:
+            return Fault(status=400, code="invalid_parameter_error", message="No.")
+        return answer(request)
+
+    return respond
+
+
+@ways
+def test_a_failing_page_raises(way: Way, llm: QwenVL, emulator: Emulator) -> None:
+    emulator.respond = failing_at(3)
+    reader = QwenVLReader(llm=llm)
+    with pytest.raises(QwenVLPageError, match="page 3") as caught:
+        load(reader, scan(5), way)
+    assert (caught.value.page_number, caught.value.status_code) == (3, 400)
+    assert reader.usage.pages == 2
+    lazy = reader.lazy_load_data(scan(5))
+    assert [document.metadata["page_number"] for _, document in zip(range(2), lazy, strict=False)] == [1, 2]
+
+
+@ways
+def test_a_failing_page_is_skipped(way: Way, llm: QwenVL, emulator: Emulator) -> None:
+    emulator.respond = failing_at(3)
+    reader = QwenVLReader(llm=llm, on_error="skip")
+    assert pages(load(reader, scan(5), way)) == [1, 2, 4, 5]
+    assert [number for number, _ in reader.failures] == [3]
+
+
+@ways
+def test_a_broken_run_goes_on_with_no_repeated_request(
+    way: Way, llm: QwenVL, emulator: Emulator, tmp_path: Path
+) -> None:
+    emulator.respond = failing_at(4)
+    reader = QwenVLReader(llm=llm, cache_dir=tmp_path)
+    with pytest.raises(QwenVLPageError):
+        load(reader, scan(9), way)
+    answered = [page_in(request) for request in emulator.requests if page_in(request) != 4]
+    emulator.reset()
+    emulator.respond = answer
+    assert pages(load(reader, scan(9), way)) == list(range(1, 10))
+    assert sorted(answered + [page_in(request) for request in emulator.requests]) == list(range(1, 10))
+
+
+def test_both_frameworks_share_what_is_kept(make: Callable[..., QwenVL], emulator: Emulator, tmp_path: Path) -> None:
+    langchain = pytest.importorskip("langchain_qwenvl")
+    QwenVLReader(llm=make(), cache_dir=tmp_path).load_data(scan(2))
+    emulator.reset()
+    llm = langchain.ChatQwenVL(base_url=emulator.compat_url, api_key="sk-other")
+    documents = langchain.QwenVLLoader(scan(2), llm=llm, cache_dir=tmp_path).load()
+    assert [document.metadata["output_tokens"] for document in documents] == [10, 10]
+    assert emulator.requests == []
+    llm.close()
+
+
+# --- Directories, processes, file systems ---
+
+
+def test_in_a_directory_reader(llm: QwenVL, tmp_path: Path) -> None:
+    for name, count in (("a", 2), ("b", 1)):
+        (tmp_path / f"{name}.pdf").write_bytes(scan(count))
+    (tmp_path / "c.tiff").write_bytes(scan(2, "TIFF"))
+    reader = QwenVLReader(llm=llm, output="text")
+    directory = SimpleDirectoryReader(
+        str(tmp_path), file_extractor={".pdf": reader, ".tiff": reader}, filename_as_id=True, raise_on_error=True
+    )
+    documents = directory.load_data()
+    assert [(document.metadata["file_name"], document.metadata["page_number"]) for document in documents] == [
+        ("a.pdf", 1), ("a.pdf", 2), ("b.pdf", 1), ("c.tiff", 1), ("c.tiff", 2),
+    ]  # fmt: skip
+    assert documents[1].metadata["file_type"] == "application/pdf"
+    assert documents[1].id_.endswith("a.pdf_part_1")
+    assert len(run(directory.aload_data(), llm)) == 5
+
+
+@pytest.mark.skipif((os.cpu_count() or 1) < 2, reason="LlamaIndex warns of more workers than processors")
+def test_in_several_processes(llm: QwenVL, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DASHSCOPE_API_KEY", KEY)
+    for name in "abc":
+        (tmp_path / f"{name}.pdf").write_bytes(scan(2))
+    directory = SimpleDirectoryReader(
+        str(tmp_path), file_extractor={".pdf": QwenVLReader(llm=llm, mode="chunk")}, raise_on_error=True
+    )
+    documents = directory.load_data(num_workers=2)
+    assert [document.metadata["file_name"] for document in documents] == ["a.pdf"] * 2 + ["b.pdf"] * 2 + ["c.pdf"] * 2
+
+
+def test_it_pickles_and_carries_no_key(llm: QwenVL, monkeypatch: pytest.MonkeyPatch) -> None:
+    reader = QwenVLReader(llm=llm, mode="element")
+    first = reader.load_data(scan(2))
+    data = pickle.dumps(reader)
+    assert KEY.encode() not in data
+    monkeypatch.setenv("DASHSCOPE_API_KEY", KEY)
+    again: QwenVLReader = pickle.loads(data)
+    assert again.usage.pages == 0
+    assert [document.text for document in again.load_data(scan(2))] == [document.text for document in first]
+    assert again.llm
+    again.llm.close()
+
+
+@pytest.mark.parametrize("form", ["path", "str", "PurePath", "bytes", "memory fs", "local fs"])
+def test_what_a_file_may_be(form: str, file: Path, llm: QwenVL) -> None:
+    memory = MemoryFileSystem()
+    memory.pipe("/scans/a scan.pdf", scan(3))
+    given: dict[str, Any] = {
+        "path": {"file": file},
+        "str": {"file": str(file)},
+        "PurePath": {"file": PurePosixPath(file)},
+        "bytes": {"file": scan(3)},
+        "memory fs": {"file": PurePosixPath("/scans/a scan.pdf"), "fs": memory},
+        "local fs": {"file": file, "fs": LocalFileSystem()},
+    }[form]
+    documents = QwenVLReader(llm=llm, pages="1").load_data(**given, extra_info={"owner": "me", "page_number": 99})
+    (document,) = documents
+    assert (document.metadata["owner"], document.metadata["page_number"]) == ("me", 1)
+    if form != "bytes":
+        assert document.metadata["file_name"] == "a scan.pdf"
+
+
+# --- Pipelines, stores, citations ---
+
+
+@pytest.mark.parametrize("mode", ["page", "element", "chunk", "single"])
+def test_pipelines_and_stores_take_the_documents(mode: Any, file: Path, llm: QwenVL) -> None:
+    documents = QwenVLReader(llm=llm, mode=mode, output="text").load_data(file)
+    for document in documents:
+        assert node_to_metadata_dict(document, flat_metadata=True)
+        for shown in (MetadataMode.EMBED, MetadataMode.LLM):
+            assert set(document.get_metadata_str(shown).split("\n")) <= {
+                "file_name: a scan.pdf", *(f"page_label: {number}" for number in (1, 2, 3)),
+            }  # fmt: skip
+    nodes = SentenceSplitter(chunk_size=64, chunk_overlap=0).get_nodes_from_documents(documents)
+    assert len(nodes) >= len(documents)
+    assert citation(nodes[-1]).source == str(file)
+
+
+def test_an_ingestion_cache_keeps_pages_apart(file: Path, llm: QwenVL, emulator: Emulator) -> None:
+    emulator.respond = lambda request: Reply(text="The same on every page.")
+    documents = QwenVLReader(llm=llm).load_data(file)
+    pipeline = IngestionPipeline(transformations=[SentenceSplitter()], cache=IngestionCache())
+    for _ in range(2):
+        nodes = [node for document in documents for node in pipeline.run(documents=[document])]
+        assert [node.metadata["page_number"] for node in nodes] == [1, 2, 3]
+
+
+def test_an_answer_is_cited_and_shown(file: Path, llm: QwenVL) -> None:
+    document = QwenVLReader(llm=llm, mode="chunk", output="text").load_data(file)[1]
+    cited = citation(document)
+    assert (cited.source, cited.page, len(cited.boxes)) == (str(file), 2, 3)
+    assert cited.text == document.text
+    assert citation(NodeWithScore(node=document, score=1.0)) == cited
+    assert highlight(document, file).tobytes() == highlight(cited, scan(3)).tobytes()
+    assert highlight(document, file).size == (width_of(2), 320)
+
+
+# --- PDFs in chats ---
+
+
+@ways
+@pytest.mark.parametrize("form", ["data", "path", "url"])
+def test_a_pdf_in_a_message_is_its_pages(way: Way, form: str, file: Path, llm: QwenVL, emulator: Emulator) -> None:
+    emulator.respond = None
+    block = {
+        "data": DocumentBlock(data=scan(3)),
+        "path": DocumentBlock(path=file),
+        "url": DocumentBlock(url=f"data:application/pdf;base64,{base64.b64encode(scan(3)).decode()}"),
+    }[form]
+    message = ChatMessage(role="user", blocks=[block, TextBlock(text="What is it?")])
+    again = ChatMessage.model_validate_json(message.model_dump_json())
+    for said in (message, again):
+        llm.chat([said]) if way == "sync" else run(llm.achat([said]), llm)
+    for request in emulator.requests:
+        content = request.json["messages"][0]["content"]
+        assert [part["type"] for part in content] == ["image_url", "image_url", "image_url", "text"]
+    assert not emulator.refusals
+
+
+def test_a_pdf_in_a_tool_result_is_its_pages(llm: QwenVL, emulator: Emulator) -> None:
+    emulator.respond = None
+    call = {"id": "call_1", "type": "function", "function": {"name": "fetch", "arguments": "{}"}}
+    llm.chat(
+        [
+            ChatMessage(role="user", content="Fetch it."),
+            ChatMessage(role="assistant", content="", additional_kwargs={"tool_calls": [call]}),
+            ChatMessage(
+                role="tool", blocks=[DocumentBlock(data=scan(2))], additional_kwargs={"tool_call_id": "call_1"}
+            ),
+        ]
+    )
+    *_, tool, media = emulator.requests[0].json["messages"]
+    assert tool["role"] == "tool"
+    assert (media["role"], [part["type"] for part in media["content"]]) == ("user", ["image_url", "image_url"])
+
+
+def test_without_the_extra_the_error_names_it(llm: QwenVL, emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
+    for loaded in [module for module in sys.modules if module.startswith("qwenvl_core.rendering.")]:
+        monkeypatch.delitem(sys.modules, loaded)
+    monkeypatch.setitem(sys.modules, "pypdfium2", None)
+    with pytest.raises(QwenVLInputError, match=r"blocks\[0\].*qwenvl-adapters\[documents\]"):
+        llm.chat([ChatMessage(role="user", blocks=[DocumentBlock(data=scan(1))])])
+    assert emulator.requests == []

@@ -1,0 +1,215 @@
+"""Structured prediction: four ways, three modes, and an answer that is no such object."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from llama_index.core.base.llms.types import ChatMessage, ImageBlock, TextBlock
+from llama_index.core.program.function_program import FunctionCallingProgram
+from llama_index.core.prompts import ChatPromptTemplate, PromptTemplate
+from llama_index.core.types import PydanticProgramMode
+from pydantic import BaseModel, Field
+
+from llama_index_qwenvl import QwenVL
+from qwenvl_core.errors import QwenVLOutputError
+from tests.emulator import Emulator, Reply, ToolCall
+from tests.emulator.chat_request import RecordedRequest
+from tests.llama_index.media import image
+
+
+class Item(BaseModel):
+    """One line of a receipt."""
+
+    name: str
+    price: float = Field(ge=0)
+
+
+class Receipt(BaseModel):
+    """A receipt."""
+
+    shop: str
+    items: list[Item]
+
+
+TEXT = json.dumps({"shop": "Café {1}", "items": [{"name": "flat `white`", "price": 4.2}, {"name": "tart", "price": 5}]})
+RECEIPT = Receipt.model_validate_json(TEXT)
+PROMPT = PromptTemplate("What is on the receipt of {shop}?")
+
+Way = Callable[[QwenVL, Any], Any]
+
+
+async def _predict(llm: QwenVL, **keywords: Any) -> Any:
+    return llm.structured_predict(Receipt, PROMPT, shop="x", **keywords)
+
+
+async def _apredict(llm: QwenVL, **keywords: Any) -> Any:
+    return await llm.astructured_predict(Receipt, PROMPT, shop="x", **keywords)
+
+
+async def _stream(llm: QwenVL, **keywords: Any) -> Any:
+    return list(llm.stream_structured_predict(Receipt, PROMPT, shop="x", **keywords))[-1]
+
+
+async def _astream(llm: QwenVL, **keywords: Any) -> Any:
+    objects = [result async for result in await llm.astream_structured_predict(Receipt, PROMPT, shop="x", **keywords)]
+    return objects[-1]
+
+
+WAYS = {"predict": _predict, "apredict": _apredict, "stream": _stream, "astream": _astream}
+every_way = pytest.mark.parametrize("way", WAYS.values(), ids=WAYS)
+
+
+def answer(request: RecordedRequest) -> Reply:
+    """What a model would say: the forced tool's arguments, or JSON."""
+    if "tools" in request.json:
+        return Reply(tool_calls=[ToolCall("call_1", request.json["tools"][0]["function"]["name"], TEXT)])
+    return Reply(text=TEXT)
+
+
+MODES: dict[str, tuple[dict[str, Any], str | None, bool | None]] = {
+    # keywords, what demands the object, whether it thinks
+    "hybrid": ({}, "json_object", False),
+    "hybrid with JSON schemas": ({"model": "qwen3.7-plus"}, "json_schema", False),
+    "not thinking": ({"model": "qwen3-vl-8b-instruct"}, "json_object", None),
+    "always thinking": ({"model": "qwen3-vl-8b-thinking"}, None, None),
+    "without JSON mode": ({"model": "qwen2.5-vl-72b-instruct"}, None, None),
+    "without tools": ({"model": "qwen-vl-max"}, "json_object", None),
+    "tool": ({"pydantic_program_mode": PydanticProgramMode.FUNCTION}, "tool", False),
+    "text": ({"pydantic_program_mode": PydanticProgramMode.LLM}, None, True),
+}
+
+
+@every_way
+@pytest.mark.parametrize(("keywords", "demand", "thinks"), MODES.values(), ids=MODES)
+async def test_every_way_in_every_mode(
+    emulator: Emulator, make: Callable[..., QwenVL], way: Any, keywords: Any, demand: str | None, thinks: bool | None
+) -> None:
+    emulator.respond = answer
+    llm = make(system_prompt="Read closely.", temperature=0.5, **keywords)
+    assert await way(llm, llm_kwargs={"temperature": 0.0}) == RECEIPT
+    (request,) = (one.json for one in emulator.requests)
+    assert emulator.refusals == []
+    assert request.get("enable_thinking") is thinks
+    assert request["temperature"] == 0.0
+    assert request["messages"][0] == {"role": "system", "content": "Read closely."}
+    asked = request["messages"][1]["content"]
+    assert asked.startswith("What is on the receipt of x?")
+    assert request.get("response_format", {}).get("type") == (None if demand == "tool" else demand)
+    assert (request.get("tool_choice") is not None) is (demand == "tool")
+    assert ('"price"' in asked) is (demand != "tool")
+
+
+ANSWERS: dict[str, Reply] = {
+    "JSON": Reply(text=TEXT),
+    "fenced": Reply(text=f"```json\n{TEXT}\n```"),
+    "fenced without a name": Reply(text=f"```\n{TEXT}\n```"),
+    "fenced between words": Reply(text=f"Here it is {{as asked}}:\n\n```json\n{TEXT}\n```\n\nAnything else?"),
+    "between words": Reply(text=f"Here it is: {TEXT} That is all."),
+    "tool call": Reply(tool_calls=[ToolCall("call_1", "Receipt", TEXT)]),
+}
+
+
+@every_way
+@pytest.mark.parametrize("reply", ANSWERS.values(), ids=ANSWERS)
+@pytest.mark.parametrize("mode", [PydanticProgramMode.DEFAULT, PydanticProgramMode.FUNCTION])
+async def test_whatever_form_the_answer_has(
+    emulator: Emulator, make: Callable[..., QwenVL], way: Any, reply: Reply, mode: PydanticProgramMode
+) -> None:
+    emulator.script(reply)
+    assert await way(make(pydantic_program_mode=mode)) == RECEIPT
+
+
+WRONG: dict[str, tuple[Reply, str]] = {
+    "words": (Reply(text="I can't read it."), "no Receipt"),
+    "another shape": (Reply(text='{"shop": 3}'), "items"),
+    "out of range": (Reply(text='{"shop": "x", "items": [{"name": "a", "price": -1}]}'), "price"),
+    "cut off": (Reply(text=TEXT[:-20], finish="length"), "max_tokens"),
+    "broken arguments": (Reply(tool_calls=[ToolCall("call_1", "Receipt", TEXT[:-9])]), "no Receipt"),
+    "nothing": (Reply(), "no Receipt"),
+}
+
+
+@every_way
+@pytest.mark.parametrize(("reply", "why"), WRONG.values(), ids=WRONG)
+async def test_what_is_no_such_object(emulator: Emulator, llm: QwenVL, way: Any, reply: Reply, why: str) -> None:
+    emulator.script(reply)
+    with pytest.raises(ValueError, match=why) as caught:
+        await way(llm)
+    assert isinstance(caught.value, QwenVLOutputError)
+
+
+@every_way
+async def test_a_model_that_always_thinks_is_held_to_it(
+    emulator: Emulator, make: Callable[..., QwenVL], way: Any
+) -> None:
+    emulator.script(Reply(reasoning="Hm.", text="I can't read it."))
+    with pytest.raises(ValueError, match="no JSON"):
+        await way(make(model="qwen3-vl-8b-thinking"))
+
+
+@every_way
+async def test_keywords_are_not_changed(emulator: Emulator, llm: QwenVL, way: Any) -> None:
+    emulator.respond = answer
+    keywords = {"temperature": 0.0, "tool_required": True, "tool_choice": "x", "allow_parallel_tool_calls": True}
+    before = dict(keywords)
+    await way(llm, llm_kwargs=keywords)
+    assert keywords == before
+
+
+@pytest.mark.parametrize("mode", [PydanticProgramMode.DEFAULT, PydanticProgramMode.FUNCTION])
+def test_objects_grow(emulator: Emulator, make: Callable[..., QwenVL], mode: PydanticProgramMode) -> None:
+    emulator.respond = answer
+    objects = list(make(pydantic_program_mode=mode).stream_structured_predict(Receipt, PROMPT, shop="x"))
+    shops = [getattr(one, "shop", None) or "" for one in objects]
+    assert len(objects) > 5
+    assert shops == sorted(shops, key=len)
+    assert shops[-1] == "Café {1}"
+    assert objects[-1] == RECEIPT
+    assert type(objects[0]).__name__ == "FlexibleReceipt"
+
+
+async def test_a_prompt_with_a_picture(emulator: Emulator, llm: QwenVL) -> None:
+    emulator.respond = answer
+    message = ChatMessage(
+        role="user", blocks=[ImageBlock(image=image()), TextBlock(text="Read the receipt of {shop}.")]
+    )
+    prompt = ChatPromptTemplate(message_templates=[message])
+    assert llm.structured_predict(Receipt, prompt, shop="x") == RECEIPT
+    assert await llm.astructured_predict(Receipt, prompt, shop="x") == RECEIPT
+    for request in emulator.requests:
+        content = request.json["messages"][0]["content"]
+        assert [part["type"] for part in content] == ["image_url", "text"]
+        assert content[1]["text"].startswith("Read the receipt of x.")
+
+
+# LlamaIndex serializes streamed objects by a method that pydantic has deprecated.
+@pytest.mark.filterwarnings("ignore:The `json` method is deprecated")
+async def test_as_structured_llm(emulator: Emulator, llm: QwenVL) -> None:
+    emulator.respond = answer
+    structured = llm.as_structured_llm(Receipt)
+    ask = [ChatMessage(role="user", content="Read it.")]
+    responses = [
+        structured.chat(ask, temperature=0.0),
+        await structured.achat(ask),
+        list(structured.stream_chat(ask))[-1],
+        [response async for response in await structured.astream_chat(ask)][-1],
+        structured.complete("Read it."),
+        await structured.acomplete("Read it."),
+    ]
+    assert [response.raw for response in responses] == [RECEIPT] * 6
+    assert json.loads(responses[0].message.content or "") == RECEIPT.model_dump()
+    assert emulator.requests[0].json["temperature"] == 0.0
+
+
+async def test_the_frameworks_own_program(emulator: Emulator, llm: QwenVL) -> None:
+    """Those who build LlamaIndex's program themselves get its objects, streamed as well."""
+    emulator.respond = lambda request: Reply(tool_calls=[ToolCall("call_1", "Receipt", TEXT)])
+    program = FunctionCallingProgram.from_defaults(Receipt, prompt=PROMPT, llm=llm)
+    assert program(shop="x") == RECEIPT
+    assert await program.acall(shop="x") == RECEIPT
+    assert list(program.stream_call(shop="x"))[-1] == RECEIPT
+    assert [one async for one in await program.astream_call(shop="x")][-1] == RECEIPT
+    assert [request.json.get("tool_choice") for request in emulator.requests] == ["required", "required", None, None]

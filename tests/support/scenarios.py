@@ -1,0 +1,240 @@
+"""What the cassettes hold: one scenario each, with what the emulator is to say when there is no live service."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import pytest
+from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
+from pydantic import SecretStr
+
+from examples import (
+    langchain_agent,
+    langchain_documents,
+    langchain_image,
+    llama_index_agent,
+    llama_index_documents,
+    llama_index_image,
+)
+from langchain_qwenvl import ChatQwenVL
+from qwenvl_core.errors import QwenVLAuthenticationError
+from tests.emulator import Fault, Reply, ToolCall
+from tests.support import sample_agreement
+from tests.support.paths import ROOT
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """A piece of user code that talks to the service.
+
+    Attributes:
+        name: Name of the cassette.
+        title: What it shows.
+        run: Takes key and endpoint from the environment, as a user's code does; asserts what any model's answer must
+            have, and returns the answer's words.
+        replies: What the emulator says.
+        answer: The words that `run` then returns; `None` where it returns none.
+    """
+
+    name: str
+    title: str
+    run: Callable[[], str | None]
+    replies: Sequence[Reply | Fault]
+    answer: str | None = None
+
+
+def _words(text: str) -> list[str]:
+    """A text as a model streams it: word by word."""
+    return re.findall(r"\s*\S+", text)
+
+
+_ADDS_UP = Reply(
+    reasoning=_words(
+        "The receipt lists 2 flat whites for 8.40, a lemon tart for 5.20 and a mineral water for 3.10. "
+        "8.40 + 5.20 + 3.10 = 16.70, which is the subtotal. Ten percent of 16.70 is 1.67, and 16.70 + 1.67 = 18.37."
+    ),
+    text=_words(
+        "Yes. The three items make 16.70, the 10 % service charge is 1.67, and together that is the printed 18.37."
+    ),
+)
+
+_LOOKS_CLOSER = [
+    Reply(
+        reasoning=_words("The line at the bottom is small. I should look closer."),
+        tool_calls=[ToolCall("call_1", "crop", ['{"bbox_2d": ', "[200, 850, ", "800, 950]}"])],
+    ),
+    Reply(reasoning=_words("Now it is large enough: paid by card, thank you."), text=_words("By card.")),
+]
+
+DEMO = (
+    Scenario(
+        "demo_langchain_image",
+        "LangChain: an image, thinking, an answer",
+        langchain_image.main,
+        [_ADDS_UP],
+        "".join(_ADDS_UP.text),
+    ),
+    Scenario(
+        "demo_llama_index_image",
+        "LlamaIndex: the same",
+        llama_index_image.main,
+        [_ADDS_UP],
+        "".join(_ADDS_UP.text),
+    ),
+    Scenario(
+        "demo_langchain_agent",
+        "LangChain: an agent with a tool that returns an image",
+        langchain_agent.main,
+        _LOOKS_CLOSER,
+        "By card.",
+    ),
+    Scenario(
+        "demo_llama_index_agent",
+        "LlamaIndex: the same",
+        llama_index_agent.main,
+        _LOOKS_CLOSER,
+        "By card.",
+    ),
+    Scenario(
+        "demo_langchain_documents",
+        "LangChain: a scanned PDF, a question, cited places on the page",
+        partial(langchain_documents.main, max_concurrency=1),  # the order of the pages is that of the replies
+        [*sample_agreement.PAGES, sample_agreement.ANSWER],
+        "".join(sample_agreement.ANSWER.text),
+    ),
+    Scenario(
+        "demo_llama_index_documents",
+        "LlamaIndex: a scanned PDF, a question, cited places on the page",
+        partial(llama_index_documents.main, max_concurrency=1),
+        [*sample_agreement.PAGES, sample_agreement.ANSWER],
+        "".join(sample_agreement.ANSWER.text),
+    ),
+)
+
+
+def readme_snippets() -> dict[str, str]:
+    """The README's Python snippets by the name of their cassette."""
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    return dict(re.findall(r"<!-- cassette: (\w+) -->\n```python\n(.*?)```", text, re.DOTALL))
+
+
+def _snippet(name: str) -> Callable[[], None]:
+    return lambda: exec(compile(readme_snippets()[name], "README.md", "exec"), {})
+
+
+_PAID = Reply(
+    reasoning=_words("The receipt's total line says 18.37, and it was paid by card."),
+    text=_words("18.37, by card."),
+)
+
+README = (
+    Scenario("readme_langchain", "README: LangChain", _snippet("readme_langchain"), [_PAID, _PAID]),
+    Scenario("readme_llama_index", "README: LlamaIndex", _snippet("readme_llama_index"), [_PAID, _PAID]),
+    Scenario("readme_documents", "README: a scan", _snippet("readme_documents"), [sample_agreement.PAGES[1]]),
+)
+
+
+# Public files of the vendor's own documentation, so that a live recording can fetch them.
+_DOG = "https://dashscope.oss-cn-beijing.aliyuncs.com/images/dog_and_girl.jpeg"
+_FILES = "https://help-static-aliyun-doc.aliyuncs.com/file-manage-files/zh-CN"
+_CLIP = f"{_FILES}/20241115/cqqkru/1.mp4"
+_FOOTBALL = [
+    f"{_FILES}/20241108/{name}.jpg"
+    for name in ("xzsgiz/football1", "tdescd/football2", "zefdja/football3", "aedbqh/football4")
+]
+
+
+def _whole_reply_without_thinking() -> str:
+    reply = ChatQwenVL(enable_thinking=False).invoke("What is 17 times 23?")
+    assert "reasoning_content" not in reply.additional_kwargs
+    assert reply.response_metadata["finish_reason"] == "stop"
+    return reply.text
+
+
+def _stream_only_model_through_invoke() -> str:
+    reply = ChatQwenVL(model="qvq-max", disable_streaming=True).invoke([_picture("Who is on the beach?")])
+    assert reply.additional_kwargs["reasoning_content"]
+    assert reply.usage_metadata is not None
+    assert reply.usage_metadata["input_token_details"]["image"]
+    return reply.text
+
+
+def _frames_and_video() -> str:
+    frames = {"type": "video", "video": _FOOTBALL, "fps": 0.5}
+    clip = {"type": "video", "url": _CLIP, "extras": {"fps": 2, "max_pixels": 655360}}
+    question = {"type": "text", "text": "Do both show the same scene?"}
+    return ChatQwenVL().invoke([HumanMessage([frames, clip, question])]).text
+
+
+def _tool_with_an_image_in_its_result() -> str:
+    llm = ChatQwenVL()
+    messages: list[Any] = [_picture("What does the dog wear? Look closely.")]
+    call = llm.bind_tools([_CROP], tool_choice="crop").invoke(messages)
+    assert isinstance(call, AIMessage)
+    assert [made["name"] for made in call.tool_calls] == ["crop"]
+    assert "thinking" in str(call.response_metadata["adjustments"])
+    result = ToolMessage([{"type": "image", "url": _DOG}], tool_call_id=call.tool_calls[0]["id"])
+    reply = llm.bind_tools([_CROP]).invoke([*messages, call, result])
+    assert reply.additional_kwargs["reasoning_content"]
+    return reply.text
+
+
+def _refused_key() -> None:
+    with pytest.raises(QwenVLAuthenticationError, match="region") as caught:
+        ChatQwenVL(api_key=SecretStr("wrong")).invoke("hi")
+    assert caught.value.status_code == 401
+
+
+def _picture(question: str) -> HumanMessage:
+    image = {"type": "image_url", "image_url": {"url": _DOG}, "max_pixels": 1310720}
+    return HumanMessage([image, {"type": "text", "text": question}])
+
+
+_CROP = {
+    "type": "function",
+    "function": {
+        "name": "crop",
+        "description": "Cut a box out of the picture.",
+        "parameters": {
+            "type": "object",
+            "properties": {"box": {"type": "array", "items": {"type": "number"}}},
+            "required": ["box"],
+        },
+    },
+}
+
+BEHAVIOUR = (
+    Scenario(
+        "whole_reply", "A whole reply, without thinking", _whole_reply_without_thinking, [Reply(text="391")], "391"
+    ),
+    Scenario(
+        "stream_only_model",
+        "A model that only streams, through invoke",
+        _stream_only_model_through_invoke,
+        [Reply(reasoning=_words("A woman, and a dog."), text=_words("A woman."), usage={"prompt": 544, "image": 520})],
+        "A woman.",
+    ),
+    Scenario("frames_and_video", "A frame list and a video", _frames_and_video, [Reply(text=["No."])], "No."),
+    Scenario(
+        "tool_image",
+        "A forced tool, and an image in its result",
+        _tool_with_an_image_in_its_result,
+        [
+            Reply(tool_calls=[ToolCall("call_1", "crop", ['{"box": [0.1, ', "0.2, 0.5, 0.6]}"])]),
+            Reply(reasoning=_words("Now I see it."), text=_words("A harness.")),
+        ],
+        "A harness.",
+    ),
+    Scenario(
+        "refused_key",
+        "A key that the endpoint refuses",
+        _refused_key,
+        [Fault(status=401, code="invalid_api_key", message="Incorrect API key provided.")],
+    ),
+)
+
+SCENARIOS = {scenario.name: scenario for scenario in (*DEMO, *README, *BEHAVIOUR)}
