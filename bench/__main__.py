@@ -50,7 +50,7 @@ class Bench:
                 if figure is not None:
                     self.results[cell][name].append(figure)
 
-    def warm_up(self) -> None:
+    def preload(self) -> None:
         """Open the connections, and let everyone build what is built once."""
         for worker in self._workers.values():
             for how in ("stream", "astream", "whole"):
@@ -107,7 +107,7 @@ def _tables(arguments: argparse.Namespace, folder: Path) -> str:
 
 def _results(cells: Sequence[Cell], names: Sequence[str], folder: Path) -> report.Results:
     bench = Bench(names, folder)
-    bench.warm_up()
+    bench.preload()
     # Each repetition measures all cells once, so that whatever else the machine does falls on all of them.
     for repetition in range(max(cell.repetitions for cell in cells)):
         for cell in cells:

@@ -222,12 +222,12 @@ def soak(*, streams: int, seconds: float, patience: float, seed: int = 1) -> Rep
     report, dice, began = Report(), random.Random(seed), time.monotonic()
     with _service(seed, patience) as service:
         url = f"http://127.0.0.1:{_asked(service)['port']}"
-        warm_up = Report()
-        asyncio.run(_soak(url, streams, seconds / 5, patience, dice, warm_up))
+        preload = Report()
+        asyncio.run(_soak(url, streams, seconds / 5, patience, dice, preload))
         report.before = Level.now()
         asyncio.run(_soak(url, streams, seconds, patience, dice, report))
         report.after = Level.now()
-        report.wrong += warm_up.wrong
+        report.wrong += preload.wrong
         report.served = _asked(service, "?")
     report.seconds = time.monotonic() - began
     return report

@@ -113,41 +113,41 @@ class ChatQwenVL(QwenVLBase):
             OutputParserException: (when run) The answer is no such object; it is a `QwenVLOutputError` as well.
         """
         from langchain_qwenvl import structured_output
-        from langchain_qwenvl.pipeline import KEEP, formatted
+        from langchain_qwenvl.pipeline import INCLUDE_RAW, normalize_call_options
         from qwenvl_core.catalog.models import describe
 
-        kwargs = formatted(kwargs)
+        kwargs = normalize_call_options(kwargs)
         self._settings(kwargs)  # unknown keywords raise now
         method = method or structured_output.default_method(describe(kwargs.get("model") or self.model))
-        bound, parser = structured_output.plan(schema, method=method, strict=strict)
+        bound, parser = structured_output.bind_arguments(schema, method=method, strict=strict)
         if decided := sorted(bound.keys() & kwargs.keys()):
             raise ValueError(f"method={method!r} decides on {', '.join(decided)} itself; leave it to that.")
         if include_raw:
-            return structured_output.with_raw(self.bind(**kwargs, **bound, **{KEEP: True}), parser)
+            return structured_output.with_raw(self.bind(**kwargs, **bound, **{INCLUDE_RAW: True}), parser)
         return self.bind(**kwargs, **bound) | parser
 
     # --- The way through the house: each step of it is in `asking`, which a model has imported when it is made ---
 
     @override
     def _convert_input(self, model_input: LanguageModelInput) -> PromptValue:
-        from langchain_qwenvl.message_normalization import prepared
+        from langchain_qwenvl.message_normalization import normalize_messages
 
         prompt = super()._convert_input(model_input)
         if isinstance(prompt, ChatPromptValue):
-            return ChatPromptValue(messages=prepared(prompt.messages))
+            return ChatPromptValue(messages=normalize_messages(prompt.messages))
         return prompt
 
     @override
     def generate(self, messages: list[list[BaseMessage]], *args: Any, **kwargs: Any) -> LLMResult:
-        from langchain_qwenvl.message_normalization import prepared
+        from langchain_qwenvl.message_normalization import normalize_messages
 
-        return super().generate([prepared(conversation) for conversation in messages], *args, **kwargs)
+        return super().generate([normalize_messages(conversation) for conversation in messages], *args, **kwargs)
 
     @override
     async def agenerate(self, messages: list[list[BaseMessage]], *args: Any, **kwargs: Any) -> LLMResult:
-        from langchain_qwenvl.message_normalization import prepared
+        from langchain_qwenvl.message_normalization import normalize_messages
 
-        return await super().agenerate([prepared(conversation) for conversation in messages], *args, **kwargs)
+        return await super().agenerate([normalize_messages(conversation) for conversation in messages], *args, **kwargs)
 
     @override
     def _stream(
@@ -203,10 +203,10 @@ class ChatQwenVL(QwenVLBase):
     def _generate_with_cache(self, *args: Any, **kwargs: Any) -> ChatResult:
         from langchain_qwenvl import pipeline
 
-        return pipeline.with_settled(super()._generate_with_cache(*args, **kwargs))
+        return pipeline.finalize_result(super()._generate_with_cache(*args, **kwargs))
 
     @override
     async def _agenerate_with_cache(self, *args: Any, **kwargs: Any) -> ChatResult:
         from langchain_qwenvl import pipeline
 
-        return pipeline.with_settled(await super()._agenerate_with_cache(*args, **kwargs))
+        return pipeline.finalize_result(await super()._agenerate_with_cache(*args, **kwargs))

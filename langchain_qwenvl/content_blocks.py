@@ -16,7 +16,7 @@ from langchain_core.messages.tool import ToolCall, invalid_tool_call
 
 PROVIDER = "qwenvl"
 
-BROKEN = "invalid_tool_calls"
+INVALID_CALLS_KEY = "invalid_tool_calls"
 """In `additional_kwargs` of a stream's last chunk, and so of the sum: the calls that must not be executed.
 
 LangChain parses the arguments in a sum of chunks leniently: a call that was cut off looks whole there.
@@ -25,35 +25,35 @@ LangChain parses the arguments in a sum of chunks leniently: a call that was cut
 
 def register() -> None:
     """Let LangChain find these translators by the `model_provider` of our messages."""
-    register_translator(PROVIDER, of_message, of_chunk)
+    register_translator(PROVIDER, translate_content, translate_content_chunk)
 
 
-def call_index(slot: int) -> str:
-    """The index of the block of the call in `slot`."""
-    return f"lc_tool_{slot}"
+def call_index(index: int) -> str:
+    """The index of the block of the call in `index`."""
+    return f"lc_tool_{index}"
 
 
-def of_message(message: AIMessage) -> list[types.ContentBlock]:
+def translate_content(message: AIMessage) -> list[types.ContentBlock]:
     """The blocks of a whole message: reasoning, text, tool calls.
 
     Raises:
         NotImplementedError: The content is a list already; LangChain reads that itself.
     """
     blocks = _said(message)
-    valid, invalid = calls_of(message)
+    valid, invalid = split_tool_calls(message)
     blocks += [{**call, "type": "tool_call"} for call in valid]
     blocks += [{**call, "type": "invalid_tool_call"} for call in invalid]
     return cast("list[types.ContentBlock]", blocks)
 
 
-def of_chunk(chunk: AIMessageChunk) -> list[types.ContentBlock]:
+def translate_content_chunk(chunk: AIMessageChunk) -> list[types.ContentBlock]:
     """The blocks of a chunk, or of a sum of chunks, with indices to merge by.
 
     Raises:
         NotImplementedError: As `of_message`.
     """
     if chunk.chunk_position == "last":
-        return of_message(chunk) if chunk.tool_call_chunks else _end(chunk)
+        return translate_content(chunk) if chunk.tool_call_chunks else _end(chunk)
     blocks = _said(chunk)
     for block in blocks:
         block["index"] = f"lc_{block['type'][:3]}_0"
@@ -68,13 +68,13 @@ def _end(chunk: AIMessageChunk) -> list[types.ContentBlock]:
 
     Where it is to become v3 events, it replaces the blocks of calls that must not be executed: these have an index.
     """
-    replaced = [call for call in chunk.additional_kwargs.get(BROKEN, ()) if "index" in call]
+    replaced = [call for call in chunk.additional_kwargs.get(INVALID_CALLS_KEY, ()) if "index" in call]
     return cast("list[types.ContentBlock]", [*_said(chunk), *replaced])
 
 
-def calls_of(message: AIMessage) -> tuple[list[ToolCall], list[InvalidToolCall]]:
+def split_tool_calls(message: AIMessage) -> tuple[list[ToolCall], list[InvalidToolCall]]:
     """The calls of a message or sum of chunks that may be executed, and those that must not."""
-    told = message.additional_kwargs.get(BROKEN)
+    told = message.additional_kwargs.get(INVALID_CALLS_KEY)
     if not told:
         return message.tool_calls, message.invalid_tool_calls
     ids = {call["id"] for call in told}
@@ -84,12 +84,12 @@ def calls_of(message: AIMessage) -> tuple[list[ToolCall], list[InvalidToolCall]]
     return [call for call in message.tool_calls if call["id"] not in ids], broken
 
 
-def settled(message: AIMessage) -> AIMessage:
+def finalize_tool_calls(message: AIMessage) -> AIMessage:
     """A message that LangChain added up from chunks, with the calls that must not be executed as invalid ones."""
-    if BROKEN not in message.additional_kwargs:
+    if INVALID_CALLS_KEY not in message.additional_kwargs:
         return message
-    valid, invalid = calls_of(message)
-    others = {name: value for name, value in message.additional_kwargs.items() if name != BROKEN}
+    valid, invalid = split_tool_calls(message)
+    others = {name: value for name, value in message.additional_kwargs.items() if name != INVALID_CALLS_KEY}
     content = message.content
     if isinstance(content, list):
         by_id = {call["id"]: cast("dict[str, Any]", call) for call in invalid}

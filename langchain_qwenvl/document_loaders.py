@@ -13,14 +13,14 @@ from langchain_core.messages.human import HumanMessage
 from typing_extensions import override
 
 from langchain_qwenvl.chat_models import ChatQwenVL
-from qwenvl_core.documents.citations import Citation, cite, highlighted
+from qwenvl_core.documents.citations import Citation, citation_from_metadata, draw_citation
 from qwenvl_core.documents.options import Coordinates, Dpi, Mode, OnError, Options, Output, Progress
-from qwenvl_core.documents.page_cache import Answer, Totals
+from qwenvl_core.documents.page_cache import PageTranscription, UsageTotals
 from qwenvl_core.documents.records import Record
 from qwenvl_core.documents.transcription import Transcription
 from qwenvl_core.rendering.open import Document as File
 from qwenvl_core.rendering.pages import PageImage
-from qwenvl_core.types.settings import Settings
+from qwenvl_core.types.settings import ModelSettings
 
 if TYPE_CHECKING:
     from langchain_core.documents.base import Blob
@@ -105,9 +105,9 @@ class QwenVLLoader(BaseLoader):
         self._last: Transcription | None = None
 
     @property
-    def usage(self) -> Totals:
+    def usage(self) -> UsageTotals:
         """What the pages of the last loading cost so far: tokens, and how many answers came from the cache."""
-        return self._last.usage if self._last else Totals()
+        return self._last.usage if self._last else UsageTotals()
 
     @property
     def failures(self) -> list[tuple[int, Exception]]:
@@ -124,14 +124,14 @@ class QwenVLLoader(BaseLoader):
             QwenVLInputError: It is no document, its password is not right, or it lacks a page that is asked for.
             QwenVLPageError: A page can't be read; it has the `page_number` and the `cause`.
         """
-        self._last = reading = self._parser.reading(self.file)
+        self._last = reading = self._parser.transcribe(self.file)
         for record in reading.records():
             yield _document(record, reading.name)
 
     @override
     async def alazy_load(self) -> AsyncIterator[Document]:
         """As `lazy_load`, for async."""
-        self._last = reading = self._parser.reading(self.file)
+        self._last = reading = self._parser.transcribe(self.file)
         async for record in reading.arecords():
             yield _document(record, reading.name)
 
@@ -189,11 +189,11 @@ class QwenVLParser(BaseBlobParser):
             QwenVLPageError: A page can't be read; it has the `page_number` and the `cause`.
         """
         file = Path(blob.path) if blob.data is None and blob.path is not None else blob.as_bytes()
-        reading = self.reading(file, name=blob.source)
+        reading = self.transcribe(file, name=blob.source)
         for record in reading.records():
             yield _document(record, reading.name, blob.metadata)
 
-    def reading(self, file: File, *, name: str | None = None) -> Transcription:
+    def transcribe(self, file: File, *, name: str | None = None) -> Transcription:
         """A document that is about to be read."""
         return Transcription(file, self._options, self._transcriber, name=name)
 
@@ -203,7 +203,7 @@ def citation(document: Document) -> Citation:
 
     Also for a piece that a splitter made of it; the boxes are those of the whole document then.
     """
-    return cite(document.page_content, document.metadata)
+    return citation_from_metadata(document.page_content, document.metadata)
 
 
 def highlight(document: Document | Citation, file: File, *, password: str | None = None) -> Image:
@@ -222,7 +222,7 @@ def highlight(document: Document | Citation, file: File, *, password: str | None
         QwenVLInputError: The document is of several pages, or `file` lacks its page.
     """
     cited = document if isinstance(document, Citation) else citation(document)
-    return highlighted(cited, file, password=password)
+    return draw_citation(cited, file, password=password)
 
 
 class _Transcriber:
@@ -233,16 +233,16 @@ class _Transcriber:
         self._call = {"vl_high_resolution_images": True} if high_resolution else {}
         self.settings = _settings(llm, self._call)
 
-    def transcribe(self, page: PageImage, question: str) -> Answer:
+    def transcribe(self, page: PageImage, question: str) -> PageTranscription:
         """What the model says of a page."""
         return _answer(self._llm.invoke(_asked(page, question), **self._call))
 
-    async def atranscribe(self, page: PageImage, question: str) -> Answer:
+    async def atranscribe(self, page: PageImage, question: str) -> PageTranscription:
         """As `transcribe`, for async."""
         return _answer(await self._llm.ainvoke(_asked(page, question), **self._call))
 
 
-def _settings(llm: Any, call: Mapping[str, Any]) -> Settings:
+def _settings(llm: Any, call: Mapping[str, Any]) -> ModelSettings:
     """What shapes the requests of a model, whatever has been bound around it."""
     while not isinstance(llm, ChatQwenVL):
         call = {**getattr(llm, "kwargs", {}), **call}
@@ -257,7 +257,7 @@ def _asked(page: PageImage, question: str) -> list[HumanMessage]:
     return [HumanMessage([image, {"type": "text", "text": question}])]
 
 
-def _answer(message: AIMessage) -> Answer:
+def _answer(message: AIMessage) -> PageTranscription:
     usage: Any = message.usage_metadata or {}
     counts = {
         **{name: usage[name] for name in ("input_tokens", "output_tokens", "total_tokens") if name in usage},
@@ -265,7 +265,7 @@ def _answer(message: AIMessage) -> Answer:
         "image_tokens": usage.get("input_token_details", {}).get("image", 0),
     }
     told = message.response_metadata
-    return Answer(message.text, told.get("finish_reason", ""), told.get("model_name", ""), counts)
+    return PageTranscription(message.text, told.get("finish_reason", ""), told.get("model_name", ""), counts)
 
 
 def _document(record: Record, source: str, given: Mapping[str, Any] | None = None) -> Document:

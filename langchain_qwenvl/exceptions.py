@@ -41,11 +41,11 @@ globals().update({cls.__name__: cls for cls in _CLASSES.values()})  # where pick
 
 def output_error(message: str, llm_output: str) -> core.QwenVLError:
     """The model's answer is not what was asked for: ours and LangChain's `OutputParserException`."""
-    return _lifted(_CLASSES[core.QwenVLOutputError], core.QwenVLOutputError(message, partial=llm_output))
+    return _to_langchain_error(_CLASSES[core.QwenVLOutputError], core.QwenVLOutputError(message, partial=llm_output))
 
 
 @contextmanager
-def raised_as_langchain() -> Iterator[None]:
+def langchain_errors() -> Iterator[None]:
     """Raises core errors as their LangChain kind, with the same facts and the same cause."""
     try:
         yield
@@ -53,10 +53,10 @@ def raised_as_langchain() -> Iterator[None]:
         cls = _CLASSES.get(type(error))
         if cls is None:
             raise
-        raise _lifted(cls, error) from error.__cause__
+        raise _to_langchain_error(cls, error) from error.__cause__
 
 
-def _lifted(cls: type[core.QwenVLError], error: core.QwenVLError) -> core.QwenVLError:
+def _to_langchain_error(cls: type[core.QwenVLError], error: core.QwenVLError) -> core.QwenVLError:
     lifted = cls.__new__(cls, error.message)
     core.QwenVLError.__init__(
         lifted,

@@ -11,10 +11,10 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from qwenvl_core.errors import QwenVLInputError
-from qwenvl_core.media.inspection import image_of
-from qwenvl_core.media.sources import HINTS, source_from
+from qwenvl_core.media.inspection import inspect_image
+from qwenvl_core.media.sources import HINTS, parse_source
 from qwenvl_core.types.media import Source
-from qwenvl_core.types.messages import Frames, Image, Part, Pdf, Role, Text, Video
+from qwenvl_core.types.messages import FramesPart, ImagePart, Part, PdfPart, Role, TextPart, VideoPart
 
 _PDF = "application/pdf"
 _VENDOR_KEYS = ("image", "video", "audio", "text")
@@ -41,14 +41,14 @@ class Place:
         return QwenVLInputError(f"{self}: {why}")
 
 
-def part_of(block: Any, place: Place) -> Part:
+def convert_block(block: Any, place: Place) -> Part:
     """The part that a block says.
 
     Raises:
         QwenVLInputError: Qwen-VL takes no such block, or not there; the error names its place and type.
     """
     if isinstance(block, str):
-        return Text(block)
+        return TextPart(block)
     if not isinstance(block, Mapping):
         raise place.of(type(block).__name__).error("a content block is a string or a dict.")
     # The vendor's own blocks have no type: they say one thing, under its name.
@@ -73,14 +73,14 @@ def _hints(block: Mapping[str, Any], names: Iterable[str]) -> dict[str, Any]:
     return {"cache": _extra(block, "cache_control") is not None, **{name: _extra(block, name) for name in names}}
 
 
-def _text(block: Mapping[str, Any], place: Place) -> Text:
+def _text(block: Mapping[str, Any], place: Place) -> TextPart:
     text = block.get("text")
     if not isinstance(text, str):
         raise place.error("its text is no string.")
-    return Text(text, cache=_extra(block, "cache_control") is not None)
+    return TextPart(text, cache=_extra(block, "cache_control") is not None)
 
 
-def _plain_text(block: Mapping[str, Any], place: Place) -> Text:
+def _plain_text(block: Mapping[str, Any], place: Place) -> TextPart:
     if "text" in block:
         return _text(block, place)
     if block.get("source_type") == "text":  # v0 has it in `url`
@@ -88,24 +88,24 @@ def _plain_text(block: Mapping[str, Any], place: Place) -> Text:
     data = block.get("base64", block.get("data"))
     if isinstance(data, str):
         try:
-            return Text(base64.b64decode(data).decode(), cache=_extra(block, "cache_control") is not None)
+            return TextPart(base64.b64decode(data).decode(), cache=_extra(block, "cache_control") is not None)
         except ValueError as error:
             raise place.error(f"its base64 holds no UTF-8 text: {error}.") from error
     raise place.error("only its text can be sent; read the file and give it as `text` or `base64`.")
 
 
-def _image(block: Mapping[str, Any], place: Place) -> Image:
-    return Image(_source(block, place), where=str(place), **_hints(block, HINTS["image"]))
+def _image(block: Mapping[str, Any], place: Place) -> ImagePart:
+    return ImagePart(_source(block, place), location=str(place), **_hints(block, HINTS["image"]))
 
 
-def _video(block: Mapping[str, Any], place: Place) -> Video | Frames:
+def _video(block: Mapping[str, Any], place: Place) -> VideoPart | FramesPart:
     frames = block.get("video")
     hints = _hints(block, HINTS["video"])
     if isinstance(frames, (list, tuple)):
         files = place.role == "user"
-        sources = tuple(source_from(frame, where=f"{place}[{at}]", files=files) for at, frame in enumerate(frames))
-        return Frames(sources, where=str(place), **hints)
-    return Video(_source(block, place), where=str(place), **hints)
+        sources = tuple(parse_source(frame, location=f"{place}[{at}]", files=files) for at, frame in enumerate(frames))
+        return FramesPart(sources, location=str(place), **hints)
+    return VideoPart(_source(block, place), location=str(place), **hints)
 
 
 def _file(block: Mapping[str, Any], place: Place) -> Part:
@@ -116,13 +116,13 @@ def _file(block: Mapping[str, Any], place: Place) -> Part:
     for prefix, read in (("image/", _image), ("video/", _video), ("text/", _plain_text), (_PDF, _pdf)):
         if mime.startswith(prefix):
             return read(block, place)
-    if image_of(_source(block, place)).mime == _PDF:
+    if inspect_image(_source(block, place)).mime == _PDF:
         return _pdf(block, place)
     raise place.error(f"Qwen-VL takes no file of type {mime or 'unknown'}; render its pages to images and send those.")
 
 
-def _pdf(block: Mapping[str, Any], place: Place) -> Pdf:
-    return Pdf(_source(block, place), where=str(place), **_hints(block, HINTS["image"]))
+def _pdf(block: Mapping[str, Any], place: Place) -> PdfPart:
+    return PdfPart(_source(block, place), location=str(place), **_hints(block, HINTS["image"]))
 
 
 def _source(block: Mapping[str, Any], place: Place) -> Source:
@@ -135,14 +135,14 @@ def _source(block: Mapping[str, Any], place: Place) -> Source:
         if isinstance(nested, Mapping):
             return _source(nested, place)
         if nested is not None:
-            return source_from(nested, where=str(place), files=files)
+            return parse_source(nested, location=str(place), files=files)
     mime = block.get("mime_type") or block.get("media_type")
     for name in ("base64", "data"):
         if block.get(name) is not None:
-            return source_from(block[name], where=str(place), files=files, base64_text=True, mime=mime)
+            return parse_source(block[name], location=str(place), files=files, base64_text=True, mime=mime)
     for name in ("url", "path", "image", "video", "file_data"):
         if block.get(name) is not None:
-            return source_from(block[name], where=str(place), files=files)
+            return parse_source(block[name], location=str(place), files=files)
     raise place.error("it holds no medium: give `url`, `base64`, bytes or a path.")
 
 

@@ -12,13 +12,13 @@ from typing import Any
 from langchain_core.messages.base import BaseMessage
 
 from langchain_qwenvl.input_blocks import Place
-from qwenvl_core.media.sources import source_from
-from qwenvl_core.types.media import Inline
+from qwenvl_core.media.sources import parse_source
+from qwenvl_core.types.media import InlineSource
 
 _TYPES = ("image", "image_url", "video", "video_url", "file", None)
 
 
-def prepared(messages: Iterable[BaseMessage]) -> list[BaseMessage]:
+def normalize_messages(messages: Iterable[BaseMessage]) -> list[BaseMessage]:
     """The same messages; those that need it in copies.
 
     Raises:
@@ -60,8 +60,8 @@ def _fixed(value: Any, place: Place) -> Any:
         fixed = [_fixed(item, place) for item in value]
         return fixed if any(new is not old for new, old in zip(fixed, value, strict=True)) else value
     live = isinstance(value, (bytearray, memoryview)) or callable(getattr(value, "read", None)) or _is_picture(value)
-    source = source_from(value, where=str(place), files=False) if live else None
-    return source.data if isinstance(source, Inline) else value
+    source = parse_source(value, location=str(place), files=False) if live else None
+    return source.data if isinstance(source, InlineSource) else value
 
 
 def _is_picture(value: Any) -> bool:

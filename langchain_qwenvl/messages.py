@@ -14,8 +14,8 @@ from langchain_core.messages.human import HumanMessage
 from langchain_core.messages.system import SystemMessage
 from langchain_core.messages.tool import ToolMessage
 
-from langchain_qwenvl.content_blocks import calls_of
-from langchain_qwenvl.input_blocks import Place, part_of
+from langchain_qwenvl.content_blocks import split_tool_calls
+from langchain_qwenvl.input_blocks import Place, convert_block
 from qwenvl_core.errors import QwenVLInputError
 from qwenvl_core.types.messages import Message, Part, Role, ToolCall
 
@@ -31,7 +31,7 @@ _NAMED_ROLES: dict[str, Role] = {
 }  # fmt: skip
 
 
-def to_core(messages: Iterable[BaseMessage]) -> tuple[Message, ...]:
+def convert_messages(messages: Iterable[BaseMessage]) -> tuple[Message, ...]:
     """The conversation in core's terms; the given messages are not changed.
 
     Raises:
@@ -49,7 +49,7 @@ def _messages(index: int, message: BaseMessage) -> Iterator[Message]:
         case "user":
             yield from _user(index, message, blocks)
         case _:
-            parts = tuple(part_of(block, Place(index, at, role)) for at, block in enumerate(blocks))
+            parts = tuple(convert_block(block, Place(index, at, role)) for at, block in enumerate(blocks))
             answers = message.tool_call_id if isinstance(message, ToolMessage) else None
             yield Message(role, parts, tool_call_id=answers)
 
@@ -63,7 +63,7 @@ def _user(index: int, message: BaseMessage, blocks: list[Any]) -> Iterator[Messa
             results = True
             yield _tool_result(block, Place(index, at, "tool").of("tool_result"))
         else:
-            parts.append(part_of(block, Place(index, at, "user")))
+            parts.append(convert_block(block, Place(index, at, "user")))
     if parts or not results:
         partial = bool(message.additional_kwargs.get("partial"))
         yield Message("user", tuple(parts), name=message.name, partial=partial)
@@ -71,7 +71,7 @@ def _user(index: int, message: BaseMessage, blocks: list[Any]) -> Iterator[Messa
 
 def _tool_result(block: Mapping[str, Any], place: Place) -> Message:
     said = block.get("content") or ""
-    parts = tuple(part_of(inner, place) for inner in ([said] if isinstance(said, str) else said))
+    parts = tuple(convert_block(inner, place) for inner in ([said] if isinstance(said, str) else said))
     return Message("tool", parts, tool_call_id=str(block.get("tool_use_id") or ""))
 
 
@@ -89,7 +89,7 @@ def _assistant(index: int, message: BaseMessage, blocks: list[Any]) -> Message:
         elif kind in _REASONING:
             thoughts.append(_REASONING[kind](block))
         else:
-            parts.append(part_of(block, Place(index, at, "assistant")))
+            parts.append(convert_block(block, Place(index, at, "assistant")))
     return Message(
         "assistant",
         tuple(parts),
@@ -114,7 +114,7 @@ def _calls(message: BaseMessage) -> list[ToolCall]:
     """The calls of an assistant's message; of one that must not be executed, the text as it came."""
     if not isinstance(message, AIMessage):
         return []
-    valid, broken = calls_of(message)
+    valid, broken = split_tool_calls(message)
     return [_call(call["id"], call["name"], call["args"]) for call in (*valid, *broken)]
 
 

@@ -16,8 +16,8 @@ from typing_extensions import override
 
 from langchain_qwenvl.content_blocks import PROVIDER
 from qwenvl_core import __version__
-from qwenvl_core.client.config import Keywords, key_of_environment
-from qwenvl_core.types.settings import NAMES
+from qwenvl_core.client.config import ModelConfig, read_environment_key
+from qwenvl_core.types.settings import CALL_SETTINGS
 
 if TYPE_CHECKING:
     from langchain_core.load.serializable import SerializedConstructor, SerializedNotImplemented
@@ -26,13 +26,13 @@ if TYPE_CHECKING:
     from langchain_core.runnables.utils import AnyConfigurableField
 
 
-class QwenVLBase(BaseChatModel, Keywords):
+class QwenVLBase(BaseChatModel, ModelConfig):
     """A model's settings: serialized, compared and traced, but not yet talked to."""
 
     model: str = Field(default="qwen3-vl-plus", validation_alias=AliasChoices("model", "model_name"))
     """Name of the model; other integrations call it `model_name`."""
     # Not excluded, as LangChain's own list of secrets takes its place when a model is stored.
-    api_key: SecretStr | None = Field(default_factory=key_of_environment)
+    api_key: SecretStr | None = Field(default_factory=read_environment_key)
     """Model Studio key; by default from `DASHSCOPE_API_KEY`. Keys are valid in one region only."""
     streaming: bool | None = None
     """`True` lets `invoke` report tokens to callbacks. The wire streams whenever the model thinks, whatever this is."""
@@ -59,7 +59,7 @@ class QwenVLBase(BaseChatModel, Keywords):
     @property
     @override
     def _identifying_params(self) -> dict[str, Any]:
-        given = {name: getattr(self, name) for name in sorted(NAMES & type(self).model_fields.keys())}
+        given = {name: getattr(self, name) for name in sorted(CALL_SETTINGS & type(self).model_fields.keys())}
         where = {"api": self.api, "region": self.region, "workspace": self.workspace, "base_url": self.base_url}
         return {name: value for name, value in (where | given).items() if value is not None}
 
@@ -72,9 +72,9 @@ class QwenVLBase(BaseChatModel, Keywords):
 
     @override
     def _resolve_model_profile(self) -> ModelProfile | None:
-        from langchain_qwenvl.model_profile import profile_of
+        from langchain_qwenvl.model_profile import build_profile
 
-        return profile_of(self._settings({}))
+        return build_profile(self._settings({}))
 
     # --- Token counts, offline ---
 
@@ -94,11 +94,11 @@ class QwenVLBase(BaseChatModel, Keywords):
                 the most that they can be.
             tools: Tools in any form that LangChain knows.
         """
-        from langchain_qwenvl.messages import to_core
+        from langchain_qwenvl.messages import convert_messages
         from qwenvl_core.request.token_count import count_tokens
 
         formatted = [convert_to_openai_tool(tool) for tool in tools or ()]
-        return count_tokens(to_core(messages), self._settings({"tools": formatted}))
+        return count_tokens(convert_messages(messages), self._settings({"tools": formatted}))
 
     # --- Serialization and copies ---
 
@@ -165,10 +165,10 @@ class QwenVLBase(BaseChatModel, Keywords):
         return {
             **state,
             "__dict__": {**state["__dict__"], "api_key": None},
-            "__pydantic_private__": {**(state["__pydantic_private__"] or {}), "_held": None},
+            "__pydantic_private__": {**(state["__pydantic_private__"] or {}), "_client_cache": None},
         }
 
     @override
     def __setstate__(self, state: dict[Any, Any]) -> None:
         super().__setstate__(state)
-        self.__dict__["api_key"] = key_of_environment()
+        self.__dict__["api_key"] = read_environment_key()

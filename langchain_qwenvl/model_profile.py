@@ -7,10 +7,10 @@ from typing import Any, cast
 from langchain_core.language_models.model_profile import ModelProfile
 
 from qwenvl_core.catalog.models import describe
-from qwenvl_core.types.settings import Settings
+from qwenvl_core.types.settings import ModelSettings
 
 
-def profile_of(settings: Settings) -> ModelProfile | None:
+def build_profile(settings: ModelSettings) -> ModelProfile | None:
     """The profile of a model under these settings, or `None` for a model that the catalogue does not know.
 
     While a model thinks, `structured_output` is false: agents would pick native structured output, which the service

@@ -14,12 +14,12 @@ from langchain_core.outputs.chat_result import ChatResult
 from langchain_core.utils.function_calling import convert_to_openai_tool
 
 from langchain_qwenvl import structured_output
-from langchain_qwenvl.content_blocks import settled
-from langchain_qwenvl.exceptions import raised_as_langchain
-from langchain_qwenvl.messages import to_core
-from langchain_qwenvl.responses import message_of
-from langchain_qwenvl.streaming import Chunks
-from qwenvl_core.types.reply import Reducer
+from langchain_qwenvl.content_blocks import finalize_tool_calls
+from langchain_qwenvl.exceptions import langchain_errors
+from langchain_qwenvl.messages import convert_messages
+from langchain_qwenvl.responses import to_ai_message
+from langchain_qwenvl.streaming import ChunkBuilder
+from qwenvl_core.types.reply import ReplyAccumulator
 from qwenvl_core.types.request import Request
 
 if TYPE_CHECKING:
@@ -27,28 +27,28 @@ if TYPE_CHECKING:
     from langchain_core.messages.ai import AIMessage
     from langchain_core.messages.base import BaseMessage
 
-    from qwenvl_core.client.config import Keywords
+    from qwenvl_core.client.config import ModelConfig
     from qwenvl_core.types.events import Event
 
-KEEP = "include_raw"
+INCLUDE_RAW = "include_raw"
 """The keyword of a call whose answer is wanted even when it is not what was demanded."""
 
 # What is passed along with a call for LangChain itself, and for this adapter.
-_LANGCHAIN_ONLY = frozenset({"ls_structured_output_format", "structured_output_format", KEEP})
+_LANGCHAIN_ONLY = frozenset({"ls_structured_output_format", "structured_output_format", INCLUDE_RAW})
 
 
 def stream(
-    llm: Keywords,
+    llm: ModelConfig,
     messages: Sequence[BaseMessage],
     stop: list[str] | None,
     call: Mapping[str, Any],
     run_manager: CallbackManagerForLLMRun | None,
 ) -> Iterator[ChatGenerationChunk]:
     """The chunks of the answer. LangChain passes a run manager only where it makes v3 events of them."""
-    chunks = Chunks(indexed=run_manager is not None)
-    with raised_as_langchain(), closing(_events(llm, messages, stop, call, stream=True)) as events:
+    chunks = ChunkBuilder(indexed=run_manager is not None)
+    with langchain_errors(), closing(_events(llm, messages, stop, call, stream=True)) as events:
         for event in events:
-            chunk = chunks.of(event)
+            chunk = chunks.build(event)
             if chunk is None:
                 continue
             if run_manager:
@@ -57,18 +57,18 @@ def stream(
 
 
 async def astream(
-    llm: Keywords,
+    llm: ModelConfig,
     messages: Sequence[BaseMessage],
     stop: list[str] | None,
     call: Mapping[str, Any],
     run_manager: AsyncCallbackManagerForLLMRun | None,
 ) -> AsyncIterator[ChatGenerationChunk]:
     """As `stream`, for async."""
-    chunks = Chunks(indexed=run_manager is not None)
-    with raised_as_langchain():
+    chunks = ChunkBuilder(indexed=run_manager is not None)
+    with langchain_errors():
         async with aclosing(_aevents(llm, messages, stop, call, stream=True)) as events:
             async for event in events:
-                chunk = chunks.of(event)
+                chunk = chunks.build(event)
                 if chunk is None:
                     continue
                 if run_manager:
@@ -77,35 +77,35 @@ async def astream(
 
 
 def generate(
-    llm: Keywords, messages: Sequence[BaseMessage], stop: list[str] | None, call: Mapping[str, Any]
+    llm: ModelConfig, messages: Sequence[BaseMessage], stop: list[str] | None, call: Mapping[str, Any]
 ) -> ChatResult:
     """The whole answer, whether the wire streams or not."""
-    reducer = Reducer()
-    with raised_as_langchain():
+    accumulator = ReplyAccumulator()
+    with langchain_errors():
         for event in _events(llm, messages, stop, call):
-            reducer.add(event)
-    return _result(reducer)
+            accumulator.add(event)
+    return _result(accumulator)
 
 
 async def agenerate(
-    llm: Keywords, messages: Sequence[BaseMessage], stop: list[str] | None, call: Mapping[str, Any]
+    llm: ModelConfig, messages: Sequence[BaseMessage], stop: list[str] | None, call: Mapping[str, Any]
 ) -> ChatResult:
     """As `generate`, for async."""
-    reducer = Reducer()
-    with raised_as_langchain():
+    accumulator = ReplyAccumulator()
+    with langchain_errors():
         async for event in _aevents(llm, messages, stop, call):
-            reducer.add(event)
-    return _result(reducer)
+            accumulator.add(event)
+    return _result(accumulator)
 
 
-def with_settled(result: ChatResult) -> ChatResult:
+def finalize_result(result: ChatResult) -> ChatResult:
     """A result whose messages LangChain may have added up from chunks, made as they are without a stream."""
     for generation in result.generations:
-        generation.message = settled(cast("AIMessage", generation.message))
+        generation.message = finalize_tool_calls(cast("AIMessage", generation.message))
     return result
 
 
-def formatted(call: dict[str, Any]) -> dict[str, Any]:
+def normalize_call_options(call: dict[str, Any]) -> dict[str, Any]:
     """A call's keywords, with tools and a schema in any form that LangChain knows in the service's."""
     if not all(isinstance(tool, Mapping) for tool in call.get("tools") or ()):
         call = {**call, "tools": [convert_to_openai_tool(tool) for tool in call["tools"]]}
@@ -115,37 +115,37 @@ def formatted(call: dict[str, Any]) -> dict[str, Any]:
 
 
 def _events(
-    llm: Keywords,
+    llm: ModelConfig,
     messages: Sequence[BaseMessage],
     stop: list[str] | None,
     call: Mapping[str, Any],
     *,
     stream: bool = False,
 ) -> Generator[Event]:
-    events = llm._client.events(_request(llm, messages, stop, call, stream=stream))
-    return structured_output.keeping(events) if call.get(KEEP) else events
+    events = llm._client.stream(_request(llm, messages, stop, call, stream=stream))
+    return structured_output.suppress_output_errors(events) if call.get(INCLUDE_RAW) else events
 
 
 def _aevents(
-    llm: Keywords,
+    llm: ModelConfig,
     messages: Sequence[BaseMessage],
     stop: list[str] | None,
     call: Mapping[str, Any],
     *,
     stream: bool = False,
 ) -> AsyncGenerator[Event]:
-    events = llm._client.aevents(_request(llm, messages, stop, call, stream=stream))
-    return structured_output.akeeping(events) if call.get(KEEP) else events
+    events = llm._client.astream(_request(llm, messages, stop, call, stream=stream))
+    return structured_output.asuppress_output_errors(events) if call.get(INCLUDE_RAW) else events
 
 
 def _request(
-    llm: Keywords, messages: Sequence[BaseMessage], stop: list[str] | None, call: Mapping[str, Any], *, stream: bool
+    llm: ModelConfig, messages: Sequence[BaseMessage], stop: list[str] | None, call: Mapping[str, Any], *, stream: bool
 ) -> Request:
-    asked = formatted({name: value for name, value in call.items() if name not in _LANGCHAIN_ONLY})
+    asked = normalize_call_options({name: value for name, value in call.items() if name not in _LANGCHAIN_ONLY})
     stream = bool(asked.pop("stream", stream))
     settings = llm._settings({**asked, "stop": stop or None})
-    return Request(messages=to_core(messages), settings=settings, stream=stream)
+    return Request(messages=convert_messages(messages), settings=settings, stream=stream)
 
 
-def _result(reducer: Reducer) -> ChatResult:
-    return ChatResult(generations=[ChatGeneration(message=message_of(reducer.reply()))])
+def _result(accumulator: ReplyAccumulator) -> ChatResult:
+    return ChatResult(generations=[ChatGeneration(message=to_ai_message(accumulator.reply()))])

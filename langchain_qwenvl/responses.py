@@ -12,12 +12,12 @@ from langchain_qwenvl.content_blocks import PROVIDER
 from qwenvl_core.types.events import Finish, Usage
 from qwenvl_core.types.messages import ToolCall
 from qwenvl_core.types.reply import Reply
-from qwenvl_core.types.tool_arguments import judged_calls
+from qwenvl_core.types.tool_arguments import parse_tool_calls
 
 
-def message_of(reply: Reply) -> AIMessage:
+def to_ai_message(reply: Reply) -> AIMessage:
     """The message that shows a whole reply; a call that must not be executed is an invalid one."""
-    calls = judged_calls(reply)
+    calls = parse_tool_calls(reply)
     return AIMessage(
         content=reply.text,
         additional_kwargs={"reasoning_content": reply.reasoning} if reply.reasoning else {},
@@ -40,7 +40,7 @@ def response_metadata(finish: Finish, usage: Usage | None) -> dict[str, Any]:
         **finish.extras,  # first: under whatever names the server gave, they take no place of ours
         "model_provider": PROVIDER,
         "model_name": finish.model,
-        "finish_reason": finish.reason,
+        "finish_reason": finish.finish_reason,
         "request_id": finish.request_id,
         "id": finish.reply_id,
     }

@@ -9,18 +9,18 @@ from langchain_core.messages.tool import invalid_tool_call, tool_call_chunk
 from langchain_core.outputs.chat_generation import ChatGenerationChunk
 from pydantic import BaseModel
 
-from langchain_qwenvl.content_blocks import BROKEN, PROVIDER, call_index
+from langchain_qwenvl.content_blocks import INVALID_CALLS_KEY, PROVIDER, call_index
 from langchain_qwenvl.responses import invalid_call, response_metadata, usage_metadata
 from qwenvl_core.types.events import Event, Finish, ReasoningDelta, TextDelta, ToolCallDelta
-from qwenvl_core.types.reply import Reducer, Reply
-from qwenvl_core.types.tool_arguments import judged_calls
+from qwenvl_core.types.reply import Reply, ReplyAccumulator
+from qwenvl_core.types.tool_arguments import parse_tool_calls
 
 M = TypeVar("M", bound=BaseModel)
 
 _PROVIDER = {"model_provider": PROVIDER}
 
 
-class Chunks:
+class ChunkBuilder:
     """The chunks that show the events of one stream.
 
     What must not be added up comes once, on the last chunk: metadata, usage, and which calls must not be executed.
@@ -31,9 +31,9 @@ class Chunks:
 
     def __init__(self, *, indexed: bool = False) -> None:
         self._indexed = indexed
-        self._rest = Reducer()
+        self._rest = ReplyAccumulator()
 
-    def of(self, event: Event) -> ChatGenerationChunk | None:
+    def build(self, event: Event) -> ChatGenerationChunk | None:
         """The chunk that shows one event; nothing for `Usage`, which comes with the last one."""
         if type(event) is TextDelta:
             return _text_chunk(event.text, {})
@@ -49,7 +49,7 @@ class Chunks:
         broken = _broken_calls(reply, indexed=self._indexed)
         message = AIMessageChunk(
             content="",
-            additional_kwargs={BROKEN: broken} if broken else {},
+            additional_kwargs={INVALID_CALLS_KEY: broken} if broken else {},
             response_metadata=response_metadata(reply.finish, reply.usage),
             usage_metadata=usage_metadata(reply.usage),
             chunk_position="last",
@@ -94,7 +94,7 @@ _set = object.__setattr__
 
 
 def _call_chunk(event: ToolCallDelta) -> ChatGenerationChunk:
-    piece = tool_call_chunk(name=event.name, args=event.arguments, id=event.id, index=event.slot)
+    piece = tool_call_chunk(name=event.name, args=event.arguments, id=event.id, index=event.call_index)
     if event.arguments.lstrip()[:1] in _OBJECT:
         message = AIMessageChunk(content="", tool_call_chunks=[piece], response_metadata=_PROVIDER)
         return ChatGenerationChunk(message=message)
@@ -115,7 +115,7 @@ def _call_chunk(event: ToolCallDelta) -> ChatGenerationChunk:
 def _broken_calls(reply: Reply, *, indexed: bool) -> list[dict[str, Any]]:
     """The calls that must not be executed, for the last chunk of a stream."""
     return [
-        {**invalid_call(call), **({"index": call_index(slot)} if indexed else {})}
-        for slot, (call, args) in enumerate(judged_calls(reply))
+        {**invalid_call(call), **({"index": call_index(index)} if indexed else {})}
+        for index, (call, args) in enumerate(parse_tool_calls(reply))
         if args is None
     ]

@@ -23,7 +23,7 @@ from langchain_core.utils.json import parse_partial_json
 from langchain_core.utils.pydantic import is_basemodel_subclass
 from typing_extensions import override
 
-from langchain_qwenvl.content_blocks import calls_of
+from langchain_qwenvl.content_blocks import split_tool_calls
 from langchain_qwenvl.exceptions import output_error
 from qwenvl_core.catalog.models import ModelFacts
 from qwenvl_core.errors import QwenVLOutputError
@@ -40,7 +40,7 @@ def default_method(facts: ModelFacts) -> Method:
     return "function_calling" if facts.tools else "json_schema"
 
 
-def plan(
+def bind_arguments(
     schema: dict[str, Any] | type, *, method: str, strict: bool | None
 ) -> tuple[dict[str, Any], StructuredOutputParser]:
     """What to bind to a model so that it answers with objects of `schema`, and what reads them.
@@ -134,7 +134,7 @@ def _sum(messages: list[Any]) -> AIMessage:
     return cast("AIMessage", first + others if others else first)
 
 
-def keeping(events: Generator[Event]) -> Generator[Event]:
+def suppress_output_errors(events: Generator[Event]) -> Generator[Event]:
     """The same events; an answer that is not what was demanded ends as others do, for the parser to judge."""
     try:
         yield from events
@@ -144,8 +144,8 @@ def keeping(events: Generator[Event]) -> Generator[Event]:
         yield error.finish
 
 
-async def akeeping(events: AsyncGenerator[Event]) -> AsyncGenerator[Event]:
-    """As `keeping`, for async."""
+async def asuppress_output_errors(events: AsyncGenerator[Event]) -> AsyncGenerator[Event]:
+    """As `suppress_output_errors`, for async."""
     try:
         async for event in events:
             yield event
@@ -233,7 +233,7 @@ class StructuredOutputParser(BaseCumulativeTransformOutputParser[Any]):
 
 def _arguments(message: AIMessage, tool: str) -> dict[str, Any]:
     """The arguments of the first call of `tool`."""
-    valid, broken = calls_of(message)
+    valid, broken = split_tool_calls(message)
     for call in valid:
         if call["name"] == tool:
             return call["args"]
@@ -279,6 +279,6 @@ def _cut(message: AIMessage) -> str:
 
 def _raw(message: AIMessage) -> str:
     """What the model wrote, as text: its calls' arguments, or else its answer."""
-    valid, broken = calls_of(message)
+    valid, broken = split_tool_calls(message)
     written = [json.dumps(call["args"]) for call in valid] + [call["args"] or "" for call in broken]
     return "\n".join(written) or message.text

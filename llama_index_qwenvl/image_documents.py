@@ -10,11 +10,11 @@ from llama_index.core.schema import ImageDocument, ImageNode, Node, NodeWithScor
 from pydantic import BaseModel
 
 from qwenvl_core.errors import QwenVLInputError
-from qwenvl_core.media.sources import source_from
-from qwenvl_core.types.media import File, Inline, Url
+from qwenvl_core.media.sources import parse_source
+from qwenvl_core.types.media import FileSource, InlineSource, UrlSource
 
 
-def blocks_of(documents: Any) -> list[ImageBlock | VideoBlock]:
+def convert_image_documents(documents: Any) -> list[ImageBlock | VideoBlock]:
     """The blocks that image documents stand for.
 
     Args:
@@ -38,29 +38,29 @@ def _is_one(documents: Any) -> bool:
     return one or not isinstance(documents, Iterable)
 
 
-def _block(document: Any, where: str) -> ImageBlock | VideoBlock:
+def _block(document: Any, location: str) -> ImageBlock | VideoBlock:
     match document:
         case ImageBlock() | VideoBlock():
             return document
         case NodeWithScore():
-            return _block(document.node, where)
+            return _block(document.node, location)
         case ImageNode() | ImageDocument():
             path = document.image_path or (None if document.image_url else document.metadata.get("file_path"))
-            return _of_fields(document.image, path, document.image_url, document.image_mimetype, where)
+            return _of_fields(document.image, path, document.image_url, document.image_mimetype, location)
         case Node(image_resource=resource) if resource is not None:
-            return _of_fields(resource.data, resource.path, resource.url, resource.mimetype, where)
-    match source_from(document, where=where, files=True):
-        case Url(url):
+            return _of_fields(resource.data, resource.path, resource.url, resource.mimetype, location)
+    match parse_source(document, location=location, files=True):
+        case UrlSource(url):
             return ImageBlock(url=url)
-        case File(path):
+        case FileSource(path):
             return ImageBlock(path=path)
-        case Inline(bytes() as data):
+        case InlineSource(bytes() as data):
             return ImageBlock(image=data)
         case _:
             return ImageBlock(url=document)
 
 
-def _of_fields(data: str | bytes | None, path: Any, url: Any, mime: str | None, where: str) -> ImageBlock:
+def _of_fields(data: str | bytes | None, path: Any, url: Any, mime: str | None, location: str) -> ImageBlock:
     """A block from a node's fields; the bytes are base64, as LlamaIndex keeps them."""
     if data:
         return ImageBlock(image=data.encode() if isinstance(data, str) else data, image_mimetype=mime)
@@ -68,4 +68,4 @@ def _of_fields(data: str | bytes | None, path: Any, url: Any, mime: str | None, 
         return ImageBlock(path=path, image_mimetype=mime)
     if url:
         return ImageBlock(url=str(url), image_mimetype=mime)
-    raise QwenVLInputError(f"{where}: this node holds no image.")
+    raise QwenVLInputError(f"{location}: this node holds no image.")

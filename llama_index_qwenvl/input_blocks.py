@@ -21,11 +21,11 @@ from llama_index.core.base.llms.types import (
 from llama_index_qwenvl.video_blocks import frames_in, options_in
 from qwenvl_core.catalog.models import ModelFacts
 from qwenvl_core.errors import QwenVLInputError
-from qwenvl_core.media.inspection import image_of, raw_bytes
-from qwenvl_core.media.sources import HINTS, Kind, source_from
+from qwenvl_core.media.inspection import inspect_image, read_bytes
+from qwenvl_core.media.sources import HINTS, MediaKind, parse_source
 from qwenvl_core.tokens import image_max_pixels
-from qwenvl_core.types.media import File, Inline, Source
-from qwenvl_core.types.messages import Frames, Image, Part, Pdf, Role, Text, Video
+from qwenvl_core.types.media import FileSource, InlineSource, Source
+from qwenvl_core.types.messages import FramesPart, ImagePart, Part, PdfPart, Role, TextPart, VideoPart
 
 _PDF = "application/pdf"
 _FRAME_SQUARE = 32 * 32  # pixels: the unit of the catalogue's limit for video frames
@@ -52,7 +52,7 @@ class Place:
         return QwenVLInputError(f"{self.name}: {why}")
 
 
-def parts_of(block: Any, place: Place) -> Iterator[Part]:
+def convert_blocks(block: Any, place: Place) -> Iterator[Part]:
     """The parts that a block stands for.
 
     Args:
@@ -69,12 +69,12 @@ def parts_of(block: Any, place: Place) -> Iterator[Part]:
 
 
 def _text(block: TextBlock, place: Place) -> Iterator[Part]:
-    yield Text(block.text)
+    yield TextPart(block.text)
 
 
 def _image(block: ImageBlock, place: Place) -> Iterator[Part]:
     hints = _hints(block, "image", options_in(block.detail, "image", place.name), place)
-    yield Image(_source(block, block.image, block.image_mimetype, place), where=place.name, **hints)
+    yield ImagePart(_source(block, block.image, block.image_mimetype, place), location=place.name, **hints)
 
 
 def _video(block: VideoBlock, place: Place) -> Iterator[Part]:
@@ -82,29 +82,33 @@ def _video(block: VideoBlock, place: Place) -> Iterator[Part]:
     frames = frames_in(options, place.name)
     hints = _hints(block, "video", options, place)
     if frames is None:
-        yield Video(_source(block, block.video, block.video_mimetype, place), where=place.name, **hints)
+        yield VideoPart(_source(block, block.video, block.video_mimetype, place), location=place.name, **hints)
         return
     files = _may_name_files(place)
-    sources = (source_from(frame, where=f"{place.name}[{at}]", files=files) for at, frame in enumerate(frames))
-    yield Frames(tuple(sources), where=place.name, **hints)
+    sources = (parse_source(frame, location=f"{place.name}[{at}]", files=files) for at, frame in enumerate(frames))
+    yield FramesPart(tuple(sources), location=place.name, **hints)
 
 
 def _document(block: DocumentBlock, place: Place) -> Iterator[Part]:
     mime = block.document_mimetype or mimetypes.guess_type(str(block.path or block.url or ""))[0] or "unknown"
     match mime.partition("/")[0]:
         case "text":
-            yield Text(_text_in(block, place))
+            yield TextPart(_text_in(block, place))
         case "image":
-            yield Image(_source(block, block.data, mime, place), where=place.name, **_hints(block, "image", {}, place))
+            yield ImagePart(
+                _source(block, block.data, mime, place), location=place.name, **_hints(block, "image", {}, place)
+            )
         case "video":
-            yield Video(_source(block, block.data, mime, place), where=place.name, **_hints(block, "video", {}, place))
+            yield VideoPart(
+                _source(block, block.data, mime, place), location=place.name, **_hints(block, "video", {}, place)
+            )
         case _:
             source = _source(block, block.data, mime, place)
-            if _PDF not in (mime, image_of(source).mime):
+            if _PDF not in (mime, inspect_image(source).mime):
                 raise place.error(
                     f"Qwen-VL takes no document of type {mime}; make images of it, and send those as ImageBlocks."
                 )
-            yield Pdf(source, where=place.name, **_hints(block, "image", {}, place))
+            yield PdfPart(source, location=place.name, **_hints(block, "image", {}, place))
 
 
 def _text_in(block: DocumentBlock, place: Place) -> str:
@@ -114,20 +118,20 @@ def _text_in(block: DocumentBlock, place: Place) -> str:
     if given is None:
         given = Path(block.path) if block.path and user else str(block.url) if block.url else None
     encoded = isinstance(given, bytes)  # LlamaIndex keeps bytes as base64
-    source = None if given is None else source_from(given, where=place.name, files=user, base64_text=encoded)
-    if not isinstance(source, File | Inline):
+    source = None if given is None else parse_source(given, location=place.name, files=user, base64_text=encoded)
+    if not isinstance(source, FileSource | InlineSource):
         raise place.error("only its text can be sent; read the file and give it as a TextBlock.")
     try:
-        return raw_bytes(source).decode()
+        return read_bytes(source).decode()
     except (OSError, ValueError) as error:
         raise place.error(f"it holds no UTF-8 text: {error}.") from error
 
 
 def _quoted(block: CitableBlock | CitationBlock, place: Place) -> Iterator[Part]:
     """What is quoted, under a line that says from where."""
-    yield Text(f"{block.title} ({block.source})" if block.source not in ("", block.title) else block.title)
+    yield TextPart(f"{block.title} ({block.source})" if block.source not in ("", block.title) else block.title)
     for nested in block.nested_blocks:
-        yield from parts_of(nested, place)
+        yield from convert_blocks(nested, place)
 
 
 def _audio(block: AudioBlock, place: Place) -> Iterator[Part]:
@@ -149,11 +153,11 @@ def _source(block: Any, data: Any, mime: str | None, place: Place) -> Source:
     """Where a block's medium comes from. LlamaIndex keeps bytes as base64, which goes on as it is."""
     files = _may_name_files(place)
     if data is not None:
-        return source_from(data, where=place.name, files=files, base64_text=isinstance(data, bytes), mime=mime)
+        return parse_source(data, location=place.name, files=files, base64_text=isinstance(data, bytes), mime=mime)
     if block.path is not None:
-        return source_from(block.path, where=place.name, files=files)
+        return parse_source(block.path, location=place.name, files=files)
     if block.url is not None:
-        return source_from(str(block.url), where=place.name, files=files)
+        return parse_source(str(block.url), location=place.name, files=files)
     raise place.error("it holds no medium: give `url`, `path` or bytes.")
 
 
@@ -164,7 +168,7 @@ def _may_name_files(place: Place) -> bool:
     return place.role == "user"
 
 
-def _hints(block: Any, kind: Kind, options: Mapping[str, Any], place: Place) -> dict[str, Any]:
+def _hints(block: Any, kind: MediaKind, options: Mapping[str, Any], place: Place) -> dict[str, Any]:
     """The vendor's hints: the block's own win over those of its message."""
     said = {
         **place.hints,
@@ -175,7 +179,7 @@ def _hints(block: Any, kind: Kind, options: Mapping[str, Any], place: Place) -> 
     return {name: said.get(name) for name in HINTS[kind]}
 
 
-def _of_detail(detail: str | None, kind: Kind, place: Place) -> dict[str, Any]:
+def _of_detail(detail: str | None, kind: MediaKind, place: Place) -> dict[str, Any]:
     """What OpenAI's words for detail are in pixels: `low` is a 512 × 512 look, `high` the model's limit."""
     match detail:
         case None | "" | "auto":

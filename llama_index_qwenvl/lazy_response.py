@@ -7,12 +7,12 @@ from typing import Any
 from llama_index.core.base.llms.types import ChatResponse
 from pydantic import BaseModel
 
-from llama_index_qwenvl.responses import message_so_far, response_of
+from llama_index_qwenvl.responses import partial_message, to_chat_response
 from qwenvl_core.types.events import Event, Finish, ReasoningDelta, TextDelta, Usage
-from qwenvl_core.types.reply import Moment
+from qwenvl_core.types.reply import Snapshot
 
 
-def chunk_of(event: Event, moment: Moment) -> ChatResponse | None:
+def to_chunk(event: Event, moment: Snapshot) -> ChatResponse | None:
     """The chunk that shows one event; none for usage, which the last chunk tells.
 
     Args:
@@ -20,19 +20,19 @@ def chunk_of(event: Event, moment: Moment) -> ChatResponse | None:
         moment: All that has come, the event included.
     """
     if type(event) is Finish:
-        last = response_of(moment.reply())
+        last = to_chat_response(moment.reply())
         last.delta = ""
         return last
     if type(event) is Usage:
         return None
-    return Chunk(
+    return LazyChatResponse(
         event.text if type(event) is TextDelta else "",
         {"thinking_delta": event.text} if type(event) is ReasoningDelta else {},
         moment,
     )
 
 
-class Chunk(ChatResponse):
+class LazyChatResponse(ChatResponse):
     """A chunk whose message is written when somebody looks at it.
 
     Most readers of a stream take its deltas. Writing all text so far into every chunk would be a good part of a
@@ -41,7 +41,7 @@ class Chunk(ChatResponse):
     `ChatResponse` that it stands for.
     """
 
-    def __init__(self, delta: str, additional_kwargs: dict[str, Any], moment: Moment) -> None:
+    def __init__(self, delta: str, additional_kwargs: dict[str, Any], moment: Snapshot) -> None:
         # All else that a model has, it gets when it is written: `model_construct` takes eight times as long.
         _DICT.__set__(
             self,
@@ -57,7 +57,7 @@ class Chunk(ChatResponse):
     def _written(self) -> ChatResponse:
         moment = _own(self).get("_moment")
         if moment is not None:
-            values = {"message": message_so_far(moment.reply()), **_own(self)}
+            values = {"message": partial_message(moment.reply()), **_own(self)}
             del values["_moment"]
             _DICT.__set__(self, values)
             _set(self, "__pydantic_fields_set__", {"message", "delta", "additional_kwargs"})
@@ -86,7 +86,7 @@ class Chunk(ChatResponse):
         return ChatResponse.__name__
 
     def __eq__(self, other: object) -> bool:
-        return self._written() == (other._written() if isinstance(other, Chunk) else other)
+        return self._written() == (other._written() if isinstance(other, LazyChatResponse) else other)
 
     __hash__ = None  # type: ignore[assignment]  # as that of every model that can be changed
 

@@ -20,7 +20,7 @@ from llama_index.core.llms.callbacks import llm_chat_callback, llm_completion_ca
 from pydantic import ConfigDict
 from typing_extensions import override
 
-from llama_index_qwenvl.stream_callbacks import areported, reported
+from llama_index_qwenvl.stream_callbacks import astream_callback, stream_callback
 from llama_index_qwenvl.structured_output import StructuredPrediction
 
 if TYPE_CHECKING:
@@ -98,7 +98,7 @@ class QwenVL(StructuredPrediction):
 
         return await pipeline.achat(self, messages, kwargs)
 
-    @reported(llm_chat_callback())
+    @stream_callback(llm_chat_callback())
     @override
     def stream_chat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponseGen:
         """The answer as it is written; the last chunk holds all of it. Closing the generator closes the connection."""
@@ -106,7 +106,7 @@ class QwenVL(StructuredPrediction):
 
         return pipeline.stream_chat(self, messages, kwargs)
 
-    @areported(llm_chat_callback())
+    @astream_callback(llm_chat_callback())
     @override
     async def astream_chat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponseAsyncGen:
         """As `stream_chat`, for async."""
@@ -130,7 +130,7 @@ class QwenVL(StructuredPrediction):
 
         return await pipeline.acomplete(self, prompt, kwargs)
 
-    @reported(llm_completion_callback())
+    @stream_callback(llm_completion_callback())
     @override
     def stream_complete(self, prompt: str, formatted: bool = False, **kwargs: Any) -> CompletionResponseGen:
         """As `complete`, as it is written."""
@@ -138,7 +138,7 @@ class QwenVL(StructuredPrediction):
 
         return pipeline.stream_complete(self, prompt, kwargs)
 
-    @areported(llm_completion_callback())
+    @astream_callback(llm_completion_callback())
     @override
     async def astream_complete(self, prompt: str, formatted: bool = False, **kwargs: Any) -> CompletionResponseAsyncGen:
         """As `stream_complete`, for async."""
@@ -178,7 +178,7 @@ class QwenVL(StructuredPrediction):
         **kwargs: Any,
     ) -> dict[str, Any]:
         """The keywords of the chat that offers `tools`; a given `tool_choice` wins over `tool_required`."""
-        from llama_index_qwenvl.tools import spec_of
+        from llama_index_qwenvl.tools import to_openai_tool
 
         messages = list(chat_history or [])
         if user_msg is not None:
@@ -190,7 +190,7 @@ class QwenVL(StructuredPrediction):
         choice = tool_choice if tool_choice is not None else "required" if tool_required else None
         return {
             "messages": messages,
-            "tools": [spec_of(tool, strict=strict) for tool in tools],
+            "tools": [to_openai_tool(tool, strict=strict) for tool in tools],
             **({} if choice is None else {"tool_choice": choice}),
             "parallel_tool_calls": allow_parallel_tool_calls,
             **kwargs,
@@ -204,9 +204,9 @@ class QwenVL(StructuredPrediction):
         allow_parallel_tool_calls: bool = False,
         **kwargs: Any,
     ) -> ChatResponse:
-        from llama_index_qwenvl.tools import with_one_call
+        from llama_index_qwenvl.tools import keep_first_call
 
-        return response if allow_parallel_tool_calls else with_one_call(response)
+        return response if allow_parallel_tool_calls else keep_first_call(response)
 
     @override
     def get_tool_calls_from_response(
@@ -217,9 +217,9 @@ class QwenVL(StructuredPrediction):
         Raises:
             ValueError: There are none, and `error_on_no_tool_call` is set.
         """
-        from llama_index_qwenvl.tools import selections_in
+        from llama_index_qwenvl.tools import read_tool_selections
 
-        selections = selections_in(response)
+        selections = read_tool_selections(response)
         if error_on_no_tool_call and not selections:
             invalid = response.message.additional_kwargs.get("invalid_tool_calls")
             raise ValueError("The model called no tool" + (f" that can be executed: {invalid}." if invalid else "."))

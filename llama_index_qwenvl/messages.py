@@ -17,7 +17,7 @@ from llama_index.core.base.llms.types import (
     ToolCallBlock,
 )
 
-from llama_index_qwenvl.input_blocks import Place, parts_of
+from llama_index_qwenvl.input_blocks import Place, convert_blocks
 from qwenvl_core.catalog.models import ModelFacts
 from qwenvl_core.errors import QwenVLInputError
 from qwenvl_core.media.sources import HINTS
@@ -35,7 +35,7 @@ _ROLES: dict[MessageRole, Role] = {
 }
 
 
-def to_core(messages: Iterable[ChatMessage], facts: ModelFacts) -> tuple[Message, ...]:
+def convert_messages(messages: Iterable[ChatMessage], facts: ModelFacts) -> tuple[Message, ...]:
     """The conversation in core's terms; the given messages are not changed.
 
     Args:
@@ -74,7 +74,7 @@ def _message(index: int, message: ChatMessage, facts: ModelFacts, answered: set[
             case CitationBlock() if role == "assistant" and message.content:  # it backs the text beside it
                 continue
             case _:
-                parts += parts_of(block, place)
+                parts += convert_blocks(block, place)
     if role == "assistant":
         calls = calls or [_call(told) for told in beside.get("tool_calls") or ()]
         # An agent does not answer a call that it could not make; without a result the service refuses it.

@@ -8,10 +8,10 @@ from llama_index.core.llms.function_calling import FunctionCallingLLM
 from pydantic import Field
 from typing_extensions import override
 
-from qwenvl_core.client.config import Keywords
+from qwenvl_core.client.config import ModelConfig
 
 
-class QwenVLBase(FunctionCallingLLM, Keywords):
+class QwenVLBase(FunctionCallingLLM, ModelConfig):
     """A model's settings: copied and stored, but not yet talked to."""
 
     context_window: int | None = Field(default=None, gt=0)
@@ -50,7 +50,7 @@ class QwenVLBase(FunctionCallingLLM, Keywords):
     def __getstate__(self) -> dict[str, Any]:
         """A pickle carries neither the key nor connections."""
         bare = self.model_copy()
-        bare._held = None
+        bare._client_cache = None
         for name in ("api_key", "http_client", "http_async_client"):
             del bare.__dict__[name]
         return super(QwenVLBase, bare).__getstate__()

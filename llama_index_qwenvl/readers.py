@@ -13,13 +13,13 @@ from pydantic import ConfigDict, Field, PrivateAttr, SerializeAsAny, field_valid
 from typing_extensions import override
 
 from llama_index_qwenvl.llm import QwenVL
-from qwenvl_core.documents.citations import Citation, cite, highlighted
+from qwenvl_core.documents.citations import Citation, citation_from_metadata, draw_citation
 from qwenvl_core.documents.options import Coordinates, Dpi, Mode, OnError, Options, Output, Progress
-from qwenvl_core.documents.page_cache import Answer, Totals
+from qwenvl_core.documents.page_cache import PageTranscription, UsageTotals
 from qwenvl_core.documents.records import Record
 from qwenvl_core.documents.transcription import Transcription
 from qwenvl_core.rendering.open import Document as File
-from qwenvl_core.rendering.open import name_of
+from qwenvl_core.rendering.open import file_name
 from qwenvl_core.rendering.pages import PageImage
 
 if TYPE_CHECKING:
@@ -107,9 +107,9 @@ class QwenVLReader(BasePydanticReader):
         self._options()  # raises what is wrong with them now
 
     @property
-    def usage(self) -> Totals:
+    def usage(self) -> UsageTotals:
         """What the pages of the last loading cost so far: tokens, and how many answers came from the cache."""
-        return self._last.usage if self._last else Totals()
+        return self._last.usage if self._last else UsageTotals()
 
     @property
     def failures(self) -> list[tuple[int, Exception]]:
@@ -184,7 +184,7 @@ def citation(document: BaseNode | NodeWithScore) -> Citation:
     Also for a node that a splitter made of it, and for a retrieved one; the boxes are those of the whole document then.
     """
     node = document.node if isinstance(document, NodeWithScore) else document
-    return cite(node.get_content(MetadataMode.NONE), node.metadata)
+    return citation_from_metadata(node.get_content(MetadataMode.NONE), node.metadata)
 
 
 def highlight(document: BaseNode | NodeWithScore | Citation, file: File, *, password: str | None = None) -> Image:
@@ -203,7 +203,7 @@ def highlight(document: BaseNode | NodeWithScore | Citation, file: File, *, pass
         QwenVLInputError: The document is of several pages, or `file` lacks its page.
     """
     cited = document if isinstance(document, Citation) else citation(document)
-    return highlighted(cited, file, password=password)
+    return draw_citation(cited, file, password=password)
 
 
 class _Transcriber:
@@ -214,11 +214,11 @@ class _Transcriber:
         self._call: dict[str, Any] = {"vl_high_resolution_images": True} if high_resolution else {}
         self.settings = llm._settings(self._call)
 
-    def transcribe(self, page: PageImage, question: str) -> Answer:
+    def transcribe(self, page: PageImage, question: str) -> PageTranscription:
         """What the model says of a page."""
         return _answer(self._llm.chat([_asked(page, question)], **self._call))
 
-    async def atranscribe(self, page: PageImage, question: str) -> Answer:
+    async def atranscribe(self, page: PageImage, question: str) -> PageTranscription:
         """As `transcribe`, for async."""
         return _answer(await self._llm.achat([_asked(page, question)], **self._call))
 
@@ -228,7 +228,7 @@ def _asked(page: PageImage, question: str) -> ChatMessage:
     return ChatMessage(role=MessageRole.USER, blocks=[image, TextBlock(text=question)])
 
 
-def _answer(response: ChatResponse) -> Answer:
+def _answer(response: ChatResponse) -> PageTranscription:
     told = response.additional_kwargs
     counts = {
         "input_tokens": told.get("prompt_tokens", 0),
@@ -238,13 +238,15 @@ def _answer(response: ChatResponse) -> Answer:
         "image_tokens": told.get("image_tokens", 0),
     }
     raw = response.raw if isinstance(response.raw, Mapping) else {}
-    return Answer(response.message.content or "", told.get("finish_reason", ""), raw.get("model") or "", counts)
+    return PageTranscription(
+        response.message.content or "", told.get("finish_reason", ""), raw.get("model") or "", counts
+    )
 
 
 def _about(file: File | PurePath) -> dict[str, Any]:
     if isinstance(file, PurePath):
         file = str(file)
-    name = name_of(file)
+    name = file_name(file)
     return {"file_name": PurePath(name).name, **({"file_path": name} if isinstance(file, str) else {})}
 
 

@@ -20,24 +20,24 @@ from qwenvl_core.errors import QwenVLAPIError, QwenVLContentFilterError, QwenVLE
 from qwenvl_core.types.events import Usage
 from qwenvl_core.types.messages import ToolCall
 from qwenvl_core.types.reply import Reply
-from qwenvl_core.types.tool_arguments import judged_calls
+from qwenvl_core.types.tool_arguments import parse_tool_calls
 
 _FAILED: dict[str, type[QwenVLError]] = {"content_filter": QwenVLContentFilterError, "error": QwenVLAPIError}
 """Reasons to end an answer that is not to be used. LlamaIndex's agents and engines look at no such reason."""
 
 
-def response_of(reply: Reply) -> ChatResponse:
+def to_chat_response(reply: Reply) -> ChatResponse:
     """The response that shows a whole reply; a call that must not be executed is no block.
 
     Raises:
         QwenVLError: The server ended the reply since it failed, or had to hold the rest back.
     """
     finish = reply.finish
-    if finish.reason in _FAILED:
-        why = f"The answer ended with finish_reason {finish.reason!r}; what had come is in .partial."
-        raise _FAILED[finish.reason](why, request_id=finish.request_id or None, partial=reply.text)
+    if finish.finish_reason in _FAILED:
+        why = f"The answer ended with finish_reason {finish.finish_reason!r}; what had come is in .partial."
+        raise _FAILED[finish.finish_reason](why, request_id=finish.request_id or None, partial=reply.text)
     blocks, beside = _words(reply)
-    judged = judged_calls(reply)
+    judged = parse_tool_calls(reply)
     blocks += [_call(call, kwargs) for call, kwargs in judged if kwargs is not None]
     # LlamaIndex's own programs look for calls here, too.
     calls = [_plain_call(call) for call, kwargs in judged if kwargs is not None]
@@ -53,7 +53,7 @@ def response_of(reply: Reply) -> ChatResponse:
     )
 
 
-def message_so_far(reply: Reply) -> ChatMessage:
+def partial_message(reply: Reply) -> ChatMessage:
     """The message of a stream that goes on; the arguments of its tool calls are text until it ends."""
     blocks, beside = _words(reply)
     if reply.tool_calls:
@@ -62,7 +62,7 @@ def message_so_far(reply: Reply) -> ChatMessage:
     return ChatMessage(role=MessageRole.ASSISTANT, blocks=blocks, additional_kwargs=beside)
 
 
-def completion_of(response: ChatResponse) -> CompletionResponse:
+def to_completion_response(response: ChatResponse) -> CompletionResponse:
     """A chat's response as that of a completion."""
     return CompletionResponse(
         text=response.message.content or "",
@@ -107,7 +107,7 @@ def _told_of(reply: Reply) -> dict[str, Any]:
     """What a response tells of itself: tokens, why it ended, and what was changed in the request."""
     usage, finish = reply.usage, reply.finish
     told: dict[str, Any] = {**_token_counts(usage), **_token_details(usage)} if usage else {}
-    told["finish_reason"] = finish.reason
+    told["finish_reason"] = finish.finish_reason
     if finish.adjustments:
         told["adjustments"] = list(finish.adjustments)
     return told
@@ -130,7 +130,7 @@ def _raw(reply: Reply) -> dict[str, Any]:
         "id": finish.reply_id,
         "model": finish.model,
         "usage": {**_token_counts(usage), **usage.raw} if usage else None,
-        "finish_reason": finish.reason,
+        "finish_reason": finish.finish_reason,
         "request_id": finish.request_id,
     }
 

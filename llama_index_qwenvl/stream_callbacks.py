@@ -17,7 +17,7 @@ Stream = Callable[..., Generator[Any, None, None]]
 AsyncStream = Callable[..., Coroutine[Any, Any, AsyncGenerator[Any, None]]]
 
 
-def reported(callback: Callable[[Any], Any]) -> Callable[[Stream], Stream]:
+def stream_callback(callback: Callable[[Any], Any]) -> Callable[[Stream], Stream]:
     """A decorator of methods that stream: `callback` is LlamaIndex's own for them."""
 
     def decorate(method: Stream) -> Stream:
@@ -25,18 +25,18 @@ def reported(callback: Callable[[Any], Any]) -> Callable[[Stream], Stream]:
 
         @wraps(heard)
         def stream(*args: Any, **kwargs: Any) -> Generator[Any, None, None]:
-            if _is_anyone_there():
+            if _has_event_handlers():
                 return heard(*args, **kwargs)
-            relay = _Relay()
+            relay = _CallbackProbe()
             report = callback(lambda *args, **kwargs: relay.over(method(*args, **kwargs)))
-            return _past(relay, report(*args, **kwargs))
+            return _bypass(relay, report(*args, **kwargs))
 
         return stream
 
     return decorate
 
 
-def areported(callback: Callable[[Any], Any]) -> Callable[[AsyncStream], AsyncStream]:
+def astream_callback(callback: Callable[[Any], Any]) -> Callable[[AsyncStream], AsyncStream]:
     """As `reported`, for async."""
 
     def decorate(method: AsyncStream) -> AsyncStream:
@@ -44,21 +44,21 @@ def areported(callback: Callable[[Any], Any]) -> Callable[[AsyncStream], AsyncSt
 
         @wraps(heard)
         async def stream(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, None]:
-            if _is_anyone_there():
+            if _has_event_handlers():
                 return await heard(*args, **kwargs)
-            relay = _AsyncRelay()
+            relay = _AsyncCallbackProbe()
 
             async def relayed(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, None]:
                 return relay.over(await method(*args, **kwargs))
 
-            return _apast(relay, await callback(relayed)(*args, **kwargs))
+            return _abypass(relay, await callback(relayed)(*args, **kwargs))
 
         return stream
 
     return decorate
 
 
-def _is_anyone_there() -> bool:
+def _has_event_handlers() -> bool:
     """Whether any handler gets the events of these callbacks."""
     at: Any = dispatcher
     while at:
@@ -68,8 +68,8 @@ def _is_anyone_there() -> bool:
     return False
 
 
-class _Relay(Generator[Any, None, None]):
-    """What the callbacks go over: a stream's first chunk, and its last one, which `_past` sets.
+class _CallbackProbe(Generator[Any, None, None]):
+    """What the callbacks go over: a stream's first chunk, and its last one, which `_bypass` sets.
 
     Attributes:
         rest: The stream itself. Callbacks may keep this relay for long, with an exception: the stream is not kept.
@@ -79,7 +79,7 @@ class _Relay(Generator[Any, None, None]):
     rest: Iterator[Any] = iter(())
     last: Any = None
 
-    def over(self, stream: Generator[Any, None, None]) -> _Relay:
+    def over(self, stream: Generator[Any, None, None]) -> _CallbackProbe:
         self.rest = iter(stream)
         return self
 
@@ -91,7 +91,7 @@ class _Relay(Generator[Any, None, None]):
         return super().throw(*error)
 
 
-def _past(relay: _Relay, report: Generator[Any, None, None]) -> Generator[Any, None, None]:
+def _bypass(relay: _CallbackProbe, report: Generator[Any, None, None]) -> Generator[Any, None, None]:
     for chunk in report:
         try:
             yield chunk
@@ -106,13 +106,13 @@ def _past(relay: _Relay, report: Generator[Any, None, None]) -> Generator[Any, N
             raise
 
 
-class _AsyncRelay(AsyncGenerator[Any, None]):
-    """As `_Relay`, for async."""
+class _AsyncCallbackProbe(AsyncGenerator[Any, None]):
+    """As `_CallbackProbe`, for async."""
 
     rest: AsyncIterator[Any]
     last: Any = None
 
-    def over(self, stream: AsyncGenerator[Any, None]) -> _AsyncRelay:
+    def over(self, stream: AsyncGenerator[Any, None]) -> _AsyncCallbackProbe:
         self.rest = aiter(stream)
         return self
 
@@ -124,7 +124,7 @@ class _AsyncRelay(AsyncGenerator[Any, None]):
         return await super().athrow(*error)
 
 
-async def _apast(relay: _AsyncRelay, report: AsyncGenerator[Any, None]) -> AsyncGenerator[Any, None]:
+async def _abypass(relay: _AsyncCallbackProbe, report: AsyncGenerator[Any, None]) -> AsyncGenerator[Any, None]:
     async for chunk in report:
         try:
             yield chunk

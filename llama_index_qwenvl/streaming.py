@@ -16,10 +16,10 @@ from llama_index.core.base.llms.types import (
     CompletionResponseGen,
 )
 
-from llama_index_qwenvl.lazy_response import chunk_of
-from llama_index_qwenvl.responses import completion_of
+from llama_index_qwenvl.lazy_response import to_chunk
+from llama_index_qwenvl.responses import to_completion_response
 from qwenvl_core.types.events import Event
-from qwenvl_core.types.reply import Reducer
+from qwenvl_core.types.reply import ReplyAccumulator
 
 S = TypeVar("S")
 T = TypeVar("T")
@@ -27,40 +27,40 @@ T = TypeVar("T")
 
 def chunks(events: Generator[Event]) -> ChatResponseGen:
     """The chunks of a reply; closing them, or leaving the loop over them, closes the events."""
-    return _HandedOver(_turned(events, _to_chunks()))
+    return _OwnershipTransfer(_turned(events, _to_chunks()))
 
 
 def achunks(events: AsyncGenerator[Event]) -> ChatResponseAsyncGen:
     """As `chunks`, for async."""
-    return _AsyncHandedOver(_Turned(events, _to_chunks()))
+    return _AsyncOwnershipTransfer(_MappedStream(events, _to_chunks()))
 
 
 def completions(events: Generator[Event]) -> CompletionResponseGen:
     """As `chunks`, as those of a completion."""
-    return _HandedOver(_turned(events, _to_completions()))
+    return _OwnershipTransfer(_turned(events, _to_completions()))
 
 
 def acompletions(events: AsyncGenerator[Event]) -> CompletionResponseAsyncGen:
     """As `completions`, for async."""
-    return _AsyncHandedOver(_Turned(events, _to_completions()))
+    return _AsyncOwnershipTransfer(_MappedStream(events, _to_completions()))
 
 
 def _to_chunks() -> Callable[[Event], ChatResponse | None]:
-    reducer = Reducer()
+    accumulator = ReplyAccumulator()
 
-    def to_chunk(event: Event) -> ChatResponse | None:
-        reducer.add(event)
-        return chunk_of(event, reducer.moment())
+    def convert(event: Event) -> ChatResponse | None:
+        accumulator.add(event)
+        return to_chunk(event, accumulator.snapshot())
 
-    return to_chunk
+    return convert
 
 
 def _to_completions() -> Callable[[Event], CompletionResponse | None]:
-    to_chunk = _to_chunks()
+    convert = _to_chunks()
 
     def to_completion(event: Event) -> CompletionResponse | None:
-        chunk = to_chunk(event)
-        return completion_of(chunk) if chunk is not None else None
+        chunk = convert(event)
+        return to_completion_response(chunk) if chunk is not None else None
 
     return to_completion
 
@@ -73,7 +73,7 @@ def _turned(source: Generator[S], turn: Callable[[S], T | None]) -> Generator[T]
                 yield turned
 
 
-class _Turned(AsyncGenerator[T, None]):
+class _MappedStream(AsyncGenerator[T, None]):
     """As `_turned`, for async, and no generator of its own.
 
     A loop that ends closes all generators it knows at once: of two, one within the other, the inner one is closed
@@ -107,7 +107,7 @@ class _Turned(AsyncGenerator[T, None]):
         await self._source.aclose()
 
 
-class _HandedOver(Generator[T, None, None]):
+class _OwnershipTransfer(Generator[T, None, None]):
     """A generator that the loop over this one has to itself.
 
     LlamaIndex's callbacks tell their handlers of the exception that ended an abandoned stream, and some handlers keep
@@ -116,14 +116,14 @@ class _HandedOver(Generator[T, None, None]):
     """
 
     def __init__(self, held: Generator[T]) -> None:
-        self._held = held
+        self._client_cache = held
 
     def __iter__(self) -> Generator[T]:
-        handed, self._held = self._held, _nothing()
+        handed, self._client_cache = self._client_cache, _nothing()
         return handed
 
     def send(self, value: None) -> T:
-        return self._held.send(value)
+        return self._client_cache.send(value)
 
     def throw(
         self,
@@ -131,21 +131,21 @@ class _HandedOver(Generator[T, None, None]):
         error: BaseException | object = None,
         trace: TracebackType | None = None,
     ) -> T:
-        return self._held.throw(error if isinstance(error, BaseException) else kind)
+        return self._client_cache.throw(error if isinstance(error, BaseException) else kind)
 
 
-class _AsyncHandedOver(AsyncGenerator[T, None]):
-    """As `_HandedOver`, for async."""
+class _AsyncOwnershipTransfer(AsyncGenerator[T, None]):
+    """As `_OwnershipTransfer`, for async."""
 
     def __init__(self, held: AsyncGenerator[T]) -> None:
-        self._held = held
+        self._client_cache = held
 
     def __aiter__(self) -> AsyncGenerator[T]:
-        handed, self._held = self._held, _anothing()
+        handed, self._client_cache = self._client_cache, _anothing()
         return handed
 
     async def asend(self, value: None) -> T:
-        return await self._held.asend(value)
+        return await self._client_cache.asend(value)
 
     async def athrow(
         self,
@@ -153,10 +153,10 @@ class _AsyncHandedOver(AsyncGenerator[T, None]):
         error: BaseException | object = None,
         trace: TracebackType | None = None,
     ) -> T:
-        return await self._held.athrow(error if isinstance(error, BaseException) else kind)
+        return await self._client_cache.athrow(error if isinstance(error, BaseException) else kind)
 
     async def aclose(self) -> None:
-        await self._held.aclose()
+        await self._client_cache.aclose()
 
 
 def _nothing() -> Generator[Any]:

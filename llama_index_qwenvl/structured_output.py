@@ -56,11 +56,11 @@ class StructuredPrediction(QwenVLBase):
         if self.pydantic_program_mode not in _MODES:
             result: Model = super().structured_predict(output_cls, prompt, llm_kwargs, **prompt_args)
             return result
-        from llama_index_qwenvl.structured_parsing import object_in
+        from llama_index_qwenvl.structured_parsing import parse_object
 
         _started(output_cls, prompt, prompt_args)
         response = self.chat(self._asked(prompt, prompt_args), **self._keywords(output_cls, llm_kwargs))
-        return _ended(object_in(response, output_cls))
+        return _ended(parse_object(response, output_cls))
 
     @override
     async def astructured_predict(
@@ -74,11 +74,11 @@ class StructuredPrediction(QwenVLBase):
         if self.pydantic_program_mode not in _MODES:
             result: Model = await super().astructured_predict(output_cls, prompt, llm_kwargs, **prompt_args)
             return result
-        from llama_index_qwenvl.structured_parsing import object_in
+        from llama_index_qwenvl.structured_parsing import parse_object
 
         _started(output_cls, prompt, prompt_args)
         response = await self.achat(self._asked(prompt, prompt_args), **self._keywords(output_cls, llm_kwargs))
-        return _ended(object_in(response, output_cls))
+        return _ended(parse_object(response, output_cls))
 
     # The framework's `stream_structured_predict` and its async sister report the events around these.
 
@@ -93,13 +93,13 @@ class StructuredPrediction(QwenVLBase):
         if self.pydantic_program_mode not in _MODES:
             yield from super()._structured_stream_call(output_cls, prompt, llm_kwargs, **prompt_args)
             return
-        from llama_index_qwenvl.structured_parsing import Objects
+        from llama_index_qwenvl.structured_parsing import PartialObjectParser
 
-        objects = Objects(output_cls)
+        objects = PartialObjectParser(output_cls)
         chunks = self.stream_chat(self._asked(prompt, prompt_args), **self._keywords(output_cls, llm_kwargs))
         with closing(chunks):
             for chunk in chunks:
-                so_far = objects.feed(chunk)
+                so_far = objects.update(chunk)
                 if so_far is not None:
                     yield so_far
         yield objects.whole()
@@ -114,15 +114,15 @@ class StructuredPrediction(QwenVLBase):
     ) -> AsyncGenerator[Model | list[Model] | FlexibleModel | list[FlexibleModel], None]:
         if self.pydantic_program_mode not in _MODES:
             return await super()._structured_astream_call(output_cls, prompt, llm_kwargs, **prompt_args)
-        from llama_index_qwenvl.structured_parsing import Objects
+        from llama_index_qwenvl.structured_parsing import PartialObjectParser
 
         chunks = await self.astream_chat(self._asked(prompt, prompt_args), **self._keywords(output_cls, llm_kwargs))
 
         async def objects_in() -> AsyncGenerator[Model | list[Model] | FlexibleModel | list[FlexibleModel], None]:
-            objects = Objects(output_cls)
+            objects = PartialObjectParser(output_cls)
             async with aclosing(chunks):
                 async for chunk in chunks:
-                    so_far = objects.feed(chunk)
+                    so_far = objects.update(chunk)
                     if so_far is not None:
                         yield so_far
             yield objects.whole()

@@ -13,9 +13,9 @@ from llama_index.core.program.utils import FlexibleModel, create_flexible_model
 from llama_index.core.types import Model, PydanticProgramMode
 from pydantic import BaseModel, ValidationError
 
-from llama_index_qwenvl.tools import selections_in, spec_of
+from llama_index_qwenvl.tools import read_tool_selections, to_openai_tool
 from qwenvl_core.errors import QwenVLOutputError
-from qwenvl_core.types.tool_arguments import partial_object
+from qwenvl_core.types.tool_arguments import parse_partial_json
 
 # What the framework's programs take out of a caller's keywords, since they decide it themselves.
 _DECIDED = frozenset({"tools", "tool_required", "tool_choice", "allow_parallel_tool_calls"})
@@ -31,14 +31,14 @@ def keywords_for(
     """
     own = {name: value for name, value in (given or {}).items() if name not in _DECIDED}
     if mode == PydanticProgramMode.FUNCTION:
-        tool = spec_of(get_function_tool(output_cls))
+        tool = to_openai_tool(get_function_tool(output_cls))
         return {"tools": [tool], "tool_choice": tool["function"]["name"], "parallel_tool_calls": False, **own}
     name = re.sub(r"[^A-Za-z0-9_-]", "_", output_cls.__name__)
     schema = {"name": name, "schema": output_cls.model_json_schema()}
     return {"response_format": {"type": "json_schema", "json_schema": schema}, **own}
 
 
-def object_in(response: ChatResponse, output_cls: type[Model]) -> Model:
+def parse_object(response: ChatResponse, output_cls: type[Model]) -> Model:
     """The object that a whole answer is, in its text or in its tool call.
 
     Raises:
@@ -55,7 +55,7 @@ def object_in(response: ChatResponse, output_cls: type[Model]) -> Model:
         raise QwenVLOutputError(f"The answer is no {output_cls.__name__}: {why}.", partial=content) from error
 
 
-class Objects(Generic[Model]):
+class PartialObjectParser(Generic[Model]):
     """The objects that the chunks of an answer make up, ever fuller."""
 
     def __init__(self, output_cls: type[Model]) -> None:
@@ -64,7 +64,7 @@ class Objects(Generic[Model]):
         self._values: dict[str, Any] = {}
         self._last = ChatResponse(message=ChatMessage())
 
-    def feed(self, chunk: ChatResponse) -> Model | FlexibleModel | None:
+    def update(self, chunk: ChatResponse) -> Model | FlexibleModel | None:
         """The object so far, where the chunk adds to it: of its own class once it is valid, else of a lenient one."""
         self._last = chunk
         values = _values_in(chunk)
@@ -82,13 +82,13 @@ class Objects(Generic[Model]):
         Raises:
             QwenVLOutputError: They are none.
         """
-        return object_in(self._last, self._output_cls)
+        return parse_object(self._last, self._output_cls)
 
 
 def _values_in(chunk: ChatResponse) -> dict[str, Any]:
     """As much of the object's values as has come."""
-    calls = selections_in(chunk)
-    return calls[0].tool_kwargs if calls else partial_object(_json_in(chunk.message.content or ""))
+    calls = read_tool_selections(chunk)
+    return calls[0].tool_kwargs if calls else parse_partial_json(_json_in(chunk.message.content or ""))
 
 
 def _json_in(text: str) -> str:

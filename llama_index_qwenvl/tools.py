@@ -9,10 +9,10 @@ from llama_index.core.base.llms.types import ChatResponse, ToolCallBlock
 from llama_index.core.llms.llm import ToolSelection
 from llama_index.core.tools.types import BaseTool
 
-from qwenvl_core.types.tool_arguments import partial_object
+from qwenvl_core.types.tool_arguments import parse_partial_json
 
 
-def spec_of(tool: BaseTool | Mapping[str, Any], *, strict: bool | None = None) -> dict[str, Any]:
+def to_openai_tool(tool: BaseTool | Mapping[str, Any], *, strict: bool | None = None) -> dict[str, Any]:
     """A tool as the service takes it.
 
     Args:
@@ -30,20 +30,22 @@ def spec_of(tool: BaseTool | Mapping[str, Any], *, strict: bool | None = None) -
     return {**spec, "function": function}
 
 
-def selections_in(response: ChatResponse) -> list[ToolSelection]:
+def read_tool_selections(response: ChatResponse) -> list[ToolSelection]:
     """The tool calls of a response; within a stream, with as much of their arguments as has come."""
     return [
         ToolSelection(
             tool_id=block.tool_call_id or block.tool_name,
             tool_name=block.tool_name,
-            tool_kwargs=block.tool_kwargs if isinstance(block.tool_kwargs, dict) else partial_object(block.tool_kwargs),
+            tool_kwargs=block.tool_kwargs
+            if isinstance(block.tool_kwargs, dict)
+            else parse_partial_json(block.tool_kwargs),
         )
         for block in response.message.blocks
         if isinstance(block, ToolCallBlock)
     ]
 
 
-def with_one_call(response: ChatResponse) -> ChatResponse:
+def keep_first_call(response: ChatResponse) -> ChatResponse:
     """The same response with its first tool call only."""
     message = response.message
     calls = [block for block in message.blocks if isinstance(block, ToolCallBlock)]

@@ -22,8 +22,8 @@ from typing import Any
 from llama_index.core.base.llms.types import VideoBlock
 
 from qwenvl_core.errors import QwenVLInputError
-from qwenvl_core.media.sources import HINTS, Kind, locate, source_from
-from qwenvl_core.types.media import File, Inline, Url
+from qwenvl_core.media.sources import HINTS, MediaKind, parse_source, to_url_or_data_uri
+from qwenvl_core.types.media import FileSource, InlineSource, UrlSource
 
 _FRAMES_URL = "data:,frames"  # so that LlamaIndex's token estimates find something to look at
 
@@ -55,12 +55,12 @@ def video(
         fps=None if whole else fps, min_pixels=min_pixels, max_pixels=max_pixels, total_pixels=total_pixels
     )
     fields: dict[str, Any] = {"fps": int(fps) if fps is not None and whole else None, "detail": options}
-    match source_from(source, where="video()", files=True):
-        case Url(url):
+    match parse_source(source, location="video()", files=True):
+        case UrlSource(url):
             return VideoBlock(url=url, **fields)
-        case File(path):
+        case FileSource(path):
             return VideoBlock(path=path, **fields)
-        case Inline(bytes() as data, mime, None):
+        case InlineSource(bytes() as data, mime, None):
             return VideoBlock(video=data, video_mimetype=mime, **fields)
         case _:
             return VideoBlock(url=source, **fields)
@@ -95,7 +95,7 @@ def video_frames(
     return VideoBlock(url=_FRAMES_URL, detail=options)
 
 
-def options_in(detail: str | None, kind: Kind, where: str) -> dict[str, Any]:
+def options_in(detail: str | None, kind: MediaKind, location: str) -> dict[str, Any]:
     """The options in a block's `detail`: `frames` and the vendor's hints; none, where it is a mere word.
 
     Raises:
@@ -106,14 +106,14 @@ def options_in(detail: str | None, kind: Kind, where: str) -> dict[str, Any]:
     try:
         options = json.loads(detail)
     except ValueError as error:
-        raise QwenVLInputError(f"{where}: its detail is no JSON object: {error}.") from error
+        raise QwenVLInputError(f"{location}: its detail is no JSON object: {error}.") from error
     known = (*HINTS[kind], *(["frames"] if kind == "video" else []))
     if unknown := sorted(options.keys() - set(known)):
-        raise QwenVLInputError(f"{where}: its detail holds {unknown}; known are {', '.join(known)}.")
+        raise QwenVLInputError(f"{location}: its detail holds {unknown}; known are {', '.join(known)}.")
     return dict(options)
 
 
-def frames_in(options: dict[str, Any], where: str) -> list[Any] | None:
+def frames_in(options: dict[str, Any], location: str) -> list[Any] | None:
     """Take the frames out of a block's options; `None`, where there are none, since it is a video file.
 
     Raises:
@@ -121,7 +121,7 @@ def frames_in(options: dict[str, Any], where: str) -> list[Any] | None:
     """
     told = options.pop("frames", None)
     if told is not None and not isinstance(told, list):
-        raise QwenVLInputError(f"{where}: the frames in its detail are no list.")
+        raise QwenVLInputError(f"{location}: the frames in its detail are no list.")
     return told and [_frame(one) for one in told]
 
 
@@ -138,17 +138,17 @@ def _frame(told: Any) -> Any:
             return told
 
 
-def _told(frame: Any, where: str) -> str | dict[str, str]:
+def _told(frame: Any, location: str) -> str | dict[str, str]:
     """A frame as a URL, a path or a data URI. Of a `Path` it is told that it is one: code made it, and no model."""
     if isinstance(frame, Path):
         return {"path": str(frame)}
-    source = source_from(frame, where=where, files=True)
+    source = parse_source(frame, location=location, files=True)
     match source:
-        case Url(url):
+        case UrlSource(url):
             return url
-        case File(path):
+        case FileSource(path):
             return str(path)
         case _ if isinstance(frame, str):
             return frame
-    uri = locate(source, "image", where)
+    uri = to_url_or_data_uri(source, "image", location)
     return uri if isinstance(uri, str) else b"".join(uri.blocks()).decode()

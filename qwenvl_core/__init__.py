@@ -3,7 +3,7 @@
 Where to look:
 
 - a request's way: `client` (one door), `request`, `settings`, `policy`, `tool_turns`, `wire/`, `body`, `transport/`;
-- its answer's: `sse`, `reading`, `wire/`, `events` (and the reducer), `errors`;
+- its answer's: `sse`, `reading`, `wire/`, `events` (and the accumulator), `errors`;
 - what models are and take: `models`, `endpoints`, `tokens`, `counting`, `checks`, `tool_checks`;
 - media: `media` (where they come from), `probe`, `movie`, `looking` (what they are), `picture`, `fit`, `uploads`,
   `attachments` (PDFs in a conversation);

@@ -153,7 +153,7 @@ class QwenVLRateLimitError(QwenVLError):
 class QwenVLQuotaExceededError(QwenVLRateLimitError):
     """A quota is used up that waiting does not refill."""
 
-    hint = "The quota is used up: change the plan or the model in the console; retrying does not help."
+    hint = "The quota is used up: change the prepared or the model in the console; retrying does not help."
     retryable = False
 
 
@@ -223,7 +223,7 @@ class QwenVLAPIError(QwenVLError):
 
 
 @dataclass(frozen=True, slots=True)
-class Failure:
+class ErrorPayload:
     """A server's failure as read from any of its carriers, before it has a class.
 
     `status_code` is the HTTP status, or the one named inside a stream; `None` when neither is known.
@@ -235,30 +235,30 @@ class Failure:
     request_id: str | None = None
 
 
-def _says(*needles: str) -> Callable[[Failure], bool]:
+def _says(*needles: str) -> Callable[[ErrorPayload], bool]:
     """A test for any of `needles` in the code or the message, case ignored."""
     folded = tuple(needle.lower() for needle in needles)
 
-    def matches(failure: Failure) -> bool:
+    def matches(failure: ErrorPayload) -> bool:
         text = f"{failure.code or ''} {failure.message}".lower()
         return any(needle in text for needle in folded)
 
     return matches
 
 
-def _code(*starts: str) -> Callable[[Failure], bool]:
+def _code(*starts: str) -> Callable[[ErrorPayload], bool]:
     """A test for a code that begins with any of `starts`, case ignored."""
     folded = tuple(start.lower() for start in starts)
     return lambda failure: (failure.code or "").lower().startswith(folded)
 
 
-def _status(low: int, high: int | None = None) -> Callable[[Failure], bool]:
+def _status(low: int, high: int | None = None) -> Callable[[ErrorPayload], bool]:
     """A test for an HTTP status from `low` up to `high`, both included."""
     return lambda failure: low <= (failure.status_code or 0) <= (high or low)
 
 
 # First match wins: what the code or message says is more exact than the status, which in-stream errors lack.
-_CLASSES: tuple[tuple[Callable[[Failure], bool], type[QwenVLError]], ...] = (
+_CLASSES: tuple[tuple[Callable[[ErrorPayload], bool], type[QwenVLError]], ...] = (
     (_says("DataInspectionFailed", "data_inspection_failed"), QwenVLContentFilterError),
     (_says("Arrearage", "BillOverdue", "CommodityNotPurchased"), QwenVLArrearageError),
     (_says("FreeTierOnly", "free allocated quota exceeded", "free tier"), QwenVLQuotaExceededError),
@@ -295,7 +295,7 @@ _redirects = _status(300, 399)
 _ELSEWHERE = "This address leads elsewhere, where neither key nor documents are sent: check base_url=."
 
 
-def error_from(failure: Failure, *, partial: str = "") -> QwenVLError:
+def error_from_payload(failure: ErrorPayload, *, partial: str = "") -> QwenVLError:
     """The error of the right class for a server's failure.
 
     Args:

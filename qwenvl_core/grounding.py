@@ -13,16 +13,16 @@ import re
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from qwenvl_core.parsing.grounding_formats import NUMBER, Located, box_tokens, plain_tuples, xml_points
+from qwenvl_core.parsing.grounding_formats import NUMBER, RawGrounding, box_tokens, plain_tuples, xml_points
 from qwenvl_core.parsing.json_scanner import is_number, scan_json
-from qwenvl_core.parsing.text import clean
-from qwenvl_core.parsing.unescape import as_meant
-from qwenvl_core.vision.boxes import Box, Frame, Size, Space
+from qwenvl_core.parsing.text import sanitize
+from qwenvl_core.parsing.unescape import first_readable_variant
+from qwenvl_core.vision.boxes import Box, CoordinateSpace, Size, Space
 from qwenvl_core.vision.drawing import crop, draw
 
 __all__ = ["Box", "Grounded", "crop", "draw", "parse_grounding"]
 
-Kind = Literal["box", "point", "box3d"]
+GroundingKind = Literal["box", "point", "box3d"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +42,7 @@ class Grounded:
             coordinate key is here when its value could not be read.
     """
 
-    kind: Kind
+    kind: GroundingKind
     label: str | None = None
     box: Box | None = None
     points: tuple[tuple[float, float], ...] = ()
@@ -50,14 +50,14 @@ class Grounded:
     attributes: dict[str, Any] = field(default_factory=dict, hash=False)
 
 
-_KINDS: dict[str, Kind] = {
+_KINDS: dict[str, GroundingKind] = {
     "bbox_2d": "box",
     "bbox": "box",
     "point_2d": "point",
     "point": "point",
     "bbox_3d": "box3d",
 }
-_LENGTHS: dict[Kind, int | None] = {"box": 4, "point": 2, "box3d": None}
+_LENGTHS: dict[GroundingKind, int | None] = {"box": 4, "point": 2, "box3d": None}
 _ALIASES = ("bbox", "point")  # words that also mean other things, so they count only with coordinates
 _KEY = re.compile(r"(?:bbox|point)_[23]d", re.IGNORECASE)
 _NUMBERS_AS_TEXT = re.compile(r"[-+\d.,;\s()\[\]]{1,400}")
@@ -79,8 +79,8 @@ def parse_grounding(text: str, *, space: Space = "auto", size: Size | None = Non
     Raises:
         ValueError: `space` is unknown, or `size` is missing or no size. Never because of the text.
     """
-    frame = Frame.of(space, size)
-    text = as_meant(clean(text), _is_readable)
+    frame = CoordinateSpace.of(space, size)
+    text = first_readable_variant(sanitize(text), _is_readable)
     scan = scan_json(text)
     found = [(start, item) for start, value in scan.objects for item in _from_object(value, frame)]
     others = [*xml_points(text), *box_tokens(text)]
@@ -97,7 +97,7 @@ def _is_readable(text: str) -> bool:
     return _KEY.search(text) is None or bool(scan_json(text).objects)
 
 
-def _from_located(located: Located, frame: Frame) -> Grounded:
+def _from_located(located: RawGrounding, frame: CoordinateSpace) -> Grounded:
     """The item for numbers that were not in JSON."""
     if located.kind == "box":
         return Grounded("box", located.label, box=frame.box(located.numbers), attributes=located.attributes)
@@ -106,10 +106,10 @@ def _from_located(located: Located, frame: Frame) -> Grounded:
     return Grounded("point", located.label, points=points, attributes=located.attributes)
 
 
-def _from_object(value: dict[str, Any], frame: Frame) -> list[Grounded]:
+def _from_object(value: dict[str, Any], frame: CoordinateSpace) -> list[Grounded]:
     """The item that a JSON object stands for; several when its box key holds several boxes."""
     label, attributes = _label_and_rest(value)
-    groups: dict[Kind, list[list[float]]] = {}
+    groups: dict[GroundingKind, list[list[float]]] = {}
     for key, kind in _KINDS.items():
         if key not in value:
             continue

@@ -13,13 +13,13 @@ from dataclasses import dataclass
 from functools import reduce
 from typing import Literal
 
-from qwenvl_core.parsing.elements import Piece, join
+from qwenvl_core.parsing.elements import PageElement, join
 from qwenvl_core.parsing.html.convert import html_pieces
 from qwenvl_core.parsing.markdown.page import COORDINATE_COMMENT, markdown_pieces
-from qwenvl_core.parsing.repetition import LONG_TEXT, in_elements, in_text
-from qwenvl_core.parsing.text import clean
-from qwenvl_core.parsing.unescape import as_meant
-from qwenvl_core.vision.boxes import Box, Frame, Size, Space
+from qwenvl_core.parsing.repetition import LONG_TEXT, repeats_elements, repeats_text
+from qwenvl_core.parsing.text import sanitize
+from qwenvl_core.parsing.unescape import first_readable_variant
+from qwenvl_core.vision.boxes import Box, CoordinateSpace, Size, Space
 
 __all__ = ["REPETITION", "LayoutElement", "PageLayout", "parse_layout"]
 
@@ -101,10 +101,10 @@ def parse_layout(text: str, *, space: Space = "auto", size: Size | None = None, 
     Raises:
         ValueError: `space` or `format` is unknown, or `size` is missing or no size. Never because of the text.
     """
-    frame = Frame.of(space, size)
+    frame = CoordinateSpace.of(space, size)
     if format not in _FORMATS:
         raise ValueError(f"format={format!r} is none of {', '.join(_FORMATS)}.")
-    text = as_meant(clean(text), _is_readable)
+    text = first_readable_variant(sanitize(text), _is_readable)
     pieces, truncated = html_pieces(text) if _is_html(text, format) else markdown_pieces(text)
     elements = tuple(
         LayoutElement(piece.type, piece.text, piece.html, piece.latex, _box(piece, frame), index)
@@ -133,7 +133,7 @@ def _is_html(text: str, format: str) -> bool:
     return bool(_FIRST_TAG.match(text))
 
 
-def _box(piece: Piece, frame: Frame) -> Box | None:
+def _box(piece: PageElement, frame: CoordinateSpace) -> Box | None:
     """The box of a piece, or the one around the boxes inside of it."""
     own = frame.box(piece.numbers) if piece.numbers is not None else None
     if own is not None:
@@ -142,7 +142,7 @@ def _box(piece: Piece, frame: Frame) -> Box | None:
     return reduce(Box.union, inner) if inner else None
 
 
-def _coordinate_warnings(pieces: Sequence[Piece], frame: Frame) -> list[str]:
+def _coordinate_warnings(pieces: Sequence[PageElement], frame: CoordinateSpace) -> list[str]:
     outside = sum(frame.exceeded_by(piece.numbers) for piece in pieces if piece.numbers)
     if not outside:
         return []
@@ -152,7 +152,7 @@ def _coordinate_warnings(pieces: Sequence[Piece], frame: Frame) -> list[str]:
 
 def _loops(elements: Sequence[LayoutElement]) -> bool:
     texts = [element.text for element in elements]
-    return in_elements(list(map(_identity, elements)), texts) or any(map(in_text, texts))
+    return repeats_elements(list(map(_identity, elements)), texts) or any(map(repeats_text, texts))
 
 
 def _identity(element: LayoutElement) -> tuple[object, ...]:

@@ -29,29 +29,29 @@ from qwenvl_core.media import uploads
 from qwenvl_core.request import image_fitting, pdf_attachments, policy, validation
 from qwenvl_core.transport.connection import Connection
 from qwenvl_core.transport.redaction import redact
-from qwenvl_core.transport.retry import Retries
+from qwenvl_core.transport.retry import RetryPolicy
 from qwenvl_core.types.events import Event
-from qwenvl_core.types.request import Plan, Request
+from qwenvl_core.types.request import PreparedRequest, Request
 from qwenvl_core.wire import dashscope, openai
-from qwenvl_core.wire.response_reader import Reading
+from qwenvl_core.wire.response_reader import ResponseReader
 
 
 @dataclass(frozen=True, slots=True)
-class _Api:
+class _ApiBackend:
     """One of the service's two APIs: its wire, its transport's module and class, and whether it takes uploads.
 
     The module is imported with the first request, so that importing an adapter imports no SDK.
     """
 
     wire: ModuleType
-    module: str
+    transport_module: str
     transport: str
     uploads: bool
 
 
-_APIS = {
-    "openai": _Api(openai, "qwenvl_core.transport.openai", "OpenAITransport", uploads=False),
-    "dashscope": _Api(dashscope, "qwenvl_core.transport.dashscope", "DashScopeTransport", uploads=True),
+_BACKENDS = {
+    "openai": _ApiBackend(openai, "qwenvl_core.transport.openai", "OpenAITransport", uploads=False),
+    "dashscope": _ApiBackend(dashscope, "qwenvl_core.transport.dashscope", "DashScopeTransport", uploads=True),
 }
 
 
@@ -60,21 +60,21 @@ class Client:
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
-        self._api = _APIS[connection.api]
+        self._api = _BACKENDS[connection.api]
         self._transport: Any = None
         self._pid = 0
         self._lock = threading.Lock()
 
     @classmethod
-    def of(cls, connection: Connection, held: Client | None) -> Client:
-        """`held`, if it is for this `connection`; a new client otherwise."""
-        return held if held is not None and held._connection == connection else cls(connection)
+    def reuse_or_create(cls, connection: Connection, current: Client | None) -> Client:
+        """`current`, if it is for this `connection`; a new client otherwise."""
+        return current if current is not None and current._connection == connection else cls(connection)
 
     def __deepcopy__(self, memo: Any) -> Client:
         """A copied model shares its connections until it is changed."""
         return self
 
-    def events(self, request: Request) -> Generator[Event]:
+    def stream(self, request: Request) -> Generator[Event]:
         """The events of the reply to `request`, as they arrive. Closing the iterator closes the connection.
 
         Raises:
@@ -82,56 +82,56 @@ class Client:
         """
         transport = self._open()
         wire = self._api.wire
-        plan = self._uploaded(self._plan(request), transport)
-        body, headers = wire.encode(plan), wire.headers(plan)
-        retries = Retries(self._connection)
+        prepared = self._upload_media(self._prepare(request), transport)
+        body, headers = wire.encode(prepared), wire.headers(prepared)
+        retry_policy = RetryPolicy(self._connection)
         while True:
-            reading = self._reading(plan)
+            reader = self._new_reader(prepared)
             try:
-                with transport.open(wire.PATH, body, headers, stream=plan.stream) as response:
-                    reading.begin(response.headers)
+                with transport.open(wire.PATH, body, headers, stream=prepared.stream) as response:
+                    reader.start(response.headers)
                     for block in response.blocks:
-                        yield from reading.feed(block)
-                        if reading.done:
+                        yield from reader.decode(block)
+                        if reader.done:
                             break
-                    yield from reading.close()
+                    yield from reader.flush()
                 return
             except QwenVLError as error:
                 redact(error, self._connection.api_key)
-                if reading.began:
-                    yield from reading.broken(error)
+                if reader.started:
+                    yield from reader.finish_after_error(error)
                     return
-                pause = retries.pause_after(reading.described(error))
-            time.sleep(pause)
+                delay = retry_policy.next_delay(reader.add_context(error))
+            time.sleep(delay)
 
-    async def aevents(self, request: Request) -> AsyncGenerator[Event]:
-        """As `events`, for async."""
+    async def astream(self, request: Request) -> AsyncGenerator[Event]:
+        """As `stream`, for async."""
         transport = await self._aopen()
         wire = self._api.wire
-        plan = await self._auploaded(await self._aplan(request), transport)
-        body, headers = wire.encode(plan), wire.headers(plan)
-        retries = Retries(self._connection)
+        prepared = await self._aupload_media(await self._aprepare(request), transport)
+        body, headers = wire.encode(prepared), wire.headers(prepared)
+        retry_policy = RetryPolicy(self._connection)
         while True:
-            reading = self._reading(plan)
+            reader = self._new_reader(prepared)
             try:
-                async with transport.aopen(wire.PATH, body, headers, stream=plan.stream) as response:
-                    reading.begin(response.headers)
+                async with transport.aopen(wire.PATH, body, headers, stream=prepared.stream) as response:
+                    reader.start(response.headers)
                     async for block in response.blocks:
-                        for event in reading.feed(block):
+                        for event in reader.decode(block):
                             yield event
-                        if reading.done:
+                        if reader.done:
                             break
-                    for event in reading.close():
+                    for event in reader.flush():
                         yield event
                 return
             except QwenVLError as error:
                 redact(error, self._connection.api_key)
-                if reading.began:
-                    for event in reading.broken(error):
+                if reader.started:
+                    for event in reader.finish_after_error(error):
                         yield event
                     return
-                pause = retries.pause_after(reading.described(error))
-            await asyncio.sleep(pause)
+                delay = retry_policy.next_delay(reader.add_context(error))
+            await asyncio.sleep(delay)
 
     def close(self) -> None:
         """Close the sync connections; the next request opens new ones."""
@@ -143,11 +143,11 @@ class Client:
         if self._transport is not None:
             await self._transport.aclose()
 
-    def _reading(self, plan: Plan) -> Reading:
+    def _new_reader(self, prepared: PreparedRequest) -> ResponseReader:
         connection = self._connection
-        return Reading(
+        return ResponseReader(
             self._api.wire.Decoder(),
-            plan,
+            prepared,
             timeout=connection.timeout,
             chunk_timeout=connection.stream_chunk_timeout,
         )
@@ -157,7 +157,7 @@ class Client:
         self._check_key()
         with self._lock:
             if self._transport is None or self._pid != os.getpid():
-                self._transport, self._pid = self._build(), os.getpid()
+                self._transport, self._pid = self._create_transport(), os.getpid()
         return self._transport
 
     def _check_key(self) -> None:
@@ -175,62 +175,62 @@ class Client:
             return await asyncio.to_thread(self._open)
         return self._transport
 
-    def _build(self) -> Any:
+    def _create_transport(self) -> Any:
         try:
-            module = importlib.import_module(self._api.module)
+            transport_module = importlib.import_module(self._api.transport_module)
         except ModuleNotFoundError as error:
             if (error.name or "").partition(".")[0] != "dashscope":
                 raise
             raise QwenVLInputError(
                 'api="dashscope" needs the dashscope SDK (2.x): pip install "qwenvl-adapters[dashscope]"'
             ) from error
-        return getattr(module, self._api.transport)(self._connection)
+        return getattr(transport_module, self._api.transport)(self._connection)
 
-    def _plan(self, request: Request) -> Plan:
+    def _prepare(self, request: Request) -> PreparedRequest:
         """What is sent for `request`, once nothing is known against it.
 
         Raises:
             QwenVLInputError: The service would refuse it.
         """
         facts = describe(request.settings.model)
-        plan = image_fitting.apply(policy.apply(pdf_attachments.with_pages(request), facts), facts)
-        validation.check(plan, facts, self._connection.api)
-        return plan
+        prepared = image_fitting.fit_images(policy.prepare(pdf_attachments.with_pages(request), facts), facts)
+        validation.check(prepared, facts, self._connection.api)
+        return prepared
 
-    async def _aplan(self, request: Request) -> Plan:
-        """As `_plan`; images are scaled and pages rendered off the event loop."""
+    async def _aprepare(self, request: Request) -> PreparedRequest:
+        """As `_prepare`; images are scaled and pages rendered off the event loop."""
         if request.settings.media_policy == "fit" or pdf_attachments.any_in(request):
-            return await asyncio.to_thread(self._plan, request)
-        return self._plan(request)
+            return await asyncio.to_thread(self._prepare, request)
+        return self._prepare(request)
 
-    def _uploaded(self, plan: Plan, transport: Any) -> Plan:
-        """`plan` with its large local media uploaded, where the API takes that."""
-        if not self._api.uploads or not uploads.any_needed(plan):
-            return plan
-        found = self._to_upload(plan)
-        with self._without_key():
-            urls = [transport.upload(upload, plan.settings.model) for upload in found]
-        return uploads.replaced(plan, found, urls)
+    def _upload_media(self, prepared: PreparedRequest, transport: Any) -> PreparedRequest:
+        """`prepared` with its large local media uploaded, where the API takes that."""
+        if not self._api.uploads or not uploads.any_needed(prepared):
+            return prepared
+        found = self._find_uploads(prepared)
+        with self._redact_errors():
+            urls = [transport.upload(upload, prepared.settings.model) for upload in found]
+        return uploads.replaced(prepared, found, urls)
 
-    async def _auploaded(self, plan: Plan, transport: Any) -> Plan:
-        """As `_uploaded`, for async."""
-        if not self._api.uploads or not uploads.any_needed(plan):
-            return plan
-        found = await asyncio.to_thread(self._to_upload, plan)
-        with self._without_key():
-            urls = [await transport.aupload(upload, plan.settings.model) for upload in found]
-        return uploads.replaced(plan, found, urls)
+    async def _aupload_media(self, prepared: PreparedRequest, transport: Any) -> PreparedRequest:
+        """As `_upload_media`, for async."""
+        if not self._api.uploads or not uploads.any_needed(prepared):
+            return prepared
+        found = await asyncio.to_thread(self._find_uploads, prepared)
+        with self._redact_errors():
+            urls = [await transport.aupload(upload, prepared.settings.model) for upload in found]
+        return uploads.replaced(prepared, found, urls)
 
     @contextmanager
-    def _without_key(self) -> Iterator[None]:
+    def _redact_errors(self) -> Iterator[None]:
         try:
             yield
         except QwenVLError as error:
             redact(error, self._connection.api_key)
             raise
 
-    def _to_upload(self, plan: Plan) -> list[uploads.Upload]:
+    def _find_uploads(self, prepared: PreparedRequest) -> list[uploads.Upload]:
         """What has to be uploaded, once all the rest is known to be fit to be sent."""
-        found = uploads.needed(plan)
-        self._api.wire.encode(uploads.replaced(plan, found, [""] * len(found)))
+        found = uploads.needed(prepared)
+        self._api.wire.encode(uploads.replaced(prepared, found, [""] * len(found)))
         return found

@@ -11,15 +11,15 @@ from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, SecretStr
 
 from qwenvl_core.catalog.endpoints import Api, endpoint
 from qwenvl_core.transport.connection import Connection
-from qwenvl_core.types.settings import Settings, settings_for
+from qwenvl_core.types.settings import ModelSettings, resolve_settings
 
 if TYPE_CHECKING:
     from qwenvl_core.client.client import Client
 
-_HOLDING = threading.Lock()  # threads that share a model share its one client
+_PRIVATE_CONFIG = threading.Lock()  # threads that share a model share its one client
 
 
-class Keywords(BaseModel):
+class ModelConfig(BaseModel):
     """What a user may set, validated. A chat model has this base after its framework's, since the last config wins."""
 
     model_config = ConfigDict(
@@ -33,7 +33,7 @@ class Keywords(BaseModel):
     """Name of the model."""
 
     # The connection.
-    api_key: SecretStr | None = Field(default_factory=lambda: key_of_environment(), exclude=True, repr=False)
+    api_key: SecretStr | None = Field(default_factory=lambda: read_environment_key(), exclude=True, repr=False)
     """Model Studio key; by default from `DASHSCOPE_API_KEY`. Keys are valid in one region only."""
     region: str = Field(default_factory=lambda: os.environ.get("DASHSCOPE_REGION") or "cn-beijing")
     """Region id or alias: `cn-beijing`, `singapore`, `us`, …; by default from `DASHSCOPE_REGION`."""
@@ -100,7 +100,7 @@ class Keywords(BaseModel):
     extra_body: Mapping[str, Any] | None = None
     """Merged into the request's body last."""
 
-    _held: Client | None = PrivateAttr(default=None)
+    _client_cache: Client | None = PrivateAttr(default=None)
 
     def model_post_init(self, context: Any, /) -> None:
         """What calls need of our own code is imported now, off the event loops that they may be made on.
@@ -123,9 +123,9 @@ class Keywords(BaseModel):
             update = {**update, "api_key": _secret(update["api_key"])}
         return super().model_copy(update=update, deep=deep)
 
-    def _settings(self, call: Mapping[str, Any]) -> Settings:
+    def _settings(self, call: Mapping[str, Any]) -> ModelSettings:
         """What shapes a request: this model's settings, and what the call says over them."""
-        return settings_for(self.__dict__, self.model_fields_set, call)
+        return resolve_settings(self.__dict__, self.model_fields_set, call)
 
     def _base_url(self) -> str:
         return endpoint(self.api, region=self.region, workspace=self.workspace, base_url=self.base_url)
@@ -148,26 +148,26 @@ class Keywords(BaseModel):
         """The client for this model's connection as it is now; a changed copy of the model gets its own."""
         from qwenvl_core.client.client import Client
 
-        with _HOLDING:
-            self._held = held = Client.of(self._connection(), self._held)
-        return held
+        with _PRIVATE_CONFIG:
+            self._client_cache = client = Client.reuse_or_create(self._connection(), self._client_cache)
+        return client
 
     def close(self) -> None:
         """Close the connections of sync calls; the next call opens new ones."""
-        if self._held is not None:
-            self._held.close()
+        if self._client_cache is not None:
+            self._client_cache.close()
 
     async def aclose(self) -> None:
         """Close the connections that this event loop's calls opened; the next call opens new ones."""
-        if self._held is not None:
-            await self._held.aclose()
+        if self._client_cache is not None:
+            await self._client_cache.aclose()
 
 
 def _secret(key: Any) -> Any:
     return SecretStr(key) if isinstance(key, str) else key
 
 
-def key_of_environment() -> SecretStr | None:
+def read_environment_key() -> SecretStr | None:
     """The key in `DASHSCOPE_API_KEY`."""
     key = os.environ.get("DASHSCOPE_API_KEY")
     return SecretStr(key) if key else None

@@ -5,6 +5,6 @@ file ─► opening ─► pages (PDFium, Pillow) ─► PageImage ─► Transc
                        sizing                  (the adapters' models)    cache
 ```
 
-`reading.Reading` is the whole way; the adapters make their documents of its records. Nothing here knows a framework.
+`transcription.Transcription` runs it; the adapters turn its records into documents. No framework is imported here.
 pypdfium2 and Pillow are imported when a file is opened.
 """

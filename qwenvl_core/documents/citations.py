@@ -49,7 +49,7 @@ class Citation:
         return f"{self.source}, page {self.page_label}" if self.page_label else self.source
 
 
-def cite(text: str, metadata: Mapping[str, Any]) -> Citation:
+def citation_from_metadata(text: str, metadata: Mapping[str, Any]) -> Citation:
     """The citation of a record, by the metadata that the loader gave it.
 
     Raises:
@@ -69,7 +69,7 @@ def cite(text: str, metadata: Mapping[str, Any]) -> Citation:
     )
 
 
-def highlighted(citation: Citation, file: Document, *, password: str | None = None) -> Image:
+def draw_citation(citation: Citation, file: Document, *, password: str | None = None) -> Image:
     """The page that a citation is about, with its boxes drawn, at the size at which the model saw it.
 
     Args:

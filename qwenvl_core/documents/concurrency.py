@@ -17,7 +17,7 @@ T = TypeVar("T")
 _WORKER = "qwenvl-page"  # what the names of the threads begin with
 
 
-def in_order(
+def map_ordered(
     work: Callable[[Item], T], items: Iterable[Item], width: int, *, finish: Callable[[], bool]
 ) -> Generator[tuple[Item, T | Exception]]:
     """Do `work` on each item in threads, and give each item with its outcome.
@@ -51,10 +51,10 @@ def in_order(
         pool.shutdown(wait=waits, cancel_futures=True)
 
 
-async def ain_order(
+async def amap_ordered(
     work: Callable[[Item], Awaitable[T]], items: Iterable[Item], width: int, *, finish: bool
 ) -> AsyncGenerator[tuple[Item, T | Exception]]:
-    """As `in_order`, with tasks. What is cancelled is not waited for, and neither is its work."""
+    """As `map_ordered`, with tasks. What is cancelled is not waited for, and neither is its work."""
     todo = iter(items)
     begun: deque[tuple[Item, asyncio.Task[T]]] = deque()
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from qwenvl_core.grounding import crop
 from qwenvl_core.layout import PageLayout
-from qwenvl_core.media.images import jpeg
+from qwenvl_core.media.images import encode_jpeg
 from qwenvl_core.rendering.pages import PageImage
 
 _PICTURES = ("image", "chart", "music_sheet", "chemical_formula")  # elements that are kept as images of their own
@@ -46,7 +46,7 @@ def keep_images(
         if element.type in _PICTURES and element.box is not None:
             cut = folder / f"{stem}_{element.index:03}.jpg"
             with Image.open(io.BytesIO(page.jpeg)) as image:
-                cut.write_bytes(jpeg(crop(image, element.box)))
+                cut.write_bytes(encode_jpeg(crop(image, element.box)))
             pictures[element.index] = str(cut)
     return str(path), pictures
 

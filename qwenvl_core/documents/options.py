@@ -77,7 +77,7 @@ class Options:
             _ranges(self.pages)
 
     @property
-    def question(self) -> str:
+    def prompt_for_page(self) -> str:
         """What the model is asked about each page."""
         return _PROMPTS[self.output] if self.prompt is None else self.prompt
 

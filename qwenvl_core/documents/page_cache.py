@@ -12,14 +12,14 @@ from typing import Any, Protocol
 
 from qwenvl_core.rendering.pages import PageImage
 from qwenvl_core.types.events import Usage
-from qwenvl_core.types.settings import Settings
+from qwenvl_core.types.settings import ModelSettings
 
 _COUNTS = ("input_tokens", "output_tokens", "total_tokens", "reasoning_tokens", "image_tokens")
-_DEFAULTS = Settings()
+_DEFAULTS = ModelSettings()
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class PageTranscription:
     """What a model said of a page.
 
     Attributes:
@@ -50,20 +50,20 @@ class Transcriber(Protocol):
         settings: What shapes its requests.
     """
 
-    settings: Settings
+    settings: ModelSettings
 
-    def transcribe(self, page: PageImage, question: str) -> Answer:
+    def transcribe(self, page: PageImage, question: str) -> PageTranscription:
         """What the model says of a page."""
 
-    async def atranscribe(self, page: PageImage, question: str) -> Answer:
+    async def atranscribe(self, page: PageImage, question: str) -> PageTranscription:
         """As `transcribe`, for async."""
 
 
-class Totals(dict[str, int]):
+class UsageTotals(dict[str, int]):
     """What the pages of a document cost together, readable by key and as attributes.
 
-    The tokens of `Answer.usage`; `pages` that were answered, and how many of these answers came from the cache: their
-    tokens are counted, but were paid for before.
+    The tokens of `PageTranscription.usage`; `pages` that were answered, and how many of them came from the cache. The
+    tokens of cached pages are counted, although they were billed earlier.
     """
 
     def __init__(self) -> None:
@@ -83,7 +83,7 @@ class Totals(dict[str, int]):
         self["cached_pages"] += cached
 
 
-def key_of(page: PageImage, question: str, settings: Settings) -> str:
+def cache_key(page: PageImage, question: str, settings: ModelSettings) -> str:
     """By what an answer is kept: the page's image, the question, the model and all that shapes the request."""
     shaping = {
         item.name: getattr(settings, item.name)
@@ -95,7 +95,7 @@ def key_of(page: PageImage, question: str, settings: Settings) -> str:
     return hashlib.sha256(json.dumps(asked, sort_keys=True, default=repr).encode()).hexdigest()
 
 
-class AnswerCache:
+class PageCache:
     """Answers as files in a folder; without a folder, nothing is kept.
 
     Several processes may share it: a file is there as a whole or not at all.
@@ -104,17 +104,17 @@ class AnswerCache:
     def __init__(self, folder: str | Path | None) -> None:
         self._folder = None if folder is None else Path(folder).expanduser()
 
-    def get(self, key: str) -> Answer | None:
+    def get(self, key: str) -> PageTranscription | None:
         """The answer that is kept under `key`. A file that can't be read counts as none."""
         if self._folder is None:
             return None
         try:
             kept: Any = json.loads(self._path(self._folder, key).read_text(encoding="utf-8"))
-            return Answer(**kept)
+            return PageTranscription(**kept)
         except (OSError, ValueError, TypeError):
             return None
 
-    def put(self, key: str, answer: Answer) -> None:
+    def put(self, key: str, answer: PageTranscription) -> None:
         """Keep an answer.
 
         Raises:

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from qwenvl_core.documents.options import Progress
-from qwenvl_core.rendering.open import missing
+from qwenvl_core.rendering.open import missing_documents_extra
 
 Report = Callable[[int, Mapping[str, int]], object]
 """Takes how many pages are done, and the usage so far."""
@@ -39,7 +39,7 @@ def _bar(total: int, name: str) -> Any:
     try:
         from tqdm.auto import tqdm
     except ImportError as error:
-        raise missing("progress=True", "tqdm", error) from error
+        raise missing_documents_extra("progress=True", "tqdm", error) from error
     return tqdm(total=total, desc=name, unit="page")
 
 

@@ -15,7 +15,7 @@ from html import escape
 from typing import Any
 
 from qwenvl_core.documents.options import Options, Output
-from qwenvl_core.documents.page_cache import Answer
+from qwenvl_core.documents.page_cache import PageTranscription
 from qwenvl_core.grounding import Box
 from qwenvl_core.layout import LayoutElement, PageLayout, parse_layout
 
@@ -34,7 +34,7 @@ class Record:
 
 
 @dataclass(frozen=True, slots=True)
-class Transcript:
+class TranscribedPage:
     """A page that was read.
 
     Attributes:
@@ -51,14 +51,14 @@ class Transcript:
     number: int
     label: str
     size: tuple[int, int]
-    answer: Answer
+    answer: PageTranscription
     layout: PageLayout
     cached: bool = False
     image_path: str | None = None
-    cuttings: Mapping[int, str] = field(default_factory=dict)
+    crops: Mapping[int, str] = field(default_factory=dict)
 
 
-def records_of(page: Transcript, total: int, options: Options) -> Iterator[Record]:
+def records_of(page: TranscribedPage, total: int, options: Options) -> Iterator[Record]:
     """The records of one page, by the mode `"page"`, `"element"` or `"chunk"`.
 
     Args:
@@ -70,22 +70,22 @@ def records_of(page: Transcript, total: int, options: Options) -> Iterator[Recor
     match options.mode:
         case "element":
             for element in page.layout.elements:
-                where = {"category": element.type, "element_index": element.index, **_around([element])}
-                cut = page.cuttings.get(element.index)
+                location = {"category": element.type, "element_index": element.index, **_around([element])}
+                cut = page.crops.get(element.index)
                 image = {} if cut is None else {"image_path": cut}
-                yield Record(_element_text(element, options.output), about | where | image)
+                yield Record(_element_text(element, options.output), about | location | image)
         case "chunk":
             for text, elements in _chunks(page.layout.elements, options):
                 categories = ",".join(dict.fromkeys(element.type for element in elements))
                 span = f"{elements[0].index}-{elements[-1].index}"
-                where = {"category": categories, "element_index": span, **_around(elements), **_each(elements)}
-                yield Record(text, about | where)
+                location = {"category": categories, "element_index": span, **_around(elements), **_each(elements)}
+                yield Record(text, about | location)
         case _:
             yield Record(_page_text(page, options), about)
 
 
 def single_record(
-    pages: Sequence[Transcript], failures: Iterable[tuple[int, Exception]], total: int, options: Options
+    pages: Sequence[TranscribedPage], failures: Iterable[tuple[int, Exception]], total: int, options: Options
 ) -> Record:
     """All pages as one record; the pages that are missing are among its warnings."""
     abouts = [_about(page, total) for page in pages]
@@ -106,7 +106,7 @@ def single_record(
     )
 
 
-def _about(page: Transcript, total: int) -> dict[str, Any]:
+def _about(page: TranscribedPage, total: int) -> dict[str, Any]:
     """What every record of a page says of it. Its tokens are those of the page."""
     answer, layout = page.answer, page.layout
     kept = {} if page.image_path is None else {"image_path": page.image_path}
@@ -183,7 +183,7 @@ def _element_text(element: LayoutElement, output: Output) -> str:
     return element.text or f"[{element.type}]"
 
 
-def _page_text(page: Transcript, options: Options) -> str:
+def _page_text(page: TranscribedPage, options: Options) -> str:
     answer, layout = page.answer.text.strip(), page.layout
     if options.prompt is not None and not any(element.box for element in layout.elements):
         return answer  # whoever asks otherwise gets what the model said, unless it said a layout

@@ -16,15 +16,15 @@ from contextlib import aclosing, closing
 from copy import copy
 
 from qwenvl_core.catalog.models import describe
-from qwenvl_core.documents.concurrency import ain_order, in_order
+from qwenvl_core.documents.concurrency import amap_ordered, map_ordered
 from qwenvl_core.documents.image_export import keep_images
 from qwenvl_core.documents.options import Options
-from qwenvl_core.documents.page_cache import Answer, AnswerCache, Totals, Transcriber, key_of
+from qwenvl_core.documents.page_cache import PageCache, PageTranscription, Transcriber, UsageTotals, cache_key
 from qwenvl_core.documents.progress import Report, reporting
-from qwenvl_core.documents.records import Record, Transcript, records_of, single_record
+from qwenvl_core.documents.records import Record, TranscribedPage, records_of, single_record
 from qwenvl_core.errors import QwenVLPageError
 from qwenvl_core.layout import parse_layout
-from qwenvl_core.rendering.open import Document, name_of, open_pages
+from qwenvl_core.rendering.open import Document, file_name, open_pages
 from qwenvl_core.rendering.page_size import Sizing
 from qwenvl_core.rendering.pages import PageImage, Pages, page_image
 
@@ -49,15 +49,15 @@ class Transcription:
             transcriber: The model.
             name: What the document is called; by default its path.
         """
-        self.name = name_of(file) if name is None else name
-        self.usage = Totals()
+        self.name = file_name(file) if name is None else name
+        self.usage = UsageTotals()
         self.failures: list[tuple[int, Exception]] = []
         self._file = file
         self._options = options
         self._transcriber = transcriber
-        self._cache = AnswerCache(options.cache_dir)
+        self._cache = PageCache(options.cache_dir)
         self._facts = describe(transcriber.settings.model)
-        self._kept: list[Transcript] = []  # for a single record
+        self._kept: list[TranscribedPage] = []  # for a single record
 
     def records(self) -> Generator[Record]:
         """The document's records, as its pages are read.
@@ -70,7 +70,7 @@ class Transcription:
         """
         with self._open() as pages:
             numbers = self._options.numbers(pages.count)
-            window = in_order(
+            window = map_ordered(
                 lambda number: self._read(pages, number),
                 numbers,
                 self._options.max_concurrency,
@@ -85,7 +85,7 @@ class Transcription:
         """As `records`, for async."""
         with await asyncio.to_thread(self._open) as pages:
             numbers = self._options.numbers(pages.count)
-            window = ain_order(
+            window = amap_ordered(
                 lambda number: self._aread(pages, number), numbers, self._options.max_concurrency, finish=self._keeps
             )
             with reporting(self._options.progress, len(numbers), self.name) as report:
@@ -106,36 +106,36 @@ class Transcription:
 
     # --- One page ---
 
-    def _read(self, pages: Pages, number: int) -> Transcript:
+    def _read(self, pages: Pages, number: int) -> TranscribedPage:
         page, key, known = self._prepared(pages, number)
-        answer = known or self._transcriber.transcribe(page, self._options.question)
+        answer = known or self._transcriber.transcribe(page, self._options.prompt_for_page)
         return self._finished(page, key, answer, cached=known is not None)
 
-    async def _aread(self, pages: Pages, number: int) -> Transcript:
+    async def _aread(self, pages: Pages, number: int) -> TranscribedPage:
         page, key, known = await asyncio.to_thread(self._prepared, pages, number)
-        answer = known or await self._transcriber.atranscribe(page, self._options.question)
+        answer = known or await self._transcriber.atranscribe(page, self._options.prompt_for_page)
         return await asyncio.to_thread(self._finished, page, key, answer, cached=known is not None)
 
-    def _prepared(self, pages: Pages, number: int) -> tuple[PageImage, str, Answer | None]:
+    def _prepared(self, pages: Pages, number: int) -> tuple[PageImage, str, PageTranscription | None]:
         settings = self._transcriber.settings
         sizing = Sizing(self._facts, self._options.dpi, bool(settings.vl_high_resolution_images), settings.max_pixels)
         page = page_image(pages, number, sizing.fit)
-        key = key_of(page, self._options.question, settings) if self._keeps else ""
+        key = cache_key(page, self._options.prompt_for_page, settings) if self._keeps else ""
         return page, key, self._cache.get(key)
 
-    def _finished(self, page: PageImage, key: str, answer: Answer, *, cached: bool) -> Transcript:
+    def _finished(self, page: PageImage, key: str, answer: PageTranscription, *, cached: bool) -> TranscribedPage:
         if not cached:
             self._cache.put(key, answer)
         size = page.width, page.height
         space = self._options.coordinates or self._facts.coordinates or "auto"
         layout = parse_layout(answer.text, space=space, size=size)
-        path, cuttings = keep_images(self._options.image_dir, self.name, page, layout)
-        return Transcript(page.number, page.label, size, answer, layout, cached, path, cuttings)
+        path, crops = keep_images(self._options.image_dir, self.name, page, layout)
+        return TranscribedPage(page.number, page.label, size, answer, layout, cached, path, crops)
 
     # --- Their outcomes, in order ---
 
-    def _taken(self, number: int, outcome: Transcript | Exception, total: int, report: Report) -> Iterator[Record]:
-        if isinstance(outcome, Transcript):
+    def _taken(self, number: int, outcome: TranscribedPage | Exception, total: int, report: Report) -> Iterator[Record]:
+        if isinstance(outcome, TranscribedPage):
             self.usage.add(outcome.answer.usage, cached=outcome.cached)
         else:
             self._failed(number, outcome)

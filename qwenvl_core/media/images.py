@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from qwenvl_core.media.colour import to_rgb
 from qwenvl_core.media.sources import may_exceed_data_uri
-from qwenvl_core.types.media import Inline
+from qwenvl_core.types.media import InlineSource
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -23,17 +23,17 @@ _TURNED = (5, 6, 7, 8)  # EXIF orientations that swap the sides
 _ORIENTATION = 0x0112
 
 
-def shown_size(image: Image) -> tuple[int, int]:
+def oriented_size(image: Image) -> tuple[int, int]:
     """Width and height at which an image is shown, by its header."""
     return image.size[::-1] if _is_turned(image) else image.size
 
 
-def decode_for(image: Image, target: tuple[int, int]) -> None:
+def set_draft_size(image: Image, target: tuple[int, int]) -> None:
     """Tell an image that is not decoded yet at which size it will be shown: a JPEG decodes no more than that needs."""
     image.draft(None, target[::-1] if _is_turned(image) else target)
 
 
-def upright(image: Image, target: tuple[int, int]) -> Image:
+def normalize_image(image: Image, target: tuple[int, int]) -> Image:
     """An image as it is shown, at its target size: grey or RGB, transparent parts white, 8 bits. May change `image`."""
     from PIL import ImageOps
     from PIL.Image import Resampling
@@ -48,13 +48,13 @@ def upright(image: Image, target: tuple[int, int]) -> Image:
     return image if image.mode in _READY else to_rgb(image)
 
 
-def jpeg(image: Image) -> bytes:
+def encode_jpeg(image: Image) -> bytes:
     """An image as a JPEG file that fits the service's limit for a data URI, at 90 % quality if possible."""
     for quality in _QUALITIES:
         buffer = io.BytesIO()
         image.save(buffer, "JPEG", quality=quality)
         data = buffer.getvalue()
-        if not may_exceed_data_uri(Inline(data)):
+        if not may_exceed_data_uri(InlineSource(data)):
             break
     return data
 

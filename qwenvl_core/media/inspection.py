@@ -11,11 +11,11 @@ import re
 from collections.abc import Callable
 from typing import TypeVar
 
-from qwenvl_core.media.sniffing import HEAD_BYTES, Probe, Reader, probe_with, reader_of
-from qwenvl_core.media.video_header import Movie, movie_with
-from qwenvl_core.types.media import File, Inline, Source, Url
+from qwenvl_core.media.sniffing import HEAD_BYTES, MediaInfo, Reader, reader_of, sniff_with
+from qwenvl_core.media.video_header import VideoInfo, read_video_header
+from qwenvl_core.types.media import FileSource, InlineSource, Source, UrlSource
 
-__all__ = ["image_of", "movie_of", "raw_bytes"]
+__all__ = ["inspect_image", "inspect_video", "read_bytes"]
 
 T = TypeVar("T")
 
@@ -24,17 +24,17 @@ _IRREGULAR = re.compile(r"[^A-Za-z0-9+/=]")  # in base64: line breaks, the URL-s
 _IRREGULAR_BYTES = re.compile(_IRREGULAR.pattern.encode())
 
 
-def image_of(source: Source) -> Probe:
+def inspect_image(source: Source) -> MediaInfo:
     """What an image is, and its size as stored. Never raises."""
-    return _look(source, probe_with, Probe())
+    return _look(source, sniff_with, MediaInfo())
 
 
-def movie_of(source: Source) -> Movie:
+def inspect_video(source: Source) -> VideoInfo:
     """What a video's header tells. Never raises."""
-    return _look(source, movie_with, Movie())
+    return _look(source, read_video_header, VideoInfo())
 
 
-def raw_bytes(source: Inline | File) -> bytes:
+def read_bytes(source: InlineSource | FileSource) -> bytes:
     """All bytes of a medium.
 
     Raises:
@@ -42,28 +42,28 @@ def raw_bytes(source: Inline | File) -> bytes:
         ValueError: It is no base64 text.
     """
     match source:
-        case File(path):
+        case FileSource(path):
             return path.read_bytes()
-        case Inline(data, _, None):
+        case InlineSource(data, _, None):
             return _ascii(data)
-        case Inline(data, _, start):
+        case InlineSource(data, _, start):
             return _decoded(_ascii(data[start or 0 :]))
 
 
 def _look(source: Source, parse: Callable[[Reader], T], unknown: T) -> T:
     try:
         match source:
-            case Url():
+            case UrlSource():
                 return unknown
-            case File(path) if not path.is_file():  # a pipe would be waited for
+            case FileSource(path) if not path.is_file():  # a pipe would be waited for
                 return unknown
-            case File(path):
+            case FileSource(path):
                 with path.open("rb") as file:
                     return parse(reader_of(file))
-            case Inline(data, _, None):
+            case InlineSource(data, _, None):
                 raw = _ascii(data)
                 return parse(lambda at, count: raw[at : at + count])
-            case Inline(data, _, start):
+            case InlineSource(data, _, start):
                 return parse(_reader_of_base64(data, start or 0))
     except (OSError, ValueError):  # no such file; no base64; a header that points where nothing can be
         return unknown

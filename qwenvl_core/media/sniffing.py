@@ -19,15 +19,25 @@ from typing import BinaryIO, Literal
 
 from qwenvl_core.errors import QwenVLInputError
 
-__all__ = ["HEAD_BYTES", "Probe", "Reader", "iso_boxes", "probe", "probe_file", "probe_with", "reader_of", "sparing"]
+__all__ = [
+    "HEAD_BYTES",
+    "MediaInfo",
+    "Reader",
+    "iso_atoms",
+    "limit_reads",
+    "reader_of",
+    "sniff",
+    "sniff_file",
+    "sniff_with",
+]
 
 HEAD_BYTES = 65536
 """How many bytes from the start `probe` should be given.
 
 The type needs 1 KB at most; the size of a JPEG stands behind its metadata, of which one segment fills up to
-64 KB, and that of a TIFF may stand at the end of the file. `probe_file` finds both wherever they are."""
+64 KB, and that of a TIFF may stand at the end of the file. `sniff_file` finds both wherever they are."""
 
-Kind = Literal["image", "video", "pdf", "audio"]
+SniffedKind = Literal["image", "video", "pdf", "audio"]
 Reader = Callable[[int, int], bytes]
 _Size = tuple[int, int, int]  # width, height (0: unknown), orientation
 _Measure = Callable[[Reader], _Size]
@@ -39,7 +49,7 @@ _FAR = 1 << 62  # beyond this no file can be read
 
 
 @dataclass(frozen=True, slots=True)
-class Probe:
+class MediaInfo:
     """What is known of some media.
 
     Attributes:
@@ -50,14 +60,14 @@ class Probe:
         orientation: EXIF orientation 1 to 8; from 5 on, the picture is shown with its sides swapped.
     """
 
-    kind: Kind | None = None
+    kind: SniffedKind | None = None
     mime: str | None = None
     width: int | None = None
     height: int | None = None
     orientation: int = 1
 
 
-def probe(head: bytes | bytearray | memoryview) -> Probe:
+def sniff(head: bytes | bytearray | memoryview) -> MediaInfo:
     """What media is, by its first bytes.
 
     Args:
@@ -67,10 +77,10 @@ def probe(head: bytes | bytearray | memoryview) -> Probe:
         What these bytes tell; never raises. Size is `None` where it lies behind `head`.
     """
     data = head if isinstance(head, bytes) else bytes(head)
-    return probe_with(lambda at, count: data[at : at + count])
+    return sniff_with(lambda at, count: data[at : at + count])
 
 
-def probe_file(file: str | Path | BinaryIO) -> Probe:
+def sniff_file(file: str | Path | BinaryIO) -> MediaInfo:
     """What a file is; like `probe`, but follows the header wherever it leads.
 
     Args:
@@ -82,12 +92,12 @@ def probe_file(file: str | Path | BinaryIO) -> Probe:
     """
     if isinstance(file, str | Path):
         with open(file, "rb") as opened:
-            return probe_with(reader_of(opened))
+            return sniff_with(reader_of(opened))
     if not file.seekable():
         raise QwenVLInputError("file: this file object can't seek; give its first bytes to probe() instead.")
     position = file.tell()
     try:
-        return probe_with(reader_of(file))
+        return sniff_with(reader_of(file))
     finally:
         file.seek(position)
 
@@ -116,7 +126,7 @@ def reader_of(file: BinaryIO) -> Reader:
     return read
 
 
-def sparing(read: Reader) -> Reader:
+def limit_reads(read: Reader) -> Reader:
     """`read`, which finds nothing more once it has read more than a header needs.
 
     So no header costs more than milliseconds, however often it makes a parser look: segments and boxes are walked,
@@ -132,7 +142,7 @@ def sparing(read: Reader) -> Reader:
     return sparingly
 
 
-def probe_with(read: Reader) -> Probe:
+def sniff_with(read: Reader) -> MediaInfo:
     """As `probe`, of what `read` reads; it raises what `read` raises."""
     head = read(0, 1024)
     mime, size = _recognise(head)
@@ -141,9 +151,9 @@ def probe_with(read: Reader) -> Probe:
     width, height, orientation = 0, 0, 1
     if size is not None:
         with suppress(struct.error):  # the header ends early
-            width, height, orientation = size(sparing(read))
+            width, height, orientation = size(limit_reads(read))
     known = width > 0 and height > 0
-    return Probe(
+    return MediaInfo(
         "pdf" if mime == "application/pdf" else _KINDS[mime[:5]],
         mime,
         width if known else None,
@@ -248,16 +258,16 @@ def _heif(read: Reader) -> _Size:
     """The largest `ispe`: a photo is a grid of tiles with sizes of their own, beside a thumbnail."""
     start, end = 0, _FAR
     for name, version in ((b"meta", 0), (b"iprp", 4), (b"ipco", 0)):  # `meta` opens with 4 bytes of version
-        box = next(iso_boxes(read, start + version, end, name), None)
+        box = next(iso_atoms(read, start + version, end, name), None)
         if box is None:
             return 0, 0, 1
         start, end = box
-    sizes = [struct.unpack(">II", read(at + 4, 8)) for at, _ in iso_boxes(read, start, end, b"ispe")]
+    sizes = [struct.unpack(">II", read(at + 4, 8)) for at, _ in iso_atoms(read, start, end, b"ispe")]
     width, height = max(sizes, key=lambda size: size[0] * size[1], default=(0, 0))
     return width, height, 1
 
 
-def iso_boxes(read: Reader, at: int, end: int, wanted: bytes) -> Iterator[tuple[int, int]]:
+def iso_atoms(read: Reader, at: int, end: int, wanted: bytes) -> Iterator[tuple[int, int]]:
     """Start and end of the content of each ISO box of one type among siblings; `read` bounds how many are walked."""
     while True:
         header = read(at, 8) if at < end else b""
@@ -298,8 +308,8 @@ _MAGIC: tuple[tuple[bytes, str, _Measure | None], ...] = (
     (b"fLaC", "audio/flac", None),
     (b"#!AMR", "audio/amr", None),
 )
-_KINDS: dict[str, Kind] = {"image": "image", "video": "video", "audio": "audio"}
-_NOTHING = Probe()
+_KINDS: dict[str, SniffedKind] = {"image": "image", "video": "video", "audio": "audio"}
+_NOTHING = MediaInfo()
 
 _CONTAINERS: dict[bytes, _Found] = {
     b"RIFFWEBP": ("image/webp", _webp),

@@ -18,8 +18,8 @@ from urllib.parse import unquote_to_bytes, urlsplit
 from urllib.request import url2pathname
 
 from qwenvl_core.errors import QwenVLInputError
-from qwenvl_core.media.sniffing import HEAD_BYTES, probe
-from qwenvl_core.types.media import File, Inline, Source, Url
+from qwenvl_core.media.sniffing import HEAD_BYTES, sniff
+from qwenvl_core.types.media import FileSource, InlineSource, Source, UrlSource
 
 DATA_URI_LIMIT = 10 * 1024 * 1024
 """Longest data URI of one medium, in characters (vendor pages "Visual understanding", file limits; "Error codes")."""
@@ -34,15 +34,15 @@ _BASE64 = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
 _REMOTE_SCHEMES = ("http", "https", "oss")
 _PNG_MODES = ("1", "L", "LA", "I;16", "I;16B", "P", "RGB", "RGBA")  # Pillow's names
 
-Kind = Literal["image", "video"]
+MediaKind = Literal["image", "video"]
 
-HINTS: dict[Kind, tuple[str, ...]] = {
+HINTS: dict[MediaKind, tuple[str, ...]] = {
     "image": ("min_pixels", "max_pixels"),
     "video": ("fps", "min_pixels", "max_pixels", "total_pixels"),
 }
 """The vendor's hints that go with each kind of medium."""
 
-SMALLER: dict[Kind, str] = {"image": 'Make it smaller (media_policy="fit" does)', "video": "Make it smaller"}
+SHRINK_HINT: dict[MediaKind, str] = {"image": 'Make it smaller (media_policy="fit" does)', "video": "Make it smaller"}
 """The first way out, in an error about a medium that weighs too much."""
 
 
@@ -101,12 +101,14 @@ class DataUri:
             raise QwenVLInputError(f"The file {path} changed while it was being sent.")
 
 
-def source_from(value: Any, *, where: str, files: bool, base64_text: bool = False, mime: str | None = None) -> Source:
+def parse_source(
+    value: Any, *, location: str, files: bool, base64_text: bool = False, mime: str | None = None
+) -> Source:
     """What a value in a media part stands for.
 
     Args:
         value: A URL or path, `Path`, bytes, a binary file object, or a Pillow image.
-        where: The place to name in an error.
+        location: Where the value stands in the caller's input, for errors.
         files: Whether a string may name a file: only in the user's own media parts. A `Path` always may; it was
             made by code, not by a model.
         base64_text: A string or bytes is base64 text, not a URL or a medium.
@@ -117,27 +119,27 @@ def source_from(value: Any, *, where: str, files: bool, base64_text: bool = Fals
     """
     match value:
         case str() if base64_text and not value.startswith("data:"):
-            return Inline(value, mime=mime, base64_from=0)
+            return InlineSource(value, mime=mime, base64_from=0)
         case str() if not value or value.isspace():
-            raise QwenVLInputError(f"{where}: the URL or path is empty.")
+            raise QwenVLInputError(f"{location}: the URL or path is empty.")
         case str():
-            return source_from_url(value, where=where, files=files)
+            return parse_url_source(value, location=location, files=files)
         case Path():
-            return File(value)
-        case bytes() if base64_text and probe(value[:HEAD_BYTES]).kind is None:
-            return Inline(value, mime=mime, base64_from=0)
+            return FileSource(value)
+        case bytes() if base64_text and sniff(value[:HEAD_BYTES]).kind is None:
+            return InlineSource(value, mime=mime, base64_from=0)
         case bytes() | bytearray() | memoryview():
-            return Inline(bytes(value), mime=mime)
+            return InlineSource(bytes(value), mime=mime)
     if callable(getattr(value, "read", None)):
-        return Inline(_read(value, where), mime=mime)
+        return InlineSource(_read(value, location), mime=mime)
     if callable(getattr(value, "save", None)) and hasattr(value, "mode"):
-        return Inline(_png(value, where))
+        return InlineSource(_png(value, location))
     raise QwenVLInputError(
-        f"{where}: can't make a medium of {type(value).__name__}; give a URL, a data URI, bytes or a path."
+        f"{location}: can't make a medium of {type(value).__name__}; give a URL, a data URI, bytes or a path."
     )
 
 
-def _read(file: Any, where: str) -> bytes:
+def _read(file: Any, location: str) -> bytes:
     """All of a file object's bytes; its position is left where it was."""
     seekable = getattr(file, "seekable", None)
     position = file.tell() if seekable is not None and seekable() else None
@@ -147,11 +149,11 @@ def _read(file: Any, where: str) -> bytes:
     if position is not None:
         file.seek(position)
     if not isinstance(data, bytes):
-        raise QwenVLInputError(f"{where}: this file is open for text; open it for bytes.")
+        raise QwenVLInputError(f"{location}: this file is open for text; open it for bytes.")
     return data
 
 
-def _png(image: Any, where: str) -> bytes:
+def _png(image: Any, location: str) -> bytes:
     """A Pillow image as a file: without loss where PNG has its mode, else what it shows."""
     from qwenvl_core.media.colour import to_rgb
 
@@ -159,16 +161,16 @@ def _png(image: Any, where: str) -> bytes:
     try:
         (image if image.mode in _PNG_MODES else to_rgb(image)).save(buffer, format="PNG")
     except Exception as error:  # it may be decoded only now, and what a decoder raises for broken bytes is anything
-        raise QwenVLInputError(f"{where}: this image can't be encoded ({type(error).__name__}: {error}).") from error
+        raise QwenVLInputError(f"{location}: this image can't be encoded ({type(error).__name__}: {error}).") from error
     return buffer.getvalue()
 
 
-def source_from_url(url: str, *, where: str, files: bool) -> Source:
+def parse_url_source(url: str, *, location: str, files: bool) -> Source:
     """What a URL or path in a media part stands for.
 
     Args:
         url: `http(s)://`, `oss://`, `data:`, `file://`, or a path.
-        where: The place to name in an error.
+        location: Where the value stands in the caller's input, for errors.
         files: Whether a path may be read from disk here: only what the user's own media parts name may be.
 
     Raises:
@@ -178,108 +180,109 @@ def source_from_url(url: str, *, where: str, files: bool) -> Source:
     scheme, colon, _ = url[:16].partition(":")
     scheme = scheme.lower()
     if colon and scheme == "data":
-        return _from_data_uri(url, where)
+        return _from_data_uri(url, location)
     if colon and scheme in _REMOTE_SCHEMES:
         start = len(scheme) + len("://")
         if url[len(scheme) : start] != "://" or not url[start : start + 1].strip("/ "):
-            raise QwenVLInputError(f"{where}: the URL {url[:100]!r} names no host.")
-        return Url(url)
+            raise QwenVLInputError(f"{location}: the URL {url[:100]!r} names no host.")
+        return UrlSource(url)
     is_path = not colon or len(scheme) < 2 or "/" in scheme  # "C:\a.png" is a path
     if not is_path and scheme != "file":
         raise QwenVLInputError(
-            f"{where}: can't send media from {scheme!r}; use an http(s) or oss URL, a data URI, bytes, or a local file."
+            f"{location}: can't send media from {scheme!r}; "
+            "use an http(s) or oss URL, a data URI, bytes, or a local file."
         )
     if not files:
         raise QwenVLInputError(
-            f"{where}: a path or file:// URL is read from disk only in the media parts of user messages; "
+            f"{location}: a path or file:// URL is read from disk only in the media parts of user messages; "
             "here, give the bytes or a pathlib.Path."
         )
-    return File(Path(_checked_path(url, where) if is_path else _path_of_url(url, where)))
+    return FileSource(Path(_checked_path(url, location) if is_path else _path_of_url(url, location)))
 
 
-def _checked_path(path: str, where: str) -> str:
+def _checked_path(path: str, location: str) -> str:
     if len(path) > _LONGEST_PATH:
         raise QwenVLInputError(
-            f"{where}: {len(path):,} characters that are no URL, data URI or path; base64 text needs "
+            f"{location}: {len(path):,} characters that are no URL, data URI or path; base64 text needs "
             '"data:image/png;base64," (or the like) in front.'
         )
     return path
 
 
-def _path_of_url(url: str, where: str) -> str:
+def _path_of_url(url: str, location: str) -> str:
     parts = urlsplit(url)
     if parts.netloc.lower() not in ("", "localhost"):
-        raise QwenVLInputError(f"{where}: {parts.netloc!r} in this file:// URL is a host; begin with three slashes.")
-    return _checked_path(url2pathname(parts.path), where)
+        raise QwenVLInputError(f"{location}: {parts.netloc!r} in this file:// URL is a host; begin with three slashes.")
+    return _checked_path(url2pathname(parts.path), location)
 
 
-def _from_data_uri(uri: str, where: str) -> Inline:
+def _from_data_uri(uri: str, location: str) -> InlineSource:
     head, comma, _ = uri[:256].partition(",")
     if not comma:
-        raise QwenVLInputError(f"{where}: this data URI has no data.")
+        raise QwenVLInputError(f"{location}: this data URI has no data.")
     mime = head[len("data:") :].partition(";")[0]
     if head.lower().rpartition(";")[2].strip() != "base64":
-        return Inline(unquote_to_bytes(uri[len(head) + 1 :].encode(errors="replace")), mime=mime)
-    return Inline(uri, mime=mime, base64_from=len(head) + 1)
+        return InlineSource(unquote_to_bytes(uri[len(head) + 1 :].encode(errors="replace")), mime=mime)
+    return InlineSource(uri, mime=mime, base64_from=len(head) + 1)
 
 
-def locate(source: Source, kind: Kind, where: str) -> str | DataUri:
+def to_url_or_data_uri(source: Source, kind: MediaKind, location: str) -> str | DataUri:
     """Where the server gets a medium from: its URL, or a data URI to be encoded into the request.
 
     Args:
         source: The medium.
         kind: What it is meant to be.
-        where: The place to name in an error.
+        location: Where the value stands in the caller's input, for errors.
 
     Raises:
         QwenVLInputError: The file can't be read, is not of this kind, or is too large to inline.
     """
-    if isinstance(source, Url):
+    if isinstance(source, UrlSource):
         return source.url
-    uri = data_uri(source, kind, where)
+    uri = data_uri(source, kind, location)
     if len(uri) > DATA_URI_LIMIT:
         raise QwenVLInputError(
-            f"{where}: this {kind} is {len(uri):,} characters long as a data URI; the service takes at most "
-            f"{DATA_URI_LIMIT:,} (about 7.5 MB of file). {SMALLER[kind]}, give a public URL, or use "
+            f"{location}: this {kind} is {len(uri):,} characters long as a data URI; the service takes at most "
+            f"{DATA_URI_LIMIT:,} (about 7.5 MB of file). {SHRINK_HINT[kind]}, give a public URL, or use "
             'api="dashscope", which uploads larger local files.'
         )
     return uri
 
 
-def data_uri(source: Inline | File, kind: Kind, where: str) -> DataUri:
+def data_uri(source: InlineSource | FileSource, kind: MediaKind, location: str) -> DataUri:
     """A medium in hand or on disk, of any size, as a data URI that is still to be encoded.
 
     Args:
         source: The medium.
         kind: What it is meant to be.
-        where: The place to name in an error.
+        location: Where the value stands in the caller's input, for errors.
 
     Raises:
         QwenVLInputError: The file can't be read or is not of this kind.
     """
     match source:
-        case File(path):
-            return _of_file(path, kind, where)
-        case Inline(data, mime, None):
+        case FileSource(path):
+            return _of_file(path, kind, location)
+        case InlineSource(data, mime, None):
             raw = data if isinstance(data, bytes) else data.encode()
-            return DataUri(_mime(raw[:HEAD_BYTES], mime, kind, where), raw, base64_length(len(raw)))
-        case Inline(data, mime, start):
-            return _of_base64(data, start or 0, mime, kind, where)
+            return DataUri(_mime(raw[:HEAD_BYTES], mime, kind, location), raw, base64_length(len(raw)))
+        case InlineSource(data, mime, start):
+            return _of_base64(data, start or 0, mime, kind, location)
 
 
 def may_exceed_data_uri(source: Source) -> bool:
     """Whether a medium may be too large for a data URI, by its size alone; `data_uri` tells for sure."""
     match source:
-        case Url():
+        case UrlSource():
             length = 0
-        case File(path):
+        case FileSource(path):
             try:
                 length = base64_length(path.stat().st_size)
             except OSError:
                 length = 0  # whoever reads it says why it can't be read
-        case Inline(data, _, None):
+        case InlineSource(data, _, None):
             length = base64_length(len(data))
-        case Inline(data, _, start):
+        case InlineSource(data, _, start):
             length = len(data) - (start or 0)
     return length > DATA_URI_LIMIT - _LONGEST_HEAD
 
@@ -289,7 +292,7 @@ def base64_length(size: int) -> int:
     return (size + 2) // 3 * 4
 
 
-def _of_file(path: Path, kind: Kind, where: str) -> DataUri:
+def _of_file(path: Path, kind: MediaKind, location: str) -> DataUri:
     try:
         if path.exists() and not (path.is_file() or path.is_dir()):
             raise OSError("it is no regular file")  # a pipe would be waited for
@@ -298,19 +301,19 @@ def _of_file(path: Path, kind: Kind, where: str) -> DataUri:
             size = file.seek(0, 2)
     except (OSError, ValueError) as error:  # a path with a null character is a ValueError
         why = getattr(error, "strerror", None) or error
-        raise QwenVLInputError(f"{where}: can't read {path}: {why}.") from error
-    return DataUri(_mime(head, None, kind, where), path, base64_length(size))
+        raise QwenVLInputError(f"{location}: can't read {path}: {why}.") from error
+    return DataUri(_mime(head, None, kind, location), path, base64_length(size))
 
 
 def _ascii(text: bytes | str) -> bytes:
     return text if isinstance(text, bytes) else text.encode()
 
 
-def _of_base64(data: bytes | str, start: int, mime: str | None, kind: Kind, where: str) -> DataUri:
+def _of_base64(data: bytes | str, start: int, mime: str | None, kind: MediaKind, location: str) -> DataUri:
     if not _is_clean(data, start):
-        data, start = _cleaned(data[start:], where), 0
+        data, start = _cleaned(data[start:], location), 0
     head = base64.b64decode(data[start : start + HEAD_BYTES // 3 * 4])
-    return DataUri(_mime(head, mime, kind, where), data, len(data) - start, start)
+    return DataUri(_mime(head, mime, kind, location), data, len(data) - start, start)
 
 
 def _is_clean(data: bytes | str, start: int) -> bool:
@@ -324,7 +327,7 @@ def _is_clean(data: bytes | str, start: int) -> bool:
     return not any(_ascii(block).translate(None, _BASE64) for block in blocks)
 
 
-def _cleaned(data: bytes | str, where: str) -> bytes:
+def _cleaned(data: bytes | str, location: str) -> bytes:
     """Base64 text without white space and percent signs, in the standard alphabet, padded.
 
     In blocks: one call for all of a large text would not let another thread run, an event loop's for instance.
@@ -334,19 +337,19 @@ def _cleaned(data: bytes | str, where: str) -> bytes:
     joined = b"".join(blocks).rstrip(b"=")
     joined += b"=" * (-len(joined) % 4)
     if not _is_clean(joined, 0):
-        raise QwenVLInputError(f"{where}: this is no base64.")
+        raise QwenVLInputError(f"{location}: this is no base64.")
     return joined
 
 
-def _mime(head: bytes, said: str | None, kind: Kind, where: str) -> str:
+def _mime(head: bytes, said: str | None, kind: MediaKind, location: str) -> str:
     """The MIME type by the bytes; the caller's word counts only where the bytes tell nothing."""
     if not head:
-        raise QwenVLInputError(f"{where}: this {kind} is empty.")
-    seen = probe(head)
+        raise QwenVLInputError(f"{location}: this {kind} is empty.")
+    seen = sniff(head)
     if seen.kind == kind and seen.mime:
         return seen.mime
     word = (said or "").partition(";")[0].strip().lower()
     if seen.kind is None and word.startswith(f"{kind}/") and _MIME.fullmatch(word):
         return word
     found = f"it looks like {seen.mime}" if seen.mime else "its bytes are of no known format"
-    raise QwenVLInputError(f"{where}: this is not {'an image' if kind == 'image' else 'a video'}; {found}.")
+    raise QwenVLInputError(f"{location}: this is not {'an image' if kind == 'image' else 'a video'}; {found}.")

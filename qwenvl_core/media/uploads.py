@@ -16,12 +16,12 @@ from pathlib import Path
 from typing import Any, BinaryIO, cast
 
 from qwenvl_core.errors import QwenVLInputError
-from qwenvl_core.media.sources import DATA_URI_LIMIT, SMALLER, DataUri, Kind, data_uri, may_exceed_data_uri
-from qwenvl_core.types.media import File, Source, Url
-from qwenvl_core.types.messages import Frames, Part, Text, Video, sources_of
-from qwenvl_core.types.request import Plan
+from qwenvl_core.media.sources import DATA_URI_LIMIT, SHRINK_HINT, DataUri, MediaKind, data_uri, may_exceed_data_uri
+from qwenvl_core.types.media import FileSource, Source, UrlSource
+from qwenvl_core.types.messages import FramesPart, Part, TextPart, VideoPart, media_sources
+from qwenvl_core.types.request import PreparedRequest
 
-LIMITS: dict[Kind, int] = {"image": 10 * 1024 * 1024, "video": 100 * 1024 * 1024}
+LIMITS: dict[MediaKind, int] = {"image": 10 * 1024 * 1024, "video": 100 * 1024 * 1024}
 """Largest file of each kind, in bytes."""
 
 _TYPES = mimetypes.MimeTypes()  # without the machine's own files, so that names are the same everywhere
@@ -37,14 +37,14 @@ class Upload:
         kind: Whether it is an image or a video.
         name: What its file is called in the storage; the caller's own file name stays here.
         uri: Its bytes and MIME type.
-        where: Its place in the caller's messages, for errors.
+        location: Its place in the caller's messages, for errors.
     """
 
     source: Source
-    kind: Kind
+    kind: MediaKind
     name: str
     uri: DataUri
-    where: str
+    location: str
 
     def open(self) -> BinaryIO:
         """The medium's bytes, as a binary file from its beginning.
@@ -57,60 +57,61 @@ class Upload:
             try:
                 return data.open("rb")
             except OSError as error:
-                raise QwenVLInputError(f"{self.where}: can't read {data}: {error.strerror or error}.") from error
+                raise QwenVLInputError(f"{self.location}: can't read {data}: {error.strerror or error}.") from error
         if self.uri.base64_from is None:
             return io.BytesIO(cast("bytes", data))  # shares the bytes, and copies none
         return cast("BinaryIO", _Decoded(data, self.uri.base64_from, _size(self.uri)))
 
 
-def any_needed(plan: Plan) -> bool:
+def any_needed(prepared: PreparedRequest) -> bool:
     """Whether there may be something to upload, by sizes alone: cheap enough for an event loop."""
-    return any(may_exceed_data_uri(source) for part in _parts(plan) for source in sources_of(part))
+    return any(may_exceed_data_uri(source) for part in _parts(prepared) for source in media_sources(part))
 
 
-def needed(plan: Plan) -> list[Upload]:
-    """What must be uploaded before `plan` can be sent, each medium once.
+def needed(prepared: PreparedRequest) -> list[Upload]:
+    """What must be uploaded before `prepared` can be sent, each medium once.
 
     Raises:
         QwenVLInputError: A medium can't be read, is not of its kind, or is too large for an upload too.
     """
     uploads: list[Upload] = []
-    for part in _parts(plan):
-        kind: Kind = "video" if isinstance(part, Video) else "image"
-        for at, source in enumerate(sources_of(part)):
+    for part in _parts(prepared):
+        kind: MediaKind = "video" if isinstance(part, VideoPart) else "image"
+        for at, source in enumerate(media_sources(part)):
             if not may_exceed_data_uri(source):
                 continue
             source = _medium(source)
             # Compared, not hashed: a hash reads all of a large medium, a comparison stops at its length.
             if not any(upload.source == source and upload.kind == kind for upload in uploads):
-                where = part.place(at) if isinstance(part, Frames) else getattr(part, "where", "")
-                uploads += _upload(source, kind, where, len(uploads))
+                location = part.frame_location(at) if isinstance(part, FramesPart) else getattr(part, "location", "")
+                uploads += _upload(source, kind, location, len(uploads))
     return uploads
 
 
 def _medium(source: Source) -> Source:
     """What is the same for the same medium: a file's path does not depend on how it was written."""
-    return File(source.path.absolute()) if isinstance(source, File) else source
+    return FileSource(source.path.absolute()) if isinstance(source, FileSource) else source
 
 
-def _parts(plan: Plan) -> Iterator[Part]:
-    return (part for message in plan.messages for part in message.parts)
+def _parts(prepared: PreparedRequest) -> Iterator[Part]:
+    return (part for message in prepared.messages for part in message.parts)
 
 
-def _upload(source: Source, kind: Kind, where: str, position: int) -> Iterator[Upload]:
-    if isinstance(source, Url):
+def _upload(source: Source, kind: MediaKind, location: str, position: int) -> Iterator[Upload]:
+    if isinstance(source, UrlSource):
         return
-    uri = data_uri(source, kind, where)
+    uri = data_uri(source, kind, location)
     if len(uri) <= DATA_URI_LIMIT:
         return
     size = _size(uri)
     if size > LIMITS[kind]:
         raise QwenVLInputError(
-            f"{where}: this {kind} has {size:,} bytes; the service takes local files of up to {LIMITS[kind]:,} bytes "
-            f"({LIMITS[kind] // 1024**2} MB). {SMALLER[kind]}, or give a public URL."
+            f"{location}: this {kind} has {size:,} bytes; "
+            f"the service takes local files of up to {LIMITS[kind]:,} bytes ({LIMITS[kind] // 1024**2} MB). "
+            f"{SHRINK_HINT[kind]}, or give a public URL."
         )
     suffix = _TYPES.guess_extension(uri.mime, strict=False) or ""
-    yield Upload(source, kind, f"{position + 1}{suffix}", uri, where)
+    yield Upload(source, kind, f"{position + 1}{suffix}", uri, location)
 
 
 def _size(uri: DataUri) -> int:
@@ -123,24 +124,26 @@ def _size(uri: DataUri) -> int:
     return uri.length // 4 * 3 - (end.count(b"=") if isinstance(end, bytes) else end.count("="))
 
 
-def replaced(plan: Plan, uploads: Sequence[Upload], urls: Sequence[str]) -> Plan:
-    """`plan` with the `urls` of `uploads` in the place of their media."""
+def replaced(prepared: PreparedRequest, uploads: Sequence[Upload], urls: Sequence[str]) -> PreparedRequest:
+    """`prepared` with the `urls` of `uploads` in the place of their media."""
 
     def located(source: Source) -> Source:
         medium = _medium(source)
-        return next((Url(url) for upload, url in zip(uploads, urls, strict=True) if upload.source == medium), source)
+        return next(
+            (UrlSource(url) for upload, url in zip(uploads, urls, strict=True) if upload.source == medium), source
+        )
 
     def rewritten(part: Part) -> Part:
-        if isinstance(part, Text):
+        if isinstance(part, TextPart):
             return part
-        if isinstance(part, Frames):
+        if isinstance(part, FramesPart):
             return replace(part, sources=tuple(located(source) for source in part.sources))
         return replace(part, source=located(part.source))
 
     return replace(
-        plan,
+        prepared,
         messages=tuple(
-            replace(message, parts=tuple(rewritten(part) for part in message.parts)) for message in plan.messages
+            replace(message, parts=tuple(rewritten(part) for part in message.parts)) for message in prepared.messages
         ),
     )
 

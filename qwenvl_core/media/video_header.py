@@ -10,9 +10,9 @@ import struct
 from contextlib import suppress
 from dataclasses import dataclass
 
-from qwenvl_core.media.sniffing import Reader, iso_boxes, sparing
+from qwenvl_core.media.sniffing import Reader, iso_atoms, limit_reads
 
-__all__ = ["Movie", "movie_with"]
+__all__ = ["VideoInfo", "read_video_header"]
 
 _FAR = 1 << 62
 _MOST_PER_SECOND = 1000  # frames; more is no video
@@ -20,7 +20,7 @@ _UNKNOWN_DURATIONS = (0, 0xFFFF_FFFF, 0xFFFF_FFFF_FFFF_FFFF)
 
 
 @dataclass(frozen=True, slots=True)
-class Movie:
+class VideoInfo:
     """What is known of a video; `None` is unknown.
 
     Attributes:
@@ -38,38 +38,38 @@ class Movie:
     fps: float | None = None
 
 
-def movie_with(read: Reader) -> Movie:
+def read_video_header(read: Reader) -> VideoInfo:
     """What a video's header tells; it raises what `read` raises."""
-    read = sparing(read)
+    read = limit_reads(read)
     head = read(0, 72)
     with suppress(struct.error):  # the header ends early
         if head[:4] + head[8:12] == b"RIFFAVI ":
             return _avi(head)
-        moov = next(iso_boxes(read, 0, _FAR, b"moov"), None)
+        moov = next(iso_atoms(read, 0, _FAR, b"moov"), None)
         if moov is not None:
             return _mp4(read, *moov)
-    return Movie()
+    return VideoInfo()
 
 
-def _avi(head: bytes) -> Movie:
+def _avi(head: bytes) -> VideoInfo:
     if head[24:28] != b"avih":
-        return Movie()
+        return VideoInfo()
     microseconds, *_, frames, _, _, _, width, height = struct.unpack("<10I", head[32:72])
     fps = 1e6 / microseconds if microseconds else 0.0
-    return _sensible(frames / fps if fps else 0.0, width, height, frames, fps)
+    return _discard_implausible(frames / fps if fps else 0.0, width, height, frames, fps)
 
 
-def _mp4(read: Reader, start: int, end: int) -> Movie:
-    seconds = _seconds(read, next(iso_boxes(read, start, end, b"mvhd"), None))
-    for track in iso_boxes(read, start, end, b"trak"):
-        media = next(iso_boxes(read, *track, b"mdia"), None)
-        handler = media and next(iso_boxes(read, *media, b"hdlr"), None)
+def _mp4(read: Reader, start: int, end: int) -> VideoInfo:
+    seconds = _seconds(read, next(iso_atoms(read, start, end, b"mvhd"), None))
+    for track in iso_atoms(read, start, end, b"trak"):
+        media = next(iso_atoms(read, *track, b"mdia"), None)
+        handler = media and next(iso_atoms(read, *media, b"hdlr"), None)
         if media and handler and read(handler[0] + 8, 4) == b"vide":
-            width, height = _sides(read, next(iso_boxes(read, *track, b"tkhd"), None))
+            width, height = _sides(read, next(iso_atoms(read, *track, b"tkhd"), None))
             frames = _frames(read, media)
-            shown = _seconds(read, next(iso_boxes(read, *media, b"mdhd"), None))
-            return _sensible(seconds or shown, width, height, frames, frames / shown if shown else 0.0)
-    return _sensible(seconds, 0, 0, 0, 0.0)
+            shown = _seconds(read, next(iso_atoms(read, *media, b"mdhd"), None))
+            return _discard_implausible(seconds or shown, width, height, frames, frames / shown if shown else 0.0)
+    return _discard_implausible(seconds, 0, 0, 0, 0.0)
 
 
 def _seconds(read: Reader, box: tuple[int, int] | None) -> float:
@@ -95,22 +95,22 @@ def _frames(read: Reader, media: tuple[int, int]) -> int:
     """How many samples the track has, by its table of their sizes."""
     inner = media
     for name in (b"minf", b"stbl"):
-        box = next(iso_boxes(read, *inner, name), None)
+        box = next(iso_atoms(read, *inner, name), None)
         if box is None:
             return 0
         inner = box
     for name in (b"stsz", b"stz2"):
-        for start, _ in iso_boxes(read, *inner, name):
+        for start, _ in iso_atoms(read, *inner, name):
             (count,) = struct.unpack(">I", read(start + 8, 4))
             return int(count)
     return 0
 
 
-def _sensible(seconds: float, width: int, height: int, frames: int, fps: float) -> Movie:
+def _discard_implausible(seconds: float, width: int, height: int, frames: int, fps: float) -> VideoInfo:
     """What of these is not absurd; pictures are counted only with their rate, sides are known only together."""
     sized = width > 0 and height > 0
     counted = frames > 0 and 0 < fps <= _MOST_PER_SECOND
-    return Movie(
+    return VideoInfo(
         seconds=seconds or None,
         width=width if sized else None,
         height=height if sized else None,

@@ -13,7 +13,7 @@ _NOT_IN_NAME = re.compile(r"[\[\]()\n]")
 
 
 @dataclass(slots=True)
-class Piece:
+class PageElement:
     """An element of a page before its coordinates are read.
 
     Attributes:
@@ -35,7 +35,7 @@ class Piece:
     inner: list[list[float]] = field(default_factory=list)
 
 
-def join(pieces: Iterable[Piece]) -> str:
+def join(pieces: Iterable[PageElement]) -> str:
     """The Markdown of a page."""
     parts: list[str] = []
     before = ""

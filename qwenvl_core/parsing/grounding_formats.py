@@ -17,7 +17,7 @@ NUMBER = re.compile(r"[-+]?\d+(?:\.\d+)?")
 
 
 @dataclass(frozen=True, slots=True)
-class Located:
+class RawGrounding:
     """Numbers with a name, still in the model's unit.
 
     Attributes:
@@ -40,7 +40,7 @@ _ATTRIBUTE = re.compile(r"""(?<![\w:.-])([\w:.-]++)\s*+=\s*+(?:"([^"]*+)"|'([^']
 _X = re.compile(r"x(\d{0,6})", re.IGNORECASE)
 
 
-def xml_points(text: str) -> Iterator[Located]:
+def xml_points(text: str) -> Iterator[RawGrounding]:
     """`<points x1="1" y1="2" x2="3" y2="4" alt="cups">cups</points>`, also self-closed, unclosed or with x and y."""
     for match in _POINTS.finditer(text):
         given = {name: unescape(double or single) for name, double, single in _ATTRIBUTE.findall(match["attributes"])}
@@ -56,7 +56,7 @@ def xml_points(text: str) -> Iterator[Located]:
         if numbers:
             rest = {name: value for name, value in given.items() if name not in names}
             label = _name(unescape(match["phrase"] or "")) or _name(rest.get("alt", ""))
-            yield Located(match.start(), "point", numbers, label, rest)
+            yield RawGrounding(match.start(), "point", numbers, label, rest)
 
 
 _BOX_START = re.compile(r"<\|(?:box|quad)_start\|>|<(?:box|quad)>")
@@ -68,7 +68,7 @@ _TOKEN = re.compile(
 )
 
 
-def box_tokens(text: str) -> Iterator[Located]:
+def box_tokens(text: str) -> Iterator[RawGrounding]:
     """`<|object_ref_start|>cup<|object_ref_end|><|box_start|>(1,2),(3,4)<|box_end|>`; one name serves several boxes.
 
     Two numbers instead of four are a point, eight the corners of a box that is not upright: it is the one around them.
@@ -89,7 +89,7 @@ def box_tokens(text: str) -> Iterator[Located]:
                 numbers = [min(xs), min(ys), max(xs), max(ys)]
             if match["end"] or (len(numbers) == 4 and match["numbers"].rstrip().endswith(")")):
                 kind: Literal["box", "point"] = "point" if len(numbers) == 2 else "box"
-                yield Located(match.start(), kind, numbers, label)
+                yield RawGrounding(match.start(), kind, numbers, label)
 
 
 _N = r"[-+]?\d{1,9}(?:\.\d{1,9})?"
@@ -108,7 +108,7 @@ _EDGE = " \t\r\n:;,.-–—=>→*`\"'|[]{}"
 _MAX_LINE = 2000  # in characters; a longer line is no tuple with a name
 
 
-def plain_tuples(text: str, rows: Iterable[tuple[int, Sequence[float]]]) -> list[Located]:
+def plain_tuples(text: str, rows: Iterable[tuple[int, Sequence[float]]]) -> list[RawGrounding]:
     """`1,2,3,4 cup` on a line, `cup: 1,2,3,4`, `(1,2,3,4) cup`, `cup (1,2),(3,4)`, or lists of four numbers.
 
     Nothing is read from text that began in one of the other formats: its numbers are pieces of what was cut off.
@@ -119,30 +119,30 @@ def plain_tuples(text: str, rows: Iterable[tuple[int, Sequence[float]]]) -> list
     """
     if _OTHER_FORMAT.search(text):
         return []
-    found: list[Located] = []
+    found: list[RawGrounding] = []
     for line in _LINE.finditer(text):
         if line.end() - line.start() <= _MAX_LINE:
             found += _line(text, line.start(), line.group())
     seen = {located.start for located in found}
-    found += [Located(start, "box", [float(n) for n in row]) for start, row in rows if start not in seen]
+    found += [RawGrounding(start, "box", [float(n) for n in row]) for start, row in rows if start not in seen]
     return found
 
 
-def _line(text: str, offset: int, line: str) -> list[Located]:
+def _line(text: str, offset: int, line: str) -> list[RawGrounding]:
     """The tuples of one line that begins at `offset`."""
     match = _AT_START.match(line)
     if match:
         start = offset + match.start(1)
         if text[max(0, start - 80) : start].rstrip().endswith("["):  # one of the scanner's rows
             return []
-        return [Located(start, "box", _floats(match[1]), _name(match[2]))]
+        return [RawGrounding(start, "box", _floats(match[1]), _name(match[2]))]
     match = _AFTER_COLON.match(line)
     if match:
-        return [Located(offset + match.start(2), "box", _floats(match[2]), _name(match[1]))]
+        return [RawGrounding(offset + match.start(2), "box", _floats(match[2]), _name(match[1]))]
     return _bracketed(offset, line)
 
 
-def _bracketed(offset: int, line: str) -> list[Located]:
+def _bracketed(offset: int, line: str) -> list[RawGrounding]:
     """The tuples in brackets on a line. All names are before their tuples, or all behind."""
     matches = list(_BRACKETED.finditer(line))
     if not matches:
@@ -153,7 +153,7 @@ def _bracketed(offset: int, line: str) -> list[Located]:
     if names[0] is None:
         names = names[1:]
     return [
-        Located(offset + match.start(), "box", _floats(match.group()), name)
+        RawGrounding(offset + match.start(), "box", _floats(match.group()), name)
         for match, name in zip(matches, names, strict=False)
     ]
 

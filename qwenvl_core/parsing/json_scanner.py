@@ -65,7 +65,7 @@ class _Open:
 
 
 @dataclass(slots=True)
-class Scan:
+class ScanResult:
     """What was found.
 
     Attributes:
@@ -77,7 +77,7 @@ class Scan:
     rows: list[tuple[int, list[Any]]] = field(default_factory=list)
 
 
-def scan_json(text: str) -> Scan:
+def scan_json(text: str) -> ScanResult:
     """All closed objects with a coordinate key, wherever they are in `text`. Linear; never raises."""
     scanner = _Scanner(text)
     scanner.run()
@@ -86,7 +86,7 @@ def scan_json(text: str) -> Scan:
 
 class _Scanner:
     def __init__(self, text: str) -> None:
-        self.found = Scan()
+        self.found = ScanResult()
         self._text = text
         self._open: deque[_Open] = deque(maxlen=_MAX_DEPTH)
         self._no_end: set[str] = set()  # quotes that no later quote ends

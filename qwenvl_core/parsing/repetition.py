@@ -13,7 +13,7 @@ _TAIL = 4000  # characters at the end of an element that are looked at
 _REPEATED = 500  # characters of it; less may be meant, as in a table of zeros
 
 
-def in_elements(identities: Sequence[Hashable], texts: Sequence[str]) -> bool:
+def repeats_elements(identities: Sequence[Hashable], texts: Sequence[str]) -> bool:
     """Whether elements come round several times in a row, alone or with their neighbours.
 
     Args:
@@ -36,7 +36,7 @@ def _are_long(texts: Sequence[str]) -> bool:
     return sum(map(len, set(texts))) >= LONG_TEXT
 
 
-def in_text(text: str) -> bool:
+def repeats_text(text: str) -> bool:
     """Whether a text ends in the same words, or rows, several times in a row. Lines of dots are no words."""
     if len(text) < _REPEATED:
         return False

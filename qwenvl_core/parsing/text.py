@@ -12,7 +12,7 @@ _BLANKS = re.compile(r"[^\S\n]+")
 _BREAKS = re.compile(r" ?\n[ \n]*")
 
 
-def clean(text: str) -> str:
+def sanitize(text: str) -> str:
     """`text` with Unix line ends and only characters that XML and UTF-8 can hold.
 
     Control characters are dropped; a lone surrogate becomes U+FFFD, since a character was there.
@@ -29,14 +29,14 @@ def unescape(text: str) -> str:
     if "&" not in text:
         return text
     try:
-        return clean(html.unescape(text))
+        return sanitize(html.unescape(text))
     except ValueError:  # a decimal reference with thousands of digits passes Python's limit for int()
         return text
 
 
 def escape(text: str) -> str:
     """`text` as XML character data or as the value of a quoted attribute."""
-    return html.escape(clean(text), quote=True)
+    return html.escape(sanitize(text), quote=True)
 
 
 def without_coordinates(xml: str) -> str:
@@ -47,7 +47,7 @@ def without_coordinates(xml: str) -> str:
     return xml.replace("data-bbox", "data&#45;bbox")
 
 
-def tidy(text: str) -> str:
+def collapse_whitespace(text: str) -> str:
     """`text` with runs of blanks as one blank, empty lines dropped, and nothing at the ends."""
     return _BREAKS.sub("\n", _BLANKS.sub(" ", text)).strip()
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 
-from qwenvl_core.parsing.text import clean, unescape
+from qwenvl_core.parsing.text import sanitize, unescape
 
 _ESCAPE = re.compile(r"\\(u[0-9a-fA-F]{4}|.)", re.DOTALL)
 _ESCAPES = {"n": "\n", "t": "\t", "r": "\r", "b": "\b", "f": "\f"}
@@ -17,7 +17,7 @@ _WIDE = str.maketrans("：，［］｛｝（）＜＞＝＂“”‘’", ':,[]{
 _WIDE_SIGN = re.compile("[" + "".join(map(chr, _WIDE)) + "]")
 
 
-def as_meant(text: str, is_readable: Callable[[str], bool]) -> str:
+def first_readable_variant(text: str, is_readable: Callable[[str], bool]) -> str:
     """The first spelling of `text` that can be read; as it is, if none can. `text` has to be clean."""
     return next(filter(is_readable, _spellings(text)), text)
 
@@ -25,7 +25,7 @@ def as_meant(text: str, is_readable: Callable[[str], bool]) -> str:
 def _spellings(text: str) -> Iterator[str]:
     yield text
     if '\\"' in text:
-        yield clean(unescape_json(text))
+        yield sanitize(unescape_json(text))
     if "&" in text:
         yield unescape(text)
     if _WIDE_SIGN.search(text):

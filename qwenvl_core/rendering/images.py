@@ -9,8 +9,8 @@ from typing import BinaryIO
 from PIL import Image, UnidentifiedImageError
 
 from qwenvl_core.errors import QwenVLInputError
-from qwenvl_core.media.images import decode_for, shown_size, upright
-from qwenvl_core.rendering.lock import Turns
+from qwenvl_core.media.images import normalize_image, oriented_size, set_draft_size
+from qwenvl_core.rendering.lock import OwnedLock
 from qwenvl_core.rendering.page_size import Extent
 from qwenvl_core.rendering.pages import Fit, Pages
 
@@ -32,7 +32,7 @@ class PicturePages(Pages):
         Raises:
             QwenVLInputError: It is no image that Pillow can read, or one that is too large to be decoded.
         """
-        self.turns = Turns()
+        self.turns = OwnedLock()
         try:
             self._image = _opened(file)
             # The frames of other formats are a film, or the same picture in other sizes.
@@ -57,11 +57,11 @@ class PicturePages(Pages):
         with self.turns:
             try:
                 target = self._target(number, fit)
-                decode_for(self._image, target)
+                set_draft_size(self._image, target)
                 frame = self._image.copy()
             except _BROKEN as error:
                 raise QwenVLInputError(_why(error)) from error
-        return upright(frame, target)
+        return normalize_image(frame, target)
 
     def _close(self) -> None:
         self._image.close()
@@ -97,7 +97,7 @@ def _of_array(file: BinaryIO) -> Image.Image:
 
 
 def _extent(image: Image.Image) -> Extent:
-    width, height = shown_size(image)
+    width, height = oriented_size(image)
     across, down = image.info.get("dpi") or (0, 0)
     per_inch = float(across) if across > 1 and down > 1 else None  # some write 0 or 1 for "unknown"
     return Extent(width, height, per_inch, scalable=False)

@@ -6,7 +6,7 @@ import threading
 from threading import get_ident
 
 
-class Turns:
+class OwnedLock:
     """A lock that knows whether this thread has it.
 
     Python's garbage collector works in whatever thread asks for memory. There it may close a reading that was

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from qwenvl_core.errors import QwenVLInputError
-from qwenvl_core.media.sniffing import HEAD_BYTES, probe, probe_file
+from qwenvl_core.media.sniffing import HEAD_BYTES, sniff, sniff_file
 
 if TYPE_CHECKING:
     from qwenvl_core.rendering.pages import Pages
@@ -16,7 +16,7 @@ Document = str | Path | bytes | BinaryIO
 """A document: its path, its bytes, or a file open for bytes."""
 
 
-def missing(what: str, packages: str, error: ImportError) -> ImportError:
+def missing_documents_extra(what: str, packages: str, error: ImportError) -> ImportError:
     """The error that says which extra brings a package that is not installed."""
     return ImportError(f'{what} needs {packages}: pip install "qwenvl-adapters[documents]"', name=error.name)
 
@@ -34,18 +34,18 @@ def open_pages(file: Document, *, password: str | None = None) -> Pages:
         QwenVLInputError: It is none of these, or the password is not right.
     """
     source = _source(file)
-    kind = probe_file(source).kind if isinstance(source, Path) else probe(source[:HEAD_BYTES]).kind
+    kind = sniff_file(source).kind if isinstance(source, Path) else sniff(source[:HEAD_BYTES]).kind
     try:
         from qwenvl_core.rendering.images import PicturePages
         from qwenvl_core.rendering.pdf import PdfPages
     except ImportError as error:
-        raise missing("Reading documents", "pypdfium2 and Pillow", error) from error
+        raise missing_documents_extra("Reading documents", "pypdfium2 and Pillow", error) from error
     if kind == "pdf":
         return PdfPages(source, password=password)
     return PicturePages(source)
 
 
-def name_of(file: Document) -> str:
+def file_name(file: Document) -> str:
     """What a document is called: its path, or something by which its bytes are known again."""
     if isinstance(file, str | Path):
         return str(file)

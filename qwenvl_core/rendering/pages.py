@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from threading import Thread
 from typing import TYPE_CHECKING, Self
 
-from qwenvl_core.media.images import jpeg
-from qwenvl_core.rendering.lock import Turns
+from qwenvl_core.media.images import encode_jpeg
+from qwenvl_core.rendering.lock import OwnedLock
 from qwenvl_core.rendering.page_size import Extent
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ class Pages(ABC):
     """
 
     count: int
-    turns: Turns
+    turns: OwnedLock
 
     @abstractmethod
     def label(self, number: int) -> str:
@@ -91,4 +91,4 @@ def page_image(pages: Pages, number: int, fit: Fit) -> PageImage:
     """
     picture = pages.picture(number, fit)
     width, height = picture.size
-    return PageImage(number, pages.label(number) or str(number), width, height, jpeg(picture))
+    return PageImage(number, pages.label(number) or str(number), width, height, encode_jpeg(picture))

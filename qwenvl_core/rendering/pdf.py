@@ -12,11 +12,11 @@ import pypdfium2.raw as c
 from PIL import Image
 
 from qwenvl_core.errors import QwenVLInputError
-from qwenvl_core.rendering.lock import Turns
+from qwenvl_core.rendering.lock import OwnedLock
 from qwenvl_core.rendering.page_size import POINTS_PER_INCH, Extent
 from qwenvl_core.rendering.pages import Fit, Pages
 
-_PDFIUM = Turns()
+_PDFIUM = OwnedLock()
 if hasattr(os, "register_at_fork"):  # a child must not be born while another thread is inside of PDFium
     os.register_at_fork(before=_PDFIUM.acquire, after_in_parent=_PDFIUM.release, after_in_child=_PDFIUM.release)
 

@@ -17,9 +17,9 @@ from typing import Any
 
 from qwenvl_core.catalog.models import ModelFacts
 from qwenvl_core.errors import QwenVLInputError
-from qwenvl_core.media.images import decode_for, jpeg, shown_size, upright
-from qwenvl_core.media.inspection import image_of, raw_bytes
-from qwenvl_core.media.sniffing import Probe
+from qwenvl_core.media.images import encode_jpeg, normalize_image, oriented_size, set_draft_size
+from qwenvl_core.media.inspection import inspect_image, read_bytes
+from qwenvl_core.media.sniffing import MediaInfo
 from qwenvl_core.media.sources import may_exceed_data_uri
 from qwenvl_core.request.validation import FORMATS, LARGE_FORMATS, LARGE_PIXELS, MIN_SIDE
 from qwenvl_core.tokens import (
@@ -30,14 +30,14 @@ from qwenvl_core.tokens import (
     image_resize,
     smart_resize,
 )
-from qwenvl_core.types.media import File, Inline, Source, Url
-from qwenvl_core.types.messages import Frames, Image, Part
-from qwenvl_core.types.request import Plan
-from qwenvl_core.types.settings import Settings
+from qwenvl_core.types.media import FileSource, InlineSource, Source, UrlSource
+from qwenvl_core.types.messages import FramesPart, ImagePart, Part
+from qwenvl_core.types.request import PreparedRequest
+from qwenvl_core.types.settings import ModelSettings
 
 
 @dataclass(frozen=True, slots=True)
-class _Budget:
+class PixelBudget:
     """What the model sees of an image.
 
     Attributes:
@@ -49,55 +49,55 @@ class _Budget:
     resize: Callable[[int, int], tuple[int, int]]
 
 
-def apply(plan: Plan, facts: ModelFacts) -> Plan:
-    """`plan` with its images made fit, if its settings say so.
+def fit_images(prepared: PreparedRequest, facts: ModelFacts) -> PreparedRequest:
+    """`prepared` with its images made fit, if its settings say so.
 
     Raises:
         QwenVLInputError: An image has to be changed and can't be: Pillow is missing, or does not read it.
     """
-    if plan.settings.media_policy != "fit":
-        return plan
+    if prepared.settings.media_policy != "fit":
+        return prepared
     notes: list[str] = []
     messages = tuple(
-        replace(message, parts=tuple(_fitted(part, plan.settings, facts, notes) for part in message.parts))
-        for message in plan.messages
+        replace(message, parts=tuple(_fit_part(part, prepared.settings, facts, notes) for part in message.parts))
+        for message in prepared.messages
     )
-    return replace(plan, messages=messages, adjustments=(*plan.adjustments, *notes)) if notes else plan
+    return replace(prepared, messages=messages, adjustments=(*prepared.adjustments, *notes)) if notes else prepared
 
 
-def _fitted(part: Part, settings: Settings, facts: ModelFacts, notes: list[str]) -> Part:
+def _fit_part(part: Part, settings: ModelSettings, facts: ModelFacts, notes: list[str]) -> Part:
     match part:
-        case Image(source):
-            fitted, note = _fit(source, _image_budget(part, settings, facts), part.where)
-            notes += [f"{part.where}: {note}"] if note else []
+        case ImagePart(source):
+            fitted, note = _fit(source, _image_budget(part, settings, facts), part.location)
+            notes += [f"{part.location}: {note}"] if note else []
             return replace(part, source=fitted) if note else part
-        case Frames(sources) if facts.videos and sources:
+        case FramesPart(sources) if facts.videos and sources:
             budget = _frame_budget(part, settings, facts)
-            done = [_fit(source, budget, part.place(at)) for at, source in enumerate(sources)]
+            done = [_fit(source, budget, part.frame_location(at)) for at, source in enumerate(sources)]
             changed = [(at, note) for at, (_, note) in enumerate(done) if note]
             if not changed:
                 return part
             at, note = changed[0]
-            notes.append(f"{part.where}: {len(changed)} of {len(sources)} frames; frame {at}: {note}")
+            notes.append(f"{part.location}: {len(changed)} of {len(sources)} frames; frame {at}: {note}")
             return replace(part, sources=tuple(source for source, _ in done))
         case _:
             return part
 
 
-def _image_budget(part: Image, settings: Settings, facts: ModelFacts) -> _Budget:
+def _image_budget(part: ImagePart, settings: ModelSettings, facts: ModelFacts) -> PixelBudget:
     # Of a model that no row knows, the default is not known either: nothing is lost that any model could see.
     high = bool(settings.vl_high_resolution_images) or not facts.known
     most = settings.max_pixels if part.max_pixels is None else part.max_pixels
-    return _Budget(
+    return PixelBudget(
         image_max_pixels(facts, max_pixels=most, vl_high_resolution_images=high),
         lambda width, height: image_resize(width, height, facts, max_pixels=most, vl_high_resolution_images=high),
     )
 
 
-def _frame_budget(part: Frames, settings: Settings, facts: ModelFacts) -> _Budget:
+def _frame_budget(part: FramesPart, settings: ModelSettings, facts: ModelFacts) -> PixelBudget:
     asked = settings.max_pixels if part.max_pixels is None else part.max_pixels
     most = max(frame_max_pixels(len(part.sources), facts), asked or 0)
-    return _Budget(
+    return PixelBudget(
         most,
         lambda width, height: smart_resize(
             height, width, factor=facts.video_factor, min_pixels=MIN_FRAME_PIXELS, max_pixels=most
@@ -105,17 +105,17 @@ def _frame_budget(part: Frames, settings: Settings, facts: ModelFacts) -> _Budge
     )
 
 
-def _fit(source: Source, budget: _Budget, where: str) -> tuple[Source, str | None]:
+def _fit(source: Source, budget: PixelBudget, location: str) -> tuple[Source, str | None]:
     """An image as it is sent, and what was changed, if anything was."""
-    if isinstance(source, Url):
+    if isinstance(source, UrlSource):
         return source, None
-    seen = image_of(source)
+    seen = inspect_image(source)
     if seen.kind != "image" or _is_too_long(seen.width or 1, seen.height or 1):
         return source, None  # no image, or one that nothing makes fit: the checks say so
     refused = _is_refused(seen, source)
     if not refused and (seen.width or 0) * (seen.height or 0) <= budget.pixels:
         return source, None
-    pillow = _pillow(where)
+    pillow = _pillow(location)
     try:
         return _converted(pillow, source, seen, budget)
     except Exception as error:  # what a decoder raises for broken bytes is anything: struct.error, SyntaxError, …
@@ -123,7 +123,7 @@ def _fit(source: Source, budget: _Budget, where: str) -> tuple[Source, str | Non
             return source, None  # the service may read what Pillow does not
         why = error.message if isinstance(error, QwenVLInputError) else f"{type(error).__name__}: {error}"
         raise QwenVLInputError(
-            f"{where}: this image ({seen.mime}) can't be sent as it is, nor converted ({why}). "
+            f"{location}: this image ({seen.mime}) can't be sent as it is, nor converted ({why}). "
             "Convert it to JPEG or PNG."
         ) from error
 
@@ -132,7 +132,7 @@ def _is_too_long(width: int, height: int) -> bool:
     return max(width, height) > MAX_RATIO * min(width, height)
 
 
-def _is_refused(seen: Probe, source: Source) -> bool:
+def _is_refused(seen: MediaInfo, source: Source) -> bool:
     """Whether the service would refuse an image for what can be mended."""
     width, height = seen.width or 0, seen.height or 0
     return (
@@ -143,31 +143,33 @@ def _is_refused(seen: Probe, source: Source) -> bool:
     )
 
 
-def _pillow(where: str) -> Any:
+def _pillow(location: str) -> Any:
     """Pillow's module for images."""
     try:
         from PIL import Image as Pillow
     except ImportError as error:
         raise QwenVLInputError(
-            f'{where}: media_policy="fit" needs Pillow: pip install "qwenvl-adapters[documents]"'
+            f'{location}: media_policy="fit" needs Pillow: pip install "qwenvl-adapters[documents]"'
         ) from error
     return Pillow
 
 
-def _converted(pillow: Any, source: Inline | File, seen: Probe, budget: _Budget) -> tuple[Source, str]:
+def _converted(
+    pillow: Any, source: InlineSource | FileSource, seen: MediaInfo, budget: PixelBudget
+) -> tuple[Source, str]:
     """An image as JPEG, at the size at which the model sees it if that is smaller, or if it is tiny."""
-    with pillow.open(source.path if isinstance(source, File) else io.BytesIO(raw_bytes(source))) as image:
-        size = shown_size(image)
+    with pillow.open(source.path if isinstance(source, FileSource) else io.BytesIO(read_bytes(source))) as image:
+        size = oriented_size(image)
         target = _target(*size, budget)
-        decode_for(image, target)
+        set_draft_size(image, target)
         first = ", its first picture only" if getattr(image, "is_animated", False) else ""
-        data = jpeg(upright(image, target))
+        data = encode_jpeg(normalize_image(image, target))
     (width, height), name = target, FORMATS.get(seen.mime or "", seen.mime)
     scaled = f"scaled from {size[0]}x{size[1]} to {width}x{height}, JPEG" if size != target else ""
-    return Inline(data, mime="image/jpeg"), (scaled or f"converted from {name} to JPEG") + first
+    return InlineSource(data, mime="image/jpeg"), (scaled or f"converted from {name} to JPEG") + first
 
 
-def _target(width: int, height: int, budget: _Budget) -> tuple[int, int]:
+def _target(width: int, height: int, budget: PixelBudget) -> tuple[int, int]:
     if width * height <= budget.pixels and min(width, height) > MIN_SIDE:
         return width, height
     rows, columns = budget.resize(width, height)

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING
 
 from qwenvl_core.catalog.models import ModelFacts, describe
 from qwenvl_core.errors import QwenVLInputError
-from qwenvl_core.media.inspection import raw_bytes
-from qwenvl_core.types.media import Inline, Url
-from qwenvl_core.types.messages import Image, Message, Pdf
+from qwenvl_core.media.inspection import read_bytes
+from qwenvl_core.types.media import InlineSource, UrlSource
+from qwenvl_core.types.messages import ImagePart, Message, PdfPart
 from qwenvl_core.types.request import Request
-from qwenvl_core.types.settings import Settings
+from qwenvl_core.types.settings import ModelSettings
 
 if TYPE_CHECKING:
     from qwenvl_core.rendering.pages import Fit, Pages
@@ -28,7 +28,7 @@ MAX_PAGES = 50
 
 def any_in(request: Request) -> bool:
     """Whether there is a PDF in a request."""
-    return any(isinstance(part, Pdf) for message in request.messages for part in message.parts)
+    return any(isinstance(part, PdfPart) for message in request.messages for part in message.parts)
 
 
 def with_pages(request: Request) -> Request:
@@ -45,7 +45,7 @@ def with_pages(request: Request) -> Request:
     )
 
 
-def page_sizes(pdf: Pdf, settings: Settings) -> list[tuple[int, int]]:
+def page_sizes(pdf: PdfPart, settings: ModelSettings) -> list[tuple[int, int]]:
     """Width and height in pixels at which the pages of a PDF are sent.
 
     Raises:
@@ -56,33 +56,36 @@ def page_sizes(pdf: Pdf, settings: Settings) -> list[tuple[int, int]]:
         return [pages.size(number, fit) for number in range(1, pages.count + 1)]
 
 
-def _with_pages(message: Message, settings: Settings, facts: ModelFacts) -> Message:
+def _with_pages(message: Message, settings: ModelSettings, facts: ModelFacts) -> Message:
     parts = (
         part
         for given in message.parts
-        for part in (_images(given, settings, facts) if isinstance(given, Pdf) else (given,))
+        for part in (_images(given, settings, facts) if isinstance(given, PdfPart) else (given,))
     )
     return replace(message, parts=tuple(parts))
 
 
-def _images(pdf: Pdf, settings: Settings, facts: ModelFacts) -> Iterator[Image]:
+def _images(pdf: PdfPart, settings: ModelSettings, facts: ModelFacts) -> Iterator[ImagePart]:
     from qwenvl_core.rendering.pages import page_image
 
     fit = _fit(pdf, settings, facts)
     with _opened(pdf) as pages:
         for number in range(1, pages.count + 1):
-            where = f"{pdf.where}, page {number}"
+            location = f"{pdf.location}, page {number}"
             try:
                 jpeg = page_image(pages, number, fit).jpeg
             except QwenVLInputError as error:
-                raise QwenVLInputError(f"{where}: {error.message}") from error
+                raise QwenVLInputError(f"{location}: {error.message}") from error
             last = number == pages.count
-            yield Image(
-                Inline(jpeg, mime="image/jpeg"), max_pixels=pdf.max_pixels, cache=pdf.cache and last, where=where
+            yield ImagePart(
+                InlineSource(jpeg, mime="image/jpeg"),
+                max_pixels=pdf.max_pixels,
+                cache=pdf.cache and last,
+                location=location,
             )
 
 
-def _fit(pdf: Pdf, settings: Settings, facts: ModelFacts) -> Fit:
+def _fit(pdf: PdfPart, settings: ModelSettings, facts: ModelFacts) -> Fit:
     from qwenvl_core.rendering.page_size import Sizing
 
     most = settings.max_pixels if pdf.max_pixels is None else pdf.max_pixels
@@ -90,20 +93,20 @@ def _fit(pdf: Pdf, settings: Settings, facts: ModelFacts) -> Fit:
 
 
 @contextmanager
-def _opened(pdf: Pdf) -> Iterator[Pages]:
+def _opened(pdf: PdfPart) -> Iterator[Pages]:
     from qwenvl_core.rendering.open import open_pages
 
-    if isinstance(pdf.source, Url):
-        raise QwenVLInputError(f"{pdf.where}: a PDF is not fetched from the web; give its bytes, base64 or path.")
+    if isinstance(pdf.source, UrlSource):
+        raise QwenVLInputError(f"{pdf.location}: a PDF is not fetched from the web; give its bytes, base64 or path.")
     try:
-        pages = open_pages(raw_bytes(pdf.source))
+        pages = open_pages(read_bytes(pdf.source))
     except (ImportError, OSError, ValueError) as error:
         said = error.message if isinstance(error, QwenVLInputError) else str(error)
-        raise QwenVLInputError(f"{pdf.where}: {said}") from error
+        raise QwenVLInputError(f"{pdf.location}: {said}") from error
     with pages:
         if pages.count > MAX_PAGES:
             raise QwenVLInputError(
-                f"{pdf.where}: this PDF has {pages.count} pages, and at most {MAX_PAGES} of one are sent. Send the "
+                f"{pdf.location}: this PDF has {pages.count} pages, and at most {MAX_PAGES} of one are sent. Send the "
                 "pages that matter as images, or load it with QwenVLLoader or QwenVLReader and send what is found."
             )
         yield pages

@@ -20,7 +20,7 @@ from typing import NamedTuple
 
 from qwenvl_core.catalog.models import ModelFacts, describe
 from qwenvl_core.errors import QwenVLInputError
-from qwenvl_core.media.inspection import image_of, movie_of
+from qwenvl_core.media.inspection import inspect_image, inspect_video
 from qwenvl_core.request.pdf_attachments import page_sizes
 from qwenvl_core.tokens import (
     frame_list_tokens,
@@ -29,8 +29,8 @@ from qwenvl_core.tokens import (
     video_tokens,
     video_tokens_upper_bound,
 )
-from qwenvl_core.types.messages import Frames, Image, Message, Part, Pdf, Text, Video
-from qwenvl_core.types.settings import Settings
+from qwenvl_core.types.messages import FramesPart, ImagePart, Message, Part, PdfPart, TextPart, VideoPart
+from qwenvl_core.types.settings import ModelSettings
 
 __all__ = ["count_tokens", "text_tokens"]
 
@@ -78,7 +78,7 @@ def text_tokens(text: str) -> int:
     return max(math.ceil(total), 1) if text else 0
 
 
-def count_tokens(messages: Iterable[Message], settings: Settings) -> int:
+def count_tokens(messages: Iterable[Message], settings: ModelSettings) -> int:
     """About how many input tokens a conversation is.
 
     Args:
@@ -94,7 +94,7 @@ def count_tokens(messages: Iterable[Message], settings: Settings) -> int:
     return told + tools
 
 
-def _of_message(message: Message, settings: Settings, facts: ModelFacts) -> int:
+def _of_message(message: Message, settings: ModelSettings, facts: ModelFacts) -> int:
     total = _OF_MESSAGE + sum(_of_part(part, settings, facts) for part in message.parts)
     for call in message.tool_calls:
         total += _OF_CALL + text_tokens(call.name) + text_tokens(call.arguments)
@@ -109,21 +109,21 @@ def _json(tool: object) -> str:
     return json.dumps(tool, ensure_ascii=False, default=str)
 
 
-def _of_part(part: Part, settings: Settings, facts: ModelFacts) -> int:
+def _of_part(part: Part, settings: ModelSettings, facts: ModelFacts) -> int:
     match part:
-        case Text(text):
+        case TextPart(text):
             return text_tokens(text)
-        case Pdf():
+        case PdfPart():
             return _of_pdf(part, settings, facts)
-        case Image():
+        case ImagePart():
             return _of_image(part, settings, facts)
-        case Video():
+        case VideoPart():
             return _of_video(part, settings, facts)
-        case Frames():
+        case FramesPart():
             return _of_frames(part, facts)
 
 
-def _of_pdf(pdf: Pdf, settings: Settings, facts: ModelFacts) -> int:
+def _of_pdf(pdf: PdfPart, settings: ModelSettings, facts: ModelFacts) -> int:
     most = settings.max_pixels if pdf.max_pixels is None else pdf.max_pixels
     high = bool(settings.vl_high_resolution_images)
     try:
@@ -135,10 +135,10 @@ def _of_pdf(pdf: Pdf, settings: Settings, facts: ModelFacts) -> int:
     )
 
 
-def _of_image(image: Image, settings: Settings, facts: ModelFacts) -> int:
+def _of_image(image: ImagePart, settings: ModelSettings, facts: ModelFacts) -> int:
     most = settings.max_pixels if image.max_pixels is None else image.max_pixels
     high = bool(settings.vl_high_resolution_images)
-    seen = image_of(image.source)
+    seen = inspect_image(image.source)
     if seen.width and seen.height:
         try:
             return image_tokens(seen.width, seen.height, facts, max_pixels=most, vl_high_resolution_images=high)
@@ -147,9 +147,9 @@ def _of_image(image: Image, settings: Settings, facts: ModelFacts) -> int:
     return image_tokens_upper_bound(facts, max_pixels=most, vl_high_resolution_images=high)
 
 
-def _of_video(video: Video, settings: Settings, facts: ModelFacts) -> int:
+def _of_video(video: VideoPart, settings: ModelSettings, facts: ModelFacts) -> int:
     fps = settings.fps if video.fps is None else video.fps
-    seen = movie_of(video.source)
+    seen = inspect_video(video.source)
     if seen.width and seen.height and seen.frames and seen.fps:
         try:
             return video_tokens(seen.width, seen.height, seen.frames, seen.fps, facts, fps=fps or _DEFAULT_FPS)
@@ -158,10 +158,10 @@ def _of_video(video: Video, settings: Settings, facts: ModelFacts) -> int:
     return video_tokens_upper_bound(facts)
 
 
-def _of_frames(frames: Frames, facts: ModelFacts) -> int:
+def _of_frames(frames: FramesPart, facts: ModelFacts) -> int:
     """Frames of one video share a size: that of the first whose size is known."""
     count = max(len(frames.sources), 1)
-    seen = next((seen for source in frames.sources if (seen := image_of(source)).width), None)
+    seen = next((seen for source in frames.sources if (seen := inspect_image(source)).width), None)
     if seen is not None and seen.width and seen.height:
         try:
             return frame_list_tokens(seen.width, seen.height, count, facts)

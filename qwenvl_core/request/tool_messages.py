@@ -12,10 +12,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
-from qwenvl_core.types.messages import Message, Part, Text
+from qwenvl_core.types.messages import Message, Part, TextPart
 
 
-def with_ids(messages: Iterable[Message]) -> tuple[Message, ...]:
+def assign_call_ids(messages: Iterable[Message]) -> tuple[Message, ...]:
     """The messages, each call with an id of its own in its turn, and each result with that of its call.
 
     Where a history has none, or the same one twice, the results answer the calls in their order.
@@ -38,7 +38,7 @@ def with_ids(messages: Iterable[Message]) -> tuple[Message, ...]:
     return tuple(done)
 
 
-def with_results(messages: Iterable[Message]) -> tuple[Message, ...]:
+def add_missing_results(messages: Iterable[Message]) -> tuple[Message, ...]:
     """The messages, each call with a result: one that has none, since it was never executed, gets one that says so.
 
     Calls that the conversation ends with may still be executed.
@@ -56,39 +56,39 @@ def with_results(messages: Iterable[Message]) -> tuple[Message, ...]:
 
 
 def _not_executed(calls: Iterable[str]) -> list[Message]:
-    return [Message("tool", (Text("This call was not executed."),), tool_call_id=call) for call in calls]
+    return [Message("tool", (TextPart("This call was not executed."),), tool_call_id=call) for call in calls]
 
 
-def with_media_behind(messages: Iterable[Message]) -> tuple[Message, ...]:
+def move_media_to_user_message(messages: Iterable[Message]) -> tuple[Message, ...]:
     """The messages, the media of each run of results in one user message behind it."""
     done: list[Message] = []
     run: list[Message] = []
     for message in messages:
         if message.role != "tool":
-            done += _media_of_run(run)
+            done += _media_message(run)
             run = []
         else:
             run.append(message)
-            message = replace(message, parts=_words_of(message))
+            message = replace(message, parts=_text_parts(message))
         done.append(message)
-    return (*done, *_media_of_run(run))
+    return (*done, *_media_message(run))
 
 
 def _media(message: Message) -> tuple[Part, ...]:
-    return tuple(part for part in message.parts if not isinstance(part, Text))
+    return tuple(part for part in message.parts if not isinstance(part, TextPart))
 
 
-def _words_of(message: Message) -> tuple[Part, ...]:
+def _text_parts(message: Message) -> tuple[Part, ...]:
     """What is left of a result without its media."""
     if not _media(message):
         return message.parts
-    words = [part for part in message.parts if isinstance(part, Text) and part.text]
+    words = [part for part in message.parts if isinstance(part, TextPart) and part.text]
     if not words:
-        return (Text("The result follows as media in the next user message."),)
-    return (Text("\n".join(part.text for part in words), cache=any(part.cache for part in words)),)
+        return (TextPart("The result follows as media in the next user message."),)
+    return (TextPart("\n".join(part.text for part in words), cache=any(part.cache for part in words)),)
 
 
-def _media_of_run(run: list[Message]) -> list[Message]:
+def _media_message(run: list[Message]) -> list[Message]:
     """The user message with the media of a run of results, each call named where there are several."""
     with_media = [message for message in run if _media(message)]
     if not with_media:
@@ -96,6 +96,6 @@ def _media_of_run(run: list[Message]) -> list[Message]:
     parts: list[Part] = []
     for message in with_media:
         if len(run) > 1:
-            parts.append(Text(f"Result of the tool call {message.tool_call_id}:"))
+            parts.append(TextPart(f"Result of the tool call {message.tool_call_id}:"))
         parts += _media(message)
     return [Message("user", tuple(parts))]

@@ -12,20 +12,20 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from qwenvl_core.catalog.models import ModelFacts
-from qwenvl_core.types.request import Plan
+from qwenvl_core.types.request import PreparedRequest
 
 _RESERVED = "search"
 _FORMATS = ("text", "json_object", "json_schema")
 
 
-def findings(plan: Plan, facts: ModelFacts) -> Iterator[str]:
+def violations(prepared: PreparedRequest, facts: ModelFacts) -> Iterator[str]:
     """What is wrong with a request's tools and format, a sentence each."""
-    if not facts.known or "/" in plan.settings.model:
+    if not facts.known or "/" in prepared.settings.model:
         return
-    wanted = plan.settings.response_format
+    wanted = prepared.settings.response_format
     if wanted is not None and wanted.get("type") not in _FORMATS:
         yield f"response_format={wanted!r}: the service takes the types {', '.join(_FORMATS)}."
-    for at, tool in enumerate(plan.settings.tools):
+    for at, tool in enumerate(prepared.settings.tools):
         yield from (f"tools[{at}]: {finding}" for finding in _of_tool(tool))
 
 

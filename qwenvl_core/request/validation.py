@@ -18,14 +18,14 @@ from typing import Any
 from qwenvl_core.catalog.endpoints import Api
 from qwenvl_core.catalog.models import ModelFacts
 from qwenvl_core.errors import QwenVLInputError
-from qwenvl_core.media.inspection import image_of, movie_of
-from qwenvl_core.media.sniffing import Probe
+from qwenvl_core.media.inspection import inspect_image, inspect_video
+from qwenvl_core.media.sniffing import MediaInfo
 from qwenvl_core.request import tool_validation
 from qwenvl_core.tokens import MAX_RATIO
-from qwenvl_core.types.media import Inline, Source, Url
-from qwenvl_core.types.messages import Frames, Image, Media, Text, Video
-from qwenvl_core.types.request import Plan
-from qwenvl_core.types.settings import Settings
+from qwenvl_core.types.media import InlineSource, Source, UrlSource
+from qwenvl_core.types.messages import FramesPart, ImagePart, Media, TextPart, VideoPart
+from qwenvl_core.types.request import PreparedRequest
+from qwenvl_core.types.settings import ModelSettings
 
 MIN_SIDE = 10
 """Both sides of an image have more pixels than this."""
@@ -43,7 +43,7 @@ _FIT = 'or let it be converted: media_policy="fit"'
 
 
 @dataclass(frozen=True, slots=True)
-class Span:
+class Range:
     """Which numbers a parameter may be.
 
     Attributes:
@@ -81,21 +81,21 @@ def _number(value: float) -> str:
 
 # --- Parameters. "Error codes" lists each range in the words of its refusal.
 
-_POSITIVE = Span(0, open_low=True)
-_FPS = Span(0.1, 10)  # "Visual understanding", video files
-_SPANS: dict[str, Span] = {
-    "temperature": Span(0, 2, open_high=True),
-    "top_p": Span(0, 1, open_low=True),
-    "top_k": Span(0, whole=True),
-    "presence_penalty": Span(-2, 2),
+_POSITIVE = Range(0, open_low=True)
+_FPS = Range(0.1, 10)  # "Visual understanding", video files
+_SPANS: dict[str, Range] = {
+    "temperature": Range(0, 2, open_high=True),
+    "top_p": Range(0, 1, open_low=True),
+    "top_k": Range(0, whole=True),
+    "presence_penalty": Range(-2, 2),
     "repetition_penalty": _POSITIVE,
-    "top_logprobs": Span(0, whole=True),  # no source that states an upper limit was found
+    "top_logprobs": Range(0, whole=True),  # no source that states an upper limit was found
     "min_pixels": _POSITIVE,
     "max_pixels": _POSITIVE,
     "fps": _FPS,
 }
-_SEEDS: dict[Api, Span] = {"openai": Span(0, 2**31 - 1, whole=True), "dashscope": Span(0, 2**63 - 1, whole=True)}
-_HINTS: dict[str, Span] = {
+_SEEDS: dict[Api, Range] = {"openai": Range(0, 2**31 - 1, whole=True), "dashscope": Range(0, 2**63 - 1, whole=True)}
+_HINTS: dict[str, Range] = {
     "fps": _FPS,
     "min_pixels": _POSITIVE,
     "max_pixels": _POSITIVE,
@@ -103,31 +103,31 @@ _HINTS: dict[str, Span] = {
 }
 
 
-def check(plan: Plan, facts: ModelFacts, api: Api) -> None:
+def check(prepared: PreparedRequest, facts: ModelFacts, api: Api) -> None:
     """Check a request as it is going to be sent.
 
     Args:
-        plan: The request.
+        prepared: The request.
         facts: Of the model that is asked. Of one that no row knows, only what the API limits is checked.
         api: The API that is going to be used: `seed` has another range in each.
 
     Raises:
         QwenVLInputError: The service would refuse it.
     """
-    for finding in _findings(plan, _offered(plan.settings, facts), api):
+    for finding in _violations(prepared, _service_limits(prepared.settings, facts), api):
         raise QwenVLInputError(finding)
 
 
-def _findings(plan: Plan, facts: ModelFacts, api: Api) -> Iterator[str]:
-    yield from _of_settings(plan.settings, facts, api)
-    for message in plan.messages:
+def _violations(prepared: PreparedRequest, facts: ModelFacts, api: Api) -> Iterator[str]:
+    yield from _check_settings(prepared.settings, facts, api)
+    for message in prepared.messages:
         for part in message.parts:
-            if not isinstance(part, Text):
-                yield from _of_media(part, plan.settings, facts)
-    yield from tool_validation.findings(plan, facts)
+            if not isinstance(part, TextPart):
+                yield from _of_media(part, prepared.settings, facts)
+    yield from tool_validation.violations(prepared, facts)
 
 
-def _offered(settings: Settings, facts: ModelFacts) -> ModelFacts:
+def _service_limits(settings: ModelSettings, facts: ModelFacts) -> ModelFacts:
     """The limits that hold for a model by this name.
 
     The service has no name with an `org/` in front: that is a checkpoint on a server of its own, which has the
@@ -143,12 +143,12 @@ def _offered(settings: Settings, facts: ModelFacts) -> ModelFacts:
 # --- Settings
 
 
-def _of_settings(settings: Settings, facts: ModelFacts, api: Api) -> Iterator[str]:
+def _check_settings(settings: ModelSettings, facts: ModelFacts, api: Api) -> Iterator[str]:
     spans = {
         **_SPANS,
         "seed": _SEEDS[api],
-        "max_tokens": Span(1, facts.max_output, whole=True),
-        "thinking_budget": Span(1, facts.max_thinking_budget, whole=True),
+        "max_tokens": Range(1, facts.max_output, whole=True),
+        "thinking_budget": Range(1, facts.max_thinking_budget, whole=True),
     }
     for name, span in spans.items():
         value = getattr(settings, name)
@@ -156,14 +156,14 @@ def _of_settings(settings: Settings, facts: ModelFacts, api: Api) -> Iterator[st
             of_model = f" for {settings.model}" if name in ("max_tokens", "thinking_budget") else ""
             other = "" if name in _HINTS else f" Other servers get it by extra_body={{{name!r}: {value!r}}}."
             yield f"{name}={value!r}: the service takes {span}{of_model}.{other}"
-    yield from _crossed(settings.min_pixels, settings.max_pixels)
+    yield from _check_pixel_bounds(settings.min_pixels, settings.max_pixels)
     if settings.stop is not None and not all(settings.stop):
         yield f"stop={list(settings.stop)!r}: each of these words needs at least one character."
     if settings.media_policy not in ("error", "fit"):
         yield f'media_policy={settings.media_policy!r}: this is "error" or "fit".'
 
 
-def _crossed(least: float | None, most: float | None) -> Iterator[str]:
+def _check_pixel_bounds(least: float | None, most: float | None) -> Iterator[str]:
     if least is not None and most is not None and least > most:
         yield f"min_pixels={least!r} is more than max_pixels={most!r}: no size fits both; leave one of them out."
 
@@ -171,46 +171,48 @@ def _crossed(least: float | None, most: float | None) -> Iterator[str]:
 # --- Media
 
 
-def _of_media(part: Media, settings: Settings, facts: ModelFacts) -> Iterator[str]:
+def _of_media(part: Media, settings: ModelSettings, facts: ModelFacts) -> Iterator[str]:
     """What is wrong with one part, and where it stands."""
     for rule in _PART_RULES:
         for finding in rule(part, settings, facts):
-            yield f"{part.where}: {finding}"
+            yield f"{part.location}: {finding}"
     match part:
-        case Image(source):
+        case ImagePart(source):
             for finding in _of_image(source):
-                yield f"{part.where}: {finding}"
-        case Frames(sources):
+                yield f"{part.location}: {finding}"
+        case FramesPart(sources):
             for at, source in enumerate(sources):
                 for finding in _of_image(source):
-                    yield f"{part.place(at)}: {finding}"
+                    yield f"{part.frame_location(at)}: {finding}"
 
 
-def _takes_it(part: Media, settings: Settings, facts: ModelFacts) -> Iterator[str]:
+def _check_modality(part: Media, settings: ModelSettings, facts: ModelFacts) -> Iterator[str]:
     takes, kind, other = (
         (facts.images, "images", "send text")
-        if isinstance(part, Image)
+        if isinstance(part, ImagePart)
         else (facts.videos, "videos", "send single images")
     )
     if not takes:
         yield f"{settings.model} takes no {kind}; {other}, or ask a model that does, such as qwen3-vl-plus."
 
 
-def _hints(part: Media, settings: Settings, facts: ModelFacts) -> Iterator[str]:
+def _hints(part: Media, settings: ModelSettings, facts: ModelFacts) -> Iterator[str]:
     for name, span in _HINTS.items():
         value = getattr(part, name, None)
         if value is not None and not span.holds(value):
             yield f"{name}={value!r}: the service takes {span}."
-    yield from _crossed(_first(part.min_pixels, settings.min_pixels), _first(part.max_pixels, settings.max_pixels))
+    yield from _check_pixel_bounds(
+        _first(part.min_pixels, settings.min_pixels), _first(part.max_pixels, settings.max_pixels)
+    )
 
 
 def _first(own: float | None, default: float | None) -> float | None:
     return default if own is None else own
 
 
-def _frame_count(part: Media, settings: Settings, facts: ModelFacts) -> Iterator[str]:
+def _frame_count(part: Media, settings: ModelSettings, facts: ModelFacts) -> Iterator[str]:
     """Source: image lists of each model series."""
-    if not isinstance(part, Frames):
+    if not isinstance(part, FramesPart):
         return
     count, least, most = len(part.sources), facts.frames_min or 1, facts.max_frames
     if count < least or (most is not None and count > most):
@@ -221,11 +223,11 @@ def _frame_count(part: Media, settings: Settings, facts: ModelFacts) -> Iterator
         )
 
 
-def _duration(part: Media, settings: Settings, facts: ModelFacts) -> Iterator[str]:
+def _duration(part: Media, settings: ModelSettings, facts: ModelFacts) -> Iterator[str]:
     """Source: video limits, durations of each model series."""
-    if not isinstance(part, Video) or facts.video_seconds is None:
+    if not isinstance(part, VideoPart) or facts.video_seconds is None:
         return
-    seconds = movie_of(part.source).seconds
+    seconds = inspect_video(part.source).seconds
     least, most = facts.video_seconds
     if seconds is not None and not least <= seconds <= most:
         way_out = "Send its frames as a list" if seconds < least else "Cut it, or ask a model that takes longer ones"
@@ -240,8 +242,8 @@ def _precise(seconds: float, *limits: float) -> str:
     return next((text for text in (f"{seconds:.1f}", f"{seconds:.3f}") if float(text) not in limits), repr(seconds))
 
 
-_PART_RULES: tuple[Callable[[Media, Settings, ModelFacts], Iterator[str]], ...] = (
-    _takes_it,
+_PART_RULES: tuple[Callable[[Media, ModelSettings, ModelFacts], Iterator[str]], ...] = (
+    _check_modality,
     _hints,
     _frame_count,
     _duration,
@@ -249,23 +251,23 @@ _PART_RULES: tuple[Callable[[Media, Settings, ModelFacts], Iterator[str]], ...] 
 
 
 def _of_image(source: Source) -> Iterator[str]:
-    if isinstance(source, Url):
+    if isinstance(source, UrlSource):
         return
-    seen = image_of(source)
+    seen = inspect_image(source)
     for rule in _IMAGE_RULES:
         yield from rule(seen, source)
 
 
-def _format(seen: Probe, source: Source) -> Iterator[str]:
+def _format(seen: MediaInfo, source: Source) -> Iterator[str]:
     """Source: image limits, supported formats. Where the bytes tell nothing, the caller's word counts."""
-    said = source.mime if isinstance(source, Inline) and seen.mime is None else None
+    said = source.mime if isinstance(source, InlineSource) and seen.mime is None else None
     # What is not an image at all is told where it is encoded; `image/*` and `image/jpg` are harmless words.
     mime = seen.mime if seen.kind == "image" else said
     if mime and mime.startswith("image/") and mime not in (*FORMATS, "image/*", "image/jpg"):
         yield f"this image is {mime}; the service reads {_listed(FORMATS.values())}. Convert it, {_FIT}."
 
 
-def _sides(seen: Probe, source: Source) -> Iterator[str]:
+def _sides(seen: MediaInfo, source: Source) -> Iterator[str]:
     """Source: image limits, smallest size; the service's refusal says "must be larger than 10"."""
     if seen.width and seen.height and min(seen.width, seen.height) <= MIN_SIDE:
         yield (
@@ -274,7 +276,7 @@ def _sides(seen: Probe, source: Source) -> Iterator[str]:
         )
 
 
-def _ratio(seen: Probe, source: Source) -> Iterator[str]:
+def _ratio(seen: MediaInfo, source: Source) -> Iterator[str]:
     """Source: image limits, ratio of the sides."""
     if seen.width and seen.height and max(seen.width, seen.height) > MAX_RATIO * min(seen.width, seen.height):
         yield (
@@ -283,7 +285,7 @@ def _ratio(seen: Probe, source: Source) -> Iterator[str]:
         )
 
 
-def _large_format(seen: Probe, source: Source) -> Iterator[str]:
+def _large_format(seen: MediaInfo, source: Source) -> Iterator[str]:
     """Source: image limits, formats from 4K to 8K."""
     if (seen.width or 0) * (seen.height or 0) > LARGE_PIXELS and seen.mime not in LARGE_FORMATS:
         yield (
@@ -292,7 +294,7 @@ def _large_format(seen: Probe, source: Source) -> Iterator[str]:
         )
 
 
-_IMAGE_RULES: tuple[Callable[[Probe, Source], Iterator[str]], ...] = (_ratio, _format, _sides, _large_format)
+_IMAGE_RULES: tuple[Callable[[MediaInfo, Source], Iterator[str]], ...] = (_ratio, _format, _sides, _large_format)
 
 
 def _listed(names: Any) -> str:

@@ -29,22 +29,22 @@ from qwenvl_core.errors import (
     QwenVLInputError,
     QwenVLStreamInterruptedError,
     QwenVLTimeoutError,
-    error_from,
+    error_from_payload,
 )
 from qwenvl_core.media.uploads import Upload
 from qwenvl_core.transport.connection import Connection, Response
-from qwenvl_core.transport.event_loops import PerLoop
-from qwenvl_core.transport.http_client import set_up, warm_up
+from qwenvl_core.transport.event_loops import PerEventLoop
+from qwenvl_core.transport.http_client import client_setup_errors, preload
 from qwenvl_core.transport.multipart import Multipart
-from qwenvl_core.transport.response_stream import AsyncOpened, blocks_of
-from qwenvl_core.transport.retry import Retries, retry_after
+from qwenvl_core.transport.response_stream import AsyncResponseContext, iterate_data
+from qwenvl_core.transport.retry import RetryPolicy, retry_after
 from qwenvl_core.wire import errors, upload_policy
 from qwenvl_core.wire.json_body import AsyncBody, SyncBody, encode_body
 
 T = TypeVar("T")
 C = TypeVar("C")
 
-warm_up("httpcore")
+preload("httpcore")
 
 _LIMITS = httpx.Limits(max_connections=1000, max_keepalive_connections=100)
 
@@ -55,11 +55,11 @@ class DashScopeTransport:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
         # Reading the certificates takes tens of milliseconds: once, and not on an event loop.
-        with set_up():
+        with client_setup_errors():
             self._tls = httpx.create_ssl_context()
         self._sync: Client | None = None
         self._building = threading.Lock()
-        self._async = PerLoop(self._build_async, self._close_async)
+        self._async = PerEventLoop(self._build_async, self._close_async)
 
     @contextmanager
     def open(self, path: str, body: Any, headers: Mapping[str, str], *, stream: bool) -> Iterator[Any]:
@@ -72,21 +72,21 @@ class DashScopeTransport:
         response = _send(http, self._post(http, path, encode_body(body, SyncBody), headers))
         try:
             with _broken_off():
-                self._limit_gaps(response, stream)
-                yield Response(response.headers, blocks_of(response))
+                self._set_read_timeout(response, stream)
+                yield Response(response.headers, iterate_data(response))
         finally:
             response.close()
 
-    def aopen(self, path: str, body: Any, headers: Mapping[str, str], *, stream: bool) -> AsyncOpened:
+    def aopen(self, path: str, body: Any, headers: Mapping[str, str], *, stream: bool) -> AsyncResponseContext:
         """As `open`, for async."""
 
         async def send() -> Any:
             http = (await self._async.get()).transport.http_client
             response = await _asend(http, self._post(http, path, encode_body(body, AsyncBody), headers))
-            self._limit_gaps(response, stream)
+            self._set_read_timeout(response, stream)
             return response
 
-        return AsyncOpened(send, _broken_off())
+        return AsyncResponseContext(send, _broken_off())
 
     def upload(self, upload: Upload, model: str) -> str:
         """Put a medium into the vendor's temporary storage, for requests to `model`.
@@ -180,7 +180,7 @@ class DashScopeTransport:
 
     def _http(self, http: Callable[..., Any]) -> Any:
         """An HTTP client for the SDK's, which has no keyword for the size of its pool."""
-        with set_up():
+        with client_setup_errors():
             return http(limits=_LIMITS, timeout=self._connection.timeout, verify=self._tls)
 
     def _post(self, http: Any, path: str, content: Any, headers: Mapping[str, str]) -> Any:
@@ -212,31 +212,31 @@ class DashScopeTransport:
         limits = dict.fromkeys(("connect", "read", "write", "pool"), self._connection.timeout)
         return http.build_request(method, url, headers=headers, extensions={"timeout": limits}, **content)
 
-    def _limit_gaps(self, response: Any, stream: bool) -> None:
+    def _set_read_timeout(self, response: Any, stream: bool) -> None:
         """From the headers on, the wait for the next bytes has its own limit; the HTTP library reads it here."""
         if stream:
             response.request.extensions["timeout"]["read"] = self._connection.read_timeout
 
     def _retrying(self, attempt: Callable[[], T]) -> T:
-        retries = Retries(self._connection)
+        retries = RetryPolicy(self._connection)
         while True:
             try:
                 return attempt()
             except QwenVLError as error:
-                time.sleep(retries.pause_after(error))
+                time.sleep(retries.next_delay(error))
 
     async def _aretrying(self, attempt: Callable[[], Awaitable[T]]) -> T:
-        retries = Retries(self._connection)
+        retries = RetryPolicy(self._connection)
         while True:
             try:
                 return await attempt()
             except QwenVLError as error:
-                await asyncio.sleep(retries.pause_after(error))
+                await asyncio.sleep(retries.next_delay(error))
 
 
 def _send(http: Any, request: Any, **options: Any) -> Any:
     """A response with a good status, its body still to be read."""
-    with _no_answer():
+    with _map_connect_errors():
         # No redirects: a key and a document go to the endpoint the user named, and nowhere else.
         response = http.send(request, stream=True, follow_redirects=False, **options)
     if response.is_success:
@@ -252,7 +252,7 @@ def _send(http: Any, request: Any, **options: Any) -> Any:
 
 async def _asend(http: Any, request: Any, **options: Any) -> Any:
     """As `_send`, for async."""
-    with _no_answer():
+    with _map_connect_errors():
         response = await http.send(request, stream=True, follow_redirects=False, **options)
     if response.is_success:
         return response
@@ -277,7 +277,7 @@ def _refusal_of_sdk(response: Any) -> QwenVLError:
 
 def _refusal(response: Any, body: str) -> QwenVLError:
     told = errors.from_body(body, status_code=response.status_code, request_id=response.headers.get("x-request-id"))
-    error = error_from(told)
+    error = error_from_payload(told)
     error.retry_after = retry_after(response.headers)
     return error
 
@@ -290,7 +290,7 @@ def _document(body: bytes) -> Any:
 
 
 @contextmanager
-def _no_answer() -> Iterator[None]:
+def _map_connect_errors() -> Iterator[None]:
     """Raises our errors where no response comes, by way of the SDK's, as its own calls do."""
     try:
         yield
@@ -315,7 +315,7 @@ def _told_of(upload: Upload) -> Iterator[None]:
     except QwenVLInputError:
         raise
     except QwenVLError as error:
-        error.message = f"{upload.where}: the upload of this {upload.kind} failed: {error.message}"
+        error.message = f"{upload.location}: the upload of this {upload.kind} failed: {error.message}"
         raise
 
 

@@ -14,7 +14,7 @@ from weakref import WeakKeyDictionary
 T = TypeVar("T")
 
 
-class PerLoop(Generic[T]):
+class PerEventLoop(Generic[T]):
     """Builds one client for each running event loop, on demand.
 
     Args:

@@ -15,7 +15,7 @@ _HINT = (
 
 
 @contextmanager
-def set_up() -> Iterator[None]:
+def client_setup_errors() -> Iterator[None]:
     """Raises our error where the HTTP library can't work with what the environment says."""
     try:
         yield
@@ -23,7 +23,7 @@ def set_up() -> Iterator[None]:
         raise QwenVLInputError(f"The HTTP client can't be set up: {error}.", hint=_HINT) from error
 
 
-def warm_up(core: str) -> None:
+def preload(core: str) -> None:
     """Import what an HTTP library imports with its first client and its first request: on the event loop, that is.
 
     Args:

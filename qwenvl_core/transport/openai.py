@@ -26,12 +26,12 @@ from qwenvl_core.errors import (
     QwenVLError,
     QwenVLStreamInterruptedError,
     QwenVLTimeoutError,
-    error_from,
+    error_from_payload,
 )
 from qwenvl_core.transport.connection import Connection, Response
-from qwenvl_core.transport.event_loops import PerLoop
-from qwenvl_core.transport.http_client import set_up, warm_up
-from qwenvl_core.transport.response_stream import AsyncOpened, blocks_of
+from qwenvl_core.transport.event_loops import PerEventLoop
+from qwenvl_core.transport.http_client import client_setup_errors, preload
+from qwenvl_core.transport.response_stream import AsyncResponseContext, iterate_data
 from qwenvl_core.transport.retry import retry_after
 from qwenvl_core.wire import errors
 from qwenvl_core.wire.json_body import AsyncBody, SyncBody, encode_body
@@ -39,7 +39,7 @@ from qwenvl_core.wire.json_body import AsyncBody, SyncBody, encode_body
 # The HTTP library under this SDK: httpx up to 2.x, httpx2 from 3.0 on.
 _http: Any = importlib.import_module(openai.DefaultHttpxClient.__mro__[1].__module__.partition(".")[0])
 
-warm_up(_http.__name__.replace("httpx", "httpcore"))
+preload(_http.__name__.replace("httpx", "httpcore"))
 
 _DRAIN = 0.1  # seconds that an ended stream's connection is waited for, to be used again
 
@@ -50,11 +50,11 @@ class OpenAITransport:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
         # Reading the certificates takes tens of milliseconds: once, and not on an event loop.
-        with set_up():
+        with client_setup_errors():
             self._tls = _http.create_ssl_context()
         self._sync: openai.OpenAI | None = None
         self._building = threading.Lock()
-        self._async = PerLoop(self._build_async, self._close_async)
+        self._async = PerEventLoop(self._build_async, self._close_async)
 
     @contextmanager
     def open(self, path: str, body: Any, headers: Mapping[str, str], *, stream: bool) -> Iterator[Any]:
@@ -63,31 +63,31 @@ class OpenAITransport:
         Raises:
             QwenVLError: No response, or one with an error status.
         """
-        with _our_errors():
+        with _map_sdk_errors():
             options = self._options(encode_body(body, SyncBody), headers)
             response: Any = self._client.post(path, **options, stream_cls=openai.Stream[Any])
         try:
-            with _our_errors():
-                self._limit_gaps(response, stream)
-                blocks = blocks_of(response)
+            with _map_sdk_errors():
+                self._set_read_timeout(response, stream)
+                blocks = iterate_data(response)
                 yield Response(response.headers, blocks)
                 if stream:
                     _drain(response, blocks)
         finally:
             response.close()
 
-    def aopen(self, path: str, body: Any, headers: Mapping[str, str], *, stream: bool) -> AsyncOpened:
+    def aopen(self, path: str, body: Any, headers: Mapping[str, str], *, stream: bool) -> AsyncResponseContext:
         """As `open`, for async."""
 
         async def send() -> Any:
             client = await self._async.get()
-            with _our_errors():
+            with _map_sdk_errors():
                 options = self._options(encode_body(body, AsyncBody), headers)
                 response: Any = await client.post(path, **options, stream_cls=openai.AsyncStream[Any])
-            self._limit_gaps(response, stream)
+            self._set_read_timeout(response, stream)
             return response
 
-        return AsyncOpened(send, _our_errors(), _adrain if stream else None)
+        return AsyncResponseContext(send, _map_sdk_errors(), _adrain if stream else None)
 
     def close(self) -> None:
         """Close the sync client's connections; the next request opens new ones."""
@@ -105,7 +105,7 @@ class OpenAITransport:
         with self._building:
             if self._sync is None:
                 given = self._connection.http_client
-                with set_up():
+                with client_setup_errors():
                     http = given or openai.DefaultHttpxClient(verify=self._tls)
                     self._sync = openai.OpenAI(http_client=http, **self._client_options())
                 if given is None:  # a forgotten model leaves no socket open
@@ -113,7 +113,7 @@ class OpenAITransport:
             return self._sync
 
     def _build_async(self) -> openai.AsyncOpenAI:
-        with set_up():
+        with client_setup_errors():
             http = self._connection.http_async_client or openai.DefaultAsyncHttpxClient(verify=self._tls)
             return openai.AsyncOpenAI(http_client=http, **self._client_options())
 
@@ -129,7 +129,7 @@ class OpenAITransport:
             "timeout": connection.timeout,
             "max_retries": 0,
             "default_headers": {
-                **_foreign_headers(),
+                **_omit_openai_env_headers(),
                 "Authorization": f"Bearer {connection.api_key}",  # said again, as it may be among the foreign ones
                 **connection.headers,
             },
@@ -152,13 +152,13 @@ class OpenAITransport:
             },
         }
 
-    def _limit_gaps(self, response: Any, stream: bool) -> None:
+    def _set_read_timeout(self, response: Any, stream: bool) -> None:
         """From the headers on, the wait for the next bytes has its own limit; the HTTP library reads it here."""
         if stream:
             response.request.extensions.setdefault("timeout", {})["read"] = self._connection.read_timeout
 
 
-def _foreign_headers() -> dict[str, Any]:
+def _omit_openai_env_headers() -> dict[str, Any]:
     """Takes out what the SDK reads from an environment that is meant for another vendor."""
     names = ["OpenAI-Organization", "OpenAI-Project"]
     names += [line.partition(":")[0].strip() for line in os.environ.get("OPENAI_CUSTOM_HEADERS", "").split("\n")]
@@ -166,7 +166,7 @@ def _foreign_headers() -> dict[str, Any]:
 
 
 @contextmanager
-def _our_errors() -> Iterator[None]:
+def _map_sdk_errors() -> Iterator[None]:
     """Raises our errors for the SDK's and the HTTP library's; theirs is the cause."""
     try:
         yield
@@ -205,7 +205,7 @@ def _refused(error: BaseException) -> Any:
 def _refusal(response: Any, body: str) -> QwenVLError:
     """Our error for a response with an error status."""
     told = errors.from_body(body, status_code=response.status_code, request_id=response.headers.get("x-request-id"))
-    error = error_from(told)
+    error = error_from_payload(told)
     error.retry_after = retry_after(response.headers)
     return error
 

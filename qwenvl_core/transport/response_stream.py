@@ -10,7 +10,7 @@ from typing import Any
 from qwenvl_core.transport.connection import Response
 
 
-def blocks_of(response: Any) -> Iterator[bytes]:
+def iterate_data(response: Any) -> Iterator[bytes]:
     """The blocks of a response's body. The caller closes the response.
 
     The HTTP library's own way leads each block through two more generators, a tenth of all that a block costs. It is
@@ -20,8 +20,8 @@ def blocks_of(response: Any) -> Iterator[bytes]:
     return blocks
 
 
-def ablocks_of(response: Any) -> AsyncIterator[bytes]:
-    """As `blocks_of`, for async."""
+def aiterate_data(response: Any) -> AsyncIterator[bytes]:
+    """As `iterate_data`, for async."""
     blocks: AsyncIterator[bytes] = response.aiter_bytes() if _is_for_library(response) else aiter(response.stream)
     return blocks
 
@@ -30,7 +30,7 @@ def _is_for_library(response: Any) -> bool:
     return response.is_stream_consumed or "content-encoding" in response.headers
 
 
-class AsyncOpened:
+class AsyncResponseContext:
     """An async response for as long as it is read, and no async generator as `@asynccontextmanager` makes one.
 
     A loop that ends closes all generators it knows at once. One that waits for another one is closed twice then: the
@@ -55,7 +55,7 @@ class AsyncOpened:
     async def __aenter__(self) -> Response:
         self._response = await self._send()
         self._guard.__enter__()
-        self._blocks = ablocks_of(self._response)
+        self._blocks = aiterate_data(self._response)
         return Response(self._response.headers, self._blocks)
 
     async def __aexit__(

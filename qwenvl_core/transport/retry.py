@@ -16,7 +16,7 @@ _LONGEST_PAUSE = 8.0  # seconds, where the server names none
 _PATIENCE = 300.0  # seconds, where `timeout` sets no limit: a server may ask for a year
 
 
-class Retries:
+class RetryPolicy:
     """Counts the tries of one request. No pause between two of them is longer than `timeout`."""
 
     def __init__(self, connection: Connection) -> None:
@@ -24,7 +24,7 @@ class Retries:
         self._longest = _PATIENCE if connection.timeout is None else connection.timeout
         self._done = 0
 
-    def pause_after(self, error: QwenVLError) -> float:
+    def next_delay(self, error: QwenVLError) -> float:
         """Seconds to wait before the next try.
 
         Args:
@@ -33,7 +33,7 @@ class Retries:
         Raises:
             QwenVLError: `error` itself, when there is no next try.
         """
-        if self._done >= self._most or not _may_pass(error):
+        if self._done >= self._most or not _is_transient(error):
             raise error
         asked = error.retry_after
         if asked is not None and asked > self._longest:
@@ -45,7 +45,7 @@ class Retries:
         return min(pause, self._longest) if asked is None else asked
 
 
-def _may_pass(error: QwenVLError) -> bool:
+def _is_transient(error: QwenVLError) -> bool:
     """Whether waiting may help: no response, a server in trouble, or a limit that refills."""
     status = error.status_code
     return status == 409 or (error.retryable and (status is None or status in (408, 429) or status >= 500))

@@ -1,4 +1,4 @@
-"""What is answered: a small closed set of events, and the one reducer that folds them into a reply.
+"""What is answered: a small closed set of events, and the one accumulator that folds them into a reply.
 
 A streamed and a whole reply are the same events, so `invoke` and the folded stream can't differ.
 """
@@ -23,9 +23,9 @@ class TextDelta(NamedTuple):
 
 
 class ToolCallDelta(NamedTuple):
-    """A piece of the call in `slot`, numbered from 0. `id` and `name` come once, with the call's first piece."""
+    """A piece of the call at `call_index`, numbered from 0. `id` and `name` come once, with the call's first piece."""
 
-    slot: int
+    call_index: int
     id: str | None
     name: str | None
     arguments: str
@@ -52,7 +52,7 @@ class Finish(NamedTuple):
     """The reply is whole.
 
     Attributes:
-        reason: The server's word: `stop`, `length`, `tool_calls`, ….
+        finish_reason: The server's word: `stop`, `length`, `tool_calls`, ….
         model: The model that answered, by the server's word.
         reply_id: The server's id of the reply.
         request_id: The vendor's id of the request, from the response's header or body.
@@ -60,7 +60,7 @@ class Finish(NamedTuple):
         extras: What else came with the reply (`logprobs`, `search_info`, `ocr_result`, …).
     """
 
-    reason: str
+    finish_reason: str
     model: str = ""
     reply_id: str = ""
     request_id: str = ""

@@ -7,14 +7,14 @@ from pathlib import Path
 
 
 @dataclass(frozen=True, slots=True)
-class Url:
+class UrlSource:
     """Media the server fetches itself: `http(s)://`, or `oss://` in the vendor's storage."""
 
     url: str
 
 
 @dataclass(frozen=True, slots=True)
-class Inline:
+class InlineSource:
     """Media in hand.
 
     Attributes:
@@ -29,10 +29,10 @@ class Inline:
 
 
 @dataclass(frozen=True, slots=True)
-class File:
+class FileSource:
     """Media on this machine's disk; read only when the request is sent."""
 
     path: Path
 
 
-Source = Url | Inline | File
+Source = UrlSource | InlineSource | FileSource

@@ -11,7 +11,7 @@ Role = Literal["system", "user", "assistant", "tool"]
 
 
 @dataclass(frozen=True, slots=True)
-class Text:
+class TextPart:
     """Words. `cache` sets the vendor's cache marker behind this part."""
 
     text: str
@@ -19,27 +19,27 @@ class Text:
 
 
 @dataclass(frozen=True, slots=True)
-class Image:
+class ImagePart:
     """One image.
 
-    `min_pixels` and `max_pixels` bound its area in pixels after the server's resize. `where` names the part's place in
-    the caller's messages, for errors.
+    `min_pixels` and `max_pixels` bound its area in pixels after the server's resize. `location` is where the part
+    stands in the caller's messages, for errors.
     """
 
     source: Source
     min_pixels: int | None = None
     max_pixels: int | None = None
     cache: bool = False
-    where: str = field(default="", compare=False)
+    location: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, slots=True)
-class Pdf(Image):
+class PdfPart(ImagePart):
     """A PDF, which stands for the images of its pages: `attachments` puts them in its place before anything is sent."""
 
 
 @dataclass(frozen=True, slots=True)
-class Video:
+class VideoPart:
     """One video file; `fps` frames are taken per second. Pixel bounds are per frame, `total_pixels` overall."""
 
     source: Source
@@ -48,11 +48,11 @@ class Video:
     max_pixels: int | None = None
     total_pixels: int | None = None
     cache: bool = False
-    where: str = field(default="", compare=False)
+    location: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, slots=True)
-class Frames:
+class FramesPart:
     """A video as a list of images, taken from it `fps` times a second."""
 
     sources: tuple[Source, ...]
@@ -61,23 +61,23 @@ class Frames:
     max_pixels: int | None = None
     total_pixels: int | None = None
     cache: bool = False
-    where: str = field(default="", compare=False)
+    location: str = field(default="", compare=False)
 
-    def place(self, at: int) -> str:
+    def frame_location(self, at: int) -> str:
         """Where in the caller's messages one of the images stands, for errors."""
-        return f"{self.where}, frame {at}"
+        return f"{self.location}, frame {at}"
 
 
-Media = Image | Video | Frames
-Part = Text | Media
+Media = ImagePart | VideoPart | FramesPart
+Part = TextPart | Media
 
 
-def sources_of(part: Part) -> tuple[Source, ...]:
+def media_sources(part: Part) -> tuple[Source, ...]:
     """Where a part's media come from; nothing, for text."""
     match part:
-        case Text():
+        case TextPart():
             return ()
-        case Frames(sources):
+        case FramesPart(sources):
             return sources
         case _:
             return (part.source,)
@@ -117,4 +117,4 @@ class Message:
     @property
     def text(self) -> str:
         """The text parts, one to a line."""
-        return "\n".join(part.text for part in self.parts if isinstance(part, Text))
+        return "\n".join(part.text for part in self.parts if isinstance(part, TextPart))

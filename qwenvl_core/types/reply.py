@@ -23,7 +23,7 @@ class Reply:
     finish: Finish
 
 
-class Pieces(list[str]):
+class TextBuffer(list[str]):
     """A text that grows by pieces, and can be had as it was when it had fewer."""
 
     _known: tuple[int, str] = (0, "")
@@ -39,12 +39,12 @@ class Pieces(list[str]):
         return text
 
 
-class Moment(NamedTuple):
-    """What a reducer held at one moment: taken in O(1), folded when it is asked for, unchanged by later events."""
+class Snapshot(NamedTuple):
+    """What a accumulator held at one moment: taken in O(1), folded when it is asked for, unchanged by later events."""
 
-    reasoning: tuple[Pieces, int]
-    text: tuple[Pieces, int]
-    calls: tuple[tuple[str, str, Pieces, int], ...]
+    reasoning: tuple[TextBuffer, int]
+    text: tuple[TextBuffer, int]
+    calls: tuple[tuple[str, str, TextBuffer, int], ...]
     usage: Usage | None
     finish: Finish
 
@@ -62,12 +62,12 @@ class Moment(NamedTuple):
 
 
 @dataclass(slots=True)
-class Reducer:
+class ReplyAccumulator:
     """Collects events in O(total length): pieces are kept, and joined once by `reply`."""
 
-    _reasoning: Pieces = field(default_factory=Pieces)
-    _text: Pieces = field(default_factory=Pieces)
-    _calls: dict[int, tuple[str, str, Pieces]] = field(default_factory=dict)
+    _reasoning: TextBuffer = field(default_factory=TextBuffer)
+    _text: TextBuffer = field(default_factory=TextBuffer)
+    _calls: dict[int, tuple[str, str, TextBuffer]] = field(default_factory=dict)
     _usage: Usage | None = None
     _finish: Finish = field(default=_UNFINISHED)
 
@@ -79,17 +79,17 @@ class Reducer:
         elif type(event) is ReasoningDelta:
             self._reasoning.append(event.text)
         elif type(event) is ToolCallDelta:
-            known_id, known_name, pieces = self._calls.get(event.slot) or ("", "", Pieces())
+            known_id, known_name, pieces = self._calls.get(event.call_index) or ("", "", TextBuffer())
             pieces.append(event.arguments)
-            self._calls[event.slot] = (known_id or event.id or "", known_name or event.name or "", pieces)
+            self._calls[event.call_index] = (known_id or event.id or "", known_name or event.name or "", pieces)
         elif type(event) is Usage:
             self._usage = event
         elif type(event) is Finish:
             self._finish = event
 
-    def moment(self) -> Moment:
+    def snapshot(self) -> Snapshot:
         """What has been collected so far, to be folded later or never."""
-        return Moment(
+        return Snapshot(
             (self._reasoning, len(self._reasoning)),
             (self._text, len(self._text)),
             tuple((*call, len(call[2])) for call in self._calls.values()) if self._calls else (),
@@ -99,12 +99,12 @@ class Reducer:
 
     def reply(self) -> Reply:
         """What has been collected so far."""
-        return self.moment().reply()
+        return self.snapshot().reply()
 
 
-def fold(events: Iterable[Event]) -> Reply:
+def accumulate(events: Iterable[Event]) -> Reply:
     """The reply that `events` make up."""
-    reducer = Reducer()
+    accumulator = ReplyAccumulator()
     for event in events:
-        reducer.add(event)
-    return reducer.reply()
+        accumulator.add(event)
+    return accumulator.reply()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from qwenvl_core.types.messages import Message
-from qwenvl_core.types.settings import Settings
+from qwenvl_core.types.settings import ModelSettings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -13,12 +13,12 @@ class Request:
     """A conversation and how to answer it. `stream` is what the caller asked for; policy has the last word."""
 
     messages: tuple[Message, ...]
-    settings: Settings
+    settings: ModelSettings
     stream: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
+class PreparedRequest:
     """A request as it goes on the wire.
 
     Attributes:
@@ -32,7 +32,7 @@ class Plan:
     """
 
     messages: tuple[Message, ...]
-    settings: Settings
+    settings: ModelSettings
     enable_thinking: bool | None
     stream: bool
     adjustments: tuple[str, ...] = ()

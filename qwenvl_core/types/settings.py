@@ -20,13 +20,13 @@ ToolChoice = Literal["auto", "none", "required"] | NamedTool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Settings:
+class ModelSettings:
     """What shapes a request beside its messages; `None` is never sent, and 0 is a value.
 
     Attributes:
         model: The model's name.
         enable_thinking: Whether a hybrid model thinks before it answers.
-        thinking_set_by: Whose word `enable_thinking` is: nobody's, the model object's, or this call's.
+        thinking_source: Whose word `enable_thinking` is: nobody's, the model object's, or this call's.
         thinking_budget: Longest thinking, in tokens.
         preserve_thinking: Send earlier reasoning back; the models of `ModelFacts.preserve_thinking` use it.
         fold_system_prompt: Move system messages into the first user message.
@@ -46,7 +46,7 @@ class Settings:
 
     model: str = "qwen3-vl-plus"
     enable_thinking: bool = True
-    thinking_set_by: Literal["default", "model", "call"] = "default"
+    thinking_source: Literal["default", "model", "call"] = "default"
     thinking_budget: int | None = None
     preserve_thinking: bool = False
     fold_system_prompt: bool = False
@@ -73,7 +73,7 @@ class Settings:
     extra_body: Mapping[str, Any] = field(default_factory=dict)
 
 
-NAMES = frozenset(item.name for item in fields(Settings)) - {"thinking_set_by"}
+CALL_SETTINGS = frozenset(item.name for item in fields(ModelSettings)) - {"thinking_source"}
 """The keywords a call may give."""
 
 
@@ -90,45 +90,46 @@ _KINDS: dict[str, tuple[type, str]] = {
 """What a value must be where the service would refuse another, or take it for something else. Numbers: see `checks`."""
 
 
-def settings_for(model: Mapping[str, Any], given: Set[str], call: Mapping[str, Any]) -> Settings:
-    """The settings of one call.
+def resolve_settings(defaults: Mapping[str, Any], explicit: Set[str], overrides: Mapping[str, Any]) -> ModelSettings:
+    """Merge the settings of the model object with those of one call.
 
     Args:
-        model: The values of the model object's fields; names that are no settings are passed over.
-        given: Which of them its caller gave, rather than left to their defaults.
-        call: What this call gives; it wins, but for `None`, which leaves the model's value.
+        defaults: The values of the model object's fields; names that are not settings are ignored.
+        explicit: The fields that the caller set, as opposed to those left at their defaults.
+        overrides: The keywords of this call. They win, except `None`, which keeps the model's value.
 
     Raises:
-        QwenVLInputError: A keyword in `call` that is unknown or the model's own, or a value of another kind than its
-            keyword takes.
+        QwenVLInputError: A keyword is unknown or belongs to the model object, or a value has the wrong type.
     """
-    call = {name: value for name, value in call.items() if value is not None}
-    for name in call.keys() - NAMES:
-        if name in model:
+    overrides = {name: value for name, value in overrides.items() if value is not None}
+    for name in overrides.keys() - CALL_SETTINGS:
+        if name in defaults:
             raise QwenVLInputError(f"{name}= belongs to the model, not to one call: set it on the model, or on a copy.")
         from difflib import get_close_matches  # here: a slip is rare
 
-        near = get_close_matches(name, NAMES, n=1)
+        near = get_close_matches(name, CALL_SETTINGS, n=1)
         raise QwenVLInputError(
             f"Unknown keyword {name!r}" + (f"; did you mean {near[0]!r}?" if near else ".")
             + " What the service takes beyond the known keywords goes into extra_body={...}."
         )  # fmt: skip
-    values = {name: value for name, value in model.items() if name in NAMES and value is not None} | call
+    values = {
+        name: value for name, value in defaults.items() if name in CALL_SETTINGS and value is not None
+    } | overrides
     for name, (kind, said) in _KINDS.items():
         value = values.get(name)
         if value is not None and (value == "" or not isinstance(value, kind)):
             raise QwenVLInputError(f"{name}={value!r}: this is {said}.")
-    said_by = "call" if "enable_thinking" in call else "model" if "enable_thinking" in given else "default"
+    source = "call" if "enable_thinking" in overrides else "model" if "enable_thinking" in explicit else "default"
     stop = _stop(values.pop("stop", None))
     tools = tuple(values.pop("tools", ()))
-    return Settings(
+    return ModelSettings(
         **{
             **values,
-            "thinking_set_by": said_by,
+            "thinking_source": source,
             "stop": stop or None,
             "tools": tools,
             "tool_choice": tool_choice(values.get("tool_choice"), tools),
-            "extra_body": {**(model.get("extra_body") or {}), **call.get("extra_body", {})},
+            "extra_body": {**(defaults.get("extra_body") or {}), **overrides.get("extra_body", {})},
         }
     )
 

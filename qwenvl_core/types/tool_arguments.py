@@ -28,7 +28,7 @@ def parse_arguments(call: ToolCall, *, cut: bool = False) -> dict[str, Any] | No
     return arguments if isinstance(arguments, dict) else None
 
 
-def partial_object(text: str) -> dict[str, Any]:
+def parse_partial_json(text: str) -> dict[str, Any]:
     """As much of a JSON object as `text` has of it; `{}` where it is none."""
     from jiter import from_json  # here, so that importing an adapter loads nothing but its framework
 
@@ -39,10 +39,10 @@ def partial_object(text: str) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
-def judged_calls(reply: Reply) -> list[tuple[ToolCall, dict[str, Any] | None]]:
+def parse_tool_calls(reply: Reply) -> list[tuple[ToolCall, dict[str, Any] | None]]:
     """Each call of a reply with its arguments, `None` where the call must not be executed."""
     last = len(reply.tool_calls) - 1
-    cut = reply.finish.reason == "length"
+    cut = reply.finish.finish_reason == "length"
     return [
         (call, parse_arguments(call, cut=cut and position == last)) for position, call in enumerate(reply.tool_calls)
     ]

@@ -65,7 +65,7 @@ class Box:
         Raises:
             ValueError: `space` is unknown, or `size` is missing or no size.
         """
-        return Frame.of(space, size).box(list(numbers))
+        return CoordinateSpace.of(space, size).box(list(numbers))
 
     @property
     def area(self) -> float:
@@ -92,7 +92,7 @@ class Box:
 
 
 @dataclass(frozen=True, slots=True)
-class Frame:
+class CoordinateSpace:
     """What a model's coordinates are measured against.
 
     Attributes:
@@ -104,7 +104,7 @@ class Frame:
     height: float
 
     @classmethod
-    def of(cls, space: str, size: Size | None) -> Frame:
+    def of(cls, space: str, size: Size | None) -> CoordinateSpace:
         """The frame for a coordinate space; see `Box.from_model` for the arguments.
 
         Raises:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from qwenvl_core.media.colour import to_rgb
-from qwenvl_core.parsing.text import clean, one_line
+from qwenvl_core.parsing.text import one_line, sanitize
 from qwenvl_core.vision.boxes import Box
 
 if TYPE_CHECKING:
@@ -134,7 +134,7 @@ def _mark(item: Any) -> _Mark:
 
 
 def _printable(label: str) -> str:
-    text = one_line(clean(label))
+    text = one_line(sanitize(label))
     return text if len(text) <= _MAX_LABEL else text[: _MAX_LABEL - 1] + "…"
 
 

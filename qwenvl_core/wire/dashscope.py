@@ -24,7 +24,7 @@ data:{"output":{"choices":[{"message":{"content":[{"text":"Four."}],"role":"assi
 ```
 
 Each chunk's usage counts from the beginning. No `[DONE]` follows the last one; it ends with the connection. A whole
-reply is one such document.
+reply is one such payload.
 
 Sources: the vendor's pages "Visual understanding (Qwen-VL)", "Visual reasoning", "Qwen API reference", "Context cache",
 "Text extraction (Qwen-OCR)"; recorded traffic.
@@ -35,83 +35,83 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from qwenvl_core.media.sources import locate
+from qwenvl_core.media.sources import to_url_or_data_uri
 from qwenvl_core.types.events import Event
-from qwenvl_core.types.messages import Frames, Image, Message, Part, Text, Video
-from qwenvl_core.types.request import Plan
-from qwenvl_core.types.settings import Settings
+from qwenvl_core.types.messages import FramesPart, ImagePart, Message, Part, TextPart, VideoPart
+from qwenvl_core.types.request import PreparedRequest
+from qwenvl_core.types.settings import ModelSettings
 from qwenvl_core.wire.decode import ReplyDecoder, text_of
-from qwenvl_core.wire.encode import beside, frames, message_with, parameters, spoken, storage_headers
+from qwenvl_core.wire.encode import encode_message, frames, non_empty_parts, parameters, part_options, upload_headers
 from qwenvl_core.wire.fields import string
 
 PATH = "/services/aigc/multimodal-generation/generation"
 
 
-def encode(plan: Plan) -> dict[str, Any]:
+def encode(prepared: PreparedRequest) -> dict[str, Any]:
     """The body of a request; media in it may be `DataUri` objects.
 
     Raises:
         QwenVLInputError: A medium can't be read or is too large.
     """
-    settings = plan.settings
+    settings = prepared.settings
     return {
         "model": settings.model,
-        "input": {"messages": [message_with(_content(message, settings), message) for message in plan.messages]},
+        "input": {"messages": [encode_message(_content(message, settings), message) for message in prepared.messages]},
         "parameters": {
             "result_format": "message",
             # Without it a stream repeats all text in each chunk, and is refused while thinking; a whole reply is the
             # same with and without.
             "incremental_output": True,
-            **parameters(plan),
+            **parameters(prepared),
             **settings.extra_body,
         },
     }
 
 
-def headers(plan: Plan) -> dict[str, str]:
+def headers(prepared: PreparedRequest) -> dict[str, str]:
     """Headers that this request needs beside those of every request."""
-    streamed = {"X-DashScope-SSE": "enable"} if plan.stream else {}
-    return {**streamed, **storage_headers(plan)}
+    streamed = {"X-DashScope-SSE": "enable"} if prepared.stream else {}
+    return {**streamed, **upload_headers(prepared)}
 
 
-def _content(message: Message, settings: Settings) -> list[dict[str, Any]]:
+def _content(message: Message, settings: ModelSettings) -> list[dict[str, Any]]:
     """A list of parts, also where nothing but words is said."""
-    parts = spoken(message)
+    parts = non_empty_parts(message)
     if not parts and not message.tool_calls:
         return [{"text": ""}]
-    words = [part.text for part in parts if isinstance(part, Text) and not part.cache]
+    words = [part.text for part in parts if isinstance(part, TextPart) and not part.cache]
     if message.role in ("assistant", "tool") and len(words) == len(parts) > 1:
         return [{"text": "\n".join(words)}]
-    return [{**_own(part), **beside(part, settings)} for part in parts]
+    return [{**_encode_part(part), **part_options(part, settings)} for part in parts]
 
 
-def _own(part: Part) -> dict[str, Any]:
+def _encode_part(part: Part) -> dict[str, Any]:
     match part:
-        case Text(text):
+        case TextPart(text):
             return {"text": text}
-        case Image():
-            return {"image": locate(part.source, "image", part.where)}
-        case Video():
-            return {"video": locate(part.source, "video", part.where)}
-        case Frames():
+        case ImagePart():
+            return {"image": to_url_or_data_uri(part.source, "image", part.location)}
+        case VideoPart():
+            return {"video": to_url_or_data_uri(part.source, "video", part.location)}
+        case FramesPart():
             return {"video": frames(part)}
 
 
 class Decoder(ReplyDecoder):
     """Reads the documents of one reply, streamed or whole, and says the events in them."""
 
-    def feed(self, document: Mapping[str, Any]) -> list[Event]:
-        """The events of one document.
+    def decode_payload(self, payload: Mapping[str, Any]) -> list[Event]:
+        """The events of one payload.
 
         One chunk may hold reasoning and text, several tool calls, usage and a finish reason: all of it is used.
         """
         if not self.request_id:
-            self.request_id = self.reply_id = string(document.get("request_id"))
-        output = document.get("output") or {}
+            self.request_id = self.reply_id = string(payload.get("request_id"))
+        output = payload.get("output") or {}
         if len(output) > 1:  # beside the choices: `search_info` and the like
             self._keep(output, without=("choices", "finish_reason"))
-        if document.get("usage"):
-            self._usage = document["usage"]
+        if payload.get("usage"):
+            self._usage = payload["usage"]
         choices = output.get("choices")
         return self._choice(choices[0]) if choices else []
 

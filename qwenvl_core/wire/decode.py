@@ -7,7 +7,7 @@ from typing import Any
 
 from qwenvl_core.types.events import Event, ReasoningDelta, TextDelta, Usage
 from qwenvl_core.wire.fields import count, string
-from qwenvl_core.wire.tool_call_deltas import ToolCalls
+from qwenvl_core.wire.tool_call_deltas import ToolCallAssembler
 
 
 class ReplyDecoder:
@@ -22,13 +22,13 @@ class ReplyDecoder:
     """
 
     def __init__(self) -> None:
-        self.reason = ""
+        self.finish_reason = ""
         self.model = ""
         self.reply_id = ""
         self.request_id = ""
         self.extras: dict[str, Any] = {}
         self._usage: Mapping[str, Any] | None = None
-        self._calls = ToolCalls()
+        self._calls = ToolCallAssembler()
 
     @property
     def usage(self) -> Usage | None:
@@ -49,12 +49,12 @@ class ReplyDecoder:
             if text:
                 events.append(TextDelta(text))
         if delta.get("tool_calls"):
-            events += self._calls.feed(delta["tool_calls"], self.reply_id)
+            events += self._calls.add_fragments(delta["tool_calls"], self.reply_id)
         if choice.get("logprobs"):
             self._add_logprobs(choice["logprobs"])
         reason = choice.get("finish_reason")
         if reason and reason != "null":
-            self.reason = string(reason)
+            self.finish_reason = string(reason)
         return events
 
     def _text(self, content: Any) -> str:

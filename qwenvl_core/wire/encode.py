@@ -5,15 +5,15 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from qwenvl_core.media.sources import DataUri, locate
-from qwenvl_core.types.media import Url
-from qwenvl_core.types.messages import Frames, Message, Part, Text, ToolCall, sources_of
-from qwenvl_core.types.request import Plan
-from qwenvl_core.types.settings import NamedTool, Settings
+from qwenvl_core.media.sources import DataUri, to_url_or_data_uri
+from qwenvl_core.types.media import UrlSource
+from qwenvl_core.types.messages import FramesPart, Message, Part, TextPart, ToolCall, media_sources
+from qwenvl_core.types.request import PreparedRequest
+from qwenvl_core.types.settings import ModelSettings, NamedTool
 from qwenvl_core.types.tool_arguments import parse_arguments
 
 # Settings that are sent under their own names.
-_PLAIN = (
+_PASSTHROUGH = (
     "temperature", "top_p", "top_k", "max_tokens", "stop", "seed", "presence_penalty", "repetition_penalty",
     "logprobs", "top_logprobs", "parallel_tool_calls", "response_format", "thinking_budget",
     "vl_high_resolution_images",
@@ -21,19 +21,19 @@ _PLAIN = (
 _HINTS = ("fps", "min_pixels", "max_pixels", "total_pixels")
 
 
-def parameters(plan: Plan) -> dict[str, Any]:
+def parameters(prepared: PreparedRequest) -> dict[str, Any]:
     """How the model is to answer; without `extra_body`, which each API puts where it belongs."""
-    settings = plan.settings
+    settings = prepared.settings
     body: dict[str, Any] = {}
-    if plan.enable_thinking is not None:
-        body["enable_thinking"] = plan.enable_thinking
+    if prepared.enable_thinking is not None:
+        body["enable_thinking"] = prepared.enable_thinking
     if settings.preserve_thinking:
         body["preserve_thinking"] = True
     if settings.tools:
         body["tools"] = list(settings.tools)
         if settings.tool_choice is not None:
             body["tool_choice"] = _tool_choice(settings.tool_choice)
-    for name in _PLAIN:
+    for name in _PASSTHROUGH:
         value = getattr(settings, name)
         if value is not None:
             body[name] = value
@@ -44,7 +44,7 @@ def _tool_choice(choice: Any) -> Any:
     return {"type": "function", "function": {"name": choice.name}} if isinstance(choice, NamedTool) else choice
 
 
-def message_with(content: Any, message: Message) -> dict[str, Any]:
+def encode_message(content: Any, message: Message) -> dict[str, Any]:
     """`message`, whose `content` is encoded already."""
     body: dict[str, Any] = {"role": message.role, "content": content}
     if message.name:
@@ -68,18 +68,18 @@ def _call(call: ToolCall) -> dict[str, Any]:
     return {"id": call.id, "type": "function", "function": {"name": name, "arguments": arguments}}
 
 
-def spoken(message: Message) -> list[Part]:
+def non_empty_parts(message: Message) -> list[Part]:
     """A message's parts but empty words; the cache marker behind these stands behind the part before them."""
     parts: list[Part] = []
     for part in message.parts:
-        if not isinstance(part, Text) or part.text:
+        if not isinstance(part, TextPart) or part.text:
             parts.append(part)
         elif part.cache and parts:
             parts[-1] = replace(parts[-1], cache=True)
     return parts
 
 
-def beside(part: Part, settings: Settings) -> dict[str, Any]:
+def part_options(part: Part, settings: ModelSettings) -> dict[str, Any]:
     """What stands beside a part's own key: the vendor's hints, where a part's own win, and the cache marker."""
     body: dict[str, Any] = {}
     for name in _HINTS:
@@ -93,18 +93,18 @@ def beside(part: Part, settings: Settings) -> dict[str, Any]:
     return body
 
 
-def frames(part: Frames) -> list[str | DataUri]:
+def frames(part: FramesPart) -> list[str | DataUri]:
     """Where the server gets each image of a video from.
 
     Raises:
         QwenVLInputError: One can't be read, is no image, or is too large.
     """
-    return [locate(source, "image", part.place(at)) for at, source in enumerate(part.sources)]
+    return [to_url_or_data_uri(source, "image", part.frame_location(at)) for at, source in enumerate(part.sources)]
 
 
-def storage_headers(plan: Plan) -> dict[str, str]:
+def upload_headers(prepared: PreparedRequest) -> dict[str, str]:
     """What lets the service read `oss://` URLs, where there are any."""
-    sources = [source for message in plan.messages for part in message.parts for source in sources_of(part)]
-    if any(isinstance(source, Url) and source.url[:6].lower() == "oss://" for source in sources):
+    sources = [source for message in prepared.messages for part in message.parts for source in media_sources(part)]
+    if any(isinstance(source, UrlSource) and source.url[:6].lower() == "oss://" for source in sources):
         return {"X-DashScope-OssResourceResolve": "enable"}
     return {}

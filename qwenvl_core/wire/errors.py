@@ -19,8 +19,8 @@ from collections.abc import Mapping
 from itertools import chain
 from typing import Any
 
-from qwenvl_core.errors import Failure
-from qwenvl_core.wire.sse import DONE, EventStream
+from qwenvl_core.errors import ErrorPayload
+from qwenvl_core.wire.sse import DONE, SSEDecoder
 
 _LONGEST_QUOTE = 500
 _LONGEST_READ = 100_000  # characters of what is quoted from; a page may be of any length
@@ -29,19 +29,19 @@ _MARKED = re.compile(r"<([45]\d\d)> ")  # "<400> InternalError.Algo.InvalidParam
 _ENCODED = re.compile(r"[A-Za-z0-9+/_-]{100,}={0,2}")  # base64: some servers echo the request
 
 
-def is_failure(document: Mapping[str, Any]) -> bool:
-    """Whether a JSON document inside a 200 reply says that the request failed."""
-    if document.get("choices"):
-        return bool(document.get("error"))
+def is_failure(payload: Mapping[str, Any]) -> bool:
+    """Whether a JSON payload inside a 200 reply says that the request failed."""
+    if payload.get("choices"):
+        return bool(payload.get("error"))
     return bool(
-        document.get("error") or document.get("code") or document.get("detail") or document.get("object") == "error"
+        payload.get("error") or payload.get("code") or payload.get("detail") or payload.get("object") == "error"
     )
 
 
-def from_document(document: Any, *, status_code: int | None = None, request_id: str | None = None) -> Failure:
-    """The failure that a JSON document tells of, whichever of the known shapes it has."""
-    outer = document if isinstance(document, Mapping) else {}
-    inner = outer.get("error", outer.get("detail", outer if outer else document))
+def from_payload(payload: Any, *, status_code: int | None = None, request_id: str | None = None) -> ErrorPayload:
+    """The failure that a JSON payload tells of, whichever of the known shapes it has."""
+    outer = payload if isinstance(payload, Mapping) else {}
+    inner = outer.get("error", outer.get("detail", outer if outer else payload))
     told = inner if isinstance(inner, Mapping) else {}
     code = told.get("code", outer.get("code")) or told.get("type") or outer.get("type")
     message = told.get("message", outer.get("message"))
@@ -51,7 +51,7 @@ def from_document(document: Any, *, status_code: int | None = None, request_id: 
     named = int(marked[1]) if marked else None
     if _STATUS.fullmatch(str(code)):  # vLLM repeats the HTTP status as the code
         named, code = int(str(code)), told.get("type") or code
-    return Failure(
+    return ErrorPayload(
         message=_quote(message),
         code=None if code is None else _quote(str(code)),
         status_code=status_code if status_code and status_code >= 400 else named or status_code,
@@ -59,23 +59,23 @@ def from_document(document: Any, *, status_code: int | None = None, request_id: 
     )
 
 
-def from_body(body: str, *, status_code: int, request_id: str | None = None) -> Failure:
+def from_body(body: str, *, status_code: int, request_id: str | None = None) -> ErrorPayload:
     """The failure that an HTTP error's body tells of: JSON, one `data:` event, HTML, text or nothing."""
     text = body.removeprefix("\ufeff").strip()
     try:
-        document = _first_event(text) if text.startswith(("data:", "id:", "event:", ":")) else json.loads(text)
+        payload = _first_event(text) if text.startswith(("data:", "id:", "event:", ":")) else json.loads(text)
     except (ValueError, RecursionError):
         quote = "an HTML page" if text[:15].lower().startswith(("<!doctype", "<html")) else _quote(text)
         message = f"HTTP {status_code}" + (f": {quote}" if quote else " with an empty body")
-        return Failure(message=message, status_code=status_code, request_id=request_id)
-    return from_document(document, status_code=status_code, request_id=request_id)
+        return ErrorPayload(message=message, status_code=status_code, request_id=request_id)
+    return from_payload(payload, status_code=status_code, request_id=request_id)
 
 
 def _first_event(text: str) -> Any:
-    stream = EventStream()
-    for _, document in chain(stream.feed(text.encode(errors="replace")), stream.close()):
-        if document is not DONE:
-            return document
+    stream = SSEDecoder()
+    for _, payload in chain(stream.decode(text.encode(errors="replace")), stream.flush()):
+        if payload is not DONE:
+            return payload
     raise ValueError("no event")
 
 

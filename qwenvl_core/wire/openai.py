@@ -28,13 +28,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from qwenvl_core.media.sources import locate
+from qwenvl_core.media.sources import to_url_or_data_uri
 from qwenvl_core.types.events import Event
-from qwenvl_core.types.messages import Frames, Image, Message, Part, Text, Video
-from qwenvl_core.types.request import Plan
-from qwenvl_core.types.settings import Settings
+from qwenvl_core.types.messages import FramesPart, ImagePart, Message, Part, TextPart, VideoPart
+from qwenvl_core.types.request import PreparedRequest
+from qwenvl_core.types.settings import ModelSettings
 from qwenvl_core.wire.decode import ReplyDecoder
-from qwenvl_core.wire.encode import beside, frames, message_with, parameters, spoken, storage_headers
+from qwenvl_core.wire.encode import encode_message, frames, non_empty_parts, parameters, part_options, upload_headers
 from qwenvl_core.wire.fields import string
 
 PATH = "/chat/completions"
@@ -42,64 +42,64 @@ PATH = "/chat/completions"
 _EXTRAS = ("search_info", "system_fingerprint", "service_tier")
 
 
-def encode(plan: Plan) -> dict[str, Any]:
+def encode(prepared: PreparedRequest) -> dict[str, Any]:
     """The body of a request; media in it may be `DataUri` objects.
 
     Raises:
         QwenVLInputError: A medium can't be read or is too large.
     """
-    settings = plan.settings
+    settings = prepared.settings
     body: dict[str, Any] = {
         "model": settings.model,
-        "messages": [message_with(_content(message, settings), message) for message in plan.messages],
+        "messages": [encode_message(_content(message, settings), message) for message in prepared.messages],
     }
-    if plan.stream:
+    if prepared.stream:
         body |= {"stream": True, "stream_options": {"include_usage": True}}
-    return {**body, **parameters(plan), **settings.extra_body}
+    return {**body, **parameters(prepared), **settings.extra_body}
 
 
-def headers(plan: Plan) -> dict[str, str]:
+def headers(prepared: PreparedRequest) -> dict[str, str]:
     """Headers that this request needs beside those of every request."""
-    return storage_headers(plan)
+    return upload_headers(prepared)
 
 
-def _content(message: Message, settings: Settings) -> Any:
+def _content(message: Message, settings: ModelSettings) -> Any:
     """A string where nothing but words is said; a list of parts otherwise."""
-    parts = spoken(message)
-    words_only = all(isinstance(part, Text) and not part.cache for part in parts)
+    parts = non_empty_parts(message)
+    words_only = all(isinstance(part, TextPart) and not part.cache for part in parts)
     if words_only and (len(parts) < 2 or message.role in ("assistant", "tool")):
-        return "\n".join(part.text for part in parts if isinstance(part, Text))
-    return [{**_own(part), **beside(part, settings)} for part in parts]
+        return "\n".join(part.text for part in parts if isinstance(part, TextPart))
+    return [{**_encode_part(part), **part_options(part, settings)} for part in parts]
 
 
-def _own(part: Part) -> dict[str, Any]:
+def _encode_part(part: Part) -> dict[str, Any]:
     match part:
-        case Text(text):
+        case TextPart(text):
             return {"type": "text", "text": text}
-        case Image():
-            return {"type": "image_url", "image_url": {"url": locate(part.source, "image", part.where)}}
-        case Video():
-            return {"type": "video_url", "video_url": {"url": locate(part.source, "video", part.where)}}
-        case Frames():
+        case ImagePart():
+            return {"type": "image_url", "image_url": {"url": to_url_or_data_uri(part.source, "image", part.location)}}
+        case VideoPart():
+            return {"type": "video_url", "video_url": {"url": to_url_or_data_uri(part.source, "video", part.location)}}
+        case FramesPart():
             return {"type": "video", "video": frames(part)}
 
 
 class Decoder(ReplyDecoder):
     """Reads the documents of one reply, streamed or whole, and says the events in them."""
 
-    def feed(self, document: Mapping[str, Any]) -> list[Event]:
-        """The events of one document.
+    def decode_payload(self, payload: Mapping[str, Any]) -> list[Event]:
+        """The events of one payload.
 
         One chunk may hold reasoning and text, several tool calls, usage and a finish reason: all of it is used.
         """
         if not self.model:
-            self.model = string(document.get("model"))
-            self.reply_id = string(document.get("id"))
-        if document.get("usage"):
-            self._usage = document["usage"]
+            self.model = string(payload.get("model"))
+            self.reply_id = string(payload.get("id"))
+        if payload.get("usage"):
+            self._usage = payload["usage"]
         for name in _EXTRAS:
-            if document.get(name):
-                self.extras[name] = document[name]
-        choices = document.get("choices")
+            if payload.get(name):
+                self.extras[name] = payload[name]
+        choices = payload.get("choices")
         # One answer is read; `n` asks for more.
         return self._choice(choices[0]) if choices and not choices[0].get("index") else []

@@ -19,166 +19,172 @@ from qwenvl_core.errors import (
     QwenVLOutputError,
     QwenVLStreamInterruptedError,
     QwenVLTimeoutError,
-    error_from,
+    error_from_payload,
 )
 from qwenvl_core.types.events import Event, Finish, TextDelta, ToolCallDelta, Usage
-from qwenvl_core.types.request import Plan
+from qwenvl_core.types.request import PreparedRequest
 from qwenvl_core.wire import errors
-from qwenvl_core.wire.sse import DONE, BrokenEventError, EventStream
+from qwenvl_core.wire.sse import DONE, SSEDecodeError, SSEDecoder
 
 _FENCE = re.compile(r"```(?:json)?\s*(.*?)\s*```", re.DOTALL)
 _SAYS_NOTHING = b"\xef\xbb\xbf \t\r\n"  # a byte order mark and white space, in front of either kind of body
-_OTHER_SHAPE = (AttributeError, IndexError, KeyError, TypeError)  # raised by readers that meet what they don't expect
+_SHAPE_ERRORS = (AttributeError, IndexError, KeyError, TypeError)  # raised by readers that meet what they don't expect
 
 
 class Decoder(Protocol):
-    """What reads the documents of one API's reply."""
+    """What reads the payloads of one API's reply."""
 
-    reason: str
+    finish_reason: str
     model: str
     reply_id: str
     request_id: str
     extras: dict[str, Any]
 
-    def feed(self, document: Mapping[str, Any]) -> list[Event]:
-        """The events of one document."""
+    def decode_payload(self, payload: Mapping[str, Any]) -> list[Event]:
+        """The events of one payload."""
 
     @property
     def usage(self) -> Usage | None:
-        """The last usage told."""
+        """The last usage error_payload."""
 
 
-class Reading:
+class ResponseReader:
     """One reply as it is read.
 
     Attributes:
-        began: An answer has begun, and is not asked for again. One whose first word is that the request failed has not.
+        started: Response data has arrived, so the request must not be retried; an error event alone does not
+            count.
         done: The server has said everything; what it may still send is nothing to wait for.
     """
 
     def __init__(
-        self, decoder: Decoder, plan: Plan, *, timeout: float | None = None, chunk_timeout: float | None = None
+        self,
+        decoder: Decoder,
+        prepared: PreparedRequest,
+        *,
+        timeout: float | None = None,
+        chunk_timeout: float | None = None,
     ) -> None:
         self._decoder = decoder
-        self._plan = plan
+        self._plan = prepared
         self._timeout = timeout
         self._chunk_timeout = chunk_timeout
-        self._events = EventStream()
+        self._sse = SSEDecoder()
         self._whole: list[bytes] | None = None
-        self._unsure = False
+        self._format_unknown = False
         self._text: list[str] = []
         self._called = False
         self._request_id = ""
         self._partial_response = False
-        self._documents = 0
+        self._payloads = 0
         self._paced_at = 0.0
-        self.began = False
+        self.started = False
         self.done = False
 
-    def begin(self, headers: Mapping[str, str]) -> None:
+    def start(self, headers: Mapping[str, str]) -> None:
         """Take the response's headers (a case-insensitive mapping)."""
         self._request_id = headers.get("x-request-id") or ""
         self._partial_response = headers.get("x-dashscope-partialresponse", "").lower() == "true"
-        # A server that was asked to stream may still answer with one document or a page.
+        # A server that was asked to stream may still answer with one payload or a page.
         kind = headers.get("content-type", "").lower()
         if not self._plan.stream or "json" in kind or "html" in kind:
             self._whole = []
-        self._unsure = self._whole is None
+        self._format_unknown = self._whole is None
         self._paced_at = time.monotonic()
-        self.began = True
+        self.started = True
 
-    def feed(self, block: bytes) -> Iterator[Event]:
+    def decode(self, block: bytes) -> Iterator[Event]:
         """The events that a block of the body completes.
 
         Raises:
             QwenVLError: The server says that it failed, or can't be understood, or is too slow.
         """
-        if self._unsure:
-            self._look_at(block)
+        if self._format_unknown:
+            self._detect_format(block)
         if self._whole is not None:
             self._whole.append(block)
-            self._keep_pace(self._timeout, "The answer was not whole after", made_progress=False)
+            self._check_progress(self._timeout, "The answer was not whole after", made_progress=False)
             return iter(())
-        return self._read(self._events.feed(block))
+        return self._read(self._sse.decode(block))
 
-    def _look_at(self, block: bytes) -> None:
-        """Tell a document or a page by its first character, where the headers don't: no line of a stream has it."""
+    def _detect_format(self, block: bytes) -> None:
+        """Tell a payload or a page by its first character, where the headers don't: no line of a stream has it."""
         first = block.lstrip(_SAYS_NOTHING)[:1]
         if first:
-            self._unsure = False
+            self._format_unknown = False
             if first in (b"{", b"<"):
                 self._whole = []
 
-    def close(self) -> Iterator[Event]:
+    def flush(self) -> Iterator[Event]:
         """The events that the end of the body completes: the rest, then usage and finish.
 
         Raises:
-            QwenVLError: As `feed`; and when the reply ended before the answer did.
+            QwenVLError: As `decode`; and when the reply ended before the answer did.
         """
         if self.done:
             return
         if self._whole is not None:
-            yield from self._read(self._whole_documents(b"".join(self._whole)))
+            yield from self._read(self._whole_payloads(b"".join(self._whole)))
         else:
-            yield from self._read(self._events.close())
+            yield from self._read(self._sse.flush())
         if not self.done:
             yield from self._finish()
 
-    def broken(self, error: QwenVLError) -> Iterator[Event]:
+    def finish_after_error(self, error: QwenVLError) -> Iterator[Event]:
         """What an error within the answer leaves: the error, or the end of a reply that had said why it ended.
 
         The latter where the connection broke or fell silent afterwards.
         """
         hung_up = isinstance(error, (QwenVLConnectionError, QwenVLTimeoutError))
-        if not (hung_up and self._decoder.reason):
-            raise self.described(error)
+        if not (hung_up and self._decoder.finish_reason):
+            raise self.add_context(error)
         if not self.done:
             yield from self._finish()
 
-    def described(self, error: QwenVLError) -> QwenVLError:
+    def add_context(self, error: QwenVLError) -> QwenVLError:
         """The `error` with what is known of this reply: its request id and the text so far."""
         error.partial = error.partial or "".join(self._text)
         error.request_id = error.request_id or self._request_id or self._decoder.request_id or None
         return error
 
-    def _read(self, documents: Iterator[tuple[str, Any]]) -> Iterator[Event]:
-        before = self._documents
+    def _read(self, payloads: Iterator[tuple[str, Any]]) -> Iterator[Event]:
+        before = self._payloads
         try:
-            for name, document in documents:
-                if document is DONE:
+            for name, payload in payloads:
+                if payload is DONE:
                     yield from self._finish()
                     return
-                if name == "error" or errors.is_failure(document):
-                    self.began = self._documents > 0
-                    told = errors.from_document(
-                        document, status_code=self._events.status, request_id=self._request_id or None
+                if name == "error" or errors.is_failure(payload):
+                    self.started = self._payloads > 0
+                    error_payload = errors.from_payload(
+                        payload, status_code=self._sse.status, request_id=self._request_id or None
                     )
-                    raise error_from(told)
-                self._documents += 1
-                for event in self._decoder.feed(document):
+                    raise error_from_payload(error_payload)
+                self._payloads += 1
+                for event in self._decoder.decode_payload(payload):
                     if type(event) is TextDelta:
                         self._text.append(event.text)
                     elif type(event) is ToolCallDelta:
                         self._called = True
                     yield event
-        except BrokenEventError as error:
+        except SSEDecodeError as error:
             raise QwenVLStreamInterruptedError(f"The stream broke off within an event: {error}") from error
-        except _OTHER_SHAPE as error:
+        except _SHAPE_ERRORS as error:
             raise _not_understood(error) from error
-        self._keep_pace(self._chunk_timeout, "No chunk came for", made_progress=self._documents > before)
+        self._check_progress(self._chunk_timeout, "No chunk came for", made_progress=self._payloads > before)
 
-    def _whole_documents(self, body: bytes) -> Iterator[tuple[str, Any]]:
+    def _whole_payloads(self, body: bytes) -> Iterator[tuple[str, Any]]:
         with suppress(ValueError, RecursionError):  # and forgotten: such an error holds all of the body
             yield "", json.loads(body)
             return
         if body.lstrip(_SAYS_NOTHING).startswith((b"data:", b"id:", b"event:", b":")):
-            yield from self._events.feed(body)
-            yield from self._events.close()
+            yield from self._sse.decode(body)
+            yield from self._sse.flush()
             return
-        told = errors.from_body(body.decode(errors="replace"), status_code=200)
-        raise QwenVLAPIError(f"The reply is no JSON: {told.message}", status_code=200)
+        error_payload = errors.from_body(body.decode(errors="replace"), status_code=200)
+        raise QwenVLAPIError(f"The reply is no JSON: {error_payload.message}", status_code=200)
 
-    def _keep_pace(self, limit: float | None, missed: str, *, made_progress: bool) -> None:
+    def _check_progress(self, limit: float | None, missed: str, *, made_progress: bool) -> None:
         """Comments and scraps keep a connection alive, but they are no chunk of an answer, and no whole one."""
         now = time.monotonic()
         if made_progress:
@@ -190,15 +196,15 @@ class Reading:
         decoder = self._decoder
         self.done = True
         if self._partial_response:
-            decoder.reason = decoder.reason or "length"
+            decoder.finish_reason = decoder.finish_reason or "length"
             decoder.extras["partial_response"] = True
-        if not decoder.reason:
+        if not decoder.finish_reason:
             raise QwenVLStreamInterruptedError("The stream ended without a finish reason: the answer is not whole.")
         usage = self._usage()
         if usage:
             yield usage
         finish = Finish(
-            decoder.reason,
+            decoder.finish_reason,
             decoder.model or self._plan.settings.model,
             decoder.reply_id,
             self._request_id or decoder.request_id,
@@ -206,7 +212,7 @@ class Reading:
             decoder.extras,
         )
         try:
-            self._check_promises()
+            self._check_required_output()
         except QwenVLOutputError as error:
             error.finish = finish
             raise
@@ -215,10 +221,10 @@ class Reading:
     def _usage(self) -> Usage | None:
         try:
             return self._decoder.usage
-        except _OTHER_SHAPE as error:
+        except _SHAPE_ERRORS as error:
             raise _not_understood(error) from error
 
-    def _check_promises(self) -> None:
+    def _check_required_output(self) -> None:
         """What could not be demanded of the service is demanded of its reply."""
         if self._plan.needs_tool_call and not self._called:
             raise QwenVLOutputError(f"The model called no tool: {self._plan.needs_tool_call}.")

@@ -17,11 +17,11 @@ DONE = object()
 """Stands for the `[DONE]` that ends an OpenAI-style stream."""
 
 
-class BrokenEventError(ValueError):
+class SSEDecodeError(ValueError):
     """An event whose data is no JSON."""
 
 
-class EventStream:
+class SSEDecoder:
     """Cuts a byte stream into `(event name, document)` pairs, whatever its reads were cut into.
 
     Lines end at CR, LF or CRLF only: U+2028, U+0085 and their like are text. A `data:` line that is whole JSON is
@@ -33,13 +33,13 @@ class EventStream:
     """
 
     def __init__(self) -> None:
-        self._rest: list[bytes] = []
+        self._buffer: list[bytes] = []
         self._pending: list[bytes] = []
         self._name = ""
         self._started = False
         self.status: int | None = None
 
-    def feed(self, block: bytes) -> Iterator[tuple[str, Any]]:
+    def decode(self, block: bytes) -> Iterator[tuple[str, Any]]:
         """The documents that `block` completes.
 
         Raises:
@@ -66,31 +66,31 @@ class EventStream:
                 self._name = ""
                 self.status = None
             else:
-                self._note(field, value)
+                self._read_field(field, value)
 
     def _lines(self, block: bytes) -> list[bytes]:
         """The lines that `block` completes; the rest is kept, and joined only when its end has come."""
-        if self._rest:
-            self._rest.append(block)
+        if self._buffer:
+            self._buffer.append(block)
             if b"\n" not in block and b"\r" not in block:
                 return []
-            block = b"".join(self._rest)
-            self._rest.clear()
+            block = b"".join(self._buffer)
+            self._buffer.clear()
         lines = block.splitlines(keepends=True)  # of bytes, it knows CR, LF and CRLF, and no other line end
         if lines and not block.endswith(b"\n"):  # an unfinished line, or a CR whose LF may be still to come
-            self._rest.append(lines.pop())
+            self._buffer.append(lines.pop())
         if not self._started and lines:
             self._started = True
             lines[0] = lines[0].removeprefix(b"\xef\xbb\xbf")
         return lines
 
-    def close(self) -> Iterator[tuple[str, Any]]:
+    def flush(self) -> Iterator[tuple[str, Any]]:
         """The document that the end of the stream completes, if any.
 
         Raises:
             BrokenEventError: The stream was cut within an event.
         """
-        yield from self.feed(b"\n")
+        yield from self.decode(b"\n")
         if self._pending:
             yield self._joined()
 
@@ -101,10 +101,10 @@ class EventStream:
         try:
             document = from_json(data)
         except ValueError as error:
-            raise BrokenEventError(data[:200].decode(errors="replace")) from error
+            raise SSEDecodeError(data[:200].decode(errors="replace")) from error
         return self._name, document
 
-    def _note(self, field: bytes, value: bytes) -> None:
+    def _read_field(self, field: bytes, value: bytes) -> None:
         """Of all other fields, and of comments, one each means something here."""
         if field == b"event":
             self._name = value.decode(errors="replace").strip()

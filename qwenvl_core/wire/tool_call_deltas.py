@@ -20,15 +20,15 @@ from qwenvl_core.types.events import ToolCallDelta
 from qwenvl_core.wire.fields import string
 
 
-class ToolCalls:
+class ToolCallAssembler:
     """Numbers the calls of one reply in the order they begin, and says each one's id and name once."""
 
     def __init__(self) -> None:
-        self._ids: list[str] = []  # by slot, as the server gave them
+        self._ids: list[str] = []  # by call_index, as the server gave them
         self._named: list[bool] = []
-        self._slots: dict[Any, int] = {}  # the server's index -> slot
+        self._call_indices: dict[Any, int] = {}  # the server's index -> call_index
 
-    def feed(self, fragments: Any, reply_id: str = "") -> Iterator[ToolCallDelta]:
+    def add_fragments(self, fragments: Any, reply_id: str = "") -> Iterator[ToolCallDelta]:
         """The deltas that a chunk's fragments make up."""
         for fragment in fragments:
             function = fragment.get("function") or {}
@@ -38,26 +38,26 @@ class ToolCalls:
                 arguments = ""
             elif not isinstance(arguments, str):  # some servers send the object itself
                 arguments = json.dumps(arguments, ensure_ascii=False)
-            slot = self._slot(fragment.get("index"), call_id, name)
-            begins = slot == len(self._ids)
+            call_index = self._call_index(fragment.get("index"), call_id, name)
+            begins = call_index == len(self._ids)
             if begins:
                 # Frameworks match a result to its call by id: a server that gives none, or one twice, gets ours.
                 own = call_id if call_id not in self._ids else ""
                 self._ids.append(call_id)
                 self._named.append(False)
-                call_id = own or f"call_{reply_id or uuid.uuid4().hex}_{slot}"
-            says_name = bool(name) and not self._named[slot]
-            self._named[slot] = self._named[slot] or says_name
-            yield ToolCallDelta(slot, call_id if begins else None, name if says_name else None, arguments)
+                call_id = own or f"call_{reply_id or uuid.uuid4().hex}_{call_index}"
+            says_name = bool(name) and not self._named[call_index]
+            self._named[call_index] = self._named[call_index] or says_name
+            yield ToolCallDelta(call_index, call_id if begins else None, name if says_name else None, arguments)
 
-    def _slot(self, index: Any, call_id: str, name: str) -> int:
+    def _call_index(self, index: Any, call_id: str, name: str) -> int:
         """Which call a fragment belongs to; the next free number begins one."""
         if index is None:
             if call_id and call_id in self._ids:
                 return self._ids.index(call_id)
             return len(self._ids) if call_id or name or not self._ids else len(self._ids) - 1
-        slot = self._slots.get(index)
+        call_index = self._call_indices.get(index)
         # Servers that number every whole call 0 tell them apart by the id; others give each fragment a new one.
-        if slot is None or (call_id and name and self._ids[slot] and call_id != self._ids[slot]):
-            slot = self._slots[index] = len(self._ids)
-        return slot
+        if call_index is None or (call_id and name and self._ids[call_index] and call_id != self._ids[call_index]):
+            call_index = self._call_indices[index] = len(self._ids)
+        return call_index

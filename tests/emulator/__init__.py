@@ -9,10 +9,10 @@ it tests, so that an error of theirs cannot hide in it.
 """
 
 from tests.emulator.chat_request import RecordedRequest
-from tests.emulator.error_payloads import Problem
+from tests.emulator.error_payloads import ApiError
 from tests.emulator.quirks import Quirks
 from tests.emulator.replies import Fault, Reply, ToolCall
 from tests.emulator.server import Emulator
 from tests.emulator.uploads import Upload
 
-__all__ = ["Emulator", "Fault", "Problem", "Quirks", "RecordedRequest", "Reply", "ToolCall", "Upload"]
+__all__ = ["ApiError", "Emulator", "Fault", "Quirks", "RecordedRequest", "Reply", "ToolCall", "Upload"]

@@ -53,7 +53,7 @@ class Media:
 
 
 @dataclass(frozen=True)
-class Ask:
+class ChatRequest:
     """A chat request: where each API keeps things is known here and nowhere else."""
 
     api: Api

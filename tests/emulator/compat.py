@@ -6,9 +6,9 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from tests.emulator.chat_request import Ask
+from tests.emulator.chat_request import ChatRequest
 from tests.emulator.deltas import Delta, Fragment, finish_of, plan, shown
-from tests.emulator.error_payloads import Problem
+from tests.emulator.error_payloads import ApiError
 from tests.emulator.quirks import Quirks
 from tests.emulator.replies import Reply, pieces
 from tests.emulator.sse_framing import broken, dump, event
@@ -28,7 +28,9 @@ SEARCH_INFO = {
 _EMPTY_CONTENT: Mapping[str, Any] = {"null": None, "empty": "", "list": []}
 
 
-def whole(reply: Reply, ask: Ask, quirks: Quirks, request_id: str, created: int, usage: dict[str, int]) -> bytes:
+def whole(
+    reply: Reply, ask: ChatRequest, quirks: Quirks, request_id: str, created: int, usage: dict[str, int]
+) -> bytes:
     """A complete answer that is not streamed."""
     reasoning, text = ("".join(part) for part in shown(reply, quirks))
     message: dict[str, Any] = {"content": text, "role": "assistant"}
@@ -61,7 +63,9 @@ def whole(reply: Reply, ask: Ask, quirks: Quirks, request_id: str, created: int,
     return dump(body | _beside(reply, quirks)).encode()
 
 
-def stream(reply: Reply, ask: Ask, quirks: Quirks, request_id: str, created: int, usage: dict[str, int]) -> list[bytes]:
+def stream(
+    reply: Reply, ask: ChatRequest, quirks: Quirks, request_id: str, created: int, usage: dict[str, int]
+) -> list[bytes]:
     """The events of a streamed answer, ``[DONE]`` included."""
     base = _body(reply, ask, request_id, created)
     thinks = bool(shown(reply, quirks)[0])
@@ -118,7 +122,7 @@ def _without_text(usage: dict[str, Any]) -> None:
             del usage[name]
 
 
-def error_body(problem: Problem, quirks: Quirks, request_id: str) -> dict[str, Any]:
+def error_body(problem: ApiError, quirks: Quirks, request_id: str) -> dict[str, Any]:
     """The JSON of an error, alone or in a stream."""
     if quirks.error_as_string:
         return {"error": problem.text}
@@ -137,13 +141,13 @@ def error_body(problem: Problem, quirks: Quirks, request_id: str) -> dict[str, A
     return {"error": error, "id": f"chatcmpl-{request_id}", "request_id": request_id}
 
 
-def error_event(problem: Problem, quirks: Quirks, request_id: str) -> bytes:
+def error_event(problem: ApiError, quirks: Quirks, request_id: str) -> bytes:
     """An error inside a stream, or the body of a refusal that is an event."""
     body = error_body(problem, quirks, request_id)
     return event("compat", quirks, broken(dump(body)) if quirks.broken_error else body)
 
 
-def _body(reply: Reply, ask: Ask, request_id: str, created: int) -> dict[str, Any]:
+def _body(reply: Reply, ask: ChatRequest, request_id: str, created: int) -> dict[str, Any]:
     return {
         "choices": [],
         "object": "chat.completion.chunk",

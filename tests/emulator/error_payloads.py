@@ -10,7 +10,7 @@ _ALGORITHM = "InternalError.Algo.InvalidParameter: "
 
 
 @dataclass(frozen=True)
-class Problem:
+class ApiError:
     """One refusal or failure, before an API gives it its shape."""
 
     status: int
@@ -26,20 +26,22 @@ class Problem:
         return f"<{self.status}> {_ALGORITHM}{self.message}" if self.from_algorithm else self.message
 
 
-def invalid_parameter(message: str, *, from_algorithm: bool = True) -> Problem:
+def invalid_parameter(message: str, *, from_algorithm: bool = True) -> ApiError:
     """HTTP 400, the refusal of most rules."""
-    return Problem(400, "InvalidParameter", "invalid_parameter_error", "invalid_request_error", message, from_algorithm)
+    return ApiError(
+        400, "InvalidParameter", "invalid_parameter_error", "invalid_request_error", message, from_algorithm
+    )
 
 
 _REQUEST = "invalid_request_error"
 
 
-def _row(status: int, native: str, message: str, *, compat: str | None = None, kind: str | None = None) -> Problem:
+def _row(status: int, native: str, message: str, *, compat: str | None = None, kind: str | None = None) -> ApiError:
     """One known error; the compatible API repeats its code as the type unless it says otherwise."""
-    return Problem(status, native, compat or native, kind or compat or native, message)
+    return ApiError(status, native, compat or native, kind or compat or native, message)
 
 
-KNOWN: tuple[Problem, ...] = (
+KNOWN: tuple[ApiError, ...] = (
     _row(
         400,
         "InvalidParameter",
@@ -126,15 +128,15 @@ _OF_STATUS = {
 }
 
 
-def problem_of(fault: Fault) -> Problem:
+def problem_of(fault: Fault) -> ApiError:
     """The error that a fault tells, completed from the known rows by its code, else by its status."""
     code = fault.code if fault.code is not None else _OF_STATUS.get(fault.status or 500, "InternalError")
     known = next((row for row in KNOWN if code in (row.native_code, row.compat_code)), None)
     if known is None:
         status = fault.status or 500
         kind = _REQUEST if 400 <= status < 500 else "internal_error"
-        return Problem(status, str(code), code, kind, fault.message or f"The emulator fails with {code}.")
-    return Problem(
+        return ApiError(status, str(code), code, kind, fault.message or f"The emulator fails with {code}.")
+    return ApiError(
         fault.status or known.status,
         known.native_code,
         known.compat_code,

@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from tests.emulator.chat_request import Ask
+from tests.emulator.chat_request import ChatRequest
 from tests.emulator.compat import SEARCH_INFO, fragment_keys, usage_so_far
 from tests.emulator.deltas import Delta, Fragment, finish_of, plan, shown
-from tests.emulator.error_payloads import Problem
+from tests.emulator.error_payloads import ApiError
 from tests.emulator.quirks import Quirks
 from tests.emulator.replies import Reply, pieces
 from tests.emulator.sse_framing import broken, dump, event
@@ -17,7 +17,7 @@ from tests.emulator.sse_framing import broken, dump, event
 _EMPTY_CONTENT: Mapping[str, Any] = {"null": None, "empty": "", "list": []}
 
 
-def whole(reply: Reply, ask: Ask, quirks: Quirks, request_id: str, usage: dict[str, int]) -> bytes:
+def whole(reply: Reply, ask: ChatRequest, quirks: Quirks, request_id: str, usage: dict[str, int]) -> bytes:
     """A complete answer that is not streamed."""
     reasoning, text = ("".join(part) for part in shown(reply, quirks))
     message: dict[str, Any] = _content(text or None, reply.content_extra, quirks)
@@ -38,7 +38,7 @@ def whole(reply: Reply, ask: Ask, quirks: Quirks, request_id: str, usage: dict[s
     return dump(_body(choice, _beside(reply, quirks), usage_keys(usage, quirks), request_id)).encode()
 
 
-def stream(reply: Reply, ask: Ask, quirks: Quirks, request_id: str, usage: dict[str, int]) -> list[bytes]:
+def stream(reply: Reply, ask: ChatRequest, quirks: Quirks, request_id: str, usage: dict[str, int]) -> list[bytes]:
     """The events of a streamed answer; the last one has the finish reason, nothing follows it."""
     thinks = bool(shown(reply, quirks)[0])
     deltas = plan(reply, quirks, "native")
@@ -83,7 +83,7 @@ def usage_keys(usage: Mapping[str, int], quirks: Quirks) -> dict[str, Any]:
     return written
 
 
-def error_body(problem: Problem, quirks: Quirks, request_id: str) -> dict[str, Any]:
+def error_body(problem: ApiError, quirks: Quirks, request_id: str) -> dict[str, Any]:
     """The JSON of an error, alone or in a stream."""
     code = problem.status if quirks.integer_error_code else problem.native_code
     body = {"code": code, "message": problem.text, "request_id": request_id}
@@ -92,7 +92,7 @@ def error_body(problem: Problem, quirks: Quirks, request_id: str) -> dict[str, A
     return body
 
 
-def error_event(problem: Problem, quirks: Quirks, request_id: str, *, number: int = 1) -> bytes:
+def error_event(problem: ApiError, quirks: Quirks, request_id: str, *, number: int = 1) -> bytes:
     """An error inside a stream; its status stands in a comment line only."""
     body = error_body(problem, quirks, request_id)
     payload = broken(dump(body)) if quirks.broken_error else body

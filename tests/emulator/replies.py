@@ -87,7 +87,7 @@ class Fault:
     code: str | int | None = None
     """The code in either API's words; the other API gets its own word for it if there is one."""
     message: str | None = None
-    carrier: Literal["json", "data-body", "in-stream", "html", "text", "empty"] | None = None
+    error_format: Literal["json", "data-body", "in-stream", "html", "text", "empty"] | None = None
     """Default: JSON with the HTTP status; for a 400 in a native stream, an error event with HTTP 200."""
     headers: Mapping[str, str] = field(default_factory=dict)
     reply: Reply | None = None
@@ -112,7 +112,7 @@ class Fault:
     def only_breaks_off(self) -> bool:
         """Whether an answer starts and breaks off, and no error is told."""
         struck = self.reset or self.stall or self.close_without_finish or self.truncate_json or self.truncate_body
-        return bool(struck) and self.status is None and self.code is None and self.carrier is None
+        return bool(struck) and self.status is None and self.code is None and self.error_format is None
 
 
 def usage_of(reply: Reply, prompt_characters: int, images: int, videos: int) -> dict[str, int]:

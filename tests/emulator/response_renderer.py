@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from tests.emulator import compat, native
-from tests.emulator.chat_request import Ask
-from tests.emulator.error_payloads import Problem, problem_of
+from tests.emulator.chat_request import ChatRequest
+from tests.emulator.error_payloads import ApiError, problem_of
 from tests.emulator.quirks import Quirks
 from tests.emulator.replies import Fault, Reply, ToolCall, usage_of
 from tests.emulator.socket_writer import Connection, Stream
@@ -22,10 +22,10 @@ _CHARACTER = re.compile(rb"[\xc0-\xf7][\x80-\xbf]+")
 
 
 @dataclass(frozen=True)
-class Answering:
+class ResponseRenderer:
     """One request that is being answered."""
 
-    ask: Ask
+    ask: ChatRequest
     connection: Connection
     number: int
     """Counts the requests; the ids come from it."""
@@ -56,36 +56,38 @@ class Answering:
             me.connection.send_whole(200, headers, _PAGE.format("Welcome").encode())
         elif fault.only_breaks_off:
             me._break_off(fault)
-        elif fault.carrier == "in-stream" and me.ask.stream:
+        elif fault.error_format == "in-stream" and me.ask.stream:
             me._fail_in_stream(fault, problem_of(fault))
         else:
-            me.refuse(problem_of(fault), carrier=fault.carrier, headers=fault.headers)
+            me.refuse(problem_of(fault), error_format=fault.error_format, headers=fault.headers)
 
-    def refuse(self, problem: Problem, *, carrier: str | None = None, headers: Mapping[str, str] | None = None) -> None:
+    def refuse(
+        self, problem: ApiError, *, error_format: str | None = None, headers: Mapping[str, str] | None = None
+    ) -> None:
         """Send an error instead of an answer."""
         native_event = self.ask.api == "native" and self.ask.stream and problem.status == 400
-        if carrier is None and native_event:
+        if error_format is None and native_event:
             self._fail_in_stream(Fault(headers=headers or {}), problem)
             return
-        content_type, body = self._error(problem, carrier)
+        content_type, body = self._error(problem, error_format)
         sent = self._headers(content_type, finished=True) | dict(headers or {})
         self.connection.send_whole(problem.status, sent, body)
 
-    def _error(self, problem: Problem, carrier: str | None) -> tuple[str, bytes]:
+    def _error(self, problem: ApiError, error_format: str | None) -> tuple[str, bytes]:
         title = f"{problem.status} {problem.text}"
-        if carrier == "html":
+        if error_format == "html":
             return "text/html", _PAGE.format(title).encode()
-        if carrier == "text":
+        if error_format == "text":
             return "text/plain", problem.text.encode()
-        if carrier == "empty":
+        if error_format == "empty":
             return "text/plain", b""
         api = compat if self.ask.api == "compat" else native
-        if carrier == "data-body":
+        if error_format == "data-body":
             return _SSE, api.error_event(problem, self.quirks, self.request_id)
         body = dump(api.error_body(problem, self.quirks, self.request_id))
         return _JSON, (broken(body) if self.quirks.broken_error else body).encode()
 
-    def _fail_in_stream(self, fault: Fault, problem: Problem) -> None:
+    def _fail_in_stream(self, fault: Fault, problem: ApiError) -> None:
         """An error event in a stream that has started with HTTP 200."""
         reply = fault.reply or default_reply(self.ask)
         me = replace(self._for(reply), quirks=fault.quirks or reply.quirks or self.quirks)
@@ -136,7 +138,7 @@ class Answering:
         if fault.reset:
             self.connection.reset()
 
-    def _for(self, reply: Reply) -> Answering:
+    def _for(self, reply: Reply) -> ResponseRenderer:
         return replace(self, quirks=reply.quirks or self.quirks, request_id=reply.request_id or self.request_id)
 
     def _usage(self, reply: Reply) -> dict[str, int]:
@@ -195,7 +197,7 @@ class Answering:
         return headers
 
 
-def default_reply(ask: Ask) -> Reply:
+def default_reply(ask: ChatRequest) -> Reply:
     """What the model says when the test has not scripted anything."""
     forced = _forced_tool(ask)
     if forced:
@@ -205,7 +207,7 @@ def default_reply(ask: Ask) -> Reply:
     return Reply(reasoning=reasoning, text="{}" if wants_json else "This is the emulator's answer: 你好 😀.")
 
 
-def _forced_tool(ask: Ask) -> str | None:
+def _forced_tool(ask: ChatRequest) -> str | None:
     choice, tools = ask.given("tool_choice"), ask.given("tools")
     match choice, tools:
         case {"function": {"name": str(name)}}, _:

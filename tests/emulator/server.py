@@ -15,20 +15,20 @@ from tests.emulator.chat_request import (
     NATIVE_TEXT,
     SELF_HOSTED_CHAT,
     Api,
-    Ask,
+    ChatRequest,
     RecordedRequest,
 )
-from tests.emulator.error_payloads import Problem, invalid_parameter
+from tests.emulator.error_payloads import ApiError, invalid_parameter
 from tests.emulator.http_server import HttpServer
 from tests.emulator.quirks import Quirks
 from tests.emulator.replies import Fault, Reply
-from tests.emulator.response_renderer import Answering, default_reply
+from tests.emulator.response_renderer import ResponseRenderer, default_reply
 from tests.emulator.rules import refuse, refuse_key
 from tests.emulator.socket_writer import ClientGoneError, Connection
 from tests.emulator.sse_framing import dump
 
-Answer = Reply | Fault
-_NOT_FOUND = Problem(404, "NotFound", "not_found", "invalid_request_error", "Not found!")
+PageTranscription = Reply | Fault
+_NOT_FOUND = ApiError(404, "NotFound", "not_found", "invalid_request_error", "Not found!")
 _NO_GET = invalid_parameter("Request method 'GET' is not supported.", from_algorithm=False)
 _WRONG_URL = invalid_parameter("url error, please check url!", from_algorithm=False)
 
@@ -65,18 +65,18 @@ class Emulator:
         self.known_models = frozenset(known_models)
         self.thinks_without_stream = thinks_without_stream
         self.unexpected_fields = frozenset(unexpected_fields)
-        self.respond: Callable[[RecordedRequest], Answer | None] | None = None
+        self.respond: Callable[[RecordedRequest], PageTranscription | None] | None = None
         self.upload_fault: Fault | None = None
         """Told to every request for an upload policy, and to uploads, while it is set."""
         self.requests: list[RecordedRequest] = []
-        self.refusals: list[Problem] = []
+        self.refusals: list[ApiError] = []
         """What the rules refused, in order."""
         self.uploads: list[uploads.Upload] = []
         self.open_connections = 0
         """Streams that are being written."""
         self.disconnects = 0
         """Answers that the client did not wait for."""
-        self._script: deque[Answer] = deque()
+        self._script: deque[PageTranscription] = deque()
         self._lock = threading.Lock()
         self._number = 0
         self._server = HttpServer(port, self._handle)
@@ -103,13 +103,13 @@ class Emulator:
         """TCP connections accepted so far."""
         return self._server.accepted
 
-    def script(self, *answers: Answer) -> None:
+    def script(self, *answers: PageTranscription) -> None:
         """Answer the next accepted requests with these, one each, in order."""
         with self._lock:
             self._script.extend(answers)
 
     @property
-    def unused(self) -> int:
+    def unused_replies(self) -> int:
         """How many scripted answers no request has taken."""
         return len(self._script)
 
@@ -151,14 +151,14 @@ class Emulator:
             self._number += 1
             number = self._number
         api: Api = "native" if request.route.startswith("/api/") else "compat"
-        ask = Ask(
+        ask = ChatRequest(
             api,
             request,
             self.known_models,
             {upload.url: len(upload.content) for upload in self.uploads},
             self.thinks_without_stream,
         )
-        answering = Answering(ask, connection, number, self.quirks, f"00000000-0000-9000-8000-{number:012d}")
+        answering = ResponseRenderer(ask, connection, number, self.quirks, f"00000000-0000-9000-8000-{number:012d}")
         if request.route in (COMPAT_CHAT, SELF_HOSTED_CHAT, NATIVE_CHAT, NATIVE_TEXT):
             self._chat(answering)
         elif request.route == uploads.POLICY_PATH and request.method == "GET":
@@ -168,7 +168,7 @@ class Emulator:
         else:
             answering.refuse(_NOT_FOUND)
 
-    def _chat(self, answering: Answering) -> None:
+    def _chat(self, answering: ResponseRenderer) -> None:
         problem = self._refusal(answering.ask)
         if problem:
             self.refusals.append(problem)
@@ -187,25 +187,25 @@ class Emulator:
             with self._lock:
                 self.open_connections -= answering.ask.stream
 
-    def _refusal(self, ask: Ask) -> Problem | None:
+    def _refusal(self, ask: ChatRequest) -> ApiError | None:
         if ask.request.method != "POST":
             return _NO_GET
         unexpected = sorted(self.unexpected_fields & set(ask.body))
         if unexpected:
             message = f"Unexpected fields in the request: {unexpected}"
-            return Problem(422, "InvalidParameter", "unexpected_fields", "invalid_request_error", message)
+            return ApiError(422, "InvalidParameter", "unexpected_fields", "invalid_request_error", message)
         if self.strict:
             return refuse_key(ask, self.api_key) or refuse(ask)
         return _WRONG_URL if ask.request.route == NATIVE_TEXT else None
 
-    def _next(self, ask: Ask) -> Answer:
+    def _next(self, ask: ChatRequest) -> PageTranscription:
         with self._lock:
             if self._script:
                 return self._script.popleft()
         answer = self.respond(ask.request) if self.respond else None
         return answer or default_reply(ask)
 
-    def _upload_policy(self, answering: Answering) -> None:
+    def _upload_policy(self, answering: ResponseRenderer) -> None:
         problem = refuse_key(answering.ask, self.api_key) if self.strict else None
         if self.upload_fault:
             answering.fail(self.upload_fault)
@@ -215,7 +215,7 @@ class Emulator:
             body = dump(uploads.policy(answering.request_id, self.origin, answering.number))
             answering.connection.send_whole(200, {"content-type": "application/json"}, body.encode())
 
-    def _upload(self, answering: Answering) -> None:
+    def _upload(self, answering: ResponseRenderer) -> None:
         upload = uploads.received(answering.ask.request)
         if self.upload_fault:
             answering.fail(self.upload_fault)

@@ -64,7 +64,7 @@ def until(condition: Any, seconds: float = 2.0) -> float:
     return time.monotonic() - start
 
 
-# --- errors in each carrier ---------------------------------------------------------------------------------
+# --- errors in each error_format ---------------------------------------------------------------------------------
 
 
 def test_an_error_has_each_apis_shape(server: Emulator, client: http.client.HTTPConnection) -> None:
@@ -85,7 +85,7 @@ def test_an_error_has_each_apis_shape(server: Emulator, client: http.client.HTTP
 
 
 @pytest.mark.parametrize(
-    ("carrier", "content_type", "start"),
+    ("error_format", "content_type", "start"),
     [
         ("json", "application/json", b'{"error":{"message":"No."'),
         ("data-body", "text/event-stream;charset=UTF-8", b'data: {"error":{"message":"No."'),
@@ -95,9 +95,9 @@ def test_an_error_has_each_apis_shape(server: Emulator, client: http.client.HTTP
     ],
 )
 def test_carriers(
-    server: Emulator, client: http.client.HTTPConnection, carrier: Any, content_type: str, start: bytes
+    server: Emulator, client: http.client.HTTPConnection, error_format: Any, content_type: str, start: bytes
 ) -> None:
-    server.script(Fault(status=400, message="No.", carrier=carrier))
+    server.script(Fault(status=400, message="No.", error_format=error_format))
     response = ask(client)
     body = response.read()
     assert (response.status, response.getheader("content-type")) == (400, content_type)
@@ -106,7 +106,7 @@ def test_carriers(
 
 
 def test_an_error_in_the_stream_comes_after_what_was_said(server: Emulator, client: http.client.HTTPConnection) -> None:
-    fault = Fault(status=500, carrier="in-stream", reply=TEXT, after=3)
+    fault = Fault(status=500, error_format="in-stream", reply=TEXT, after=3)
     server.script(fault, fault)
     response = ask(client)
     events = response.read().decode().split("\n\n")
@@ -138,14 +138,14 @@ def test_errors_of_self_hosted_servers(
 ) -> None:
     server.script(
         Fault(status=400, message="No.", quirks=quirks),
-        Fault(status=400, message="No.", carrier="in-stream", quirks=quirks, reply=TEXT, after=1),
+        Fault(status=400, message="No.", error_format="in-stream", quirks=quirks, reply=TEXT, after=1),
     )
     assert ask(client).read().decode() == said
     assert ask(client).read().decode().split("\n\n")[1] == f"data: {said}"
 
 
 def test_an_error_in_the_stream_never_follows_done(server: Emulator, client: http.client.HTTPConnection) -> None:
-    server.script(Fault(status=429, carrier="in-stream", after=99), Fault(status=429, carrier="in-stream"))
+    server.script(Fault(status=429, error_format="in-stream", after=99), Fault(status=429, error_format="in-stream"))
     assert b"[DONE]" not in ask(client).read()
     response = ask(client, stream=False)
     assert response.status == 429
@@ -153,7 +153,7 @@ def test_an_error_in_the_stream_never_follows_done(server: Emulator, client: htt
 
 def test_a_broken_error_and_done_after_an_error(server: Emulator, client: http.client.HTTPConnection) -> None:
     quirks = Quirks(broken_error=True, done_after_error=True)
-    server.script(Fault(status=500, carrier="in-stream", quirks=quirks), Fault(status=500, quirks=quirks))
+    server.script(Fault(status=500, error_format="in-stream", quirks=quirks), Fault(status=500, quirks=quirks))
     broken, done, _ = ask(client).read().decode().split("\n\n")
     assert done == "data: [DONE]"
     for text in (broken.removeprefix("data: "), ask(client).read().decode()):
@@ -298,10 +298,10 @@ def test_the_script_is_taken_by_accepted_requests_only(server: Emulator, client:
     server.script(Reply(text="first"), Reply(text="second"))
     client.request("POST", COMPAT, "{}", {"Authorization": "Bearer sk-test"})
     assert client.getresponse().read()
-    assert server.unused == 2
+    assert server.unused_replies == 2
     assert b"first" in ask(client, stream=False).read()
     server.reset()
-    assert (server.unused, server.requests, server.connections) == (0, [], 0)
+    assert (server.unused_replies, server.requests, server.connections) == (0, [], 0)
     assert b"emulator" in ask(client, stream=False).read()
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from tests.emulator import Emulator, RecordedRequest
-from tests.emulator.chat_request import Ask
+from tests.emulator.chat_request import ChatRequest
 from tests.emulator.rules import RULES
 
 USER: dict[str, Any] = {"role": "user", "content": "Which city is this?"}
@@ -650,7 +650,7 @@ def test_every_rule_has_a_row() -> None:
         for api in row.apis:
             headers = {"x-dashscope-sse": "enable"} if row.bad.stream else {}
             request = RecordedRequest("POST", PATHS[api], headers, json.dumps(row.bad.body(api)).encode())
-            ask = Ask("compat" if api == "compat" else "native", request)
+            ask = ChatRequest("compat" if api == "compat" else "native", request)
             broken.add(next(rule.name for rule in RULES if rule.check(ask)))
     assert broken == {rule.name for rule in RULES} - elsewhere
 

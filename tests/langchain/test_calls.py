@@ -31,7 +31,7 @@ SENT: list[tuple[str, Any, Any]] = [
     ("logprobs", False, True),
     ("top_logprobs", 0, 2),
 ]
-WAYS: dict[str, Callable[[ChatQwenVL, dict[str, Any]], Any]] = {
+CALL_MODES: dict[str, Callable[[ChatQwenVL, dict[str, Any]], Any]] = {
     "invoke": lambda llm, keywords: llm.invoke("Hi", **keywords),
     "stream": lambda llm, keywords: list(llm.stream("Hi", **keywords)),
     "bind": lambda llm, keywords: llm.bind(**keywords).invoke("Hi"),
@@ -41,16 +41,16 @@ WAYS: dict[str, Callable[[ChatQwenVL, dict[str, Any]], Any]] = {
 }
 
 
-@pytest.mark.parametrize("way", WAYS.values(), ids=WAYS)
+@pytest.mark.parametrize("call_mode", CALL_MODES.values(), ids=CALL_MODES)
 @pytest.mark.parametrize(("name", "own", "called"), SENT, ids=[row[0] for row in SENT])
 def test_a_calls_keyword_wins_and_the_model_stays_as_it_was(
-    name: str, own: Any, called: Any, way: Callable[..., Any], make: Make, body: Body
+    name: str, own: Any, called: Any, call_mode: Callable[..., Any], make: Make, body: Body
 ) -> None:
     model = make(**{name: own})
     before = copy.deepcopy(model.__dict__)
-    way(model, {name: called})
+    call_mode(model, {name: called})
     assert body()[name] == called
-    way(model, {})
+    call_mode(model, {})
     assert body()[name] == own
     assert model.__dict__ == before
 

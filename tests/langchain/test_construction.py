@@ -16,7 +16,7 @@ from pydantic import SecretStr, ValidationError
 import langchain_qwenvl
 from langchain_qwenvl import ChatQwenVL
 from qwenvl_core.errors import QwenVLMissingKeyError
-from qwenvl_core.types.settings import NAMES
+from qwenvl_core.types.settings import CALL_SETTINGS
 from tests.emulator import Emulator
 from tests.langchain.conftest import KEY, Make
 
@@ -66,7 +66,12 @@ def test_defaults() -> None:
 
 
 def test_every_setting_of_a_request_is_a_keyword_but_those_of_a_call() -> None:
-    assert NAMES - ChatQwenVL.model_fields.keys() == {"tools", "tool_choice", "parallel_tool_calls", "response_format"}
+    assert CALL_SETTINGS - ChatQwenVL.model_fields.keys() == {
+        "tools",
+        "tool_choice",
+        "parallel_tool_calls",
+        "response_format",
+    }
 
 
 @pytest.mark.parametrize(

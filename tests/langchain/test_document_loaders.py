@@ -35,8 +35,8 @@ from tests.langchain.conftest import KEY
 from tests.support.paths import SCANS
 from tests.support.scanned_pages import answer, html, image_in, page_in, scan, size_in, width_of
 
-Way = Literal["sync", "async"]
-ways = pytest.mark.parametrize("way", ["sync", "async"])
+CallMode = Literal["sync", "async"]
+ways = pytest.mark.parametrize("call_mode", ["sync", "async"])
 Make = Callable[..., ChatQwenVL]
 T = TypeVar("T")
 
@@ -46,8 +46,8 @@ def reads_pages(emulator: Emulator) -> None:
     emulator.respond = answer
 
 
-def load(loader: QwenVLLoader, way: Way, llm: ChatQwenVL) -> list[Document]:
-    return loader.load() if way == "sync" else run(loader.aload(), llm)
+def load(loader: QwenVLLoader, call_mode: CallMode, llm: ChatQwenVL) -> list[Document]:
+    return loader.load() if call_mode == "sync" else run(loader.aload(), llm)
 
 
 def run(work: Coroutine[Any, Any, T], llm: ChatQwenVL) -> T:
@@ -101,9 +101,9 @@ def test_unknown_keywords_and_values_raise_before_anything_is_read() -> None:
 
 
 @ways
-def test_a_document_for_each_page(way: Way, file: Path, llm: ChatQwenVL, emulator: Emulator) -> None:
+def test_a_document_for_each_page(call_mode: CallMode, file: Path, llm: ChatQwenVL, emulator: Emulator) -> None:
     loader = QwenVLLoader(file, llm=llm)
-    documents = load(loader, way, llm)
+    documents = load(loader, call_mode, llm)
     assert [document.metadata["page_number"] for document in documents] == [1, 2, 3]
     assert documents[1].page_content.startswith('<h2>Title 2</h2>\n<div class="text">Words of page 2.</div>')
     assert documents[1].metadata == {
@@ -118,8 +118,8 @@ def test_a_document_for_each_page(way: Way, file: Path, llm: ChatQwenVL, emulato
 
 
 @ways
-def test_what_is_sent(way: Way, file: Path, llm: ChatQwenVL, emulator: Emulator) -> None:
-    load(QwenVLLoader(file, llm=llm, pages="2"), way, llm)
+def test_what_is_sent(call_mode: CallMode, file: Path, llm: ChatQwenVL, emulator: Emulator) -> None:
+    load(QwenVLLoader(file, llm=llm, pages="2"), call_mode, llm)
     (request,) = emulator.requests
     (message,) = request.json["messages"]
     image, text = message["content"]
@@ -138,7 +138,7 @@ def test_real_scans_are_sent_at_their_exact_sizes(llm: ChatQwenVL, emulator: Emu
 
 
 @ways
-def test_order_under_random_latencies(way: Way, llm: ChatQwenVL, emulator: Emulator) -> None:
+def test_order_under_random_latencies(call_mode: CallMode, llm: ChatQwenVL, emulator: Emulator) -> None:
     waits = random.Random(3)
 
     def slowly(request: RecordedRequest) -> Reply:
@@ -146,7 +146,7 @@ def test_order_under_random_latencies(way: Way, llm: ChatQwenVL, emulator: Emula
         return Reply(text=[html(number)[:9], html(number)[9:]], delay=waits.uniform(0, 0.03))
 
     emulator.respond = slowly
-    documents = load(QwenVLLoader(scan(16), llm=llm, max_concurrency=6), way, llm)
+    documents = load(QwenVLLoader(scan(16), llm=llm, max_concurrency=6), call_mode, llm)
     assert [document.metadata["page"] for document in documents] == list(range(16))
     assert all(f"Title {number}<" in document.page_content for number, document in enumerate(documents, 1))
 
@@ -156,9 +156,9 @@ def test_order_under_random_latencies(way: Way, llm: ChatQwenVL, emulator: Emula
 
 @ways
 @pytest.mark.parametrize("thinks", [True, False])
-def test_the_model_thinks_if_it_is_set_to(way: Way, thinks: bool, make: Make, emulator: Emulator) -> None:
+def test_the_model_thinks_if_it_is_set_to(call_mode: CallMode, thinks: bool, make: Make, emulator: Emulator) -> None:
     llm = make(enable_thinking=thinks, temperature=0.0)
-    load(QwenVLLoader(scan(1), llm=llm), way, llm)
+    load(QwenVLLoader(scan(1), llm=llm), call_mode, llm)
     (request,) = emulator.requests
     assert request.json["enable_thinking"] is thinks
     assert request.json["temperature"] == 0.0
@@ -217,7 +217,9 @@ def failing_at(number: int) -> Callable[[RecordedRequest], Reply | Fault]:
 
 
 @ways
-def test_a_failing_page_raises_after_the_pages_before_it(way: Way, llm: ChatQwenVL, emulator: Emulator) -> None:
+def test_a_failing_page_raises_after_the_pages_before_it(
+    call_mode: CallMode, llm: ChatQwenVL, emulator: Emulator
+) -> None:
     emulator.respond = failing_at(3)
     loader = QwenVLLoader(scan(5), llm=llm)
     documents: list[Document] = []
@@ -227,7 +229,7 @@ def test_a_failing_page_raises_after_the_pages_before_it(way: Way, llm: ChatQwen
             documents.append(document)  # noqa: PERF401  # what came before the error is wanted
 
     with pytest.raises(QwenVLPageError, match="page 3") as caught:  # noqa: PT012
-        if way == "async":
+        if call_mode == "async":
             run(collect(), llm)
         for document in loader.lazy_load():
             documents.append(document)  # noqa: PERF402
@@ -237,36 +239,36 @@ def test_a_failing_page_raises_after_the_pages_before_it(way: Way, llm: ChatQwen
 
 
 @ways
-def test_a_failing_page_is_skipped(way: Way, llm: ChatQwenVL, emulator: Emulator) -> None:
+def test_a_failing_page_is_skipped(call_mode: CallMode, llm: ChatQwenVL, emulator: Emulator) -> None:
     emulator.respond = failing_at(3)
     loader = QwenVLLoader(scan(5), llm=llm, on_error="skip")
-    assert [document.metadata["page_number"] for document in load(loader, way, llm)] == [1, 2, 4, 5]
+    assert [document.metadata["page_number"] for document in load(loader, call_mode, llm)] == [1, 2, 4, 5]
     assert [number for number, _ in loader.failures] == [3]
     assert loader.usage.pages == 4
 
 
 @ways
 def test_a_broken_run_goes_on_with_no_repeated_request(
-    way: Way, llm: ChatQwenVL, emulator: Emulator, tmp_path: Path
+    call_mode: CallMode, llm: ChatQwenVL, emulator: Emulator, tmp_path: Path
 ) -> None:
     emulator.respond = failing_at(4)
     with pytest.raises(QwenVLPageError):
-        load(QwenVLLoader(scan(9), llm=llm, cache_dir=tmp_path), way, llm)
+        load(QwenVLLoader(scan(9), llm=llm, cache_dir=tmp_path), call_mode, llm)
     answered = [page_in(request) for request in emulator.requests if page_in(request) != 4]
     emulator.reset()
     emulator.respond = answer
     loader = QwenVLLoader(scan(9), llm=llm, cache_dir=tmp_path)
-    assert [document.metadata["page_number"] for document in load(loader, way, llm)] == list(range(1, 10))
+    assert [document.metadata["page_number"] for document in load(loader, call_mode, llm)] == list(range(1, 10))
     assert sorted(answered + [page_in(request) for request in emulator.requests]) == list(range(1, 10))
     emulator.reset()
-    load(QwenVLLoader(scan(9), llm=llm, cache_dir=tmp_path), way, llm)
+    load(QwenVLLoader(scan(9), llm=llm, cache_dir=tmp_path), call_mode, llm)
     assert emulator.requests == []
 
 
 @ways
-def test_a_cut_page_is_marked(way: Way, llm: ChatQwenVL, emulator: Emulator) -> None:
+def test_a_cut_page_is_marked(call_mode: CallMode, llm: ChatQwenVL, emulator: Emulator) -> None:
     emulator.respond = lambda request: Reply(text=html(1)[:200], finish="length")
-    (document,) = load(QwenVLLoader(scan(1), llm=llm), way, llm)
+    (document,) = load(QwenVLLoader(scan(1), llm=llm), call_mode, llm)
     assert (document.metadata["finish_reason"], document.metadata["truncated"]) == ("length", True)
 
 
@@ -407,13 +409,13 @@ def blocks(file: Path) -> dict[str, dict[str, Any]]:
 @ways
 @pytest.mark.parametrize("form", blocks(Path()))
 def test_a_pdf_in_a_message_is_its_pages(
-    way: Way, form: str, tmp_path: Path, llm: ChatQwenVL, emulator: Emulator
+    call_mode: CallMode, form: str, tmp_path: Path, llm: ChatQwenVL, emulator: Emulator
 ) -> None:
     file = tmp_path / "two.pdf"
     file.write_bytes(scan(2))
     emulator.respond = None
     message = HumanMessage([blocks(file)[form], QUESTION])
-    llm.invoke([message]) if way == "sync" else run(llm.ainvoke([message]), llm)
+    llm.invoke([message]) if call_mode == "sync" else run(llm.ainvoke([message]), llm)
     content = emulator.requests[0].json["messages"][0]["content"]
     assert [part["type"] for part in content] == ["image_url", "image_url", "text"]
     assert not emulator.refusals

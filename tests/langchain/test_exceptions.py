@@ -36,13 +36,13 @@ KINDS: dict[str, tuple[Fault, type[core.QwenVLError], type[Exception], bool]] = 
     "throttled": (Fault(429, "Throttling.RateQuota"), core.QwenVLRateLimitError, lc.ModelRateLimitError, True),
     "quota": (Fault(403, "AllocationQuota.FreeTierOnly"), core.QwenVLQuotaExceededError, lc.ModelRateLimitError, False),
     "server": (Fault(500), core.QwenVLAPIError, lc.ModelAPIError, True),
-    "gateway": (Fault(502, carrier="html"), core.QwenVLAPIError, lc.ModelAPIError, True),
-    "gateway's timeout": (Fault(504, carrier="empty"), core.QwenVLTimeoutError, lc.ModelTimeoutError, True),
+    "gateway": (Fault(502, error_format="html"), core.QwenVLAPIError, lc.ModelAPIError, True),
+    "gateway's timeout": (Fault(504, error_format="empty"), core.QwenVLTimeoutError, lc.ModelTimeoutError, True),
     "one event": (
-        Fault(400, "DataInspectionFailed", carrier="data-body"),
+        Fault(400, "DataInspectionFailed", error_format="data-body"),
         core.QwenVLContentFilterError, lc.ModelInvalidRequestError, False),
     "in the stream": (
-        Fault(400, "DataInspectionFailed", carrier="in-stream", reply=SO_FAR, after=4),
+        Fault(400, "DataInspectionFailed", error_format="in-stream", reply=SO_FAR, after=4),
         core.QwenVLContentFilterError, lc.ModelInvalidRequestError, False),
     "page": (Fault(non_json_200=True), core.QwenVLAPIError, lc.ModelAPIError, True),
     "no finish": (
@@ -83,7 +83,7 @@ async def test_kinds(name: str, how: str, make: Make, emulator: Emulator) -> Non
     if fault.reset != "before-headers":
         assert error.request_id == "00000000-0000-9000-8000-000000000001"
         assert str(error.request_id) in str(error)
-    if fault.status and fault.carrier not in ("in-stream",):
+    if fault.status and fault.error_format not in ("in-stream",):
         assert error.status_code == fault.status
         assert error.__cause__ is not None
         assert type(error.__cause__).__module__.startswith("openai")
@@ -115,7 +115,7 @@ def test_every_error_has_both_kinds_or_is_the_callers_own() -> None:
 
 @pytest.mark.parametrize("ours", ours_and_theirs._CLASSES, ids=lambda cls: cls.__name__)
 def test_errors_can_be_pickled(ours: type[core.QwenVLError]) -> None:
-    with pytest.raises(core.QwenVLError) as raised, ours_and_theirs.raised_as_langchain():
+    with pytest.raises(core.QwenVLError) as raised, ours_and_theirs.langchain_errors():
         raise ours("Broken.", code="C", status_code=400, request_id="r", partial="So", hint="Mend it.")
     error = raised.value
     again = pickle.loads(pickle.dumps(error))
@@ -126,13 +126,13 @@ def test_errors_can_be_pickled(ours: type[core.QwenVLError]) -> None:
 
 def test_the_cause_stays_the_cause() -> None:
     cause = OSError("broken")
-    with pytest.raises(lc.ModelConnectionError) as raised, ours_and_theirs.raised_as_langchain():
+    with pytest.raises(lc.ModelConnectionError) as raised, ours_and_theirs.langchain_errors():
         raise core.QwenVLConnectionError("Can't reach it.") from cause
     assert raised.value.__cause__ is cause
 
 
 def test_what_is_none_of_ours_passes() -> None:
-    with pytest.raises(KeyError), ours_and_theirs.raised_as_langchain():
+    with pytest.raises(KeyError), ours_and_theirs.langchain_errors():
         raise KeyError("x")
 
 
@@ -214,8 +214,8 @@ class TestLangChainsOwnMeans:
         url = emulator.compat_url if api == "openai" else emulator.native_url
         first, other = (make(api=api, base_url=url, max_retries=0, model=name) for name in ("qwen3-vl-plus", "qvq-max"))
         llm = first.with_fallbacks([other])
-        for carrier in ("json", "in-stream"):
-            emulator.script(*[Fault(429, "Throttling.RateQuota", carrier=carrier), Reply(text="Hi.")] * 2)
+        for error_format in ("json", "in-stream"):
+            emulator.script(*[Fault(429, "Throttling.RateQuota", error_format=error_format), Reply(text="Hi.")] * 2)
             assert "".join(chunk.text for chunk in llm.stream("Hi")) == "Hi."
             assert "".join([chunk.text async for chunk in llm.astream("Hi")]) == "Hi."
         begun = Fault(reply=Reply(text=["So", " far", "."]), reset="after-events", after=2)

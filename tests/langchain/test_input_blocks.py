@@ -24,8 +24,8 @@ from langchain_core.messages import (
 )
 
 from langchain_qwenvl import ChatQwenVL
-from langchain_qwenvl.message_normalization import prepared
-from langchain_qwenvl.messages import to_core
+from langchain_qwenvl.message_normalization import normalize_messages
+from langchain_qwenvl.messages import convert_messages
 from qwenvl_core.errors import QwenVLInputError
 from tests.emulator import Emulator
 from tests.langchain.conftest import MP4, PNG
@@ -332,7 +332,7 @@ def test_messages_are_never_changed(name: str) -> None:
     block = FORMS[name][0]
     message = HumanMessage([block, "words"])
     before = (repr(message.model_dump()), message.content, [id(item) for item in message.content])
-    to_core(prepared([message]))
+    convert_messages(normalize_messages([message]))
     assert (repr(message.model_dump()), message.content, [id(item) for item in message.content]) == before
 
 
@@ -351,7 +351,7 @@ _types = st.sampled_from(["text", "text-plain", "image", "image_url", "video", "
 def test_no_dict_does_anything_but_become_a_part_or_our_error(block: dict[str, Any], kind: str | None) -> None:
     message = HumanMessage([block | ({"type": kind} if kind else {})])
     try:
-        to_core(prepared([message]))
+        convert_messages(normalize_messages([message]))
     except QwenVLInputError as error:
         if "messages[0]" not in str(error):
             raise

@@ -8,7 +8,7 @@ import pytest
 from langchain_core.language_models import ModelProfile
 
 from langchain_qwenvl import ChatQwenVL
-from langchain_qwenvl.model_profile import profile_of
+from langchain_qwenvl.model_profile import build_profile
 from qwenvl_core.catalog.models import CATALOGUE
 
 PROFILES: list[tuple[dict[str, Any], dict[str, Any]]] = [
@@ -62,7 +62,7 @@ def test_a_changed_copy_has_its_own() -> None:
 
 def test_it_follows_the_call() -> None:
     model = ChatQwenVL(model="qwen3.7-plus")
-    assert profile_of(model._settings({"enable_thinking": False}))["structured_output"] is True  # type: ignore[index]
+    assert build_profile(model._settings({"enable_thinking": False}))["structured_output"] is True  # type: ignore[index]
 
 
 LANGSMITH: list[tuple[dict[str, Any], dict[str, Any], dict[str, Any]]] = [

@@ -16,11 +16,11 @@ from langchain_core.messages.tool import tool_call_chunk
 from langchain_core.outputs import ChatGenerationChunk
 
 from langchain_qwenvl import ChatQwenVL
-from langchain_qwenvl.content_blocks import settled
-from langchain_qwenvl.responses import message_of
-from langchain_qwenvl.streaming import Chunks
+from langchain_qwenvl.content_blocks import finalize_tool_calls
+from langchain_qwenvl.responses import to_ai_message
+from langchain_qwenvl.streaming import ChunkBuilder
 from qwenvl_core.types.events import Event, Finish, ReasoningDelta, TextDelta, ToolCallDelta, Usage
-from qwenvl_core.types.reply import fold
+from qwenvl_core.types.reply import accumulate
 from tests.emulator import Emulator, Quirks, Reply, ToolCall
 from tests.langchain.conftest import KEY, Make
 
@@ -126,9 +126,9 @@ def test_extras_of_the_reply(llm: ChatQwenVL, emulator: Emulator) -> None:
 
 def test_extras_take_no_place_of_ours() -> None:
     events = [TextDelta("Yes"), Finish("stop", "m", "id-1", "r-1", extras={"id": 1, "model_provider": "x", "more": 2})]
-    chunks = Chunks()
-    streamed = [chunk.message for event in events if (chunk := chunks.of(event))]
-    for metadata in (message_of(fold(events)).response_metadata, streamed[-1].response_metadata):
+    chunks = ChunkBuilder()
+    streamed = [chunk.message for event in events if (chunk := chunks.build(event))]
+    for metadata in (to_ai_message(accumulate(events)).response_metadata, streamed[-1].response_metadata):
         assert (metadata["id"], metadata["model_provider"], metadata["more"]) == ("id-1", "qwenvl", 2)
 
 
@@ -260,7 +260,7 @@ class TestInvokeIsTheFoldedStream:
         summed = total(llm.stream("Hi", enable_thinking=thinking))
         assert message.content == summed.content == "".join(text)
         assert message.additional_kwargs.get("reasoning_content", "") == "".join(reasoning)
-        assert essence(settled(summed)) == essence(message)
+        assert essence(finalize_tool_calls(summed)) == essence(message)
         assert {call["id"] for call in [*message.tool_calls, *message.invalid_tool_calls]} == {c.id for c in tool_calls}
 
 
@@ -276,24 +276,24 @@ def named(deltas: list[Event]) -> list[Event]:
     seen: set[int] = set()
     result: list[Event] = []
     for delta in deltas:
-        if isinstance(delta, ToolCallDelta) and delta.slot not in seen:
-            seen.add(delta.slot)
-            delta = delta._replace(id=f"call_{delta.slot}", name="look")
+        if isinstance(delta, ToolCallDelta) and delta.call_index not in seen:
+            seen.add(delta.call_index)
+            delta = delta._replace(id=f"call_{delta.call_index}", name="look")
         result.append(delta)
     # A call without a word of arguments is whole; one with nothing but spaces is, to LangChain's sum, a broken one.
-    return [*result, *(ToolCallDelta(slot, None, None, "{}") for slot in seen)]
+    return [*result, *(ToolCallDelta(index, None, None, "{}") for index in seen)]
 
 
 @given(events, st.sampled_from(["stop", "tool_calls", "length"]))
 def test_chunks_add_up_to_the_message(deltas: list[Event], reason: str) -> None:
     """Straight from events: deltas may come in any order and interleaved."""
     whole = [*named(deltas), Usage(3, 2, 5), Finish(reason, "m", "r", "q")]
-    chunks = Chunks()
-    shown = [chunk for event in whole if (chunk := chunks.of(event)) is not None]
-    message = message_of(fold(whole))
+    chunks = ChunkBuilder()
+    shown = [chunk for event in whole if (chunk := chunks.build(event)) is not None]
+    message = to_ai_message(accumulate(whole))
     summed = total(chunk.message for chunk in shown)  # type: ignore[misc]
     assert all(type(chunk) is ChatGenerationChunk and chunk.text == chunk.message.content for chunk in shown)
-    assert essence(settled(summed)) == essence(message)
+    assert essence(finalize_tool_calls(summed)) == essence(message)
 
 
 class TestV1Content:
@@ -385,7 +385,7 @@ async def test_usage_is_summed(make: Make, emulator: Emulator) -> None:
 )
 def test_a_chunk_is_what_validation_makes_of_it(event: Event, content: str, beside: dict[str, Any]) -> None:
     message = AIMessageChunk(content, additional_kwargs=beside, response_metadata={"model_provider": "qwenvl"})
-    chunk, validated = Chunks().of(event), ChatGenerationChunk(text=content, message=message)
+    chunk, validated = ChunkBuilder().build(event), ChatGenerationChunk(text=content, message=message)
     assert chunk is not None
     assert chunk == validated
     assert chunk.model_dump(exclude_unset=True) == validated.model_dump(exclude_unset=True)
@@ -404,15 +404,18 @@ def test_a_chunk_is_what_validation_makes_of_it(event: Event, content: str, besi
 def test_a_piece_of_a_call_is_what_validation_makes_of_it(arguments: str, name: str | None) -> None:
     piece = tool_call_chunk(name=name, args=arguments, id=name, index=1)
     message = AIMessageChunk("", tool_call_chunks=[piece], response_metadata={"model_provider": "qwenvl"})
-    chunk, validated = Chunks().of(ToolCallDelta(1, name, name, arguments)), ChatGenerationChunk(message=message)
+    chunk, validated = (
+        ChunkBuilder().build(ToolCallDelta(1, name, name, arguments)),
+        ChatGenerationChunk(message=message),
+    )
     assert chunk is not None
     assert chunk == validated
     assert chunk.model_dump(exclude_unset=True) == validated.model_dump(exclude_unset=True)
 
 
 def test_chunks_share_nothing_that_can_be_changed() -> None:
-    chunks = Chunks()
-    for fresh in (chunks.of(TextDelta("a")), chunks.of(TextDelta("a"))):
+    chunks = ChunkBuilder()
+    for fresh in (chunks.build(TextDelta("a")), chunks.build(TextDelta("a"))):
         assert fresh is not None
         assert fresh == ChatGenerationChunk(message=AIMessageChunk("a", response_metadata={"model_provider": "qwenvl"}))
         message = cast("AIMessageChunk", fresh.message)
@@ -423,4 +426,4 @@ def test_chunks_share_nothing_that_can_be_changed() -> None:
             cast("list[Any]", calls).append({})
         message.model_fields_set.add("x")
         fresh.model_fields_set.add("x")
-    assert "x" not in cast("ChatGenerationChunk", chunks.of(TextDelta("a"))).model_fields_set
+    assert "x" not in cast("ChatGenerationChunk", chunks.build(TextDelta("a"))).model_fields_set

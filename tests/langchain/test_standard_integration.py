@@ -21,7 +21,7 @@ from tests.emulator import Emulator
 from tests.langchain.conftest import png
 from tests.langchain.test_responses import total
 from tests.support.scanned_pages import scan
-from tests.support.standard_suite_replies import LONG, LONG_AGAIN, says
+from tests.support.standard_suite_replies import LONG, LONG_AGAIN, script_reply
 from tests.support.vcr_config import REPLAY_KEY, environment, path_of, provenance_of, recorded, replayed
 
 ANSWERS = SimpleNamespace(responses=["at hand"])
@@ -32,7 +32,7 @@ ANSWERS = SimpleNamespace(responses=["at hand"])
 def emulated() -> Iterator[Emulator]:
     """An emulator that knows the suite's questions, and has refused none of them."""
     with Emulator() as emulator:
-        emulator.respond = says
+        emulator.respond = script_reply
         yield emulator
         assert not emulator.refusals
 

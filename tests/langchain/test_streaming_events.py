@@ -35,7 +35,7 @@ CUT_BEFORE_ARGUMENTS = Reply(tool_calls=[ToolCall("a", "look", "{}"), ToolCall("
 NO_OBJECTS = Reply(
     tool_calls=[ToolCall("a", "look", "[1]"), ToolCall("b", "look", "null"), ToolCall("c", "look", '"x"')]
 )
-BROKEN = Reply(tool_calls=[ToolCall("a", "look", '{"x": 1}}'), ToolCall("b", "look", "")])
+INVALID_CALLS_KEY = Reply(tool_calls=[ToolCall("a", "look", '{"x": 1}}'), ToolCall("b", "look", "")])
 ANSWERS = {
     "whole": (WHOLE, {"call_a": {"x": "Paris"}, "call_b": {}}, set()),
     "text": (Reply(text="Hi."), {}, set()),
@@ -43,7 +43,7 @@ ANSWERS = {
     "cut off": (CUT, {"a": {"x": 1}}, {"b", "c"}),
     "cut off before the arguments": (CUT_BEFORE_ARGUMENTS, {"a": {}}, {"b"}),
     "no objects": (NO_OBJECTS, {}, {"a", "b", "c"}),
-    "broken, and without arguments": (BROKEN, {"b": {}}, {"a"}),
+    "broken, and without arguments": (INVALID_CALLS_KEY, {"b": {}}, {"a"}),
 }
 each_answer = pytest.mark.parametrize(("reply", "valid", "invalid"), ANSWERS.values(), ids=ANSWERS)
 

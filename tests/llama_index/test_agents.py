@@ -86,7 +86,7 @@ async def test_an_agent_with_two_tools(
         ("name_of", {"color": "blue"}),
     ]
     assert emulator.refusals == []
-    assert emulator.unused == 0
+    assert emulator.unused_replies == 0
     assert all(request.json["enable_thinking"] for request in emulator.requests)
     said = emulator.requests[0].json["messages"]
     assert (said[0]["role"], said[1]["content"][0]["type"]) == ("system", "image_url")

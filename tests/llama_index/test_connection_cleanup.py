@@ -239,7 +239,7 @@ ERRORS: list[tuple[Fault, type[QwenVLError], str]] = [
     (Fault(status=401, code="invalid_api_key"), QwenVLAuthenticationError, "region"),
     (Fault(status=429, code="limit_requests"), QwenVLRateLimitError, "max_retries"),
     (Fault(status=400, message="Range of input length should be [1, 9]"), QwenVLContextOverflowError, "fewer"),
-    (Fault(status=500, carrier="in-stream", reply=Reply(text=["a", "b"]), after=3), QwenVLError, "internal_error"),
+    (Fault(status=500, error_format="in-stream", reply=Reply(text=["a", "b"]), after=3), QwenVLError, "internal_error"),
     (Fault(reply=Reply(text=["a", "b"]), after=3, close_without_finish=True), QwenVLStreamInterruptedError, "partial"),
 ]
 
@@ -260,10 +260,10 @@ async def test_errors(
         lambda: list(llm.stream_chat(ASK)),
         lambda: llm.complete("?"),
     ]
-    for way in ways:
+    for call_mode in ways:
         emulator.script(fault)
         with pytest.raises(error, match=hint) as caught:
-            way()
+            call_mode()
         assert caught.value.request_id
         assert caught.value.partial == ("ab" if fault.after else "")
     for away in (lambda: llm.achat(ASK), astream):
@@ -278,9 +278,9 @@ async def test_an_answer_that_was_held_back_is_no_answer(
 ) -> None:
     """An agent would take it for a whole one."""
     emulator.script(*[Reply(text="Half of", finish=reason)] * 3)
-    for way in (lambda: llm.chat(ASK), lambda: list(llm.stream_complete("?"))):
+    for call_mode in (lambda: llm.chat(ASK), lambda: list(llm.stream_complete("?"))):
         with pytest.raises(error, match=reason) as caught:
-            way()
+            call_mode()
         assert (caught.value.partial, bool(caught.value.request_id)) == ("Half of", True)
     with pytest.raises(error, match=reason):
         await llm.achat(ASK)

@@ -22,10 +22,10 @@ from llama_index.core.base.llms.types import (
 from llama_index.core.instrumentation.events.llm import LLMChatInProgressEvent
 from pydantic import TypeAdapter
 
-from llama_index_qwenvl.lazy_response import Chunk, chunk_of
-from llama_index_qwenvl.responses import response_of
+from llama_index_qwenvl.lazy_response import LazyChatResponse, to_chunk
+from llama_index_qwenvl.responses import to_chat_response
 from qwenvl_core.types.events import Event, Finish, ReasoningDelta, TextDelta, ToolCallDelta, Usage
-from qwenvl_core.types.reply import Reducer, fold
+from qwenvl_core.types.reply import ReplyAccumulator, accumulate
 
 _TEXT = st.text(min_size=1, max_size=5)
 _CALL = st.tuples(
@@ -53,17 +53,17 @@ def replies(draw: st.DrawFn) -> list[Event]:
 
 
 def chunks_of(events: list[Event]) -> list[ChatResponse]:
-    reducer = Reducer()
+    accumulator = ReplyAccumulator()
     chunks = []
     for event in events:
-        reducer.add(event)
-        chunks.append(chunk_of(event, reducer.moment()))
+        accumulator.add(event)
+        chunks.append(to_chunk(event, accumulator.snapshot()))
     return [chunk for chunk in chunks if chunk is not None]
 
 
 @given(replies())
 def test_the_last_chunk_is_the_whole_answer(events: list[Event]) -> None:
-    last, whole = chunks_of(events)[-1], response_of(fold(events))
+    last, whole = chunks_of(events)[-1], to_chat_response(accumulate(events))
     assert last.delta == ""
     assert last.model_copy(update={"delta": None}) == whole
     assert json.loads(whole.model_dump_json())["raw"] == whole.raw
@@ -71,7 +71,7 @@ def test_the_last_chunk_is_the_whole_answer(events: list[Event]) -> None:
 
 @given(replies())
 def test_deltas_add_up_to_the_answer(events: list[Event]) -> None:
-    chunks, message = chunks_of(events), response_of(fold(events)).message
+    chunks, message = chunks_of(events), to_chat_response(accumulate(events)).message
     assert "".join(chunk.delta or "" for chunk in chunks) == (message.content or "")
     thought = "".join(chunk.additional_kwargs.get("thinking_delta", "") for chunk in chunks)
     assert thought == message.additional_kwargs.get("reasoning_content", "")
@@ -80,11 +80,11 @@ def test_deltas_add_up_to_the_answer(events: list[Event]) -> None:
 @given(replies(), st.data())
 def test_earlier_chunks_never_change(events: list[Event], data: st.DataObject) -> None:
     """What a chunk shows is the same whether it is looked at when it comes, when all have come, or twice."""
-    reducer, at_once, late = Reducer(), [], []
+    accumulator, at_once, late = ReplyAccumulator(), [], []
     for event in events:
-        reducer.add(event)
-        late.append(chunk_of(event, reducer.moment()))
-        shown = chunk_of(event, reducer.moment())
+        accumulator.add(event)
+        late.append(to_chunk(event, accumulator.snapshot()))
+        shown = to_chunk(event, accumulator.snapshot())
         at_once.append(None if shown is None else shown.model_dump_json())
     for at in data.draw(st.permutations(range(len(late)))):
         chunk = late[at]
@@ -102,7 +102,7 @@ def test_chunks_share_no_blocks() -> None:
 
 def _unseen() -> ChatResponse:
     *_, chunk = chunks_of([ReasoningDelta("Hm."), TextDelta("Yes"), ToolCallDelta(0, "call_1", "crop", '{"x":')])
-    assert type(chunk) is Chunk
+    assert type(chunk) is LazyChatResponse
     return chunk
 
 
@@ -179,7 +179,7 @@ def test_what_no_chunk_has_is_an_attribute_error() -> None:
 def test_an_event_keeps_an_unseen_chunk_unseen() -> None:
     chunk = _unseen()
     assert LLMChatInProgressEvent(messages=[], response=chunk).response is chunk
-    assert type(chunk) is Chunk
+    assert type(chunk) is LazyChatResponse
 
 
 # --- What the last chunk holds -------------------------------------------------------------------------------
@@ -199,7 +199,7 @@ def test_an_event_keeps_an_unseen_chunk_unseen() -> None:
     ],
 )
 def test_a_call_that_must_not_be_executed_is_no_block(arguments: str, reason: str, kwargs: Any) -> None:
-    message = response_of(fold([ToolCallDelta(0, "call_1", "crop", arguments), Finish(reason)])).message
+    message = to_chat_response(accumulate([ToolCallDelta(0, "call_1", "crop", arguments), Finish(reason)])).message
     valid = [block for block in message.blocks if isinstance(block, ToolCallBlock)]
     invalid = message.additional_kwargs.get("invalid_tool_calls", [])
     if kwargs is None:
@@ -216,7 +216,7 @@ def test_a_call_that_must_not_be_executed_is_no_block(arguments: str, reason: st
 def test_usage_by_all_its_names() -> None:
     raw = {"prompt_tokens": 24, "completion_tokens": 9, "total_tokens": 33}
     usage = Usage(24, 9, 33, reasoning=4, cached=2, image=10, video=0, raw=raw)
-    response = response_of(fold([ReasoningDelta("Hm."), TextDelta("Yes."), usage, Finish("stop")]))
+    response = to_chat_response(accumulate([ReasoningDelta("Hm."), TextDelta("Yes."), usage, Finish("stop")]))
     assert response.raw["usage"] == raw
     assert response.additional_kwargs == raw | {
         "reasoning_tokens": 4,
@@ -232,7 +232,7 @@ def test_usage_by_all_its_names() -> None:
 
 def test_usage_in_the_other_apis_words_is_found_under_both() -> None:
     usage = Usage(24, 9, 33, raw={"input_tokens": 24, "output_tokens": 9})
-    told = response_of(fold([usage, Finish("stop")])).raw["usage"]
+    told = to_chat_response(accumulate([usage, Finish("stop")])).raw["usage"]
     assert told == {
         "prompt_tokens": 24,
         "completion_tokens": 9,
@@ -243,14 +243,18 @@ def test_usage_in_the_other_apis_words_is_found_under_both() -> None:
 
 
 def test_extras_take_no_place_of_ours() -> None:
-    raw = response_of(fold([Finish("stop", "m", "id-1", "r-1", extras={"id": 1, "usage": 3, "more": 2})])).raw
+    raw = to_chat_response(
+        accumulate([Finish("stop", "m", "id-1", "r-1", extras={"id": 1, "usage": 3, "more": 2})])
+    ).raw
     assert (raw["id"], raw["usage"], raw["more"]) == ("id-1", None, 2)
 
 
 def test_logprobs() -> None:
     one = {"token": "Yes", "logprob": -0.1, "bytes": None}
     content = [{**one, "top_logprobs": [one, {**one, "token": "No"}]}, {**one, "top_logprobs": []}]
-    response = response_of(fold([TextDelta("Yes"), Finish("stop", extras={"logprobs": {"content": content}})]))
+    response = to_chat_response(
+        accumulate([TextDelta("Yes"), Finish("stop", extras={"logprobs": {"content": content}})])
+    )
     assert response.logprobs is not None
     assert [[alternative.token for alternative in token] for token in response.logprobs] == [["Yes", "No"], ["Yes"]]
     assert response.raw["logprobs"] == {"content": content}

@@ -236,7 +236,7 @@ def _history() -> list[ChatMessage]:
     ]
 
 
-WAYS: dict[str, Callable[[QwenVL, list[ChatMessage]], Any]] = {
+CALL_MODES: dict[str, Callable[[QwenVL, list[ChatMessage]], Any]] = {
     "chat": lambda llm, history: llm.chat(history, fold_system_prompt=True),
     "stream_chat": lambda llm, history: list(llm.stream_chat(history)),
     "chat_with_tools": lambda llm, history: llm.chat_with_tools([], "And?", chat_history=history),
@@ -244,10 +244,10 @@ WAYS: dict[str, Callable[[QwenVL, list[ChatMessage]], Any]] = {
 }
 
 
-@pytest.mark.parametrize("way", WAYS.values(), ids=WAYS)
-def test_the_history_is_never_changed(llm: QwenVL, way: Callable[[QwenVL, list[ChatMessage]], Any]) -> None:
+@pytest.mark.parametrize("call_mode", CALL_MODES.values(), ids=CALL_MODES)
+def test_the_history_is_never_changed(llm: QwenVL, call_mode: Callable[[QwenVL, list[ChatMessage]], Any]) -> None:
     history = _history()
     before = copy.deepcopy(history)
-    way(llm, history)
+    call_mode(llm, history)
     assert history == before
     assert len(history) == 4

@@ -34,8 +34,8 @@ from tests.llama_index.conftest import KEY
 from tests.support.paths import SCANS
 from tests.support.scanned_pages import answer, html, page_in, scan, size_in, width_of
 
-Way = Literal["sync", "async"]
-ways = pytest.mark.parametrize("way", ["sync", "async"])
+CallMode = Literal["sync", "async"]
+ways = pytest.mark.parametrize("call_mode", ["sync", "async"])
 T = TypeVar("T")
 
 
@@ -51,8 +51,8 @@ def file(tmp_path: Path) -> Path:
     return path
 
 
-def load(reader: QwenVLReader, file: Any, way: Way, **given: Any) -> list[Document]:
-    if way == "sync":
+def load(reader: QwenVLReader, file: Any, call_mode: CallMode, **given: Any) -> list[Document]:
+    if call_mode == "sync":
         return reader.load_data(file, **given)
     assert reader.llm
     return run(reader.aload_data(file, **given), reader.llm)
@@ -115,9 +115,9 @@ def test_it_goes_through_a_dict_and_back(llm: QwenVL) -> None:
 
 
 @ways
-def test_a_document_for_each_page(way: Way, file: Path, llm: QwenVL, emulator: Emulator) -> None:
+def test_a_document_for_each_page(call_mode: CallMode, file: Path, llm: QwenVL, emulator: Emulator) -> None:
     reader = QwenVLReader(llm=llm)
-    documents = load(reader, file, way)
+    documents = load(reader, file, call_mode)
     assert documents[1].text.startswith('<h2>Title 2</h2>\n<div class="text">Words of page 2.</div>')
     assert [document.metadata["page_label"] for document in documents] == ["1", "2", "3"]
     assert documents[1].metadata == {
@@ -130,8 +130,8 @@ def test_a_document_for_each_page(way: Way, file: Path, llm: QwenVL, emulator: E
 
 
 @ways
-def test_what_is_sent(way: Way, file: Path, llm: QwenVL, emulator: Emulator) -> None:
-    load(QwenVLReader(llm=llm, pages="2", output="markdown"), file, way)
+def test_what_is_sent(call_mode: CallMode, file: Path, llm: QwenVL, emulator: Emulator) -> None:
+    load(QwenVLReader(llm=llm, pages="2", output="markdown"), file, call_mode)
     (request,) = emulator.requests
     (message,) = request.json["messages"]
     image, text = message["content"]
@@ -149,10 +149,10 @@ def test_real_scans_are_sent_at_their_exact_sizes(llm: QwenVL, emulator: Emulato
 
 
 @ways
-def test_order_under_random_latencies(way: Way, llm: QwenVL, emulator: Emulator) -> None:
+def test_order_under_random_latencies(call_mode: CallMode, llm: QwenVL, emulator: Emulator) -> None:
     waits = random.Random(3)
     emulator.respond = lambda request: Reply(text=["", html(page_in(request))], delay=waits.uniform(0, 0.03))
-    documents = load(QwenVLReader(llm=llm, max_concurrency=6), scan(16), way)
+    documents = load(QwenVLReader(llm=llm, max_concurrency=6), scan(16), call_mode)
     assert pages(documents) == list(range(1, 17))
     assert all(f"Title {number}<" in document.text for number, document in enumerate(documents, 1))
 
@@ -160,10 +160,10 @@ def test_order_under_random_latencies(way: Way, llm: QwenVL, emulator: Emulator)
 @ways
 @pytest.mark.parametrize("thinks", [True, False])
 def test_the_model_thinks_if_it_is_set_to(
-    way: Way, thinks: bool, make: Callable[..., QwenVL], emulator: Emulator
+    call_mode: CallMode, thinks: bool, make: Callable[..., QwenVL], emulator: Emulator
 ) -> None:
     reader = QwenVLReader(llm=make(enable_thinking=thinks, model="qwen3-vl-flash"), high_resolution=True)
-    load(reader, scan(1), way)
+    load(reader, scan(1), call_mode)
     (request,) = emulator.requests
     assert request.json["enable_thinking"] is thinks
     assert request.json["model"] == "qwen3-vl-flash"
@@ -191,11 +191,11 @@ def failing_at(number: int) -> Callable[[RecordedRequest], Reply | Fault]:
 
 
 @ways
-def test_a_failing_page_raises(way: Way, llm: QwenVL, emulator: Emulator) -> None:
+def test_a_failing_page_raises(call_mode: CallMode, llm: QwenVL, emulator: Emulator) -> None:
     emulator.respond = failing_at(3)
     reader = QwenVLReader(llm=llm)
     with pytest.raises(QwenVLPageError, match="page 3") as caught:
-        load(reader, scan(5), way)
+        load(reader, scan(5), call_mode)
     assert (caught.value.page_number, caught.value.status_code) == (3, 400)
     assert reader.usage.pages == 2
     lazy = reader.lazy_load_data(scan(5))
@@ -203,25 +203,25 @@ def test_a_failing_page_raises(way: Way, llm: QwenVL, emulator: Emulator) -> Non
 
 
 @ways
-def test_a_failing_page_is_skipped(way: Way, llm: QwenVL, emulator: Emulator) -> None:
+def test_a_failing_page_is_skipped(call_mode: CallMode, llm: QwenVL, emulator: Emulator) -> None:
     emulator.respond = failing_at(3)
     reader = QwenVLReader(llm=llm, on_error="skip")
-    assert pages(load(reader, scan(5), way)) == [1, 2, 4, 5]
+    assert pages(load(reader, scan(5), call_mode)) == [1, 2, 4, 5]
     assert [number for number, _ in reader.failures] == [3]
 
 
 @ways
 def test_a_broken_run_goes_on_with_no_repeated_request(
-    way: Way, llm: QwenVL, emulator: Emulator, tmp_path: Path
+    call_mode: CallMode, llm: QwenVL, emulator: Emulator, tmp_path: Path
 ) -> None:
     emulator.respond = failing_at(4)
     reader = QwenVLReader(llm=llm, cache_dir=tmp_path)
     with pytest.raises(QwenVLPageError):
-        load(reader, scan(9), way)
+        load(reader, scan(9), call_mode)
     answered = [page_in(request) for request in emulator.requests if page_in(request) != 4]
     emulator.reset()
     emulator.respond = answer
-    assert pages(load(reader, scan(9), way)) == list(range(1, 10))
+    assert pages(load(reader, scan(9), call_mode)) == list(range(1, 10))
     assert sorted(answered + [page_in(request) for request in emulator.requests]) == list(range(1, 10))
 
 
@@ -341,7 +341,9 @@ def test_an_answer_is_cited_and_shown(file: Path, llm: QwenVL) -> None:
 
 @ways
 @pytest.mark.parametrize("form", ["data", "path", "url"])
-def test_a_pdf_in_a_message_is_its_pages(way: Way, form: str, file: Path, llm: QwenVL, emulator: Emulator) -> None:
+def test_a_pdf_in_a_message_is_its_pages(
+    call_mode: CallMode, form: str, file: Path, llm: QwenVL, emulator: Emulator
+) -> None:
     emulator.respond = None
     block = {
         "data": DocumentBlock(data=scan(3)),
@@ -351,7 +353,7 @@ def test_a_pdf_in_a_message_is_its_pages(way: Way, form: str, file: Path, llm: Q
     message = ChatMessage(role="user", blocks=[block, TextBlock(text="What is it?")])
     again = ChatMessage.model_validate_json(message.model_dump_json())
     for said in (message, again):
-        llm.chat([said]) if way == "sync" else run(llm.achat([said]), llm)
+        llm.chat([said]) if call_mode == "sync" else run(llm.achat([said]), llm)
     for request in emulator.requests:
         content = request.json["messages"][0]["content"]
         assert [part["type"] for part in content] == ["image_url", "image_url", "image_url", "text"]

@@ -38,7 +38,7 @@ TEXT = json.dumps({"shop": "Café {1}", "items": [{"name": "flat `white`", "pric
 RECEIPT = Receipt.model_validate_json(TEXT)
 PROMPT = PromptTemplate("What is on the receipt of {shop}?")
 
-Way = Callable[[QwenVL, Any], Any]
+CallMode = Callable[[QwenVL, Any], Any]
 
 
 async def _predict(llm: QwenVL, **keywords: Any) -> Any:
@@ -58,8 +58,8 @@ async def _astream(llm: QwenVL, **keywords: Any) -> Any:
     return objects[-1]
 
 
-WAYS = {"predict": _predict, "apredict": _apredict, "stream": _stream, "astream": _astream}
-every_way = pytest.mark.parametrize("way", WAYS.values(), ids=WAYS)
+CALL_MODES = {"predict": _predict, "apredict": _apredict, "stream": _stream, "astream": _astream}
+every_way = pytest.mark.parametrize("call_mode", CALL_MODES.values(), ids=CALL_MODES)
 
 
 def answer(request: RecordedRequest) -> Reply:
@@ -85,11 +85,16 @@ MODES: dict[str, tuple[dict[str, Any], str | None, bool | None]] = {
 @every_way
 @pytest.mark.parametrize(("keywords", "demand", "thinks"), MODES.values(), ids=MODES)
 async def test_every_way_in_every_mode(
-    emulator: Emulator, make: Callable[..., QwenVL], way: Any, keywords: Any, demand: str | None, thinks: bool | None
+    emulator: Emulator,
+    make: Callable[..., QwenVL],
+    call_mode: Any,
+    keywords: Any,
+    demand: str | None,
+    thinks: bool | None,
 ) -> None:
     emulator.respond = answer
     llm = make(system_prompt="Read closely.", temperature=0.5, **keywords)
-    assert await way(llm, llm_kwargs={"temperature": 0.0}) == RECEIPT
+    assert await call_mode(llm, llm_kwargs={"temperature": 0.0}) == RECEIPT
     (request,) = (one.json for one in emulator.requests)
     assert emulator.refusals == []
     assert request.get("enable_thinking") is thinks
@@ -116,10 +121,10 @@ ANSWERS: dict[str, Reply] = {
 @pytest.mark.parametrize("reply", ANSWERS.values(), ids=ANSWERS)
 @pytest.mark.parametrize("mode", [PydanticProgramMode.DEFAULT, PydanticProgramMode.FUNCTION])
 async def test_whatever_form_the_answer_has(
-    emulator: Emulator, make: Callable[..., QwenVL], way: Any, reply: Reply, mode: PydanticProgramMode
+    emulator: Emulator, make: Callable[..., QwenVL], call_mode: Any, reply: Reply, mode: PydanticProgramMode
 ) -> None:
     emulator.script(reply)
-    assert await way(make(pydantic_program_mode=mode)) == RECEIPT
+    assert await call_mode(make(pydantic_program_mode=mode)) == RECEIPT
 
 
 WRONG: dict[str, tuple[Reply, str]] = {
@@ -134,28 +139,28 @@ WRONG: dict[str, tuple[Reply, str]] = {
 
 @every_way
 @pytest.mark.parametrize(("reply", "why"), WRONG.values(), ids=WRONG)
-async def test_what_is_no_such_object(emulator: Emulator, llm: QwenVL, way: Any, reply: Reply, why: str) -> None:
+async def test_what_is_no_such_object(emulator: Emulator, llm: QwenVL, call_mode: Any, reply: Reply, why: str) -> None:
     emulator.script(reply)
     with pytest.raises(ValueError, match=why) as caught:
-        await way(llm)
+        await call_mode(llm)
     assert isinstance(caught.value, QwenVLOutputError)
 
 
 @every_way
 async def test_a_model_that_always_thinks_is_held_to_it(
-    emulator: Emulator, make: Callable[..., QwenVL], way: Any
+    emulator: Emulator, make: Callable[..., QwenVL], call_mode: Any
 ) -> None:
     emulator.script(Reply(reasoning="Hm.", text="I can't read it."))
     with pytest.raises(ValueError, match="no JSON"):
-        await way(make(model="qwen3-vl-8b-thinking"))
+        await call_mode(make(model="qwen3-vl-8b-thinking"))
 
 
 @every_way
-async def test_keywords_are_not_changed(emulator: Emulator, llm: QwenVL, way: Any) -> None:
+async def test_keywords_are_not_changed(emulator: Emulator, llm: QwenVL, call_mode: Any) -> None:
     emulator.respond = answer
     keywords = {"temperature": 0.0, "tool_required": True, "tool_choice": "x", "allow_parallel_tool_calls": True}
     before = dict(keywords)
-    await way(llm, llm_kwargs=keywords)
+    await call_mode(llm, llm_kwargs=keywords)
     assert keywords == before
 
 

@@ -20,7 +20,7 @@ APIS: tuple[Api, ...] = ("openai", "dashscope")
 
 
 @dataclass(frozen=True)
-class Way:
+class CallMode:
     """How a question is asked."""
 
     framework: Literal["langchain", "llama_index"]
@@ -37,7 +37,7 @@ class Way:
         return " ".join((self.framework, *how))
 
 
-WAYS = tuple(Way(*each) for each in product(("langchain", "llama_index"), (False, True), (False, True)))
+CALL_MODES = tuple(CallMode(*each) for each in product(("langchain", "llama_index"), (False, True), (False, True)))
 
 
 class Server(Protocol):
@@ -57,7 +57,7 @@ class Raw:
         self.compat_url = self.native_url = url
 
 
-class Asking:
+class ModelPair:
     """Both frameworks' models of one API, and the one event loop that their async calls share."""
 
     def __init__(self, server: Server, api: Api, **keywords: Any) -> None:
@@ -67,7 +67,7 @@ class Asking:
         self.llama_index = QwenVL(**given)
         self._runner = asyncio.Runner()
 
-    def ask(self, way: Way, conversation: Sequence[tuple[Any, Any]] | None = None, **keywords: Any) -> Any:
+    def ask(self, call_mode: CallMode, conversation: Sequence[tuple[Any, Any]] | None = None, **keywords: Any) -> Any:
         """The answer: a LangChain message or a LlamaIndex response.
 
         Args:
@@ -76,11 +76,11 @@ class Asking:
             keywords: Settings of this call. Whole answers are whole on the wire, too: nothing thinks unless it is told.
         """
         keywords = {"enable_thinking": False, **keywords}
-        said = [pair[way.framework == "llama_index"] for pair in conversation or [HI]]
-        model = self.langchain if way.framework == "langchain" else self.llama_index
-        if way.asynchronous:
-            return self._runner.run(_aasked(model, way, said, keywords))
-        return _asked(model, way, said, keywords)
+        said = [pair[call_mode.framework == "llama_index"] for pair in conversation or [HI]]
+        model = self.langchain if call_mode.framework == "langchain" else self.llama_index
+        if call_mode.asynchronous:
+            return self._runner.run(_aasked(model, call_mode, said, keywords))
+        return _asked(model, call_mode, said, keywords)
 
     def close(self) -> None:
         for model in (self.langchain, self.llama_index):
@@ -92,18 +92,18 @@ class Asking:
 HI: tuple[BaseMessage, ChatMessage] = (HumanMessage("Hi"), ChatMessage(role="user", content="Hi"))
 
 
-def _asked(model: Any, way: Way, said: list[Any], keywords: dict[str, Any]) -> Any:
-    if way.framework == "langchain":
-        return summed(list(model.stream(said, **keywords))) if way.streamed else model.invoke(said, **keywords)
-    return list(model.stream_chat(said, **keywords))[-1] if way.streamed else model.chat(said, **keywords)
+def _asked(model: Any, call_mode: CallMode, said: list[Any], keywords: dict[str, Any]) -> Any:
+    if call_mode.framework == "langchain":
+        return summed(list(model.stream(said, **keywords))) if call_mode.streamed else model.invoke(said, **keywords)
+    return list(model.stream_chat(said, **keywords))[-1] if call_mode.streamed else model.chat(said, **keywords)
 
 
-async def _aasked(model: Any, way: Way, said: list[Any], keywords: dict[str, Any]) -> Any:
-    if way.framework == "langchain":
-        if way.streamed:
+async def _aasked(model: Any, call_mode: CallMode, said: list[Any], keywords: dict[str, Any]) -> Any:
+    if call_mode.framework == "langchain":
+        if call_mode.streamed:
             return summed([chunk async for chunk in model.astream(said, **keywords)])
         return await model.ainvoke(said, **keywords)
-    if way.streamed:
+    if call_mode.streamed:
         return [chunk async for chunk in await model.astream_chat(said, **keywords)][-1]
     return await model.achat(said, **keywords)
 

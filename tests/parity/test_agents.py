@@ -18,7 +18,7 @@ from examples import langchain_agent, llama_index_agent
 from langchain_qwenvl import ChatQwenVL
 from llama_index_qwenvl import QwenVL
 from tests.emulator import Emulator, Reply, ToolCall
-from tests.emulator.chat_request import Ask
+from tests.emulator.chat_request import ChatRequest
 from tests.langchain import test_agents as langchain_agents
 from tests.langchain.conftest import PNG
 from tests.langchain.test_agents import QUESTION, TWO_TOOLS
@@ -144,8 +144,8 @@ async def test_two_tools(name: str, api: str, llm: Any, emulator: Emulator) -> N
     assert ran.words == "".join("".join(turn.text) for turn in turns)
     assert ran.calls == [("crop", {"left": 1, "top": 2}), ("convert", {"amount": 9.5})]
     assert not emulator.refusals
-    assert not emulator.unused
-    asked = [Ask("native" if api == "dashscope" else "compat", request) for request in emulator.requests]
+    assert not emulator.unused_replies
+    asked = [ChatRequest("native" if api == "dashscope" else "compat", request) for request in emulator.requests]
     assert [ask.thinking for ask in asked] == [True] * 3
     # The picture that the user gave, and the one that a tool returned; a ReAct agent's tools tell it words alone.
     returned = "data:image/png;base64," + base64.b64encode(PNG).decode()
@@ -176,7 +176,7 @@ async def test_two_tools_in_one_go(name: str, api: str, keywords: Any, llm: Any,
     state = await build(llm).ainvoke({"messages": [QUESTION]})
     assert state["messages"][-1].content == "19.0 EUR."
     assert not emulator.refusals
-    assert not emulator.unused
+    assert not emulator.unused_replies
 
 
 # Nobody closes the connections of the model in the example: the process ends then.

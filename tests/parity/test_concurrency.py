@@ -20,8 +20,8 @@ from llama_index_qwenvl import QwenVL
 from tests.emulator import Emulator, RecordedRequest, Reply
 from tests.parity.call_modes import APIS, KEY, Api
 
-Ask = Callable[[Any, str], str]
-EACH: dict[str, tuple[type, Ask, Callable[[Any, str], Any]]] = {
+ChatRequest = Callable[[Any, str], str]
+EACH: dict[str, tuple[type, ChatRequest, Callable[[Any, str], Any]]] = {
     "langchain": (ChatQwenVL, lambda llm, said: str(llm.invoke(said).content), lambda llm, said: llm.ainvoke(said)),
     "llama_index": (QwenVL, lambda llm, said: llm.complete(said).text, lambda llm, said: llm.acomplete(said)),
 }

@@ -15,7 +15,7 @@ import pytest
 from qwenvl_core import errors as e
 from qwenvl_core.transport import retry
 from tests.emulator import Emulator, Fault, Quirks, Reply
-from tests.parity.call_modes import APIS, WAYS, Api, Asking, Raw, Way, text_of
+from tests.parity.call_modes import APIS, CALL_MODES, Api, CallMode, ModelPair, Raw, text_of
 from tests.support.raw_server import head, raw_server
 
 TRIES = 3  # with the default of two retries
@@ -50,10 +50,14 @@ class Row:
     where: str = "all"
     has_id: bool = True
 
-    def ways(self, api: Api) -> list[Way]:
+    def call_every_mode(self, api: Api) -> list[CallMode]:
         """The ways that meet this fault. Of what the service tells by a status, half of them for each API."""
-        met = [way for way in WAYS if self.where in ("all", "streamed" if way.streamed else "whole")]
-        return [way for way in met if self.fault.status is None or way.odd == (api == "openai")]
+        met = [
+            call_mode
+            for call_mode in CALL_MODES
+            if self.where in ("all", "streamed" if call_mode.streamed else "whole")
+        ]
+        return [call_mode for call_mode in met if self.fault.status is None or call_mode.odd == (api == "openai")]
 
 
 # --- what the service says ----------------------------------------------------------------------------------
@@ -80,12 +84,12 @@ ROWS: dict[str, Row] = {}
 for _status, _compat, _native, _kind, _tries, _hint in SAYS:
     _row = Row(Fault(status=_status, code=_native), _kind, _tries, (_compat, _native), _status, hint=_hint)
     for _carrier in ("json", "data-body"):
-        ROWS[f"{_native}, {_carrier}"] = replace(_row, fault=Fault(_status, _native, carrier=_carrier))  # type: ignore[arg-type]
+        ROWS[f"{_native}, {_carrier}"] = replace(_row, fault=Fault(_status, _native, error_format=_carrier))  # type: ignore[arg-type]
     ROWS[f"{_native}, first in a stream"] = replace(
-        _row, fault=Fault(_status, _native, carrier="in-stream"), where="streamed"
+        _row, fault=Fault(_status, _native, error_format="in-stream"), where="streamed"
     )
     ROWS[f"{_native}, within a stream"] = replace(
-        _row, fault=Fault(_status, _native, carrier="in-stream", reply=SAID, after=3), where="streamed", tries=1
+        _row, fault=Fault(_status, _native, error_format="in-stream", reply=SAID, after=3), where="streamed", tries=1
     )
 
 ROWS |= {
@@ -93,15 +97,17 @@ ROWS |= {
         Fault(429, "Throttling.AllocationQuota", "Free allocated quota exceeded."), e.QwenVLQuotaExceededError,
         code=("insufficient_quota", "Throttling.AllocationQuota"), status=429, hint="used up"),
     "context": Row(
-        Fault(400, "InvalidParameter", "Range of input length should be [1, 258048]", carrier="json"),
+        Fault(400, "InvalidParameter", "Range of input length should be [1, 258048]", error_format="json"),
         e.QwenVLContextOverflowError, code=("invalid_parameter_error", "InvalidParameter"), status=400, hint="fewer"),
 }  # fmt: skip
 
 # --- what stands between: gateways, other servers ---------------------------------------------------------------------
 
 ROWS |= {
-    f"{status}, {carrier}": Row(Fault(status, "Odd", carrier=carrier), kind, tries, status=status, hint=hint)  # type: ignore[arg-type]
-    for status, carrier, kind, tries, hint in (
+    f"{status}, {error_format}": Row(
+        Fault(status, "Odd", error_format=error_format), kind, tries, status=status, hint=hint
+    )  # type: ignore[arg-type]
+    for status, error_format, kind, tries, hint in (
         (402, "text", e.QwenVLArrearageError, 1, "balance"),
         (404, "html", e.QwenVLNotFoundError, 1, "base_url"),
         (405, "empty", e.QwenVLInvalidRequestError, 1, ""),
@@ -124,7 +130,7 @@ ROWS |= {
         Fault(503, headers={"Retry-After": "3600"}), e.QwenVLAPIError, code=("ServiceUnavailable",) * 2, status=503,
         hint="3600 seconds"),
     "broken JSON with 400": Row(
-        Fault(400, carrier="json", quirks=Quirks(broken_error=True)), e.QwenVLInvalidRequestError, status=400),
+        Fault(400, error_format="json", quirks=Quirks(broken_error=True)), e.QwenVLInvalidRequestError, status=400),
 }  # fmt: skip
 
 # --- connections ----------------------------------------------------------------------------------------------
@@ -172,8 +178,8 @@ def server() -> Iterator[Emulator]:
 
 
 @pytest.fixture(scope="module")
-def models(server: Emulator) -> Iterator[dict[Api, Asking]]:
-    made: dict[Api, Asking] = {api: Asking(server, api, **QUICK) for api in APIS}
+def models(server: Emulator) -> Iterator[dict[Api, ModelPair]]:
+    made: dict[Api, ModelPair] = {api: ModelPair(server, api, **QUICK) for api in APIS}
     yield made
     for asking in made.values():
         asking.close()
@@ -184,28 +190,28 @@ every_api = pytest.mark.parametrize("api", APIS)
 
 @every_api
 @pytest.mark.parametrize("name", ROWS)
-def test_one_outcome(name: str, api: Api, server: Emulator, models: dict[Api, Asking]) -> None:
+def test_one_outcome(name: str, api: Api, server: Emulator, models: dict[Api, ModelPair]) -> None:
     row = ROWS[name] if api == "openai" else native(ROWS[name])
-    for way in row.ways(api):
+    for call_mode in row.call_every_mode(api):
         server.reset()
         server.respond = lambda request: row.fault
         with pytest.raises(e.QwenVLError) as caught:
-            models[api].ask(way)
-        check(caught.value, row, api, way)
-        assert len(server.requests) == row.tries, way
+            models[api].ask(call_mode)
+        check(caught.value, row, api, call_mode)
+        assert len(server.requests) == row.tries, call_mode
         assert len({request.body for request in server.requests}) == 1
         if row.has_id:
-            assert caught.value.request_id == f"00000000-0000-9000-8000-{row.tries:012d}", way
+            assert caught.value.request_id == f"00000000-0000-9000-8000-{row.tries:012d}", call_mode
 
 
-def check(error: e.QwenVLError, row: Row, api: Api, way: Way) -> None:
-    in_stream = row.fault.carrier == "in-stream"
-    assert isinstance(error, row.kind), way
+def check(error: e.QwenVLError, row: Row, api: Api, call_mode: CallMode) -> None:
+    in_stream = row.fault.error_format == "in-stream"
+    assert isinstance(error, row.kind), call_mode
     assert type(error).__name__ == row.kind.__name__
-    assert error.code == row.code[api == "dashscope"], way
+    assert error.code == row.code[api == "dashscope"], call_mode
     # A stream that began with 200 has another status only in the native API, which tells it in a comment.
-    assert error.status_code == (None if in_stream and api == "openai" else row.status), way
-    assert error.partial == ("Ein Löwe" if in_stream and row.fault.reply else row.partial), way
+    assert error.status_code == (None if in_stream and api == "openai" else row.status), call_mode
+    assert error.partial == ("Ein Löwe" if in_stream and row.fault.reply else row.partial), call_mode
     assert row.hint in error.hint
     for words in (error.message, error.hint, error.code, error.request_id):
         assert str(words or "") in str(error)
@@ -238,10 +244,10 @@ def test_a_stall_is_an_error_in_time(name: str, api: Api, server: Emulator) -> N
     server.reset()
     server.respond = lambda request: row.fault
 
-    def outcome(way: Way) -> BaseException | None:
-        asking = Asking(server, api, max_retries=1, **limits)
+    def outcome(call_mode: CallMode) -> BaseException | None:
+        asking = ModelPair(server, api, max_retries=1, **limits)
         try:
-            asking.ask(way)
+            asking.ask(call_mode)
         except e.QwenVLError as error:
             return error
         finally:
@@ -249,12 +255,12 @@ def test_a_stall_is_an_error_in_time(name: str, api: Api, server: Emulator) -> N
         return None
 
     began = time.monotonic()
-    with ThreadPoolExecutor(len(WAYS)) as pool:
-        errors = list(pool.map(outcome, row.ways(api)))
+    with ThreadPoolExecutor(len(CALL_MODES)) as pool:
+        errors = list(pool.map(outcome, row.call_every_mode(api)))
     assert time.monotonic() - began < 4.5
-    for way, error in zip(row.ways(api), errors, strict=True):
-        assert isinstance(error, e.QwenVLError), way
-        check(error, row, api, way)
+    for call_mode, error in zip(row.call_every_mode(api), errors, strict=True):
+        assert isinstance(error, e.QwenVLError), call_mode
+        check(error, row, api, call_mode)
         assert bool(error.request_id) == row.has_id
     assert len(server.requests) == row.tries * len(errors)
 
@@ -266,12 +272,12 @@ def test_a_stall_is_an_error_in_time(name: str, api: Api, server: Emulator) -> N
 def test_nobody_listens(api: Api, server: Emulator) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-    asking = Asking(server, api, **QUICK)
+    asking = ModelPair(server, api, **QUICK)
     for model in (asking.langchain, asking.llama_index):
         model.base_url = f"http://127.0.0.1:{port}/v1"  # type: ignore[attr-defined]
-    for way in WAYS:
+    for call_mode in CALL_MODES:
         with pytest.raises(e.QwenVLConnectionError, match="Can't reach the server") as caught:
-            asking.ask(way)
+            asking.ask(call_mode)
         assert (caught.value.status_code, caught.value.request_id, caught.value.partial) == (None, None, "")
     asking.close()
 
@@ -282,12 +288,12 @@ def test_no_such_host(api: Api, server: Emulator, monkeypatch: pytest.MonkeyPatc
         raise socket.gaierror(-2, "Name or service not known")
 
     monkeypatch.setattr(socket, "getaddrinfo", unknown)
-    asking = Asking(server, api, **QUICK)
+    asking = ModelPair(server, api, **QUICK)
     for model in (asking.langchain, asking.llama_index):
         model.base_url = "http://nowhere.invalid/v1"  # type: ignore[attr-defined]
-    for way in WAYS:
+    for call_mode in CALL_MODES:
         with pytest.raises(e.QwenVLConnectionError, match="Name or service not known"):
-            asking.ask(way)
+            asking.ask(call_mode)
     asking.close()
 
 
@@ -297,10 +303,10 @@ def place(server: Emulator, api: Api) -> str:
 
 @every_api
 def test_no_tls_on_the_other_side(api: Api, server: Emulator) -> None:
-    asking = Asking(Raw(place(server, api).replace("http://", "https://")), api, max_retries=0, **QUICK)
-    for way in WAYS:
+    asking = ModelPair(Raw(place(server, api).replace("http://", "https://")), api, max_retries=0, **QUICK)
+    for call_mode in CALL_MODES:
         with pytest.raises(e.QwenVLConnectionError, match=r"SSL|TLS|ssl"):
-            asking.ask(way)
+            asking.ask(call_mode)
     asking.close()
 
 
@@ -308,13 +314,13 @@ def test_no_tls_on_the_other_side(api: Api, server: Emulator) -> None:
 def test_a_proxy_of_the_environment_is_used(api: Api, server: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("HTTP_PROXY", "http_proxy"):
         monkeypatch.setenv(name, server.origin)
-    asking = Asking(
+    asking = ModelPair(
         Raw(place(server, api).replace(server.origin, "http://service.invalid")), api, max_retries=0, **QUICK
     )
     server.reset()
-    for way in WAYS:
+    for call_mode in CALL_MODES:
         with pytest.raises(e.QwenVLNotFoundError):  # the emulator is no proxy
-            asking.ask(way)
+            asking.ask(call_mode)
         assert server.requests[-1].path.startswith("http://service.invalid/")
     asking.close()
 
@@ -324,7 +330,7 @@ def test_a_proxy_of_the_environment_is_used(api: Api, server: Emulator, monkeypa
 HARMLESS: dict[str, Any] = {
     "gzip": Reply(text="Ja.", quirks=Quirks(gzip=True)),
     "throttled once": [Fault(429, "Throttling.RateQuota", headers={"Retry-After": "0"}), Reply(text="Ja.")],
-    "throttled in a stream": [Fault(429, "Throttling.RateQuota", carrier="in-stream"), Reply(text="Ja.")],
+    "throttled in a stream": [Fault(429, "Throttling.RateQuota", error_format="in-stream"), Reply(text="Ja.")],
     "a reset, then an answer": [Fault(reset="before-headers"), Reply(text="Ja.")],
     "no end but a reset": Fault(reply=Reply(text="Ja."), after=9, reset="after-events"),
 }
@@ -332,14 +338,14 @@ HARMLESS: dict[str, Any] = {
 
 @every_api
 @pytest.mark.parametrize("name", HARMLESS)
-def test_what_is_no_fault(name: str, api: Api, server: Emulator, models: dict[Api, Asking]) -> None:
+def test_what_is_no_fault(name: str, api: Api, server: Emulator, models: dict[Api, ModelPair]) -> None:
     answers = HARMLESS[name] if isinstance(HARMLESS[name], list) else [HARMLESS[name]]
-    for way in WAYS:
-        if name == "no end but a reset" and not way.streamed:
+    for call_mode in CALL_MODES:
+        if name == "no end but a reset" and not call_mode.streamed:
             continue
         server.reset()
         server.script(*answers)
-        assert text_of(models[api].ask(way)) == "Ja.", way
+        assert text_of(models[api].ask(call_mode)) == "Ja.", call_mode
         assert len(server.requests) == len(answers)
 
 
@@ -371,12 +377,12 @@ REFUSALS: dict[str, tuple[list[Any], int, type[e.QwenVLError], int]] = {
 def test_the_status_counts_where_the_text_can_not_be_read(name: str, api: Api) -> None:
     script, status, kind, tries = REFUSALS[name]
     with raw_server(script) as server:
-        asking = Asking(Raw(server.url), api, **QUICK)
-        for way in WAYS:
+        asking = ModelPair(Raw(server.url), api, **QUICK)
+        for call_mode in CALL_MODES:
             server.bodies.clear()
             with pytest.raises(kind, match=str(status)) as caught:
-                asking.ask(way)
-            assert (type(caught.value).__name__, caught.value.status_code) == (kind.__name__, status), way
+                asking.ask(call_mode)
+            assert (type(caught.value).__name__, caught.value.status_code) == (kind.__name__, status), call_mode
             assert len(server.bodies) == tries
         asking.close()
 
@@ -385,11 +391,11 @@ def test_the_status_counts_where_the_text_can_not_be_read(name: str, api: Api) -
 def test_the_status_counts_where_the_text_does_not_come(api: Api) -> None:
     script = [head("Content-Length: 500", status="401 No", kind="application/json") + b"{", 1.0]
     with raw_server(script) as server:
-        asking = Asking(Raw(server.url), api, timeout=0.2)
-        for way in WAYS:
+        asking = ModelPair(Raw(server.url), api, timeout=0.2)
+        for call_mode in CALL_MODES:
             with pytest.raises(e.QwenVLAuthenticationError) as caught:
-                asking.ask(way)
-            assert caught.value.status_code == 401, way
+                asking.ask(call_mode)
+            assert caught.value.status_code == 401, call_mode
         asking.close()
 
 
@@ -397,11 +403,11 @@ def test_the_status_counts_where_the_text_does_not_come(api: Api) -> None:
 def test_a_redirect_that_leads_nowhere(api: Api) -> None:
     script = [head("Content-Length: 0", "Location: javascript:alert(1)", status="302 Found")]
     with raw_server(script) as server:
-        asking = Asking(Raw(server.url), api, max_retries=0, **QUICK)
-        for way in WAYS:
+        asking = ModelPair(Raw(server.url), api, max_retries=0, **QUICK)
+        for call_mode in CALL_MODES:
             server.bodies.clear()
             with pytest.raises(e.QwenVLError):
-                asking.ask(way)
+                asking.ask(call_mode)
             assert len(server.bodies) == 1
         asking.close()
 
@@ -420,10 +426,10 @@ def test_an_environment_that_makes_no_client_is_an_error_that_names_it(
 ) -> None:
     monkeypatch.setenv(name, value)
     server.reset()
-    asking = Asking(server, api, **QUICK)
-    for way in WAYS:
+    asking = ModelPair(server, api, **QUICK)
+    for call_mode in CALL_MODES:
         with pytest.raises(e.QwenVLInputError, match="can't be set up") as caught:
-            asking.ask(way)
+            asking.ask(call_mode)
         assert name in caught.value.hint
     assert server.requests == []
     asking.close()

@@ -27,7 +27,7 @@ URLS = [f"https://example.com/{at}.jpg" for at in range(2001)]
 
 
 @dataclass(frozen=True)
-class Ask:
+class ChatRequest:
     """A question in no framework's words."""
 
     image: bytes | None = None
@@ -36,11 +36,11 @@ class Ask:
     keywords: dict[str, Any] = field(default_factory=dict)
 
 
-class Asking(Protocol):
+class ModelPair(Protocol):
     """One framework's way to ask a model."""
 
-    def ask(self, ask: Ask) -> str: ...
-    async def aask(self, ask: Ask) -> str: ...
+    def ask(self, ask: ChatRequest) -> str: ...
+    async def aask(self, ask: ChatRequest) -> str: ...
     def close(self) -> None: ...
 
 
@@ -49,15 +49,15 @@ class LangChain:
         self.llm = ChatQwenVL(**keywords)
         self.close = self.llm.close
 
-    def ask(self, ask: Ask) -> str:
+    def ask(self, ask: ChatRequest) -> str:
         return str(self.llm.invoke([self.message(ask)], **ask.keywords).text)
 
-    async def aask(self, ask: Ask) -> str:
+    async def aask(self, ask: ChatRequest) -> str:
         reply = await self.llm.ainvoke([self.message(ask)], **ask.keywords)
         await self.llm.aclose()
         return str(reply.text)
 
-    def message(self, ask: Ask) -> HumanMessage:
+    def message(self, ask: ChatRequest) -> HumanMessage:
         content: list[str | dict[str, Any]] = [{"type": "text", "text": "What is it?"}]
         if ask.image is not None:
             content.append({"type": "image", "base64": base64.b64encode(ask.image).decode(), "mime_type": "image/png"})
@@ -75,15 +75,15 @@ class LlamaIndex:
         self.llm = QwenVL(**keywords)
         self.close = self.llm.close
 
-    def ask(self, ask: Ask) -> str:
+    def ask(self, ask: ChatRequest) -> str:
         return self.llm.chat([self.message(ask)], **ask.keywords).message.content or ""
 
-    async def aask(self, ask: Ask) -> str:
+    async def aask(self, ask: ChatRequest) -> str:
         reply = await self.llm.achat([self.message(ask)], **ask.keywords)
         await self.llm.aclose()
         return reply.message.content or ""
 
-    def message(self, ask: Ask) -> ChatMessage:
+    def message(self, ask: ChatRequest) -> ChatMessage:
         blocks: list[ContentBlock] = [TextBlock(text="What is it?")]
         if ask.image is not None:
             blocks.append(ImageBlock(image=ask.image))
@@ -94,28 +94,28 @@ class LlamaIndex:
         return ChatMessage(role="user", blocks=blocks)
 
 
-def of(**keywords: Any) -> Ask:
-    return Ask(keywords=keywords)
+def of(**keywords: Any) -> ChatRequest:
+    return ChatRequest(keywords=keywords)
 
 
-def picture(make: Callable[[int, int], bytes], width: int, height: int) -> Ask:
-    return Ask(image=make(width, height))
+def picture(make: Callable[[int, int], bytes], width: int, height: int) -> ChatRequest:
+    return ChatRequest(image=make(width, height))
 
 
-def frames(model: str, count: int) -> Ask:
-    return Ask(frames=URLS[:count], keywords={"model": model})
+def frames(model: str, count: int) -> ChatRequest:
+    return ChatRequest(frames=URLS[:count], keywords={"model": model})
 
 
-def filmed(seconds: float, model: str = "qwen3-vl-plus") -> Ask:
-    return Ask(film=media_files.mp4(seconds), keywords={"model": model})
+def filmed(seconds: float, model: str = "qwen3-vl-plus") -> ChatRequest:
+    return ChatRequest(film=media_files.mp4(seconds), keywords={"model": model})
 
 
-def rated(fps: float) -> Ask:
-    return Ask(film="https://example.com/a.mp4", keywords={"fps": fps})
+def rated(fps: float) -> ChatRequest:
+    return ChatRequest(film="https://example.com/a.mp4", keywords={"fps": fps})
 
 
 # Name, just inside, just outside, what the error says, and whether the emulator knows the limit.
-ROWS: list[tuple[str, Ask, Ask, str, bool]] = [
+ROWS: list[tuple[str, ChatRequest, ChatRequest, str, bool]] = [
     ("side", picture(media_files.png, 11, 640), picture(media_files.png, 9, 640), "larger than 10", True),
     ("side, exactly", picture(media_files.jpeg, 640, 11), picture(media_files.jpeg, 640, 10), "larger than 10", False),
     ("ratio", picture(media_files.png, 11, 2200), picture(media_files.png, 11, 2201), "200 times", True),
@@ -153,15 +153,15 @@ def api(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture(params=[LangChain, LlamaIndex])
-def model(request: pytest.FixtureRequest, emulator: Emulator, api: str) -> Iterator[Asking]:
+def model(request: pytest.FixtureRequest, emulator: Emulator, api: str) -> Iterator[ModelPair]:
     url = emulator.compat_url if api == "openai" else emulator.native_url
-    made: Asking = request.param(api=api, base_url=url, api_key=KEY, max_retries=0)
+    made: ModelPair = request.param(api=api, base_url=url, api_key=KEY, max_retries=0)
     yield made
     made.close()
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row[0])
-def test_just_inside_is_sent_and_accepted(model: Asking, emulator: Emulator, row: tuple[Any, ...]) -> None:
+def test_just_inside_is_sent_and_accepted(model: ModelPair, emulator: Emulator, row: tuple[Any, ...]) -> None:
     assert model.ask(row[1])
     assert len(emulator.requests) == 1
     assert not emulator.refusals
@@ -169,7 +169,7 @@ def test_just_inside_is_sent_and_accepted(model: Asking, emulator: Emulator, row
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row[0])
 def test_just_outside_is_an_error_before_anything_is_sent(
-    model: Asking, emulator: Emulator, row: tuple[Any, ...]
+    model: ModelPair, emulator: Emulator, row: tuple[Any, ...]
 ) -> None:
     _, _, outside, said, _ = row
     with pytest.raises(QwenVLInputError) as caught:
@@ -185,7 +185,7 @@ def test_just_outside_is_an_error_before_anything_is_sent(
 
 @pytest.mark.parametrize("row", [row for row in ROWS if row[4]], ids=lambda row: row[0])
 def test_without_the_checks_the_service_refuses(
-    model: Asking, emulator: Emulator, row: tuple[Any, ...], monkeypatch: pytest.MonkeyPatch
+    model: ModelPair, emulator: Emulator, row: tuple[Any, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(validation, "check", lambda *told: None)
     with pytest.raises(QwenVLInvalidRequestError):
@@ -193,29 +193,29 @@ def test_without_the_checks_the_service_refuses(
     assert len(emulator.refusals) == 1
 
 
-def test_the_seed_of_each_api(model: Asking, emulator: Emulator, api: str) -> None:
+def test_the_seed_of_each_api(model: ModelPair, emulator: Emulator, api: str) -> None:
     assert model.ask(of(seed=SEEDS[api]))
     with pytest.raises(QwenVLInputError, match=f"{SEEDS[api]:,}"):
         model.ask(of(seed=SEEDS[api] + 1))
     assert len(emulator.requests) == 1
 
 
-def test_ten_megabytes_of_base64(model: Asking, emulator: Emulator, api: str) -> None:
+def test_ten_megabytes_of_base64(model: ModelPair, emulator: Emulator, api: str) -> None:
     """The native API takes more by another way, up to 10 MB of file."""
     inside = media_files.png(64, 64).ljust(7_864_000, b"\0")
-    assert model.ask(Ask(image=inside))
+    assert model.ask(ChatRequest(image=inside))
     assert len(emulator.requests) == 1
     outside = inside + bytes(1000 if api == "openai" else 3_000_000)
     with pytest.raises(QwenVLInputError, match=r"^messages\[0\].*10,485,760"):
-        model.ask(Ask(image=outside))
+        model.ask(ChatRequest(image=outside))
     assert len(emulator.requests) == 1
 
 
-def test_a_model_without_videos(model: Asking, emulator: Emulator) -> None:
+def test_a_model_without_videos(model: ModelPair, emulator: Emulator) -> None:
     with pytest.raises(QwenVLInputError, match=r"^messages\[0\].*takes no videos"):
-        model.ask(Ask(frames=URLS[:4], keywords={"model": "qwen-vl-ocr"}))
+        model.ask(ChatRequest(frames=URLS[:4], keywords={"model": "qwen-vl-ocr"}))
     with pytest.raises(QwenVLInputError, match="takes no videos"):
-        model.ask(Ask(film="https://example.com/a.mp4", keywords={"model": "qwen-vl-ocr"}))
+        model.ask(ChatRequest(film="https://example.com/a.mp4", keywords={"model": "qwen-vl-ocr"}))
     assert not emulator.requests
 
 
@@ -223,6 +223,6 @@ def test_a_model_without_videos(model: Asking, emulator: Emulator) -> None:
 def test_a_wrong_default_is_found_as_well(framework: Any, emulator: Emulator) -> None:
     model = framework(base_url=emulator.compat_url, api_key=KEY, temperature=2.5)
     with pytest.raises(QwenVLInputError, match=r"temperature=2\.5"):
-        model.ask(Ask())
+        model.ask(ChatRequest())
     assert not emulator.requests
     model.close()

@@ -15,9 +15,9 @@ from examples import langchain_continue, llama_index_continue
 from qwenvl_core import errors as e
 from qwenvl_core.transport import retry
 from tests.emulator import Emulator, Fault, Quirks, Reply
-from tests.parity.call_modes import APIS, HI, KEY, WAYS, Api, Asking, text_of, told_of
+from tests.parity.call_modes import APIS, CALL_MODES, HI, KEY, Api, ModelPair, text_of, told_of
 
-WHOLE = [way for way in WAYS if not way.streamed]
+WHOLE = [call_mode for call_mode in CALL_MODES if not call_mode.streamed]
 SO_FAR = (
     AIMessage("Es war", additional_kwargs={"partial": True}),
     ChatMessage(role="assistant", content="Es war", additional_kwargs={"partial": True}),
@@ -34,8 +34,8 @@ def quick() -> Iterator[None]:
 
 
 @pytest.fixture
-def asking(emulator: Emulator, api: Api) -> Iterator[Asking]:
-    made = Asking(emulator, api)
+def asking(emulator: Emulator, api: Api) -> Iterator[ModelPair]:
+    made = ModelPair(emulator, api)
     yield made
     made.close()
 
@@ -43,31 +43,31 @@ def asking(emulator: Emulator, api: Api) -> Iterator[Asking]:
 @every_api
 @pytest.mark.parametrize("finish", ["null", "stop"])
 def test_an_answer_that_the_service_s_time_limit_cut_says_so(
-    finish: str, api: Api, emulator: Emulator, asking: Asking
+    finish: str, api: Api, emulator: Emulator, asking: ModelPair
 ) -> None:
-    for way in WHOLE:
+    for call_mode in WHOLE:
         emulator.script(Reply(text="Es war", finish=finish, quirks=Quirks(partial_response=True)))
-        answer = asking.ask(way)
+        answer = asking.ask(call_mode)
         assert text_of(answer) == "Es war"
-        assert told_of(answer)["partial_response"] is True, way
-        assert told_of(answer)["finish_reason"] == ("length" if finish == "null" else finish), way
+        assert told_of(answer)["partial_response"] is True, call_mode
+        assert told_of(answer)["finish_reason"] == ("length" if finish == "null" else finish), call_mode
 
 
 @every_api
-def test_an_answer_that_the_length_s_limit_cut_says_so(api: Api, emulator: Emulator, asking: Asking) -> None:
-    for way in WAYS:
+def test_an_answer_that_the_length_s_limit_cut_says_so(api: Api, emulator: Emulator, asking: ModelPair) -> None:
+    for call_mode in CALL_MODES:
         emulator.script(Reply(text=["Es ", "war"], finish="length"))
-        answer = asking.ask(way, max_tokens=2)
-        assert (text_of(answer), told_of(answer)["finish_reason"]) == ("Es war", "length"), way
+        answer = asking.ask(call_mode, max_tokens=2)
+        assert (text_of(answer), told_of(answer)["finish_reason"]) == ("Es war", "length"), call_mode
         assert "partial_response" not in told_of(answer)
 
 
 @every_api
-def test_a_marked_answer_is_continued_without_thinking(api: Api, emulator: Emulator, asking: Asking) -> None:
-    for way in WAYS:
+def test_a_marked_answer_is_continued_without_thinking(api: Api, emulator: Emulator, asking: ModelPair) -> None:
+    for call_mode in CALL_MODES:
         emulator.reset()
         emulator.script(Reply(text=" einmal."))
-        answer = asking.ask(way, [HI, SO_FAR], enable_thinking=None)
+        answer = asking.ask(call_mode, [HI, SO_FAR], enable_thinking=None)
         assert text_of(answer) == " einmal."
         body: dict[str, Any] = emulator.requests[-1].json
         messages, settings = (
@@ -76,22 +76,22 @@ def test_a_marked_answer_is_continued_without_thinking(api: Api, emulator: Emula
         assert messages[-1]["partial"] is True
         assert messages[-1]["content"] == ("Es war" if api == "openai" else [{"text": "Es war"}])
         assert settings["enable_thinking"] is False
-        assert [note for note in told_of(answer)["adjustments"] if "partial" in note and "thinking" in note], way
+        assert [note for note in told_of(answer)["adjustments"] if "partial" in note and "thinking" in note], call_mode
         assert emulator.refusals == []
 
 
 @every_api
-def test_without_thinking_nothing_is_adjusted(api: Api, emulator: Emulator, asking: Asking) -> None:
-    for way in WAYS:
-        answer = asking.ask(way, [HI, SO_FAR])
+def test_without_thinking_nothing_is_adjusted(api: Api, emulator: Emulator, asking: ModelPair) -> None:
+    for call_mode in CALL_MODES:
+        answer = asking.ask(call_mode, [HI, SO_FAR])
         assert "adjustments" not in told_of(answer)
 
 
 @every_api
-def test_a_model_that_always_thinks_can_not_go_on(api: Api, emulator: Emulator, asking: Asking) -> None:
-    for way in WAYS:
+def test_a_model_that_always_thinks_can_not_go_on(api: Api, emulator: Emulator, asking: ModelPair) -> None:
+    for call_mode in CALL_MODES:
         with pytest.raises(e.QwenVLInputError, match="always thinks"):
-            asking.ask(way, [HI, SO_FAR], enable_thinking=None, model="qvq-max")
+            asking.ask(call_mode, [HI, SO_FAR], enable_thinking=None, model="qvq-max")
     assert emulator.requests == []
 
 

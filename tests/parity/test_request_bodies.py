@@ -123,7 +123,7 @@ def of_langchain_chunks(chunks: list[Any], row: Row) -> Report:
     return report if row.invalid is None else report._replace(calls=report.calls[:1], invalid=[row.invalid])
 
 
-async def ways(models: Models, row: Row) -> AsyncIterator[tuple[bool, Report]]:
+async def call_every_mode(models: Models, row: Row) -> AsyncIterator[tuple[bool, Report]]:
     """The row through each framework in each way; whether it was streamed, and what was reported."""
     chain, index = models
     settings = {**row.settings, "model": row.model}
@@ -153,7 +153,7 @@ async def test_the_same_bytes_and_the_same_report(
     server.script(*[row.reply] * 8)
     reports: list[Report] = []
     bodies: dict[bool, list[Any]] = {True: [], False: []}
-    async for streamed, report in ways(models[api], row):
+    async for streamed, report in call_every_mode(models[api], row):
         reports.append(report)
         bodies[streamed or thinks(row)].append(server.requests[-1].json)
     assert server.refusals == []

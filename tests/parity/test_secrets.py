@@ -28,7 +28,7 @@ from qwenvl_core import errors as e
 from qwenvl_core.transport import retry
 from tests.emulator import Emulator, Fault, Reply
 from tests.llama_index.test_stream_callbacks import _Callbacks
-from tests.parity.call_modes import APIS, HI, KEY, WAYS, Api, Asking, Raw, Way
+from tests.parity.call_modes import APIS, CALL_MODES, HI, KEY, Api, CallMode, ModelPair, Raw
 from tests.support.pipeline import png
 from tests.support.raw_server import head, raw_server
 
@@ -52,8 +52,8 @@ def quick() -> Iterator[None]:
 
 
 @pytest.fixture
-def asking(emulator: Emulator, api: Api) -> Iterator[Asking]:
-    made = Asking(emulator, api, timeout=5.0, default_headers={"X-Secret": "header-secret"})
+def asking(emulator: Emulator, api: Api) -> Iterator[ModelPair]:
+    made = ModelPair(emulator, api, timeout=5.0, default_headers={"X-Secret": "header-secret"})
     yield made
     made.close()
 
@@ -69,9 +69,9 @@ def logged(caplog: pytest.LogCaptureFixture) -> pytest.LogCaptureFixture:
 
 
 @every_api
-def test_what_a_model_says_of_itself(api: Api, asking: Asking) -> None:
-    for way in WAYS:
-        asking.ask(way)
+def test_what_a_model_says_of_itself(api: Api, asking: ModelPair) -> None:
+    for call_mode in CALL_MODES:
+        asking.ask(call_mode)
     chain, index = asking.langchain, asking.llama_index
     said = [
         repr(chain), str(chain), dumps(chain), repr(dumpd(chain)), repr(chain.model_dump()), chain.model_dump_json(),
@@ -95,12 +95,12 @@ FAILURES = [
 
 
 @every_api
-def test_what_a_failure_says(api: Api, asking: Asking, emulator: Emulator, logged: pytest.LogCaptureFixture) -> None:
+def test_what_a_failure_says(api: Api, asking: ModelPair, emulator: Emulator, logged: pytest.LogCaptureFixture) -> None:
     said: list[str] = []
     for fault in FAILURES:
         emulator.respond = lambda request, fault=fault: fault  # type: ignore[misc]
-        for way in WAYS:
-            error = failure(asking, way)
+        for call_mode in CALL_MODES:
+            error = failure(asking, call_mode)
             said += said_of(error)
             with_values = traceback.TracebackException.from_exception(error, capture_locals=True)
             # The caller's own messages are among the values of variables; the key is not.
@@ -110,9 +110,9 @@ def test_what_a_failure_says(api: Api, asking: Asking, emulator: Emulator, logge
     assert not [text for text in said for secret in (KEY, "header-secret", *MEDIUM) if secret in text]
 
 
-def failure(asking: Asking, way: Way) -> e.QwenVLError:
+def failure(asking: ModelPair, call_mode: CallMode) -> e.QwenVLError:
     with pytest.raises(e.QwenVLError) as caught:
-        asking.ask(way, [ASK])
+        asking.ask(call_mode, [ASK])
     return caught.value
 
 
@@ -146,9 +146,9 @@ def test_a_server_that_repeats_the_request(status: str, api: Api) -> None:
     answers = [[head(f"Content-Length: {len(body)}", status=status, kind="application/json") + body.encode()]
                for body in ECHOES]  # fmt: skip
     with raw_server(*answers) as server:
-        asking = Asking(Raw(server.url), api, max_retries=0)
-        ways = [way for way in WAYS if way.odd == (api == "openai")]
-        said = [text for _ in ECHOES for way in ways for text in said_of(failure(asking, way))]
+        asking = ModelPair(Raw(server.url), api, max_retries=0)
+        call_every_mode = [call_mode for call_mode in CALL_MODES if call_mode.odd == (api == "openai")]
+        said = [text for _ in ECHOES for call_mode in call_every_mode for text in said_of(failure(asking, call_mode))]
         asking.close()
     assert not [text for text in said for secret in (KEY, *MEDIUM) if secret in text]
 
@@ -180,17 +180,17 @@ class _Events(BaseEventHandler):
 
 
 @every_api
-def test_what_callbacks_and_tracers_are_told(api: Api, asking: Asking, emulator: Emulator) -> None:
+def test_what_callbacks_and_tracers_are_told(api: Api, asking: ModelPair, emulator: Emulator) -> None:
     callbacks, older, events, dispatcher = _Everything(), _Callbacks(), _Events(), get_dispatcher()
     asking.langchain.callbacks = [callbacks]
     asking.llama_index.callback_manager = CallbackManager([older])
     dispatcher.add_event_handler(events)
     try:
-        for way in WAYS:
-            asking.ask(way, [ASK])
+        for call_mode in CALL_MODES:
+            asking.ask(call_mode, [ASK])
             emulator.script(Fault(status=401))
             with pytest.raises(e.QwenVLAuthenticationError):
-                asking.ask(way, [ASK])
+                asking.ask(call_mode, [ASK])
     finally:
         dispatcher.event_handlers.remove(events)
     beside = [{name: value for name, value in (told or {}).items() if name != "messages"} for told in older.payloads]
@@ -256,38 +256,38 @@ def secret(tmp_path: Path) -> Path:
 @pytest.mark.parametrize("role", ["tool", "assistant", "system"])
 @pytest.mark.parametrize("how", ["path", "url"])
 def test_only_what_the_user_names_is_read(
-    role: str, how: str, api: Api, asking: Asking, emulator: Emulator, secret: Path, seen: Seen
+    role: str, how: str, api: Api, asking: ModelPair, emulator: Emulator, secret: Path, seen: Seen
 ) -> None:
-    for way in WAYS:
+    for call_mode in CALL_MODES:
         with pytest.raises(e.QwenVLInputError, match=r"^messages\["):
-            asking.ask(way, messages(secret, role, how))
+            asking.ask(call_mode, messages(secret, role, how))
     assert emulator.requests == []
     assert not [path for event, path in seen if event == "open" and path == str(secret)]
 
 
 @every_api
-def test_what_the_user_names_is_read(api: Api, asking: Asking, emulator: Emulator, secret: Path, seen: Seen) -> None:
-    for way in WAYS:
-        asking.ask(way, messages(secret, "user", "path" if way.framework == "langchain" else "url"))
+def test_what_the_user_names_is_read(api: Api, asking: ModelPair, emulator: Emulator, secret: Path, seen: Seen) -> None:
+    for call_mode in CALL_MODES:
+        asking.ask(call_mode, messages(secret, "user", "path" if call_mode.framework == "langchain" else "url"))
         assert MEDIUM[0] in emulator.requests[-1].body.decode()
-    assert len([path for event, path in seen if event == "open" and path == str(secret)]) >= len(WAYS)
+    assert len([path for event, path in seen if event == "open" and path == str(secret)]) >= len(CALL_MODES)
 
 
 @every_api
 def test_text_that_looks_like_a_path_is_text(
-    api: Api, asking: Asking, emulator: Emulator, secret: Path, seen: Seen
+    api: Api, asking: ModelPair, emulator: Emulator, secret: Path, seen: Seen
 ) -> None:
     for words in (str(secret), secret.as_uri(), f"![]({secret.as_uri()})"):
         said = [(HumanMessage(words), ChatMessage(role="user", content=words))]
-        for way in WAYS:
-            asking.ask(way, said)
+        for call_mode in CALL_MODES:
+            asking.ask(call_mode, said)
             assert words in emulator.requests[-1].body.decode()
     assert not [path for event, path in seen if event == "open" and path == str(secret)]
 
 
 @every_api
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
-def test_no_other_host_is_asked(status: int, api: Api, asking: Asking, emulator: Emulator, seen: Seen) -> None:
+def test_no_other_host_is_asked(status: int, api: Api, asking: ModelPair, emulator: Emulator, seen: Seen) -> None:
     """Not that of a redirect, nor one of an image: the service fetches images."""
     picture = "https://images.invalid/a.png"
     said = [
@@ -296,14 +296,14 @@ def test_no_other_host_is_asked(status: int, api: Api, asking: Asking, emulator:
     body = b"moved"
     location = f"Location: http://elsewhere.invalid/v1\r\nContent-Length: {len(body)}"
     with raw_server([head(location, status=f"{status} Moved") + body]) as server:
-        moved = Asking(Raw(server.url), api)
-        for way in WAYS:
-            asking.ask(way, said)
+        moved = ModelPair(Raw(server.url), api)
+        for call_mode in CALL_MODES:
+            asking.ask(call_mode, said)
             with pytest.raises(e.QwenVLAPIError) as caught:
-                moved.ask(way, said)
+                moved.ask(call_mode, said)
             assert caught.value.status_code == status
         moved.close()
-        assert len(server.bodies) == len(WAYS)
+        assert len(server.bodies) == len(CALL_MODES)
     hosts = {host for event, host in seen if event.startswith("socket.")}
     assert hosts <= {"127.0.0.1"}, hosts
     assert hosts

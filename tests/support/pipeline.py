@@ -16,17 +16,17 @@ from qwenvl_core.errors import QwenVLError
 from qwenvl_core.request import policy
 from qwenvl_core.transport.connection import Connection
 from qwenvl_core.types.events import Event
-from qwenvl_core.types.messages import Message, Part, Text
-from qwenvl_core.types.reply import Reply, fold
-from qwenvl_core.types.request import Plan, Request
-from qwenvl_core.types.settings import Settings
+from qwenvl_core.types.messages import Message, Part, TextPart
+from qwenvl_core.types.reply import Reply, accumulate
+from qwenvl_core.types.request import PreparedRequest, Request
+from qwenvl_core.types.settings import ModelSettings
 from qwenvl_core.wire import openai as wire
 from qwenvl_core.wire.json_body import SyncBody, encode_body
-from qwenvl_core.wire.response_reader import Reading
+from qwenvl_core.wire.response_reader import ResponseReader
 
 KEY = "sk-test-0a1b2c3d"
-Way = Literal["sync", "async"]
-WAYS: tuple[Way, ...] = ("sync", "async")
+CallMode = Literal["sync", "async"]
+CALL_MODES: tuple[CallMode, ...] = ("sync", "async")
 
 
 # --- media ------------------------------------------------------------------------------------------------------------
@@ -53,21 +53,21 @@ MP4 = b"\x00\x00\x00\x18ftypisom\x00\x00\x02\x00isomiso2" + bytes(100)
 
 
 def user(*parts: Part | str) -> Message:
-    return Message("user", tuple(Text(part) if isinstance(part, str) else part for part in parts))
+    return Message("user", tuple(TextPart(part) if isinstance(part, str) else part for part in parts))
 
 
 def request(*messages: Message | str, stream: bool = False, **settings: Any) -> Request:
     said = tuple(user(message) if isinstance(message, str) else message for message in messages)
-    return Request(messages=said or (user("Hi"),), settings=Settings(**settings), stream=stream)
+    return Request(messages=said or (user("Hi"),), settings=ModelSettings(**settings), stream=stream)
 
 
-def plan(asked: Request) -> Plan:
-    return policy.apply(asked, describe(asked.settings.model))
+def prepare(asked: Request) -> PreparedRequest:
+    return policy.prepare(asked, describe(asked.settings.model))
 
 
 def body_of(asked: Request) -> dict[str, Any]:
     """The JSON body that goes on the wire, as a server parses it."""
-    body = encode_body(wire.encode(plan(asked)), SyncBody)
+    body = encode_body(wire.encode(prepare(asked)), SyncBody)
     return json.loads(body if isinstance(body, bytes) else b"".join(body.blocks()))
 
 
@@ -81,17 +81,17 @@ def read(
     headers: Mapping[str, str] | None = None,
 ) -> list[Event]:
     """The events of a reply, as the client's loop reads it; an error has the partial text and the request id."""
-    reading = Reading(wire.Decoder(), plan(asked or request(stream=True)))
+    reading = ResponseReader(wire.Decoder(), prepare(asked or request(stream=True)))
     events: list[Event] = []
     try:
-        reading.begin(headers or {"content-type": "text/event-stream"})
+        reading.start(headers or {"content-type": "text/event-stream"})
         for block in [blocks] if isinstance(blocks, bytes) else blocks:
-            events += reading.feed(block)
+            events += reading.decode(block)
             if reading.done:
                 break
-        events += reading.close()
+        events += reading.flush()
     except QwenVLError as error:
-        reading.described(error)
+        reading.add_context(error)
         error.events = events  # type: ignore[attr-defined]
         raise
     return events
@@ -117,22 +117,22 @@ def client(base_url: str, **connection: Any) -> Client:
     return Client(Connection(base_url=base_url, **(given | connection)))
 
 
-def events_of(asking: Client, asked: Request, way: Way) -> list[Event]:
+def events_of(asking: Client, asked: Request, call_mode: CallMode) -> list[Event]:
     """All events of a reply, by the sync or the async way; the client is closed afterwards."""
-    if way == "sync":
+    if call_mode == "sync":
         try:
-            return list(asking.events(asked))
+            return list(asking.stream(asked))
         finally:
             asking.close()
 
     async def collect() -> list[Event]:
-        return [event async for event in asking.aevents(asked)]
+        return [event async for event in asking.astream(asked)]
 
     return asyncio.run(collect())
 
 
-def reply_of(asking: Client, asked: Request, way: Way) -> Reply:
-    return fold(events_of(asking, asked, way))
+def reply_of(asking: Client, asked: Request, call_mode: CallMode) -> Reply:
+    return accumulate(events_of(asking, asked, call_mode))
 
 
 def until(condition: Callable[[], object], seconds: float = 3.0) -> None:

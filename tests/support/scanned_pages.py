@@ -9,7 +9,7 @@ from functools import cache
 
 from PIL import Image, ImageDraw
 
-from qwenvl_core.media.sniffing import probe
+from qwenvl_core.media.sniffing import sniff
 from tests.emulator import RecordedRequest, Reply
 
 _DPI = 200  # as `dpi="auto"`: a page is sent at the pixels that it was made of
@@ -44,7 +44,7 @@ def page_in(request: RecordedRequest) -> int:
 
 def size_in(request: RecordedRequest) -> tuple[int, int]:
     """Width and height in pixels of the image in a request."""
-    seen = probe(image_in(request))
+    seen = sniff(image_in(request))
     assert seen.width
     assert seen.height
     return seen.width, seen.height

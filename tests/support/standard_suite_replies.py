@@ -11,7 +11,7 @@ import json
 from typing import Any
 
 from tests.emulator import RecordedRequest, Reply, ToolCall
-from tests.emulator.chat_request import Ask
+from tests.emulator.chat_request import ChatRequest
 from tests.support.paths import ROOT
 
 FILE = str(ROOT / "tests" / "langchain" / "test_standard_integration.py")
@@ -41,9 +41,9 @@ _CUSTOMERS = {
 _WORDS = ["Ahoy there! ", "What shall I do for you, and for your cat?"]
 
 
-def says(request: RecordedRequest) -> Reply:
+def script_reply(request: RecordedRequest) -> Reply:
     """What a helpful model would say to one of the suite's requests: the same to the same request."""
-    ask = Ask("native" if request.route.startswith("/api/") else "compat", request)
+    ask = ChatRequest("native" if request.route.startswith("/api/") else "compat", request)
     name = _called(ask)
     # Not of the whole body: how a tool is described differs from one version of Python to the next.
     asked = [ask.model, ask.stream, name, *ask.texts()]
@@ -60,7 +60,7 @@ def says(request: RecordedRequest) -> Reply:
     )
 
 
-def _called(ask: Ask) -> str | None:
+def _called(ask: ChatRequest) -> str | None:
     """The tool that is forced; else the first on offer, unless one has been called already."""
     offered = [tool["function"]["name"] for tool in ask.given("tools") or ()]
     match ask.given("tool_choice"):
@@ -72,7 +72,7 @@ def _called(ask: Ask) -> str | None:
     return str(offered[0]) if offered and not answered else None
 
 
-def _arguments(name: str, ask: Ask) -> list[str]:
+def _arguments(name: str, ask: ChatRequest) -> list[str]:
     """The arguments, in two pieces."""
     question = "".join(ask.texts())
     values = _ARGUMENTS.get(name) or next((said for word, said in _CUSTOMERS.items() if word in question), {})
@@ -82,7 +82,7 @@ def _arguments(name: str, ask: Ask) -> list[str]:
     return [text[: len(text) // 2], text[len(text) // 2 :]]
 
 
-def _text(ask: Ask) -> list[str]:
+def _text(ask: ChatRequest) -> list[str]:
     if ask.given("response_format"):
         return _arguments("Joke", ask)
     stop = ask.given("stop")

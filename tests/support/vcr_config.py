@@ -23,7 +23,7 @@ import yaml
 from vcr.cassette import Cassette
 from vcr.request import Request
 
-from qwenvl_core.media.sniffing import probe
+from qwenvl_core.media.sniffing import sniff
 from tests.support.paths import ROOT
 
 FOLDER = ROOT / "cassettes"
@@ -130,7 +130,7 @@ def _settled(value: Any, key: str = "") -> Any:
 
 def _named(uri: re.Match[str]) -> str:
     """A medium's kind and size. Not its bytes: what a library encodes differs from one of its versions to the next."""
-    seen = probe(base64.b64decode(uri[2]))
+    seen = sniff(base64.b64decode(uri[2]))
     return f"data:{uri[1]};{seen.width}x{seen.height}"
 
 

@@ -24,7 +24,7 @@ _ENDS: dict[str, tuple[frozenset[str], frozenset[str]]] = {
 }
 
 
-class Nest:
+class TagStack:
     """A list of tokens whose start and end tags match.
 
     Attributes:

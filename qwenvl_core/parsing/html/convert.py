@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from qwenvl_core.parsing.elements import (
-    Piece,
+    PageElement,
     bare_formula,
     display_formula,
     heading,
@@ -13,7 +13,7 @@ from qwenvl_core.parsing.elements import (
     paragraphs,
     placeholder,
 )
-from qwenvl_core.parsing.html.elements import Region
+from qwenvl_core.parsing.html.elements import HtmlElement
 from qwenvl_core.parsing.html.page import html_regions
 from qwenvl_core.parsing.html.render import Block, blocks, only_table, to_html
 from qwenvl_core.parsing.html.tokenizer import BLOCKS, INLINE, Token
@@ -27,13 +27,13 @@ _BY_FIRST_TAG = {
 }
 
 
-def html_pieces(text: str) -> tuple[list[Piece], bool]:
+def html_pieces(text: str) -> tuple[list[PageElement], bool]:
     """The pieces of a page in their order, and whether it was cut off. `text` has to be clean. Linear."""
     regions, cut = html_regions(text)
     return [_piece(region) for region in regions], cut
 
 
-def _piece(region: Region) -> Piece:
+def _piece(region: HtmlElement) -> PageElement:
     tokens = region.nest.tokens
     found = blocks(tokens)
     kind = region.kind or _kind_by_content(tokens, found)
@@ -44,7 +44,7 @@ def _piece(region: Region) -> Piece:
         text = bare_formula(text)
     root = None if region.root.name in BLOCKS | INLINE else "div"
     table = only_table(tokens) if kind == "table" else tokens
-    return Piece(
+    return PageElement(
         type=kind,
         text=text,
         markdown=_MARKDOWN.get(kind, _plain)(region, found, text),
@@ -65,7 +65,7 @@ def _kind_by_content(tokens: list[Token], found: list[Block]) -> str:
     return "text"
 
 
-def _plain(_: Region, found: list[Block], text: str) -> str:
+def _plain(_: HtmlElement, found: list[Block], text: str) -> str:
     parts: list[str] = []
     for place, block in enumerate(found):
         if place:
@@ -74,23 +74,23 @@ def _plain(_: Region, found: list[Block], text: str) -> str:
     return "".join(parts) or text
 
 
-def _title(region: Region, found: list[Block], text: str) -> str:
+def _title(region: HtmlElement, found: list[Block], text: str) -> str:
     if any(block.kind == "table" for block in found):
         return _plain(region, found, text)
     name = region.root.name
     return heading(text, int(name[1]) if len(name) == 2 and name[0] == "h" and name[1].isdigit() else 1)
 
 
-def _list_item(region: Region, found: list[Block], text: str) -> str:
+def _list_item(region: HtmlElement, found: list[Block], text: str) -> str:
     if not found or any(block.kind != "text" for block in found):
         return _plain(region, found, text)
     return list_item(region.marker or "- ", text)
 
 
-def _picture(name: str, *, unless_text: bool = False) -> Callable[[Region, list[Block], str], str]:
+def _picture(name: str, *, unless_text: bool = False) -> Callable[[HtmlElement, list[Block], str], str]:
     """Shows a placeholder and the text; with `unless_text`, only one of them."""
 
-    def show(region: Region, found: list[Block], text: str) -> str:
+    def show(region: HtmlElement, found: list[Block], text: str) -> str:
         shown = _plain(region, found, "" if not found else text)
         if unless_text and shown:
             return shown
@@ -99,24 +99,24 @@ def _picture(name: str, *, unless_text: bool = False) -> Callable[[Region, list[
     return show
 
 
-def _caption(region: Region, found: list[Block], text: str) -> str:
+def _caption(region: HtmlElement, found: list[Block], text: str) -> str:
     has_picture = any(token.name == "img" for token in region.nest.tokens)
     return paragraphs([placeholder("image") if has_picture else "", _plain(region, found, text)])
 
 
-def _formula(_: Region, __: list[Block], text: str) -> str:
+def _formula(_: HtmlElement, __: list[Block], text: str) -> str:
     return display_formula(text) if text else placeholder("formula")
 
 
-def _music(_: Region, __: list[Block], text: str) -> str:
+def _music(_: HtmlElement, __: list[Block], text: str) -> str:
     return f"```abc\n{text}\n```" if text else placeholder("music sheet")
 
 
-def _chemical(_: Region, __: list[Block], text: str) -> str:
+def _chemical(_: HtmlElement, __: list[Block], text: str) -> str:
     return f"`{one_line(text)}`" if text else placeholder("chemical formula")
 
 
-_MARKDOWN: dict[str, Callable[[Region, list[Block], str], str]] = {
+_MARKDOWN: dict[str, Callable[[HtmlElement, list[Block], str], str]] = {
     "title": _title,
     "list_item": _list_item,
     "image": _picture("image"),

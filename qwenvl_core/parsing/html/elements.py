@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 
-from qwenvl_core.parsing.html.balance import Nest
+from qwenvl_core.parsing.html.balance import TagStack
 from qwenvl_core.parsing.html.tokenizer import BLOCKS, INLINE, Token
 
 _CLASSES = {
@@ -72,7 +72,7 @@ _MAX_NUMBERS_TEXT = 1000
 
 
 @dataclass(slots=True)
-class Region:
+class HtmlElement:
     """One element of the page, as the model marked it.
 
     Attributes:
@@ -87,7 +87,7 @@ class Region:
     root: Token
     kind: str | None
     numbers: list[float] | None
-    nest: Nest
+    nest: TagStack
     inner: list[list[float]] = field(default_factory=list)
     marker: str | None = None
     implicit: bool = False
@@ -95,7 +95,7 @@ class Region:
     has_text: bool = False
     has_table: bool = False
     tail: int | None = None  # where in the nest begins what may be a new element, if the end tag never comes
-    images: list[Region] = field(default_factory=list)
+    images: list[HtmlElement] = field(default_factory=list)
 
     def add_text(self, text: str) -> None:
         """Adds text to the innermost open tag."""
@@ -108,7 +108,7 @@ class Region:
         return self.numbers is not None
 
 
-def new_region(token: Token) -> Region:
+def new_region(token: Token) -> HtmlElement:
     """The element that begins with this tag."""
     name, by_class = token.name, _class_kind(token)
     kind = _TAGS.get(name) if name in _FIXED or not by_class else _CLASSES[by_class]
@@ -118,7 +118,7 @@ def new_region(token: Token) -> Region:
         kind = "other"
     is_part = name in _TABLE_PARTS and kind == "table"
     root = Token("start", "table") if is_part else token
-    region = Region(root, kind, box_numbers(token), Nest(root))
+    region = HtmlElement(root, kind, box_numbers(token), TagStack(root))
     region.absorbs = by_class in _ABSORBING
     region.has_table = root.name == "table"
     if is_part:
@@ -138,7 +138,7 @@ def is_element(token: Token) -> bool:
     return token.name in _ELEMENTS or (token.name == "div" and _class_kind(token) is not None)
 
 
-def is_ended_by(region: Region, token: Token) -> bool:
+def is_ended_by(region: HtmlElement, token: Token) -> bool:
     """Whether a new tag is not a part of the open element, although that was not ended."""
     name, boxed = token.name, box_numbers(token) is not None
     if is_inline(token):
@@ -157,24 +157,24 @@ def is_ended_by(region: Region, token: Token) -> bool:
     return not region.boxed and _is_beside(region, token)
 
 
-def _is_box_of(region: Region, token: Token) -> bool:
+def _is_box_of(region: HtmlElement, token: Token) -> bool:
     """Whether a list item has its box on the paragraph inside of it."""
     return region.root.name == "li" and not region.boxed and token.name in _PARAGRAPHS and not region.has_text
 
 
-def _is_beside(region: Region, token: Token) -> bool:
+def _is_beside(region: HtmlElement, token: Token) -> bool:
     """Whether a tag without a box is an element beside the open one, which has no box either."""
     if region.root.name in _PARAGRAPH_HOLDERS and token.name in _PARAGRAPHS:
         return False
     return token.name in LISTS or is_element(token)
 
 
-def absorb(region: Region, token: Token) -> None:
+def absorb(region: HtmlElement, token: Token) -> None:
     """Takes a tag into the open element."""
     numbers = box_numbers(token)
     if numbers is not None:
         if token.name == "img" and region.kind not in (*_VISUAL, "table", None):
-            region.images.append(Region(token, "image", numbers, Nest(token)))
+            region.images.append(HtmlElement(token, "image", numbers, TagStack(token)))
             region.images[-1].nest.close()
             return
         region.inner.append(numbers)
@@ -184,7 +184,7 @@ def absorb(region: Region, token: Token) -> None:
     region.nest.start(token)
 
 
-def _may_be_next(region: Region, token: Token) -> bool:
+def _may_be_next(region: HtmlElement, token: Token) -> bool:
     """Whether a tag with a box, in an element that holds tags with boxes, could be the next element instead."""
     match token.name:
         case "div":
@@ -197,12 +197,12 @@ def _may_be_next(region: Region, token: Token) -> bool:
             return name not in INLINE
 
 
-def is_kept(region: Region, own: bool) -> bool:
+def is_kept(region: HtmlElement, own: bool) -> bool:
     """Whether an element says anything. What has neither text nor picture is kept if the model finished it."""
     return region.kind == "image" or _has_text(region) or (region.boxed and (own or region.kind in _VISUAL))
 
 
-def _has_text(region: Region) -> bool:
+def _has_text(region: HtmlElement) -> bool:
     return any(token.kind == "text" and token.name.strip() for token in region.nest.tokens)
 
 

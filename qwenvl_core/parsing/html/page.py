@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from collections import Counter
 
-from qwenvl_core.parsing.html.balance import Nest
+from qwenvl_core.parsing.html.balance import TagStack
 from qwenvl_core.parsing.html.elements import (
     LISTS,
     ROOTS,
-    Region,
+    HtmlElement,
     absorb,
     is_element,
     is_ended_by,
@@ -24,7 +24,7 @@ _TAG_FIRST = re.compile(r"\s*+<[a-z!]", re.IGNORECASE)
 _LAST_FENCE = re.compile(r"\n[ \t]*```\s*\Z")
 
 
-def html_regions(text: str) -> tuple[list[Region], bool]:
+def html_regions(text: str) -> tuple[list[HtmlElement], bool]:
     """The elements of a page in their order, and whether the page was cut off. `text` has to be clean."""
     tokens = Tokens(text)
     page = _Page()
@@ -37,10 +37,10 @@ def html_regions(text: str) -> tuple[list[Region], bool]:
 
 class _Page:
     def __init__(self) -> None:
-        self.regions: list[Region] = []
+        self.regions: list[HtmlElement] = []
         self.cut = False
         self.is_inside = False  # outside is what the model says about the page
-        self._region: Region | None = None
+        self._region: HtmlElement | None = None
         self._around: Counter[str] = Counter()  # open tags that are no part of an element
         self._lists: list[int | None] = []  # of each open list the next number, or None for bullets
         self._is_fenced = False
@@ -94,11 +94,11 @@ class _Page:
         elif fence:
             self._is_fenced = True
 
-    def _implicit(self) -> Region:
+    def _implicit(self) -> HtmlElement:
         """The element for text that is in none: the open one, or a new one."""
         if self._region is None:
             root = Token("start", "p")
-            self._region = Region(root, "text", None, Nest(root), implicit=True)
+            self._region = HtmlElement(root, "text", None, TagStack(root), implicit=True)
         return self._region
 
     def _start(self, token: Token) -> None:
@@ -201,7 +201,7 @@ class _Page:
         self._is_strict = False
 
 
-def _drop_fence(nest: Nest) -> None:
+def _drop_fence(nest: TagStack) -> None:
     """Takes the end of a code fence off the text of an element that was not ended."""
     last = nest.tokens[-1]
     if last.kind == "text":

@@ -9,7 +9,7 @@ from typing import Literal
 
 from qwenvl_core.parsing.html.tokenizer import BLOCKS, INLINE, VOID, Token, first_number, whole_number
 from qwenvl_core.parsing.tables import Cell, Row, table_markdown, table_text
-from qwenvl_core.parsing.text import escape, one_line, tidy, without_coordinates
+from qwenvl_core.parsing.text import collapse_whitespace, escape, one_line, without_coordinates
 
 _KNOWN = BLOCKS | INLINE
 _NOT_SHOWN = frozenset({"html", "head", "body"})
@@ -154,7 +154,7 @@ class _Blocks:
 
     def flush(self) -> None:
         """Ends the paragraph or list item."""
-        text = tidy("".join(self._text))
+        text = collapse_whitespace("".join(self._text))
         self._text = []
         if text:
             kind: Literal["item", "text"] = "item" if self._marker else "text"
@@ -167,7 +167,7 @@ def _table_blocks(tokens: Sequence[Token]) -> list[Block]:
     table = _TableReader()
     for token in tokens:
         table.add(token)
-    caption, loose = one_line(table.texts("caption")), tidy(table.texts("none"))
+    caption, loose = one_line(table.texts("caption")), collapse_whitespace(table.texts("none"))
     rows = [row for row in table.rows if row]
     markdown = table_markdown(rows) if not table.is_nested else None
     found = [Block("text", caption, caption)] if caption else []
@@ -188,9 +188,9 @@ class _TableReader:
         self._where = "none"
         self._texts: dict[str, list[str]] = {}
 
-    def texts(self, where: str) -> str:
+    def texts(self, location: str) -> str:
         """The text that was read in this place."""
-        return "".join(self._texts.get(where, ()))
+        return "".join(self._texts.get(location, ()))
 
     def add(self, token: Token) -> None:
         if token.kind == "text":
@@ -218,5 +218,5 @@ class _TableReader:
             self._where = "cell" if token.kind == "start" else "none"
             self.rows[-1].append(Cell("", _span(token, "colspan"), _span(token, "rowspan"), name == "th"))
         else:
-            self.rows[-1][-1].text = tidy(self.texts("cell"))
+            self.rows[-1][-1].text = collapse_whitespace(self.texts("cell"))
             self._where = "none"

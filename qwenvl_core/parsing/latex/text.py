@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from qwenvl_core.parsing.text import tidy
+from qwenvl_core.parsing.text import collapse_whitespace
 
 TOKEN = re.compile(
     r"(?P<row>\\tabularnewline(?![a-zA-Z])"
@@ -59,7 +59,7 @@ def plain(source: str) -> str:
     writer = _Writer()
     for match in TOKEN.finditer(source):
         writer.add(match.lastgroup or "text", match.group())
-    return tidy("".join(writer.parts))
+    return collapse_whitespace("".join(writer.parts))
 
 
 class _Writer:

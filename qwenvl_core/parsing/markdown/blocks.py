@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 
-from qwenvl_core.parsing.elements import Piece, bare_formula, display_formula, element_html, paragraphs
+from qwenvl_core.parsing.elements import PageElement, bare_formula, display_formula, element_html, paragraphs
 from qwenvl_core.parsing.html.convert import html_pieces
 from qwenvl_core.parsing.latex.tables import TABULAR, read_table
 from qwenvl_core.parsing.markdown.lines import line_pieces
@@ -43,7 +43,7 @@ class MarkdownBlocks:
     """
 
     def __init__(self, text: str) -> None:
-        self.pieces: list[Piece] = []
+        self.pieces: list[PageElement] = []
         self.is_open = False
         self._text = text
         self._ends = _environment_ends(text)
@@ -107,7 +107,7 @@ def _environment_ends(text: str) -> dict[int, int]:
     return ends
 
 
-def _pieces(kind: str, match: re.Match[str], source: str) -> list[Piece]:
+def _pieces(kind: str, match: re.Match[str], source: str) -> list[PageElement]:
     """The pieces of a table, a formula or code."""
     if kind == "html":
         return html_pieces(source)[0]
@@ -118,7 +118,7 @@ def _pieces(kind: str, match: re.Match[str], source: str) -> list[Piece]:
         return [_formula(source)]
     if inside.lstrip().lower().startswith("<table"):
         return html_pieces(inside)[0]
-    return [Piece("text", inside, f"{source.strip()}", element_html("pre", inside))] if inside else []
+    return [PageElement("text", inside, f"{source.strip()}", element_html("pre", inside))] if inside else []
 
 
 def _inside(match: re.Match[str], source: str) -> str:
@@ -128,23 +128,23 @@ def _inside(match: re.Match[str], source: str) -> str:
     return (code[: closing.start()] if closing else code).strip("\n").rstrip()
 
 
-def _formula(source: str) -> Piece:
+def _formula(source: str) -> PageElement:
     latex = bare_formula(source)
-    return Piece("formula", latex, display_formula(latex), element_html("div", latex, "formula"), latex=latex)
+    return PageElement("formula", latex, display_formula(latex), element_html("div", latex, "formula"), latex=latex)
 
 
-def _latex_table(source: str) -> list[Piece]:
+def _latex_table(source: str) -> list[PageElement]:
     """A table, or nothing if it was cut off before its first row was complete."""
     source = source.strip()
     table = read_table(source)
     if table is None:
-        return [Piece("table", source, source, latex=source)]
+        return [PageElement("table", source, source, latex=source)]
     if not table.rows:
         return []
     html = table_html(table.rows, table.caption)
     markdown = table_markdown(table.rows)
     return [
-        Piece(
+        PageElement(
             "table",
             "\n".join(filter(None, (table.caption, table_text(table.rows)))),
             paragraphs([table.caption, markdown]) if markdown else html,

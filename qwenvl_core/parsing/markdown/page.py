@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 
-from qwenvl_core.parsing.elements import Piece, element_html, heading, placeholder
+from qwenvl_core.parsing.elements import PageElement, element_html, heading, placeholder
 from qwenvl_core.parsing.markdown.blocks import MarkdownBlocks
 from qwenvl_core.parsing.text import one_line
 
@@ -38,10 +38,10 @@ _CUT_SIGN = re.compile(
 _MAX_CUT_SIGN = 40  # characters
 
 
-def markdown_pieces(text: str) -> tuple[list[Piece], bool]:
+def markdown_pieces(text: str) -> tuple[list[PageElement], bool]:
     """The pieces of a page in their order, and whether it was cut off. `text` has to be clean. Linear."""
     pages, cut = _pages(text)
-    pieces: list[Piece] = []
+    pieces: list[PageElement] = []
     for place, page in enumerate(pages):
         is_last = place == len(pages) - 1
         found, is_open = _page_pieces(page)
@@ -81,12 +81,12 @@ def _without_bare_fences(text: str, fences: list[re.Match[str]]) -> str:
     return page if rest_is_empty or COORDINATE_COMMENT.search(page) else text
 
 
-def _page_pieces(text: str) -> tuple[list[Piece], bool]:
+def _page_pieces(text: str) -> tuple[list[PageElement], bool]:
     text, cut = _without_cut_end(text)
     comments = list(COORDINATE_COMMENT.finditer(text))
     starts = [0, *(comment.end() for comment in comments)]
     ends = [*(comment.start() for comment in comments), len(text)]
-    pieces: list[Piece] = []
+    pieces: list[PageElement] = []
     is_open = False
     for place, (start, end) in enumerate(zip(starts, ends, strict=True)):
         blocks = MarkdownBlocks(_without_comments(text[start:end]))
@@ -116,7 +116,7 @@ def _without_comments(text: str) -> str:
     return "".join([*parts, text[at:].replace("<!--", "")])
 
 
-def _located(comment: re.Match[str], pieces: list[Piece]) -> list[Piece]:
+def _located(comment: re.Match[str], pieces: list[PageElement]) -> list[PageElement]:
     """The pieces behind a comment; the coordinates go to the first one if it is what the comment names."""
     name = one_line(comment[1].replace("_", " ")).lower()
     numbers = [float(n) for n in _NUMBER.findall(comment[2])]
@@ -132,11 +132,11 @@ def _located(comment: re.Match[str], pieces: list[Piece]) -> list[Piece]:
         return pieces
     kind = {**_PICTURES, **_TABLES, **_TEXTS}.get(first_word, "other")
     shown = "" if kind == "table" or first_word in _TEXTS else placeholder(name)
-    alone = Piece(kind, "", shown, element_html("div", "", kind), numbers=numbers)
+    alone = PageElement(kind, "", shown, element_html("div", "", kind), numbers=numbers)
     return [alone, *pieces]
 
 
-def _retype(piece: Piece, kind: str) -> None:
+def _retype(piece: PageElement, kind: str) -> None:
     """Gives a piece the type that its comment names."""
     if kind == "title" and piece.type == "text":
         piece.markdown, piece.html = heading(piece.text, 1), element_html("h1", piece.text)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.emulator import Reply, ToolCall
-from tests.support.pipeline import WAYS, request
+from tests.support.pipeline import CALL_MODES, request
 
 STREAM = request(stream=True)
 WHOLE = request(enable_thinking=False)
@@ -19,4 +19,4 @@ CUT = Reply(text=["Ein ", "Löwe"])
 SAID = "Ein Löwe"  # of CUT, after the first three events: the role, and two pieces
 SOON = {"Retry-After": "0.05"}
 
-ways = pytest.mark.parametrize("way", WAYS)
+ways = pytest.mark.parametrize("call_mode", CALL_MODES)

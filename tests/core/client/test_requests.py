@@ -25,10 +25,10 @@ from qwenvl_core.errors import (
     QwenVLTimeoutError,
 )
 from qwenvl_core.types.events import Event
-from qwenvl_core.types.reply import fold
+from qwenvl_core.types.reply import accumulate
 from tests.core.client.scripted import CUT, FULL, SAID, STREAM, TEXT, WHOLE, ways
 from tests.emulator import Emulator, Fault, Quirks
-from tests.support.pipeline import KEY, Way, chunk, client, events_of, reply_of, request, sse, until
+from tests.support.pipeline import KEY, CallMode, chunk, client, events_of, reply_of, request, sse, until
 from tests.support.raw_server import chunked, head, raw_server
 
 # --- the main road, and every road beside it --------------------------------------------------------------------------
@@ -70,11 +70,11 @@ QUIRKS: list[dict[str, Any]] = [
 
 @ways
 @pytest.mark.parametrize("quirks", QUIRKS, ids=lambda quirks: ",".join(f"{k}={v}" for k, v in quirks.items()) or "none")
-def test_every_road_leads_to_the_same_reply(quirks: dict[str, Any], way: Way, emulator: Emulator) -> None:
+def test_every_road_leads_to_the_same_reply(quirks: dict[str, Any], call_mode: CallMode, emulator: Emulator) -> None:
     emulator.script(FULL, FULL)
     plain = reply_of(client(emulator.compat_url), STREAM, "sync")
     emulator.quirks = Quirks(**quirks)
-    reply = reply_of(client(emulator.compat_url), STREAM, way)
+    reply = reply_of(client(emulator.compat_url), STREAM, call_mode)
     assert reply.text == "Ein Löwe 😀\u2028\u0085."
     assert reply.reasoning == "Hm. 好的。"
     assert [(call.id, call.name, call.arguments) for call in reply.tool_calls] == [
@@ -88,10 +88,10 @@ def test_every_road_leads_to_the_same_reply(quirks: dict[str, Any], way: Way, em
 
 
 @ways
-def test_a_whole_reply_is_the_folded_stream(way: Way, emulator: Emulator) -> None:
+def test_a_whole_reply_is_the_folded_stream(call_mode: CallMode, emulator: Emulator) -> None:
     emulator.script(FULL, FULL)
-    whole = reply_of(client(emulator.compat_url), WHOLE, way)
-    streamed = reply_of(client(emulator.compat_url), request(enable_thinking=False, stream=True), way)
+    whole = reply_of(client(emulator.compat_url), WHOLE, call_mode)
+    streamed = reply_of(client(emulator.compat_url), request(enable_thinking=False, stream=True), call_mode)
     same = {"request_id": "", "reply_id": ""}
     assert whole.finish._replace(**same) == streamed.finish._replace(**same)
     assert (whole.text, whole.reasoning, whole.tool_calls, whole.usage) == (
@@ -104,8 +104,8 @@ def test_a_whole_reply_is_the_folded_stream(way: Way, emulator: Emulator) -> Non
 
 
 @ways
-def test_what_is_sent(way: Way, emulator: Emulator) -> None:
-    events_of(client(emulator.compat_url, default_headers={"X-Mine": "1"}), STREAM, way)
+def test_what_is_sent(call_mode: CallMode, emulator: Emulator) -> None:
+    events_of(client(emulator.compat_url, default_headers={"X-Mine": "1"}), STREAM, call_mode)
     (sent,) = emulator.requests
     assert sent.headers["authorization"] == f"Bearer {KEY}"
     assert sent.headers["user-agent"].startswith("qwenvl-adapters/")
@@ -116,22 +116,24 @@ def test_what_is_sent(way: Way, emulator: Emulator) -> None:
 
 @ways
 def test_what_is_meant_for_another_vendor_stays_here(
-    way: Way, emulator: Emulator, monkeypatch: pytest.MonkeyPatch
+    call_mode: CallMode, emulator: Emulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", "sk-of-another")
     monkeypatch.setenv("OPENAI_BASE_URL", "http://127.0.0.1:9/v1")
     monkeypatch.setenv("OPENAI_ORG_ID", "org-of-another")
     monkeypatch.setenv("OPENAI_PROJECT_ID", "proj-of-another")
     monkeypatch.setenv("OPENAI_CUSTOM_HEADERS", "X-Secret: of-another\nauthorization: Bearer of-another")
-    events_of(client(emulator.compat_url), STREAM, way)
+    events_of(client(emulator.compat_url), STREAM, call_mode)
     assert "of-another" not in str(emulator.requests[0].headers)
     assert emulator.requests[0].headers["authorization"] == f"Bearer {KEY}"
 
 
 @ways
-def test_the_callers_own_authorization_wins(way: Way, emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_callers_own_authorization_wins(
+    call_mode: CallMode, emulator: Emulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("OPENAI_CUSTOM_HEADERS", "Authorization: Bearer of-another")
-    events_of(client(emulator.compat_url, default_headers={"Authorization": "Bearer own"}), STREAM, way)
+    events_of(client(emulator.compat_url, default_headers={"Authorization": "Bearer own"}), STREAM, call_mode)
     assert emulator.requests[0].headers["authorization"] == "Bearer own"
 
 
@@ -151,13 +153,13 @@ FAULTS: dict[str, Outcome] = {
     "truncated JSON": (Fault(truncate_json=True, reply=CUT, after=3), Interrupted, SAID, None),
     "truncated body": (Fault(truncate_body=True, reply=CUT, after=3), Interrupted, SAID, None),
     "an error in the stream": (
-        Fault(status=429, code="limit_requests", carrier="in-stream", reply=CUT, after=3),
+        Fault(status=429, code="limit_requests", error_format="in-stream", reply=CUT, after=3),
         QwenVLRateLimitError,
         SAID,
         None,
     ),
     "moderation in the stream": (
-        Fault(code="data_inspection_failed", carrier="in-stream", reply=CUT, after=2),
+        Fault(code="data_inspection_failed", error_format="in-stream", reply=CUT, after=2),
         QwenVLInvalidRequestError,
         "Ein ",
         None,
@@ -176,23 +178,23 @@ FAULTS: dict[str, Outcome] = {
     "404": (Fault(status=404), QwenVLModelNotFoundError, "", 404),
     "408": (Fault(status=408, code="timeout"), Timeout, "", 408),
     "409": (Fault(status=409, code="conflict"), QwenVLInvalidRequestError, "", 409),
-    "413": (Fault(status=413, code="too_large", carrier="html"), QwenVLInvalidRequestError, "", 413),
+    "413": (Fault(status=413, code="too_large", error_format="html"), QwenVLInvalidRequestError, "", 413),
     "429": (Fault(status=429), QwenVLRateLimitError, "", 429),
     "500": (Fault(status=500), Api, "", 500),
-    "502, HTML": (Fault(status=502, carrier="html"), Api, "", 502),
-    "503, text": (Fault(status=503, carrier="text"), Api, "", 503),
-    "504, empty": (Fault(status=504, code="x", carrier="empty"), Timeout, "", 504),
+    "502, HTML": (Fault(status=502, error_format="html"), Api, "", 502),
+    "503, text": (Fault(status=503, error_format="text"), Api, "", 503),
+    "504, empty": (Fault(status=504, code="x", error_format="empty"), Timeout, "", 504),
     "a redirect": (Fault(redirect="http://127.0.0.1:9/elsewhere"), Api, "", 307),
 }
 
 
 @ways
 @pytest.mark.parametrize("name", FAULTS)
-def test_faults(name: str, way: Way, emulator: Emulator) -> None:
+def test_faults(name: str, call_mode: CallMode, emulator: Emulator) -> None:
     fault, cls, partial, status = FAULTS[name]
     emulator.script(fault)
     with pytest.raises(QwenVLError) as caught:
-        events_of(client(emulator.compat_url), STREAM, way)
+        events_of(client(emulator.compat_url), STREAM, call_mode)
     error = caught.value
     assert isinstance(error, cls)
     assert type(error) is cls or cls is QwenVLInvalidRequestError
@@ -213,7 +215,7 @@ WHOLE_FAULTS: dict[str, Outcome] = {
     "truncated body": (Fault(truncate_body=True, reply=TEXT), QwenVLConnectionError, "", None),
     "a page": (Fault(non_json_200=True), Api, "", 200),
     "400 as an event": (
-        Fault(status=400, code="data_inspection_failed", carrier="data-body"),
+        Fault(status=400, code="data_inspection_failed", error_format="data-body"),
         QwenVLInvalidRequestError,
         "",
         400,
@@ -225,64 +227,64 @@ WHOLE_FAULTS: dict[str, Outcome] = {
 
 @ways
 @pytest.mark.parametrize("name", WHOLE_FAULTS)
-def test_faults_of_whole_replies(name: str, way: Way, emulator: Emulator) -> None:
+def test_faults_of_whole_replies(name: str, call_mode: CallMode, emulator: Emulator) -> None:
     fault, cls, partial, status = WHOLE_FAULTS[name]
     emulator.script(fault)
     with pytest.raises(QwenVLError) as caught:
-        events_of(client(emulator.compat_url), WHOLE, way)
+        events_of(client(emulator.compat_url), WHOLE, call_mode)
     assert isinstance(caught.value, cls)
     assert (caught.value.partial, caught.value.status_code) == (partial, status)
     assert len(emulator.requests) == 1
 
 
 @ways
-def test_nobody_listens(way: Way) -> None:
+def test_nobody_listens(call_mode: CallMode) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
     with pytest.raises(QwenVLConnectionError, match="Can't reach the server") as caught:
-        events_of(client(f"http://127.0.0.1:{port}/v1"), STREAM, way)
+        events_of(client(f"http://127.0.0.1:{port}/v1"), STREAM, call_mode)
     assert isinstance(caught.value.__cause__, openai.APIConnectionError)
 
 
 @ways
-def test_no_such_host(way: Way, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_such_host(call_mode: CallMode, monkeypatch: pytest.MonkeyPatch) -> None:
     def unknown(*args: Any, **kwargs: Any) -> Any:
         raise socket.gaierror(-2, "Name or service not known")
 
     monkeypatch.setattr(socket, "getaddrinfo", unknown)
     with pytest.raises(QwenVLConnectionError, match="Name or service not known"):
-        events_of(client("http://nowhere.invalid/v1"), STREAM, way)
+        events_of(client("http://nowhere.invalid/v1"), STREAM, call_mode)
 
 
 @ways
-def test_no_tls_on_the_other_side(way: Way, emulator: Emulator) -> None:
+def test_no_tls_on_the_other_side(call_mode: CallMode, emulator: Emulator) -> None:
     with pytest.raises(QwenVLConnectionError, match=r"SSL|TLS|ssl"):
-        events_of(client(emulator.compat_url.replace("http://", "https://")), STREAM, way)
+        events_of(client(emulator.compat_url.replace("http://", "https://")), STREAM, call_mode)
 
 
 @ways
-def test_a_redirect_is_not_followed(way: Way, emulator: Emulator) -> None:
+def test_a_redirect_is_not_followed(call_mode: CallMode, emulator: Emulator) -> None:
     with Emulator() as elsewhere:
         emulator.script(Fault(redirect=f"{elsewhere.compat_url}/chat/completions"))
         with pytest.raises(QwenVLError):
-            events_of(client(emulator.compat_url), STREAM, way)
+            events_of(client(emulator.compat_url), STREAM, call_mode)
         assert elsewhere.requests == []
 
 
 # --- time -------------------------------------------------------------------------------------------------------------
 
 
-def seconds_until_timeout(url: str, way: Way, **limits: Any) -> tuple[float, QwenVLTimeoutError]:
+def seconds_until_timeout(url: str, call_mode: CallMode, **limits: Any) -> tuple[float, QwenVLTimeoutError]:
     start = time.monotonic()
     with pytest.raises(QwenVLTimeoutError) as caught:
-        events_of(client(url, **limits), STREAM, way)
+        events_of(client(url, **limits), STREAM, call_mode)
     return time.monotonic() - start, caught.value
 
 
 @ways
-def test_a_stall_before_the_first_byte(way: Way, emulator: Emulator) -> None:
+def test_a_stall_before_the_first_byte(call_mode: CallMode, emulator: Emulator) -> None:
     emulator.script(Fault(stall=3))
-    took, error = seconds_until_timeout(emulator.compat_url, way, timeout=0.2, stream_chunk_timeout=5)
+    took, error = seconds_until_timeout(emulator.compat_url, call_mode, timeout=0.2, stream_chunk_timeout=5)
     assert 0.15 < took < 2.0
     assert "timeout=" in str(error)
     assert isinstance(error.__cause__, openai.APITimeoutError)
@@ -299,9 +301,9 @@ def test_a_stall_before_the_first_byte(way: Way, emulator: Emulator) -> None:
     ],
 )
 @pytest.mark.parametrize(("after", "said"), [(0, ""), (3, SAID)])
-def test_a_stall_between_chunks(limits: Any, after: int, said: str, way: Way, emulator: Emulator) -> None:
+def test_a_stall_between_chunks(limits: Any, after: int, said: str, call_mode: CallMode, emulator: Emulator) -> None:
     emulator.script(Fault(stall=3, reply=CUT, after=after))
-    took, error = seconds_until_timeout(emulator.compat_url, way, **limits)
+    took, error = seconds_until_timeout(emulator.compat_url, call_mode, **limits)
     assert 0.15 < took < 2.5
     assert error.partial == said
     assert error.request_id
@@ -311,47 +313,47 @@ def test_a_stall_between_chunks(limits: Any, after: int, said: str, way: Way, em
 
 @ways
 @pytest.mark.parametrize("drip", [b": keep-alive\n\n", b"x", b"\n"])
-def test_drops_that_are_no_chunk_do_not_keep_a_stream_alive(drip: bytes, way: Way) -> None:
+def test_drops_that_are_no_chunk_do_not_keep_a_stream_alive(drip: bytes, call_mode: CallMode) -> None:
     begun = chunked(sse(chunk(content="Ein "), done=False), end=False)
     with raw_server([head("Transfer-Encoding: chunked"), begun, *[chunked(drip, end=False), 0.05] * 40]) as server:
-        took, error = seconds_until_timeout(server.url, way, stream_chunk_timeout=0.3)
+        took, error = seconds_until_timeout(server.url, call_mode, stream_chunk_timeout=0.3)
     assert 0.25 < took < 1.5
     assert error.partial == "Ein "
 
 
 @ways
-def test_a_whole_answer_has_the_time_of_timeout(way: Way, emulator: Emulator) -> None:
+def test_a_whole_answer_has_the_time_of_timeout(call_mode: CallMode, emulator: Emulator) -> None:
     emulator.script(Fault(stall=0.4, reply=TEXT))
-    reply = reply_of(client(emulator.compat_url, timeout=5, stream_chunk_timeout=0.1), WHOLE, way)
+    reply = reply_of(client(emulator.compat_url, timeout=5, stream_chunk_timeout=0.1), WHOLE, call_mode)
     assert reply.text == "Ein Löwe 😀."
 
 
 @ways
-def test_drops_do_not_keep_a_whole_answer_waiting(way: Way) -> None:
+def test_drops_do_not_keep_a_whole_answer_waiting(call_mode: CallMode) -> None:
     with raw_server([head("Transfer-Encoding: chunked"), *[chunked(b" ", end=False), 0.05] * 40]) as server:
         start = time.monotonic()
         with pytest.raises(QwenVLTimeoutError, match="timeout="):
-            events_of(client(server.url, timeout=0.3), WHOLE, way)
+            events_of(client(server.url, timeout=0.3), WHOLE, call_mode)
     assert 0.25 < time.monotonic() - start < 1.5
 
 
 @ways
-def test_a_slow_reader_is_not_taken_for_a_slow_server(way: Way, emulator: Emulator) -> None:
+def test_a_slow_reader_is_not_taken_for_a_slow_server(call_mode: CallMode, emulator: Emulator) -> None:
     emulator.quirks = Quirks(comments=True)
     emulator.script(TEXT)
     asking = client(emulator.compat_url, stream_chunk_timeout=0.2)
     texts: list[Event] = []
-    if way == "sync":
-        for event in asking.events(STREAM):
+    if call_mode == "sync":
+        for event in asking.stream(STREAM):
             texts.append(event)
             time.sleep(0.25)
         asking.close()
     else:
 
         async def collect() -> None:
-            async for event in asking.aevents(STREAM):
+            async for event in asking.astream(STREAM):
                 texts.append(event)
                 await asyncio.sleep(0.25)
 
         asyncio.run(collect())
-    assert fold(texts).text == "Ein Löwe 😀."
+    assert accumulate(texts).text == "Ein Löwe 😀."

@@ -14,20 +14,20 @@ from qwenvl_core.errors import (
     QwenVLMissingKeyError,
 )
 from qwenvl_core.types.events import Finish, ReasoningDelta, TextDelta, Usage
-from qwenvl_core.types.media import Inline
-from qwenvl_core.types.messages import Image
+from qwenvl_core.types.media import InlineSource
+from qwenvl_core.types.messages import ImagePart
 from tests.core.client.scripted import STREAM, TEXT, ways
 from tests.emulator import Emulator, Fault
-from tests.support.pipeline import Way, client, events_of, png, request, user
+from tests.support.pipeline import CallMode, client, events_of, png, request, user
 
 # --- keys -------------------------------------------------------------------------------------------------------------
 
 
 @ways
 @pytest.mark.parametrize("key", ["", " ", "\n"])
-def test_without_a_key_nothing_is_sent(key: str, way: Way, emulator: Emulator) -> None:
+def test_without_a_key_nothing_is_sent(key: str, call_mode: CallMode, emulator: Emulator) -> None:
     with pytest.raises(QwenVLMissingKeyError, match="DASHSCOPE_API_KEY") as caught:
-        events_of(client(emulator.compat_url, api_key=key), STREAM, way)
+        events_of(client(emulator.compat_url, api_key=key), STREAM, call_mode)
     assert isinstance(caught.value, ValueError)
     assert emulator.requests == []
     assert emulator.connections == 0
@@ -55,12 +55,14 @@ def logged(caplog: pytest.LogCaptureFixture) -> pytest.LogCaptureFixture:
         Fault(stall=3),
     ],
 )
-def test_the_key_is_nowhere(answer: Any, way: Way, emulator: Emulator, logged: pytest.LogCaptureFixture) -> None:
+def test_the_key_is_nowhere(
+    answer: Any, call_mode: CallMode, emulator: Emulator, logged: pytest.LogCaptureFixture
+) -> None:
     emulator.script(answer)
     asking = client(emulator.compat_url, api_key=SECRET, timeout=0.3)
     told = [repr(asking), str(asking), repr(asking._connection)]
     try:
-        told.append(repr(events_of(asking, request(user(Image(Inline(png())), "?"), stream=True), way)))
+        told.append(repr(events_of(asking, request(user(ImagePart(InlineSource(png())), "?"), stream=True), call_mode)))
     except QwenVLError as error:
         told += [str(error), repr(error), repr(vars(error)), "".join(traceback.format_exception(error))]
     told.append(logged.text)
@@ -74,18 +76,18 @@ def test_the_key_is_nowhere(answer: Any, way: Way, emulator: Emulator, logged: p
     "key", [f"{SECRET}\n", f" {SECRET}", f"{SECRET} {SECRET}", f"{SECRET}ö", f"{SECRET}\0", f"{SECRET}\r\nX: 1"]
 )
 def test_a_key_that_fits_in_no_header_is_not_quoted(
-    key: str, way: Way, emulator: Emulator, logged: pytest.LogCaptureFixture
+    key: str, call_mode: CallMode, emulator: Emulator, logged: pytest.LogCaptureFixture
 ) -> None:
     with pytest.raises(QwenVLAuthenticationError) as caught:
-        events_of(client(emulator.compat_url, api_key=key, max_retries=2), STREAM, way)
+        events_of(client(emulator.compat_url, api_key=key, max_retries=2), STREAM, call_mode)
     assert SECRET not in "".join(traceback.format_exception(caught.value))
     assert SECRET not in logged.text
     assert emulator.requests == []
 
 
 @ways
-def test_events_come_in_their_order(way: Way, emulator: Emulator) -> None:
-    events = events_of(client(emulator.compat_url), STREAM, way)
+def test_events_come_in_their_order(call_mode: CallMode, emulator: Emulator) -> None:
+    events = events_of(client(emulator.compat_url), STREAM, call_mode)
     kinds = [type(event) for event in events]
     assert kinds == sorted(kinds, key=[ReasoningDelta, TextDelta, Usage, Finish].index)
     assert {*kinds} == {ReasoningDelta, TextDelta, Usage, Finish}

@@ -21,22 +21,22 @@ from typing import Any, Literal
 import pytest
 from PIL import Image
 
-from qwenvl_core.documents.citations import cite, highlighted
+from qwenvl_core.documents.citations import citation_from_metadata, draw_citation
 from qwenvl_core.documents.options import Options
-from qwenvl_core.documents.page_cache import Answer, AnswerCache, Totals, key_of
-from qwenvl_core.documents.records import Record, Transcript, records_of
+from qwenvl_core.documents.page_cache import PageCache, PageTranscription, UsageTotals, cache_key
+from qwenvl_core.documents.records import Record, TranscribedPage, records_of
 from qwenvl_core.documents.transcription import Transcription
 from qwenvl_core.errors import QwenVLError, QwenVLInputError, QwenVLPageError, QwenVLRateLimitError
 from qwenvl_core.grounding import Box
 from qwenvl_core.layout import parse_layout
 from qwenvl_core.rendering.pages import PageImage
 from qwenvl_core.rendering.pdf import PdfPages
-from qwenvl_core.types.settings import Settings
+from qwenvl_core.types.settings import ModelSettings
 from tests.support.paths import ROOT
 from tests.support.scanned_pages import html, scan, width_of
 
-Way = Literal["sync", "async"]
-ways = pytest.mark.parametrize("way", ["sync", "async"])
+CallMode = Literal["sync", "async"]
+ways = pytest.mark.parametrize("call_mode", ["sync", "async"])
 Say = Callable[[int], str]
 
 
@@ -44,7 +44,7 @@ class Model:
     """A model that says what a test wants of each page, and counts."""
 
     def __init__(self, say: Say = html, *, seconds: Callable[[int], float] = lambda n: 0.0, **settings: Any) -> None:
-        self.settings = Settings(**settings)
+        self.settings = ModelSettings(**settings)
         self.asked: list[int] = []
         self.questions: list[str] = []
         self.pages: list[PageImage] = []
@@ -54,7 +54,7 @@ class Model:
         self._inside = 0
         self._lock = threading.Lock()
 
-    def transcribe(self, page: PageImage, question: str) -> Answer:
+    def transcribe(self, page: PageImage, question: str) -> PageTranscription:
         self._enter(page, question)
         try:
             time.sleep(self._seconds(page.number))
@@ -62,7 +62,7 @@ class Model:
         finally:
             self._leave(page)
 
-    async def atranscribe(self, page: PageImage, question: str) -> Answer:
+    async def atranscribe(self, page: PageImage, question: str) -> PageTranscription:
         self._enter(page, question)
         try:
             await asyncio.sleep(self._seconds(page.number))
@@ -82,18 +82,18 @@ class Model:
             self._inside -= 1
             self.done.append(page.number)
 
-    def _answer(self, page: PageImage) -> Answer:
+    def _answer(self, page: PageImage) -> PageTranscription:
         counts = {"input_tokens": 100 + page.number, "output_tokens": 10, "total_tokens": 110 + page.number}
-        return Answer(self._say(page.number), "stop", "qwen3-vl-plus", counts)
+        return PageTranscription(self._say(page.number), "stop", "qwen3-vl-plus", counts)
 
 
 def reading(file: Any, model: Any, **options: Any) -> Transcription:
     return Transcription(file, Options(**options), model)
 
 
-def read(run: Transcription, way: Way, *, into: list[Record] | None = None) -> list[Record]:
+def read(run: Transcription, call_mode: CallMode, *, into: list[Record] | None = None) -> list[Record]:
     records = [] if into is None else into
-    if way == "sync":
+    if call_mode == "sync":
         records.extend(run.records())
         return records
 
@@ -122,10 +122,10 @@ def fails_at(*bad: int, error: Callable[[], Exception] = lambda: ZeroDivisionErr
 
 
 @ways
-def test_pages_come_in_order_whatever_they_take(way: Way) -> None:
+def test_pages_come_in_order_whatever_they_take(call_mode: CallMode) -> None:
     waits = random.Random(7)
     model = Model(seconds=lambda number: waits.uniform(0, 0.03))
-    records = read(reading(scan(24), model, max_concurrency=5), way)
+    records = read(reading(scan(24), model, max_concurrency=5), call_mode)
     assert numbers(records) == list(range(1, 25))
     assert all(f"Words of page {number}." in record.text for number, record in enumerate(records, 1))
     assert sorted(model.asked) == list(range(1, 25))
@@ -134,33 +134,33 @@ def test_pages_come_in_order_whatever_they_take(way: Way) -> None:
 
 @ways
 @pytest.mark.parametrize("width", [1, 3, 8])
-def test_so_many_pages_are_read_at_a_time_and_no_more(way: Way, width: int) -> None:
+def test_so_many_pages_are_read_at_a_time_and_no_more(call_mode: CallMode, width: int) -> None:
     model = Model(seconds=lambda number: 0.02 * width)
-    read(reading(scan(2 * width + 1), model, max_concurrency=width), way)
+    read(reading(scan(2 * width + 1), model, max_concurrency=width), call_mode)
     assert model.most == width
 
 
 @ways
-def test_a_slow_page_holds_back_the_window(way: Way) -> None:
+def test_a_slow_page_holds_back_the_window(call_mode: CallMode) -> None:
     model = Model(seconds=lambda number: 0.4 if number == 1 else 0.0)
     seen: list[int] = []
 
     def look(done: int, total: int, usage: Any) -> None:
         seen.append(len(model.asked))
 
-    read(reading(scan(10), model, max_concurrency=3, progress=look), way)
+    read(reading(scan(10), model, max_concurrency=3, progress=look), call_mode)
     assert seen[0] == 3
 
 
 @ways
-def test_nothing_is_done_before_it_is_asked_for(way: Way, tmp_path: Path) -> None:
+def test_nothing_is_done_before_it_is_asked_for(call_mode: CallMode, tmp_path: Path) -> None:
     model = Model()
     run = reading(tmp_path / "none.pdf", model)
     sync, not_sync = run.records(), run.arecords()
     sync.close()
     asyncio.run(not_sync.aclose())
     run = reading(scan(9), model, max_concurrency=2)
-    if way == "sync":
+    if call_mode == "sync":
         with closing(run.records()) as records:
             assert next(records).metadata["page_number"] == 1
             assert set(model.asked) <= {1, 2}  # what the window holds
@@ -175,9 +175,9 @@ def test_nothing_is_done_before_it_is_asked_for(way: Way, tmp_path: Path) -> Non
 
 
 @ways
-def test_only_the_pages_that_are_wanted(way: Way) -> None:
+def test_only_the_pages_that_are_wanted(call_mode: CallMode) -> None:
     model = Model()
-    records = read(reading(scan(9), model, pages="7,2-3"), way)
+    records = read(reading(scan(9), model, pages="7,2-3"), call_mode)
     assert numbers(records) == [2, 3, 7]
     assert {record.metadata["total_pages"] for record in records} == {9}
     assert sorted(model.asked) == [2, 3, 7]
@@ -219,7 +219,7 @@ def test_threads_see_the_context_of_the_caller() -> None:
     seen = []
 
     class Looking(Model):
-        def transcribe(self, page: PageImage, question: str) -> Answer:
+        def transcribe(self, page: PageImage, question: str) -> PageTranscription:
             seen.append(name.get())
             return super().transcribe(page, question)
 
@@ -232,7 +232,7 @@ def test_no_more_pages_are_in_memory_than_are_being_read() -> None:
     most = 0
 
     class Counting(Model):
-        def transcribe(self, page: PageImage, question: str) -> Answer:
+        def transcribe(self, page: PageImage, question: str) -> PageTranscription:
             nonlocal most
             with self._lock:
                 most = max(most, sum(type(thing) is PageImage for thing in gc.get_objects()))
@@ -244,17 +244,17 @@ def test_no_more_pages_are_in_memory_than_are_being_read() -> None:
 
 _LONG = """
 import resource, sys
-from qwenvl_core.documents.page_cache import Answer
+from qwenvl_core.documents.page_cache import PageTranscription
 from qwenvl_core.documents.options import Options
 from qwenvl_core.rendering.pdf import PdfPages
 from qwenvl_core.documents.transcription import Transcription
-from qwenvl_core.types.settings import Settings
+from qwenvl_core.types.settings import ModelSettings
 import pypdfium2 as pdfium, io
 
 class Model:
-    settings = Settings()
+    settings = ModelSettings()
     def transcribe(self, page, question):
-        return Answer("Page", "stop", "m", {})
+        return PageTranscription("Page", "stop", "m", {})
 
 def read(count):
     document = pdfium.PdfDocument.new()
@@ -283,11 +283,11 @@ def test_memory_is_bounded_on_a_long_document() -> None:
 
 @ways
 @pytest.mark.parametrize("mode", ["page", "element"])
-def test_a_failing_page_raises_after_the_pages_before_it(way: Way, mode: Any) -> None:
+def test_a_failing_page_raises_after_the_pages_before_it(call_mode: CallMode, mode: Any) -> None:
     run = reading(scan(8), Model(fails_at(4, 6), seconds=lambda n: 0.05 if n < 4 else 0.0), mode=mode)
     records: list[Record] = []
     with pytest.raises(QwenVLPageError, match="page 4") as caught:
-        read(run, way, into=records)
+        read(run, call_mode, into=records)
     assert list(dict.fromkeys(numbers(records))) == [1, 2, 3]
     assert caught.value.page_number == 4
     assert isinstance(caught.value.__cause__, ZeroDivisionError)
@@ -297,9 +297,9 @@ def test_a_failing_page_raises_after_the_pages_before_it(way: Way, mode: Any) ->
 
 
 @ways
-def test_a_failing_page_is_skipped(way: Way, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_failing_page_is_skipped(call_mode: CallMode, caplog: pytest.LogCaptureFixture) -> None:
     run = reading(scan(6), Model(fails_at(1, 4)), on_error="skip")
-    records = read(run, way)
+    records = read(run, call_mode)
     assert numbers(records) == [2, 3, 5, 6]
     assert [number for number, _ in run.failures] == [1, 4]
     assert all(isinstance(error, ZeroDivisionError) for _, error in run.failures)
@@ -322,52 +322,52 @@ def test_what_the_service_said_is_in_the_error() -> None:
 
 @ways
 @pytest.mark.parametrize("on_error", ["raise", "skip"])
-def test_a_page_that_can_not_be_rendered_is_a_failing_page(way: Way, on_error: Any) -> None:
+def test_a_page_that_can_not_be_rendered_is_a_failing_page(call_mode: CallMode, on_error: Any) -> None:
     frames = [Image.new("L", size, 255) for size in ((64, 64), (9000, 10), (64, 64))]
     buffer = io.BytesIO()
     frames[0].save(buffer, "TIFF", save_all=True, append_images=frames[1:])
     run = reading(buffer.getvalue(), Model(), on_error=on_error)
     records: list[Record] = []
     if on_error == "skip":
-        read(run, way, into=records)
+        read(run, call_mode, into=records)
         assert numbers(records) == [1, 3]
     else:
         with pytest.raises(QwenVLPageError, match=r"page 2.*Crop or split"):
-            read(run, way, into=records)
+            read(run, call_mode, into=records)
         assert numbers(records) == [1]
     assert isinstance(run.failures[0][1], QwenVLInputError)
 
 
 @ways
 @pytest.mark.parametrize("on_error", ["raise", "skip"])
-def test_a_document_that_can_not_be_opened_is_never_skipped(way: Way, on_error: Any) -> None:
+def test_a_document_that_can_not_be_opened_is_never_skipped(call_mode: CallMode, on_error: Any) -> None:
     with pytest.raises(QwenVLInputError, match="neither"):
-        read(reading(b"x", Model(), on_error=on_error), way)
+        read(reading(b"x", Model(), on_error=on_error), call_mode)
 
 
 # --- Cache ---
 
 
 @ways
-def test_a_broken_run_goes_on_where_it_was(way: Way, tmp_path: Path) -> None:
+def test_a_broken_run_goes_on_where_it_was(call_mode: CallMode, tmp_path: Path) -> None:
     broken = Model(fails_at(5), seconds=lambda number: 0.0 if number == 5 else 0.03)
     with pytest.raises(QwenVLPageError):
-        read(reading(scan(12), broken, cache_dir=tmp_path), way)
+        read(reading(scan(12), broken, cache_dir=tmp_path), call_mode)
     again = Model()
     run = reading(scan(12), again, cache_dir=tmp_path)
-    assert numbers(read(run, way)) == list(range(1, 13))
+    assert numbers(read(run, call_mode)) == list(range(1, 13))
     assert sorted([number for number in broken.asked if number != 5] + again.asked) == list(range(1, 13))
     assert run.usage.cached_pages == len(broken.asked) - 1
     third = Model(fails_at(*range(1, 13)))
     run = reading(scan(12), third, cache_dir=tmp_path)
-    records = read(run, way)
+    records = read(run, call_mode)
     assert third.asked == []
     assert [record.metadata["input_tokens"] for record in records] == [100 + number for number in range(1, 13)]
     assert (run.usage.pages, run.usage.cached_pages, run.usage.output_tokens) == (12, 12, 120)
 
 
 @ways
-def test_an_abandoned_run_goes_on_where_it_was(way: Way, tmp_path: Path) -> None:
+def test_an_abandoned_run_goes_on_where_it_was(call_mode: CallMode, tmp_path: Path) -> None:
     model = Model(seconds=lambda number: 0.02)
     run = reading(scan(9), model, cache_dir=tmp_path)
 
@@ -375,14 +375,14 @@ def test_an_abandoned_run_goes_on_where_it_was(way: Way, tmp_path: Path) -> None
         async with aclosing(run.arecords()) as records:
             await anext(records)
 
-    if way == "sync":
+    if call_mode == "sync":
         with closing(run.records()) as records:
             next(records)
     else:
         asyncio.run(first())
     asked = list(model.asked)
     again = Model()
-    read(reading(scan(9), again, cache_dir=tmp_path), way)
+    read(reading(scan(9), again, cache_dir=tmp_path), call_mode)
     assert sorted(asked + again.asked) == list(range(1, 10))
 
 
@@ -429,8 +429,8 @@ def test_another_question_is_asked(settings: dict[str, Any], options: dict[str, 
 
 
 def test_what_is_kept_is_readable_and_whole(tmp_path: Path) -> None:
-    cache = AnswerCache(tmp_path / "new" / "folder")
-    answer = Answer("Wörter\u2028", "length", "m", {"input_tokens": 3})
+    cache = PageCache(tmp_path / "new" / "folder")
+    answer = PageTranscription("Wörter\u2028", "length", "m", {"input_tokens": 3})
     cache.put("k", answer)
     assert cache.get("k") == answer
     (kept,) = (tmp_path / "new" / "folder").iterdir()
@@ -442,25 +442,25 @@ def test_what_is_kept_is_readable_and_whole(tmp_path: Path) -> None:
 
 def test_a_write_that_fails_leaves_nothing_behind(tmp_path: Path) -> None:
     with pytest.raises(TypeError):
-        AnswerCache(tmp_path).put("k", Answer("a", usage={"input_tokens": object()}))  # type: ignore[dict-item]
+        PageCache(tmp_path).put("k", PageTranscription("a", usage={"input_tokens": object()}))  # type: ignore[dict-item]
     assert list(tmp_path.iterdir()) == []
 
 
 def test_the_key_of_an_answer_does_not_change_by_itself() -> None:
     page = PageImage(1, "1", 32, 32, b"jpeg")
     other = replace(page, number=9, label="ix")
-    assert key_of(page, "q", Settings()) == key_of(other, "q", Settings(model="qwen3-vl-plus"))
-    assert key_of(page, "q", Settings()) != key_of(replace(page, jpeg=b"other"), "q", Settings())
+    assert cache_key(page, "q", ModelSettings()) == cache_key(other, "q", ModelSettings(model="qwen3-vl-plus"))
+    assert cache_key(page, "q", ModelSettings()) != cache_key(replace(page, jpeg=b"other"), "q", ModelSettings())
 
 
 # --- Progress and totals ---
 
 
 @ways
-def test_progress_is_told_in_order(way: Way) -> None:
+def test_progress_is_told_in_order(call_mode: CallMode) -> None:
     told: list[tuple[int, int, Any]] = []
     run = reading(scan(5), Model(fails_at(3)), on_error="skip", progress=lambda *seen: told.append(seen))
-    read(run, way)
+    read(run, call_mode)
     assert [(done, total) for done, total, _ in told] == [(number, 5) for number in range(1, 6)]
     assert [usage["pages"] for _, _, usage in told] == [1, 2, 2, 3, 4]
     assert told[-1][2] == run.usage
@@ -468,8 +468,8 @@ def test_progress_is_told_in_order(way: Way) -> None:
 
 
 @ways
-def test_a_bar_is_shown(way: Way, capsys: pytest.CaptureFixture[str]) -> None:
-    read(reading(scan(3), Model(), progress=True), way)
+def test_a_bar_is_shown(call_mode: CallMode, capsys: pytest.CaptureFixture[str]) -> None:
+    read(reading(scan(3), Model(), progress=True), call_mode)
     assert "3/3" in capsys.readouterr().err
 
 
@@ -480,7 +480,7 @@ def test_a_bar_needs_tqdm(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_totals_are_read_by_key_and_as_attributes() -> None:
-    totals = Totals()
+    totals = UsageTotals()
     totals.add({"input_tokens": 5}, cached=False)
     assert totals["input_tokens"] == totals.input_tokens == 5
     assert not hasattr(totals, "dollars")
@@ -490,8 +490,10 @@ def test_totals_are_read_by_key_and_as_attributes() -> None:
 # --- Records ---
 
 
-def transcript(text: str, *, finish: str = "stop") -> Transcript:
-    return Transcript(3, "iii", (1000, 800), Answer(text, finish, "m", {"input_tokens": 7}), parse_layout(text))
+def transcript(text: str, *, finish: str = "stop") -> TranscribedPage:
+    return TranscribedPage(
+        3, "iii", (1000, 800), PageTranscription(text, finish, "m", {"input_tokens": 7}), parse_layout(text)
+    )
 
 
 def of(text: str, finish: str = "stop", **options: Any) -> list[Record]:
@@ -589,8 +591,8 @@ def test_chunks_keep_to_their_size_and_split_nothing(output: Any) -> None:
 
 
 @ways
-def test_a_single_record(way: Way) -> None:
-    (record,) = read(reading(scan(3), Model(fails_at(2)), mode="single", on_error="skip", output="text"), way)
+def test_a_single_record(call_mode: CallMode) -> None:
+    (record,) = read(reading(scan(3), Model(fails_at(2)), mode="single", on_error="skip", output="text"), call_mode)
     assert record.text.split("\n\f")[1].startswith("Title 3")
     assert record.metadata == {
         "total_pages": 3, "model": "qwen3-vl-plus", "finish_reason": "stop", "truncated": False,
@@ -717,7 +719,7 @@ def cited(mode: str = "chunk") -> Iterator[Record]:
 
 def test_a_citation() -> None:
     record = list(cited())[1]
-    citation = cite(record.text, {"source": "scan.pdf", **record.metadata})
+    citation = citation_from_metadata(record.text, {"source": "scan.pdf", **record.metadata})
     assert (citation.source, citation.page_number, citation.page, citation.page_label) == ("scan.pdf", 2, 2, "2")
     assert citation.text == record.text
     assert citation.box == Box(0.1, 0.05, 0.9, 0.8)
@@ -727,15 +729,15 @@ def test_a_citation() -> None:
 
 def test_a_citation_of_an_element_and_of_a_page() -> None:
     element = next(cited("element"))
-    assert cite(element.text, element.metadata).boxes == (Box(0.1, 0.05, 0.9, 0.1),)
+    assert citation_from_metadata(element.text, element.metadata).boxes == (Box(0.1, 0.05, 0.9, 0.1),)
     page = next(cited("page"))
-    citation = cite(page.text, page.metadata)
+    citation = citation_from_metadata(page.text, page.metadata)
     assert (citation.box, citation.boxes, citation.source) == (None, (), "")
 
 
 def test_a_highlight() -> None:
     record = list(cited())[1]
-    picture = highlighted(cite(record.text, record.metadata), scan(3))
+    picture = draw_citation(citation_from_metadata(record.text, record.metadata), scan(3))
     assert picture.size == (width_of(2), 320)
     red, green, blue = picture.getpixel((round(0.1 * width_of(2)), round(0.3 * 320)))
     assert red > 150 > max(green, blue)
@@ -744,17 +746,17 @@ def test_a_highlight() -> None:
 def test_a_store_may_give_back_whole_numbers_as_floats() -> None:
     record = list(cited())[1]
     floats = {key: float(value) if type(value) is int else value for key, value in record.metadata.items()}
-    citation = cite(record.text, floats)
-    assert citation == cite(record.text, record.metadata)
-    assert highlighted(citation, scan(3)).size == (width_of(2), 320)
+    citation = citation_from_metadata(record.text, floats)
+    assert citation == citation_from_metadata(record.text, record.metadata)
+    assert draw_citation(citation, scan(3)).size == (width_of(2), 320)
 
 
 def test_a_highlight_of_what_is_not_one_page() -> None:
     (single,) = cited("single")
     with pytest.raises(QwenVLInputError, match="several pages"):
-        highlighted(cite(single.text, single.metadata), scan(3))
+        draw_citation(citation_from_metadata(single.text, single.metadata), scan(3))
     with pytest.raises(QwenVLInputError, match="page 9"):
-        highlighted(cite("", {"page_number": 9}), scan(3))
+        draw_citation(citation_from_metadata("", {"page_number": 9}), scan(3))
 
 
 def test_errors_are_of_one_tree() -> None:

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from qwenvl_core.errors import QwenVLInputError
-from qwenvl_core.media.sniffing import HEAD_BYTES, Probe, Reader, probe, probe_file, probe_with
-from qwenvl_core.media.video_header import movie_with
+from qwenvl_core.media.sniffing import HEAD_BYTES, MediaInfo, Reader, sniff, sniff_file, sniff_with
+from qwenvl_core.media.video_header import read_video_header
 
 SIZES = [(1, 1), (11, 200), (321, 123), (4032, 3024)]
 
@@ -44,28 +44,28 @@ def test_sizes_are_those_that_pillow_writes(
     form: str, mime: str, options: dict[str, object], size: tuple[int, int], tmp_path: Path
 ) -> None:
     data = saved(size, form, **options)
-    expected = Probe("image", mime, *size)
-    assert probe(data) == expected
-    assert probe(bytearray(data)) == expected
-    assert probe(memoryview(data)) == expected
-    assert probe_file(io.BytesIO(data)) == expected
+    expected = MediaInfo("image", mime, *size)
+    assert sniff(data) == expected
+    assert sniff(bytearray(data)) == expected
+    assert sniff(memoryview(data)) == expected
+    assert sniff_file(io.BytesIO(data)) == expected
     path = tmp_path / "picture"
     path.write_bytes(data)
-    assert probe_file(path) == probe_file(str(path)) == expected
+    assert sniff_file(path) == sniff_file(str(path)) == expected
 
 
 def test_the_size_may_lie_behind_the_head() -> None:
     metadata = b"".join(b"\xff\xe2\xff\xff" + bytes(65_533) for _ in range(3))  # three full segments
     plain = saved((640, 480), "JPEG")
     data = plain[:2] + metadata + plain[2:]
-    assert probe(data[:HEAD_BYTES]) == Probe("image", "image/jpeg")
-    assert probe(data) == probe_file(io.BytesIO(data)) == Probe("image", "image/jpeg", 640, 480)
+    assert sniff(data[:HEAD_BYTES]) == MediaInfo("image", "image/jpeg")
+    assert sniff(data) == sniff_file(io.BytesIO(data)) == MediaInfo("image", "image/jpeg", 640, 480)
 
 
 def test_one_full_metadata_segment_fits_the_head() -> None:
     plain = saved((640, 480), "JPEG")
     data = plain[:2] + b"\xff\xe1" + struct.pack(">H", 60_000) + bytes(59_998) + plain[2:]
-    assert probe(data[:HEAD_BYTES]).width == 640
+    assert sniff(data[:HEAD_BYTES]).width == 640
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
@@ -73,8 +73,8 @@ def test_exif_orientation(orientation: int) -> None:
     exif = Image.Exif()
     exif[0x0112] = orientation
     data = saved((40, 20), "JPEG", exif=exif)
-    assert probe(data) == Probe("image", "image/jpeg", 40, 20, orientation)
-    assert probe(saved((40, 20), "TIFF", tiffinfo={0x0112: orientation})).orientation == orientation
+    assert sniff(data) == MediaInfo("image", "image/jpeg", 40, 20, orientation)
+    assert sniff(saved((40, 20), "TIFF", tiffinfo={0x0112: orientation})).orientation == orientation
 
 
 @pytest.mark.parametrize("orientation", [0, 9, 65_535])
@@ -83,7 +83,7 @@ def test_an_orientation_that_is_none_counts_as_upright(orientation: int) -> None
     exif = b"Exif\0\0MM\0*\0\0\0\x08\0\x01" + entry
     segment = b"\xff\xe1" + struct.pack(">H", len(exif) + 2) + exif
     plain = saved((40, 20), "JPEG")
-    assert probe(plain[:2] + segment + plain[2:]) == Probe("image", "image/jpeg", 40, 20, 1)
+    assert sniff(plain[:2] + segment + plain[2:]) == MediaInfo("image", "image/jpeg", 40, 20, 1)
 
 
 @pytest.mark.parametrize("order", ["<", ">"])
@@ -91,7 +91,7 @@ def test_tiff_in_both_byte_orders_with_short_and_long_values(order: str) -> None
     magic = b"II*\0" if order == "<" else b"MM\0*"
     entries = struct.pack(order + "HHII", 256, 4, 1, 70_000) + struct.pack(order + "HHIHH", 257, 3, 1, 300, 0)
     data = magic + struct.pack(order + "IH", 8, 2) + entries
-    assert probe(data) == Probe("image", "image/tiff", 70_000, 300)
+    assert sniff(data) == MediaInfo("image", "image/tiff", 70_000, 300)
 
 
 def test_bmp_variants() -> None:
@@ -100,8 +100,8 @@ def test_bmp_variants() -> None:
     top_down = file_header + struct.pack("<Iii", 40, 300, -200)
     v5 = file_header + struct.pack("<Iii", 124, 300, 200)
     for data in (os2, top_down, v5):
-        assert probe(data) == Probe("image", "image/bmp", 300, 200)
-    assert probe(b"BMW makes cars, and this is a text") == Probe()
+        assert sniff(data) == MediaInfo("image", "image/bmp", 300, 200)
+    assert sniff(b"BMW makes cars, and this is a text") == MediaInfo()
 
 
 def box(name: bytes, body: bytes) -> bytes:
@@ -128,15 +128,15 @@ def heif(major: bytes, compatible: bytes, *sizes: tuple[int, int]) -> bytes:
 )
 def test_heif_size_is_that_of_the_whole_picture(major: bytes, compatible: bytes, mime: str) -> None:
     data = heif(major, compatible, (512, 512), (4032, 3024), (320, 240))
-    assert probe(data) == Probe("image", mime, 4032, 3024)
+    assert sniff(data) == MediaInfo("image", mime, 4032, 3024)
 
 
 def test_a_heif_index_may_stand_behind_the_data() -> None:
     whole = heif(b"heic", b"mif1", (800, 600))
     start = whole.index(b"meta") - 4
     far = whole[:start] + struct.pack(">I4sQ", 1, b"mdat", 16 + 300_000) + bytes(300_000) + whole[start:]
-    assert probe(far[:HEAD_BYTES]) == Probe("image", "image/heic")
-    assert probe_file(io.BytesIO(far)) == Probe("image", "image/heic", 800, 600)
+    assert sniff(far[:HEAD_BYTES]) == MediaInfo("image", "image/heic")
+    assert sniff_file(io.BytesIO(far)) == MediaInfo("image", "image/heic", 800, 600)
 
 
 PACKETS = (b"\x47" + bytes(187)) * 4
@@ -171,9 +171,9 @@ OTHERS = [
 
 @pytest.mark.parametrize(("data", "kind", "mime"), OTHERS)
 def test_what_is_no_image_is_named(data: bytes, kind: str, mime: str) -> None:
-    expected = Probe(kind, mime)  # type: ignore[arg-type]
-    assert probe(data) == expected
-    assert probe_file(io.BytesIO(data)) == expected
+    expected = MediaInfo(kind, mime)  # type: ignore[arg-type]
+    assert sniff(data) == expected
+    assert sniff_file(io.BytesIO(data)) == expected
 
 
 @pytest.mark.parametrize(
@@ -190,14 +190,14 @@ def test_what_is_no_image_is_named(data: bytes, kind: str, mime: str) -> None:
     ],
 )
 def test_anything_else_is_unknown(data: bytes) -> None:
-    assert probe(data) == Probe()
+    assert sniff(data) == MediaInfo()
 
 
 @pytest.mark.parametrize(("form", "mime", "options"), FORMATS)
 def test_a_cut_header_gives_the_type_without_the_size(form: str, mime: str, options: dict[str, object]) -> None:
     data = saved((321, 123), form, **options)
     for end in range(min(len(data), 2000)):
-        seen = probe(data[:end])
+        seen = sniff(data[:end])
         assert seen.mime in (mime, None)
         assert (seen.width, seen.height) in ((321, 123), (None, None))
 
@@ -205,7 +205,7 @@ def test_a_cut_header_gives_the_type_without_the_size(form: str, mime: str, opti
 def test_a_picture_without_area_has_no_size() -> None:
     png = bytearray(saved((10, 10), "PNG"))
     png[16:20] = bytes(4)
-    assert probe(png) == Probe("image", "image/png")
+    assert sniff(png) == MediaInfo("image", "image/png")
 
 
 SEEDS = [saved((33, 22), form, **options) for form, _, options in FORMATS]
@@ -228,8 +228,8 @@ def test_no_header_raises_or_loops(data: bytes, changes: list[tuple[int, int]]) 
         if at < len(broken):
             broken[at] = value
     start = time.process_time()
-    seen = probe(bytes(broken))
-    assert probe_file(io.BytesIO(broken)) == seen
+    seen = sniff(bytes(broken))
+    assert sniff_file(io.BytesIO(broken)) == seen
     assert time.process_time() - start < 0.1
     assert (seen.width is None) == (seen.height is None)
     assert 1 <= seen.orientation <= 8
@@ -256,7 +256,7 @@ def many_exifs(count: int) -> bytes:
     ],
     ids=["tracks", "media", "exif"],
 )
-@pytest.mark.parametrize("look", [probe_with, movie_with])
+@pytest.mark.parametrize("look", [sniff_with, read_video_header])
 def test_walks_inside_of_walks_end(data: bytes, look: Callable[[Reader], object]) -> None:
     counts: list[int] = []
 
@@ -273,13 +273,13 @@ def test_a_pointer_beyond_any_file_is_followed_nowhere(tmp_path: Path) -> None:
     path = tmp_path / "far.tif"
     for offset in (2**40, 2**62, 2**64 - 1):
         path.write_bytes(struct.pack("<2sHHHQ", b"II", 43, 8, 0, offset) + bytes(5000))
-        assert probe_file(path) == Probe("image", "image/tiff")
+        assert sniff_file(path) == MediaInfo("image", "image/tiff")
 
 
 def test_a_file_object_keeps_its_position() -> None:
     file = io.BytesIO(saved((30, 20), "TIFF", compression="tiff_deflate"))
     file.seek(17)
-    assert probe_file(file).width == 30
+    assert sniff_file(file).width == 30
     assert file.tell() == 17
 
 
@@ -289,16 +289,16 @@ def test_files_that_cannot_be_looked_at(tmp_path: Path) -> None:
             return False
 
     with pytest.raises(QwenVLInputError, match="seek"):
-        probe_file(Pipe())  # type: ignore[arg-type]
+        sniff_file(Pipe())  # type: ignore[arg-type]
     with pytest.raises(QwenVLInputError, match="binary"):
-        probe_file(io.StringIO("text"))  # type: ignore[arg-type]
+        sniff_file(io.StringIO("text"))  # type: ignore[arg-type]
     with pytest.raises(FileNotFoundError):
-        probe_file(tmp_path / "missing.png")
+        sniff_file(tmp_path / "missing.png")
 
 
 def test_a_look_costs_microseconds() -> None:
     for data in SEEDS:
         start = time.process_time()
         for _ in range(500):
-            probe(data)
+            sniff(data)
         assert (time.process_time() - start) / 500 < 100e-6  # 2 to 15 µs where this was written

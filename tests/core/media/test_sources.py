@@ -19,10 +19,10 @@ from PIL import Image as Pillow
 
 from qwenvl_core.catalog.models import describe
 from qwenvl_core.errors import QwenVLInputError
-from qwenvl_core.media.sources import DATA_URI_LIMIT, DataUri, locate, source_from, source_from_url
+from qwenvl_core.media.sources import DATA_URI_LIMIT, DataUri, parse_source, parse_url_source, to_url_or_data_uri
 from qwenvl_core.request import policy
-from qwenvl_core.types.media import File, Inline, Url
-from qwenvl_core.types.messages import Frames, Image, Video
+from qwenvl_core.types.media import FileSource, InlineSource, UrlSource
+from qwenvl_core.types.messages import FramesPart, ImagePart, VideoPart
 from qwenvl_core.wire import dashscope, openai
 from qwenvl_core.wire.json_body import SyncBody, encode_body
 from tests.support.pipeline import JPEG, MP4, PNG, body_of, png, request, user
@@ -41,7 +41,7 @@ GIF_URI = f"data:image/gif;base64,{GIF64}"
 
 def sent(value: Any, *, kind: Any = "image", files: bool = True, **said: Any) -> str:
     """What goes on the wire for a value, as the server parses it."""
-    located = locate(source_from(value, where=WHERE, files=files, **said), kind, WHERE)
+    located = to_url_or_data_uri(parse_source(value, location=WHERE, files=files, **said), kind, WHERE)
     if isinstance(located, DataUri):
         assert len(located) == len(b"".join(located.blocks()))
     body = encode_body([located], SyncBody)
@@ -58,7 +58,7 @@ def sent(value: Any, *, kind: Any = "image", files: bool = True, **said: Any) ->
 )
 def test_urls_go_as_they_are(url: str) -> None:
     assert sent(url) == sent(url, files=False) == url
-    assert source_from_url(url, where=WHERE, files=False) == Url(url)
+    assert parse_url_source(url, location=WHERE, files=False) == UrlSource(url)
 
 
 @pytest.mark.parametrize(
@@ -66,7 +66,7 @@ def test_urls_go_as_they_are(url: str) -> None:
 )
 def test_a_url_names_a_host(url: str) -> None:
     with pytest.raises(QwenVLInputError, match="names no host"):
-        source_from_url(url, where=WHERE, files=True)
+        parse_url_source(url, location=WHERE, files=True)
 
 
 class Unseekable(io.RawIOBase):
@@ -348,7 +348,7 @@ def test_a_relative_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
 )
 def test_a_string_names_a_file_only_where_files_may_be_read(value: str) -> None:
     with pytest.raises(QwenVLInputError, match="only in the media parts of user messages") as caught:
-        source_from(value, where=WHERE, files=False)
+        parse_source(value, location=WHERE, files=False)
     assert str(caught.value).startswith(f"{WHERE}: ")
 
 
@@ -369,7 +369,7 @@ def test_a_string_names_a_file_only_where_files_may_be_read(value: str) -> None:
 )
 def test_urls_that_nothing_can_be_made_of(url: str, words: str) -> None:
     with pytest.raises(QwenVLInputError, match=words) as caught:
-        source_from(url, where=WHERE, files=True)
+        parse_source(url, location=WHERE, files=True)
     assert str(caught.value).startswith(f"{WHERE}: ")
 
 
@@ -411,17 +411,17 @@ def test_a_pipe_is_no_file(tmp_path: Path) -> None:
 
 def test_nothing_is_read_before_it_is_sent(tmp_path: Path) -> None:
     path = tmp_path / "later.png"
-    source = source_from(str(path), where=WHERE, files=True)
-    assert source == File(path)
+    source = parse_source(str(path), location=WHERE, files=True)
+    assert source == FileSource(path)
     path.write_bytes(PNG)
-    assert locate(source, "image", WHERE)
+    assert to_url_or_data_uri(source, "image", WHERE)
 
 
 @pytest.mark.parametrize("change", ["shrunk", "grown", "gone"])
 def test_a_file_that_changes_while_it_is_sent(change: str, tmp_path: Path) -> None:
     path = tmp_path / "a.png"
     path.write_bytes(png(padding=200_000))
-    uri = locate(File(path), "image", WHERE)
+    uri = to_url_or_data_uri(FileSource(path), "image", WHERE)
     assert isinstance(uri, DataUri)
     match change:
         case "shrunk":
@@ -455,14 +455,14 @@ def test_ten_megabytes_of_data_uri(form: str, size: int, fits: bool, tmp_path: P
         value = base64.b64encode(data).decode()
         value = f"data:image/png;base64,{value}" if form == "data URI" else value
         said = {"base64_text": form == "base64"}
-    source = source_from(value, where=WHERE, files=True, **said)
+    source = parse_source(value, location=WHERE, files=True, **said)
     if fits:
-        located = locate(source, "image", WHERE)
+        located = to_url_or_data_uri(source, "image", WHERE)
         assert isinstance(located, DataUri)
         assert len(located) <= 10 * 1024 * 1024
         return
     with pytest.raises(QwenVLInputError) as caught:
-        locate(source, "image", WHERE)
+        to_url_or_data_uri(source, "image", WHERE)
     for words in (WHERE, "10,485,760", "URL", 'api="dashscope"', 'media_policy="fit"'):
         assert words in str(caught.value)
 
@@ -473,17 +473,17 @@ def test_ten_megabytes_of_data_uri(form: str, size: int, fits: bool, tmp_path: P
 @pytest.mark.parametrize(
     ("part", "place"),
     [
-        (Image(File(Path("missing.png")), where=WHERE), WHERE),
-        (Video(File(Path("missing.png")), where=WHERE), WHERE),
-        (Frames((Inline(PNG),) * 3 + (Inline(b"x"),), where=WHERE), f"{WHERE}, frame 3"),
-        (Frames((Inline(PNG), File(Path("missing.png"))), where=WHERE), f"{WHERE}, frame 1"),
-        (Frames((Inline(PNG), Inline(png(padding=8_000_000))), where=WHERE), f"{WHERE}, frame 1"),
+        (ImagePart(FileSource(Path("missing.png")), location=WHERE), WHERE),
+        (VideoPart(FileSource(Path("missing.png")), location=WHERE), WHERE),
+        (FramesPart((InlineSource(PNG),) * 3 + (InlineSource(b"x"),), location=WHERE), f"{WHERE}, frame 3"),
+        (FramesPart((InlineSource(PNG), FileSource(Path("missing.png"))), location=WHERE), f"{WHERE}, frame 1"),
+        (FramesPart((InlineSource(PNG), InlineSource(png(padding=8_000_000))), location=WHERE), f"{WHERE}, frame 1"),
     ],
 )
 @pytest.mark.parametrize("wire", [openai, dashscope])
 def test_errors_name_the_place(part: Any, place: str, wire: Any) -> None:
     with pytest.raises(QwenVLInputError, match="^" + re.escape(f"{place}: ")):
-        wire.encode(policy.apply(request(user(part)), describe("qwen3-vl-plus")))
+        wire.encode(policy.prepare(request(user(part)), describe("qwen3-vl-plus")))
 
 
 def test_text_is_text(tmp_path: Path) -> None:
@@ -494,7 +494,11 @@ def test_text_is_text(tmp_path: Path) -> None:
 
 
 def test_media_are_not_shown() -> None:
-    for value in (Inline(PNG), Image(Inline(PNG_URI, base64_from=22)), request(user(Image(Inline(PNG))))):
+    for value in (
+        InlineSource(PNG),
+        ImagePart(InlineSource(PNG_URI, base64_from=22)),
+        request(user(ImagePart(InlineSource(PNG)))),
+    ):
         assert PNG64[:20] not in repr(value)
         assert "IHDR" not in repr(value)
-    assert "IHDR" not in repr(locate(Inline(PNG), "image", WHERE))
+    assert "IHDR" not in repr(to_url_or_data_uri(InlineSource(PNG), "image", WHERE))

@@ -23,11 +23,11 @@ from qwenvl_core.errors import (
     QwenVLInputError,
     QwenVLPermissionDeniedError,
 )
-from qwenvl_core.media.sources import source_from_url
+from qwenvl_core.media.sources import parse_url_source
 from qwenvl_core.media.uploads import LIMITS
 from qwenvl_core.transport import retry
-from qwenvl_core.types.media import File, Inline, Source, Url
-from qwenvl_core.types.messages import Frames, Image, Text, Video
+from qwenvl_core.types.media import FileSource, InlineSource, Source, UrlSource
+from qwenvl_core.types.messages import FramesPart, ImagePart, TextPart, VideoPart
 from qwenvl_core.wire import upload_policy
 from tests.core.transport.test_dashscope import CHAT, KEY, PNG, ask, both_ways, connect, run
 from tests.emulator import Emulator, Fault
@@ -70,12 +70,12 @@ def sources(video: Path) -> dict[str, Source]:
     text = base64.b64encode(VIDEO).decode()
     lines = base64.encodebytes(VIDEO).decode()
     return {
-        "path": File(video),
-        "bytes": Inline(VIDEO),
-        "data URI": source_from_url(f"data:video/mp4;base64,{text}", where="", files=False),
-        "base64": Inline(text, base64_from=0),
-        "base64 as bytes": Inline(text.encode(), base64_from=0),
-        "base64 in lines": Inline(lines, base64_from=0),
+        "path": FileSource(video),
+        "bytes": InlineSource(VIDEO),
+        "data URI": parse_url_source(f"data:video/mp4;base64,{text}", location="", files=False),
+        "base64": InlineSource(text, base64_from=0),
+        "base64 as bytes": InlineSource(text.encode(), base64_from=0),
+        "base64 in lines": InlineSource(lines, base64_from=0),
     }
 
 
@@ -83,8 +83,8 @@ def sources(video: Path) -> dict[str, Source]:
 @pytest.mark.parametrize("name", ["path", "bytes", "data URI", "base64", "base64 as bytes", "base64 in lines"])
 def test_a_large_medium_is_uploaded(emulator: Emulator, video: Path, name: str, mode: str) -> None:
     client = connect(emulator.native_url, default_headers={"X-Mine": "1"})
-    part = Video(sources(video)[name], fps=0.5)
-    assert run(client, ask(parts=(part, Text("What?"))), mode).text
+    part = VideoPart(sources(video)[name], fps=0.5)
+    assert run(client, ask(parts=(part, TextPart("What?"))), mode).text
     leave, form, chat = emulator.requests
 
     assert (leave.method, leave.path) == ("GET", "/api/v1/uploads?action=getPolicy&model=qwen3-vl-plus")
@@ -111,13 +111,20 @@ def test_each_medium_once(emulator: Emulator, video: Path, tmp_path: Path, mode:
     picture.parent.mkdir()
     picture.write_bytes(PICTURE)  # of the same name, and another kind
     parts = (
-        Video(File(video)),
-        Text("and"),
-        Image(File(picture), max_pixels=5),
-        Video(File(video), fps=1),
-        Image(Inline(PNG)),
-        Frames((File(picture), Url("https://e.com/b.png"), Inline(PICTURE), Inline(bytes(bytearray(PICTURE))))),
-        Image(Inline(PICTURE)),
+        VideoPart(FileSource(video)),
+        TextPart("and"),
+        ImagePart(FileSource(picture), max_pixels=5),
+        VideoPart(FileSource(video), fps=1),
+        ImagePart(InlineSource(PNG)),
+        FramesPart(
+            (
+                FileSource(picture),
+                UrlSource("https://e.com/b.png"),
+                InlineSource(PICTURE),
+                InlineSource(bytes(bytearray(PICTURE))),
+            )
+        ),
+        ImagePart(InlineSource(PICTURE)),
     )
     assert run(connect(emulator.native_url), ask(parts=parts), mode).text
     first, second, third = (upload.url for upload in emulator.uploads)
@@ -139,15 +146,15 @@ def test_a_file_is_the_same_by_any_path(
     emulator: Emulator, video: Path, mode: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(video.parent)
-    paths = (video, Path(video.name), source_from_url(video.as_uri(), where="", files=True))
-    parts = tuple(Video(File(path) if isinstance(path, Path) else path) for path in paths)
+    paths = (video, Path(video.name), parse_url_source(video.as_uri(), location="", files=True))
+    parts = tuple(VideoPart(FileSource(path) if isinstance(path, Path) else path) for path in paths)
     assert run(connect(emulator.native_url), ask(parts=parts), mode).text
     (upload,) = emulator.uploads
     assert emulator.requests[-1].json["input"]["messages"][0]["content"] == [{"video": upload.url}] * 3
 
 
 def test_a_medium_is_of_each_kind_it_is_given_as(emulator: Emulator) -> None:
-    parts = (Image(Inline(PICTURE)), Video(Inline(PICTURE), where="second"))
+    parts = (ImagePart(InlineSource(PICTURE)), VideoPart(InlineSource(PICTURE), location="second"))
     with pytest.raises(QwenVLInputError, match="second: this is not a video"):
         run(connect(emulator.native_url), ask(parts=parts), "sync")
     assert not emulator.requests
@@ -157,17 +164,17 @@ def test_a_medium_is_of_each_kind_it_is_given_as(emulator: Emulator) -> None:
 def test_what_fits_is_inlined(emulator: Emulator, tmp_path: Path, mode: str) -> None:
     size = (10 * MB - len("data:video/mp4;base64,")) // 4 * 3  # the largest whose data URI is 10 MB
     path = sparse(tmp_path / "a.mp4", MP4, size)
-    assert run(connect(emulator.native_url), ask(parts=(Video(File(path)),)), mode).text
+    assert run(connect(emulator.native_url), ask(parts=(VideoPart(FileSource(path)),)), mode).text
     assert [request.path for request in emulator.requests] == [CHAT]
     sparse(path, MP4, size + 1)
-    assert run(connect(emulator.native_url), ask(parts=(Video(File(path)),)), mode).text
+    assert run(connect(emulator.native_url), ask(parts=(VideoPart(FileSource(path)),)), mode).text
     assert len(emulator.uploads) == 1
 
 
 @both_ways
 def test_an_oss_url_passes_through(emulator: Emulator, mode: str) -> None:
     emulator.strict = False
-    assert run(connect(emulator.native_url), ask(parts=(Image(Url("oss://a/b.png")),)), mode).text
+    assert run(connect(emulator.native_url), ask(parts=(ImagePart(UrlSource("oss://a/b.png")),)), mode).text
     (request,) = emulator.requests
     assert request.json["input"]["messages"][0]["content"] == [{"image": "oss://a/b.png"}]
     assert request.headers["x-dashscope-ossresourceresolve"] == "enable"
@@ -181,13 +188,17 @@ def test_an_oss_url_passes_through(emulator: Emulator, mode: str) -> None:
 def test_limits(emulator: Emulator, tmp_path: Path, kind: Any, head: bytes, limit: str, mode: str) -> None:
     within = sparse(tmp_path / "within", head, LIMITS[kind])
     beyond = sparse(tmp_path / "beyond", head, LIMITS[kind] + 1)
-    part = Image if kind == "image" else Video
+    part = ImagePart if kind == "image" else VideoPart
     with pytest.raises(QwenVLInputError, match=rf"here: this {kind} has .*\({limit}\).*public URL"):
-        run(connect(emulator.native_url), ask(parts=(part(File(within)), part(File(beyond), where="here"))), mode)
+        run(
+            connect(emulator.native_url),
+            ask(parts=(part(FileSource(within)), part(FileSource(beyond), location="here"))),
+            mode,
+        )
     assert not emulator.requests
     if kind == "image":
-        assert run(connect(emulator.native_url), ask(parts=(part(File(within)),)), mode).text
-        frames = Frames((*[Inline(PNG)] * 3, File(beyond)), where="here")
+        assert run(connect(emulator.native_url), ask(parts=(part(FileSource(within)),)), mode).text
+        frames = FramesPart((*[InlineSource(PNG)] * 3, FileSource(beyond)), location="here")
         with pytest.raises(QwenVLInputError, match=r"^here, frame 3: .*10 MB"):
             run(connect(emulator.native_url), ask(parts=(frames,)), mode)
 
@@ -195,17 +206,17 @@ def test_limits(emulator: Emulator, tmp_path: Path, kind: Any, head: bytes, limi
 def test_limits_of_base64(emulator: Emulator) -> None:
     text = base64.b64encode(filled(PNG, LIMITS["image"] + 1)).decode()
     with pytest.raises(QwenVLInputError, match="10,485,761 bytes"):
-        run(connect(emulator.native_url), ask(parts=(Image(Inline(text, base64_from=0)),)), "sync")
+        run(connect(emulator.native_url), ask(parts=(ImagePart(InlineSource(text, base64_from=0)),)), "sync")
     text = base64.b64encode(filled(PNG, LIMITS["image"])).decode()
-    assert run(connect(emulator.native_url), ask(parts=(Image(Inline(text, base64_from=0)),)), "sync").text
+    assert run(connect(emulator.native_url), ask(parts=(ImagePart(InlineSource(text, base64_from=0)),)), "sync").text
 
 
 BAD: dict[str, Any] = {
-    "no medium at all": Image(Inline(b"words"), where="here"),
-    "a file that is not there": Image(File(Path("nowhere.png")), where="here"),
-    "not what it is said to be": Video(Inline(PICTURE), where="here"),
-    "no base64": Image(Inline("?" * 15 * MB, base64_from=0), where="here"),
-    "nothing": Video(Inline(b""), where="here"),
+    "no medium at all": ImagePart(InlineSource(b"words"), location="here"),
+    "a file that is not there": ImagePart(FileSource(Path("nowhere.png")), location="here"),
+    "not what it is said to be": VideoPart(InlineSource(PICTURE), location="here"),
+    "no base64": ImagePart(InlineSource("?" * 15 * MB, base64_from=0), location="here"),
+    "nothing": VideoPart(InlineSource(b""), location="here"),
 }
 
 
@@ -215,14 +226,18 @@ def test_nothing_is_uploaded_for_a_request_that_can_t_be_sent(
     emulator: Emulator, video: Path, name: str, mode: str
 ) -> None:
     with pytest.raises(QwenVLInputError, match="here: "):
-        run(connect(emulator.native_url), ask(parts=(Video(File(video)), BAD[name])), mode)
+        run(connect(emulator.native_url), ask(parts=(VideoPart(FileSource(video)), BAD[name])), mode)
     assert not emulator.requests
 
 
 @both_ways
 def test_the_other_api_takes_no_uploads(emulator: Emulator, video: Path, mode: str) -> None:
     with pytest.raises(QwenVLInputError, match='api="dashscope"'):
-        run(connect(emulator.compat_url, api="openai"), ask(parts=(Video(File(video), where="here"),)), mode)
+        run(
+            connect(emulator.compat_url, api="openai"),
+            ask(parts=(VideoPart(FileSource(video), location="here"),)),
+            mode,
+        )
     assert not emulator.requests
 
 
@@ -230,7 +245,7 @@ def test_the_other_api_takes_no_uploads(emulator: Emulator, video: Path, mode: s
 
 FAULTS: list[tuple[Fault, type[QwenVLError], int]] = [
     (Fault(status=401), QwenVLAuthenticationError, 1),
-    (Fault(status=403, carrier="text", message="<Error>AccessDenied</Error>"), QwenVLPermissionDeniedError, 1),
+    (Fault(status=403, error_format="text", message="<Error>AccessDenied</Error>"), QwenVLPermissionDeniedError, 1),
     (Fault(status=503), QwenVLAPIError, 3),
     (Fault(reset="before-headers"), QwenVLConnectionError, 3),
     (Fault(non_json_200=True), QwenVLAPIError, 3),
@@ -244,7 +259,7 @@ def test_no_leave_to_upload(
 ) -> None:
     emulator.upload_fault = fault
     with pytest.raises(cls) as caught:
-        run(connect(emulator.native_url), ask(parts=(Video(File(video)),)), mode)
+        run(connect(emulator.native_url), ask(parts=(VideoPart(FileSource(video)),)), mode)
     assert type(caught.value) is cls
     assert [request.method for request in emulator.requests] == ["GET"] * tries
 
@@ -252,7 +267,7 @@ def test_no_leave_to_upload(
 @both_ways
 def test_an_upload_that_fails_is_begun_anew(emulator: Emulator, video: Path, mode: str) -> None:
     """The leave is asked for again as well: storage refuses to write one file twice."""
-    part = Video(File(video))
+    part = VideoPart(FileSource(video))
     fail_until(emulator, 2)
     assert run(connect(emulator.native_url), ask(parts=(part,)), mode).text
     assert [request.method for request in emulator.requests] == ["GET", "POST", "GET", "POST", "POST"]
@@ -278,7 +293,11 @@ def fail_until(emulator: Emulator, uploads: int) -> None:
 def test_a_failed_upload_says_so(emulator: Emulator, video: Path, mode: str) -> None:
     fail_until(emulator, 99)
     with pytest.raises(QwenVLAPIError, match="here: the upload of this video failed: ") as caught:
-        run(connect(emulator.native_url, max_retries=1), ask(parts=(Video(File(video), where="here"),)), mode)
+        run(
+            connect(emulator.native_url, max_retries=1),
+            ask(parts=(VideoPart(FileSource(video), location="here"),)),
+            mode,
+        )
     assert caught.value.status_code == 503
     assert [request.method for request in emulator.requests] == ["GET", "POST", "GET", "POST"]
 
@@ -288,7 +307,7 @@ def test_a_reply_of_another_shape(emulator: Emulator, video: Path, monkeypatch: 
 
     monkeypatch.setattr(uploads, "policy", lambda *_: {"data": {"policy": "p"}})
     with pytest.raises(QwenVLAPIError, match="unknown shape"):
-        run(connect(emulator.native_url, max_retries=0), ask(parts=(Video(File(video)),)), "sync")
+        run(connect(emulator.native_url, max_retries=0), ask(parts=(VideoPart(FileSource(video)),)), "sync")
 
 
 def _named(monkeypatch: pytest.MonkeyPatch, host: str) -> None:
@@ -320,7 +339,7 @@ def test_a_medium_goes_to_the_vendor_only(
 ) -> None:
     _named(monkeypatch, host)
     with pytest.raises(QwenVLAPIError, match="not the vendor's") as caught:
-        run(connect(emulator.native_url), ask(parts=(Video(File(video)),)), mode)
+        run(connect(emulator.native_url), ask(parts=(VideoPart(FileSource(video)),)), mode)
     assert caught.value.status_code == 200
     assert [request.method for request in emulator.requests] == ["GET"]
 
@@ -358,7 +377,7 @@ def test_an_upload_does_not_follow_a_redirect(emulator: Emulator, video: Path, m
 
         emulator._upload = redirected  # type: ignore[method-assign]
         with pytest.raises(QwenVLAPIError) as caught:
-            run(connect(emulator.native_url), ask(parts=(Video(File(video)),)), mode)
+            run(connect(emulator.native_url), ask(parts=(VideoPart(FileSource(video)),)), mode)
         assert caught.value.status_code == 307
         assert elsewhere.requests == []
 
@@ -370,7 +389,7 @@ def test_an_upload_does_not_follow_a_redirect(emulator: Emulator, video: Path, m
 @pytest.mark.parametrize("form", ["{}", "file://{}", "oss://{}", " {}"])
 def test_text_that_names_a_file_is_text(emulator: Emulator, video: Path, form: str, mode: str) -> None:
     text = form.format(video)
-    assert run(connect(emulator.native_url), ask(parts=(Text(text),)), mode).text
+    assert run(connect(emulator.native_url), ask(parts=(TextPart(text),)), mode).text
     (request,) = emulator.requests
     assert request.json["input"]["messages"][0]["content"] == [{"text": text}]
     assert "x-dashscope-ossresourceresolve" not in request.headers
@@ -431,19 +450,19 @@ async def test_the_event_loop_does_not_stall_during_20_mb(server_of_its_own: str
     (tmp_path / "a.mp4").write_bytes(data)
     uri = "data:video/mp4;base64,"
     source: Source = {
-        "path": File(tmp_path / "a.mp4"),
-        "bytes": Inline(data),
-        "data URI": Inline(uri + base64.b64encode(data).decode(), base64_from=len(uri)),
-        "base64 in lines": Inline(base64.encodebytes(data).decode(), base64_from=0),
+        "path": FileSource(tmp_path / "a.mp4"),
+        "bytes": InlineSource(data),
+        "data URI": InlineSource(uri + base64.b64encode(data).decode(), base64_from=len(uri)),
+        "base64 in lines": InlineSource(base64.encodebytes(data).decode(), base64_from=0),
     }[form]
     client = connect(server_of_its_own)
-    async for _ in client.aevents(ask()):  # imports and connections are there before
+    async for _ in client.astream(ask()):  # imports and connections are there before
         pass
     pauses = []
     for _ in range(3):  # a stall of our making is there each time, one of a busy machine's is not
         heart = Heart()
         beating = asyncio.create_task(heart.beat())
-        assert [event async for event in client.aevents(ask(parts=(Video(source),)))]
+        assert [event async for event in client.astream(ask(parts=(VideoPart(source),)))]
         beating.cancel()
         pauses.append(heart.longest)
     await client.aclose()
@@ -461,7 +480,7 @@ async def test_a_cancelled_upload_ends(emulator: Emulator, video: Path) -> None:
 
     emulator._upload = slow  # type: ignore[method-assign]
     client = connect(emulator.native_url)
-    task = asyncio.ensure_future(anext(client.aevents(ask(parts=(Video(File(video)),)))))
+    task = asyncio.ensure_future(anext(client.astream(ask(parts=(VideoPart(FileSource(video)),)))))
     await asyncio.to_thread(begun.wait, 5)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):

@@ -20,8 +20,8 @@ from PIL import Image, ImageDraw
 from qwenvl_core.catalog.models import describe
 from qwenvl_core.documents.options import Options
 from qwenvl_core.errors import QwenVLInputError
-from qwenvl_core.media.sniffing import probe
-from qwenvl_core.rendering.open import name_of, open_pages
+from qwenvl_core.media.sniffing import sniff
+from qwenvl_core.rendering.open import file_name, open_pages
 from qwenvl_core.rendering.page_size import Extent, Sizing
 from qwenvl_core.rendering.pages import PageImage, page_image
 from qwenvl_core.tokens import image_tokens, smart_resize
@@ -137,7 +137,7 @@ def test_real_scans_at_their_exact_sizes(model: str, sizes: list[tuple[int, int]
         done = [page_image(pages, number, sizing.fit) for number in range(1, pages.count + 1)]
         assert [pages.size(number, sizing.fit) for number in range(1, pages.count + 1)] == sizes
     assert [(page.width, page.height) for page in done] == sizes
-    assert [(seen.width, seen.height, seen.mime) for seen in (probe(page.jpeg) for page in done)] == [
+    assert [(seen.width, seen.height, seen.mime) for seen in (sniff(page.jpeg) for page in done)] == [
         (width, height, "image/jpeg") for width, height in sizes
     ]
 
@@ -441,10 +441,10 @@ def test_what_a_document_may_be(tmp_path: Path) -> None:
     for file in (path, str(path), data, bytearray(data), read):
         with open_pages(file) as pages:
             assert pages.count == 2
-    assert name_of(path) == name_of(str(path)) == str(path)
-    assert name_of(data) == name_of(read) != name_of(scan(3))
+    assert file_name(path) == file_name(str(path)) == str(path)
+    assert file_name(data) == file_name(read) != file_name(scan(3))
     with path.open("rb") as opened:
-        assert name_of(opened) == str(path)
+        assert file_name(opened) == str(path)
 
 
 def test_what_a_document_may_not_be(tmp_path: Path) -> None:

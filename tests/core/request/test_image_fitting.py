@@ -19,14 +19,14 @@ from PIL import Image as Pillow
 
 from qwenvl_core.catalog.models import describe
 from qwenvl_core.errors import QwenVLInputError
-from qwenvl_core.media.images import jpeg
+from qwenvl_core.media.images import encode_jpeg
 from qwenvl_core.media.sources import DATA_URI_LIMIT, base64_length
 from qwenvl_core.request import image_fitting, policy, validation
 from qwenvl_core.tokens import frame_max_pixels, image_resize, image_tokens
-from qwenvl_core.types.media import File, Inline, Source, Url
-from qwenvl_core.types.messages import Frames, Image, Message, Part, Text
-from qwenvl_core.types.request import Plan, Request
-from qwenvl_core.types.settings import Settings
+from qwenvl_core.types.media import FileSource, InlineSource, Source, UrlSource
+from qwenvl_core.types.messages import FramesPart, ImagePart, Message, Part, TextPart
+from qwenvl_core.types.request import PreparedRequest, Request
+from qwenvl_core.types.settings import ModelSettings
 from tests.emulator import Emulator
 from tests.support import media_files
 from tests.support.pipeline import client, events_of
@@ -43,25 +43,25 @@ def picture(size: tuple[int, int], kind: str = "PNG", mode: str = "RGB", color: 
     return buffer.getvalue()
 
 
-def fitted(*parts: Part, media_policy: Any = "fit", **settings: Any) -> Plan:
-    given = Settings(media_policy=media_policy, enable_thinking=False, **settings)
+def fitted(*parts: Part, media_policy: Any = "fit", **settings: Any) -> PreparedRequest:
+    given = ModelSettings(media_policy=media_policy, enable_thinking=False, **settings)
     facts = describe(given.model)
-    asked = Request(messages=(Message("user", (Text("Hi"), *parts)),), settings=given)
-    plan = image_fitting.apply(policy.apply(asked, facts), facts)
-    validation.check(plan, facts, "openai")
-    return plan
+    asked = Request(messages=(Message("user", (TextPart("Hi"), *parts)),), settings=given)
+    prepared = image_fitting.fit_images(policy.prepare(asked, facts), facts)
+    validation.check(prepared, facts, "openai")
+    return prepared
 
 
 def sent(source: Source | bytes, **settings: Any) -> tuple[Pillow.Image | None, str]:
     """The new image, or `None` where the old one is sent; and what is told of it."""
-    part = Image(Inline(source) if isinstance(source, bytes) else source, where=WHERE)
-    plan = fitted(part, **settings)
-    new = plan.messages[0].parts[1]
-    assert isinstance(new, Image)
-    told = "; ".join(plan.adjustments)
+    part = ImagePart(InlineSource(source) if isinstance(source, bytes) else source, location=WHERE)
+    prepared = fitted(part, **settings)
+    new = prepared.messages[0].parts[1]
+    assert isinstance(new, ImagePart)
+    told = "; ".join(prepared.adjustments)
     if new.source is part.source:
         return None, told
-    assert isinstance(new.source, Inline)
+    assert isinstance(new.source, InlineSource)
     assert isinstance(new.source.data, bytes)
     image = Pillow.open(io.BytesIO(new.source.data))
     assert (image.format, new.source.mime) == ("JPEG", "image/jpeg")
@@ -87,7 +87,9 @@ def test_what_needs_nothing_is_left_as_it_is(data: bytes) -> None:
     assert sent(data) == (None, "")
 
 
-@pytest.mark.parametrize("source", [Url("https://example.com/huge.gif"), Url("oss://a/huge.png"), File(Path("none"))])
+@pytest.mark.parametrize(
+    "source", [UrlSource("https://example.com/huge.gif"), UrlSource("oss://a/huge.png"), FileSource(Path("none"))]
+)
 def test_what_is_elsewhere_is_left_as_it_is(source: Source) -> None:
     assert sent(source) == (None, "")
 
@@ -133,9 +135,9 @@ def test_the_budget_is_that_of_the_model_and_the_request(asked: dict[str, Any], 
 
 
 def test_a_parts_own_max_pixels_wins() -> None:
-    part = Image(Inline(picture((3000, 2000))), max_pixels=6_000_000, where=WHERE)
+    part = ImagePart(InlineSource(picture((3000, 2000))), max_pixels=6_000_000, location=WHERE)
     assert not fitted(part, max_pixels=100).adjustments
-    assert fitted(Image(part.source, where=WHERE), max_pixels=100).adjustments
+    assert fitted(ImagePart(part.source, location=WHERE), max_pixels=100).adjustments
 
 
 @pytest.mark.parametrize("size", [(5, 5), (10, 1500), (1, 150), (600, 9), (10, 2000)])
@@ -174,7 +176,7 @@ def test_an_image_that_weighs_too_much_becomes_a_jpeg_that_can_be_sent(tmp_path:
     path = tmp_path / "noise.bmp"
     path.write_bytes(buffer.getvalue())
     assert base64_length(path.stat().st_size) > DATA_URI_LIMIT
-    image, told = sent(File(path))
+    image, told = sent(FileSource(path))
     assert image is not None
     assert image.size == (2048, 1280)
     assert told == f"{WHERE}: converted from BMP to JPEG"
@@ -183,8 +185,8 @@ def test_an_image_that_weighs_too_much_becomes_a_jpeg_that_can_be_sent(tmp_path:
 def test_the_quality_goes_down_until_the_file_can_be_sent() -> None:
     buffer = io.BytesIO()
     Pillow.frombytes("RGB", (4000, 4000), os.urandom(48_000_000)).save(buffer, "JPEG", quality=95)
-    plan = fitted(Image(Inline(buffer.getvalue())), vl_high_resolution_images=True)
-    source = plan.messages[0].parts[1].source  # type: ignore[union-attr]
+    prepared = fitted(ImagePart(InlineSource(buffer.getvalue())), vl_high_resolution_images=True)
+    source = prepared.messages[0].parts[1].source  # type: ignore[union-attr]
     assert base64_length(len(source.data)) <= DATA_URI_LIMIT
     assert Pillow.open(io.BytesIO(source.data)).size == (4000, 4000)
 
@@ -196,7 +198,7 @@ def test_the_head_of_a_data_uri_counts_as_well() -> None:
         def save(self, file: io.BytesIO, kind: str, quality: int) -> None:
             file.write(bytes(DATA_URI_LIMIT // 4 * 3 if quality == 90 else 1000))
 
-    data = jpeg(Picture())  # type: ignore[arg-type]
+    data = encode_jpeg(Picture())  # type: ignore[arg-type]
     assert len(data) == 1000
 
 
@@ -286,12 +288,12 @@ def test_every_way_to_give_an_image(tmp_path: Path) -> None:
     path = tmp_path / "a.jpg"
     path.write_bytes(data)
     for source in (
-        Inline(data),
-        Inline(text, base64_from=0),
-        Inline(f"data:image/jpeg;base64,{text}", base64_from=23),
-        Inline(base64.encodebytes(data).decode(), base64_from=0),
-        Inline(base64.urlsafe_b64encode(data).rstrip(b"="), base64_from=0),
-        File(path),
+        InlineSource(data),
+        InlineSource(text, base64_from=0),
+        InlineSource(f"data:image/jpeg;base64,{text}", base64_from=23),
+        InlineSource(base64.encodebytes(data).decode(), base64_from=0),
+        InlineSource(base64.urlsafe_b64encode(data).rstrip(b"="), base64_from=0),
+        FileSource(path),
     ):
         image, told = sent(source)
         assert image is not None
@@ -303,25 +305,27 @@ def test_every_way_to_give_an_image(tmp_path: Path) -> None:
 
 
 def test_frames_get_the_size_that_the_model_sees_of_a_frame() -> None:
-    large, small = Inline(picture((1920, 1080))), Inline(picture((320, 180)))
-    part = Frames((small, large, Url("https://example.com/a.jpg"), large), where="messages[0].content[1] (video)")
-    plan = fitted(part)
-    new = plan.messages[0].parts[1]
-    assert isinstance(new, Frames)
+    large, small = InlineSource(picture((1920, 1080))), InlineSource(picture((320, 180)))
+    part = FramesPart(
+        (small, large, UrlSource("https://example.com/a.jpg"), large), location="messages[0].content[1] (video)"
+    )
+    prepared = fitted(part)
+    new = prepared.messages[0].parts[1]
+    assert isinstance(new, FramesPart)
     assert new.sources[0] is small
     assert new.sources[2] == part.sources[2]
     size = Pillow.open(io.BytesIO(new.sources[1].data)).size  # type: ignore[union-attr, arg-type]
     assert 0.9 * frame_max_pixels(4, "qwen3-vl-plus") < size[0] * size[1] <= frame_max_pixels(4, "qwen3-vl-plus")
-    assert plan.adjustments == (
+    assert prepared.adjustments == (
         f"messages[0].content[1] (video): 2 of 4 frames; frame 1: scaled from 1920x1080 to {size[0]}x{size[1]}, JPEG",
     )
-    assert not fitted(Frames((small,) * 4)).adjustments
+    assert not fitted(FramesPart((small,) * 4)).adjustments
     assert not fitted(part, max_pixels=1920 * 1080).adjustments
 
 
 def test_frames_for_a_model_without_videos_are_an_error_as_ever() -> None:
     with pytest.raises(QwenVLInputError, match="takes no videos"):
-        fitted(Frames((Inline(picture((1920, 1080))),) * 4), model="qwen-vl-ocr")
+        fitted(FramesPart((InlineSource(picture((1920, 1080))),) * 4), model="qwen-vl-ocr")
 
 
 # --- what goes wrong --------------------------------------------------------------------------------------------------
@@ -364,17 +368,17 @@ def test_broken_images_raise_nothing_but_our_error(data: st.DataObject) -> None:
         broken[at] = data.draw(st.integers(0, 255))
     del broken[data.draw(st.integers(0, len(broken))) :]
     with suppress(QwenVLInputError):
-        fitted(Image(Inline(bytes(broken))), Frames((Inline(bytes(broken)),) * 4))
+        fitted(ImagePart(InlineSource(bytes(broken))), FramesPart((InlineSource(bytes(broken)),) * 4))
 
 
 # --- over the client --------------------------------------------------------------------------------------------------
 
 
 def test_what_was_done_is_told_with_the_reply(emulator: Emulator) -> None:
-    part = Image(Inline(picture((3000, 2000))), where=WHERE)
-    for way in ("sync", "async"):
-        asked = Request(messages=(Message("user", (part,)),), settings=Settings(media_policy="fit"))
-        events = events_of(client(emulator.compat_url), asked, way)
+    part = ImagePart(InlineSource(picture((3000, 2000))), location=WHERE)
+    for call_mode in ("sync", "async"):
+        asked = Request(messages=(Message("user", (part,)),), settings=ModelSettings(media_policy="fit"))
+        events = events_of(client(emulator.compat_url), asked, call_mode)
         assert events[-1].adjustments == (f"{WHERE}: scaled from 3000x2000 to 1952x1312, JPEG",)  # type: ignore[union-attr]
     url = emulator.requests[0].json["messages"][0]["content"][0]["image_url"]["url"]
     assert url.startswith("data:image/jpeg;base64,")
@@ -383,18 +387,18 @@ def test_what_was_done_is_told_with_the_reply(emulator: Emulator) -> None:
 
 def test_in_async_images_are_scaled_off_the_event_loop(emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
     threads: list[int] = []
-    real = image_fitting.apply
+    real = image_fitting.fit_images
 
-    def noted(*told: Any) -> Plan:
+    def noted(*told: Any) -> PreparedRequest:
         threads.append(threading.get_ident())
         return real(*told)
 
-    monkeypatch.setattr(image_fitting, "apply", noted)
+    monkeypatch.setattr(image_fitting, "fit_images", noted)
 
     async def ask(policy: Any) -> None:
         asking = client(emulator.compat_url)
-        asked = Request(messages=(Message("user", (Text("Hi"),)),), settings=Settings(media_policy=policy))
-        assert [event async for event in asking.aevents(asked)]
+        asked = Request(messages=(Message("user", (TextPart("Hi"),)),), settings=ModelSettings(media_policy=policy))
+        assert [event async for event in asking.astream(asked)]
         await asking.aclose()
 
     asyncio.run(ask("fit"))

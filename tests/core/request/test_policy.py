@@ -1,4 +1,4 @@
-"""Policy as a pure function: what a plan says beside the body that `test_wire_openai` holds it to."""
+"""Policy as a pure function: what a prepared says beside the body that `test_wire_openai` holds it to."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from qwenvl_core.catalog.models import ModelFacts, describe
 from qwenvl_core.errors import QwenVLInputError
 from qwenvl_core.request import policy
-from qwenvl_core.types.messages import Message, Text
+from qwenvl_core.types.messages import Message, TextPart
 from qwenvl_core.types.request import Request
-from qwenvl_core.types.settings import NamedTool, Settings
-from tests.support.pipeline import plan, request, user
+from qwenvl_core.types.settings import ModelSettings, NamedTool
+from tests.support.pipeline import prepare, request, user
 
 TOOL = {"type": "function", "function": {"name": "crop", "parameters": {}}}
 JSON = {"type": "json_object"}
@@ -37,13 +37,13 @@ JSON = {"type": "json_object"}
 )
 def test_what_streams_on_the_wire(model: str, thinking: bool, asked_to_stream: bool, streams: bool) -> None:
     asked = request(model=model, enable_thinking=thinking, stream=asked_to_stream)
-    assert plan(asked).stream is streams
-    assert plan(asked).adjustments == ()
+    assert prepare(asked).stream is streams
+    assert prepare(asked).adjustments == ()
 
 
 def test_a_model_that_only_streams_streams_without_thinking_too() -> None:
     facts = ModelFacts(name="new", thinking="never", stream_only=True)
-    assert policy.apply(request(model="new"), facts).stream is True
+    assert policy.prepare(request(model="new"), facts).stream is True
 
 
 @pytest.mark.parametrize(
@@ -56,16 +56,16 @@ def test_a_model_that_only_streams_streams_without_thinking_too() -> None:
     ],
 )
 def test_what_stops_the_thinking_stops_the_need_to_stream(settings: dict[str, Any]) -> None:
-    told = plan(request("json?", **settings))
+    told = prepare(request("json?", **settings))
     assert (told.enable_thinking, told.stream) == (False, False)
     assert any("enable_thinking=False" in said for said in told.adjustments)
-    assert plan(request("json?", stream=True, **settings)).stream is True
+    assert prepare(request("json?", stream=True, **settings)).stream is True
 
 
 def test_every_adjustment_is_told_once_and_in_words() -> None:
-    told = plan(
+    told = prepare(
         request(
-            Message("system", (Text("Be brief."),)),
+            Message("system", (TextPart("Be brief."),)),
             user("Hi"),
             tools=(TOOL,),
             tool_choice="required",
@@ -79,17 +79,17 @@ def test_every_adjustment_is_told_once_and_in_words() -> None:
 
 
 def test_the_word_of_a_call_is_not_changed_for_the_next() -> None:
-    asked = request(tools=(TOOL,), tool_choice="required", enable_thinking=True, thinking_set_by="call")
-    assert plan(asked).enable_thinking is False
+    asked = request(tools=(TOOL,), tool_choice="required", enable_thinking=True, thinking_source="call")
+    assert prepare(asked).enable_thinking is False
     again = replace(asked, settings=replace(asked.settings, tool_choice="auto"))
-    assert plan(again).enable_thinking is True
+    assert prepare(again).enable_thinking is True
 
 
 @pytest.mark.parametrize("model", ["qwen3-vl-plus", "qwen-vl-max", "my-model"])
 def test_a_partial_mark_needs_the_last_place(model: str) -> None:
-    partial = Message("assistant", (Text("Once"),), partial=True)
-    assert plan(request(user("Hi"), partial, model=model)).messages[-1].partial
-    told = plan(request(user("Hi"), partial, user("Go on"), model=model))
+    partial = Message("assistant", (TextPart("Once"),), partial=True)
+    assert prepare(request(user("Hi"), partial, model=model)).messages[-1].partial
+    told = prepare(request(user("Hi"), partial, user("Go on"), model=model))
     assert not any(message.partial for message in told.messages)
     assert told.adjustments == ()
 
@@ -97,12 +97,12 @@ def test_a_partial_mark_needs_the_last_place(model: str) -> None:
 @pytest.mark.parametrize("role", ["user", "system", "tool"])
 def test_only_an_assistant_is_continued(role: Any) -> None:
     with pytest.raises(QwenVLInputError, match=rf"messages\[1\].*{role}"):
-        plan(request(user("Hi"), Message(role, (Text("Once"),), partial=True)))
+        prepare(request(user("Hi"), Message(role, (TextPart("Once"),), partial=True)))
 
 
 def test_no_messages_are_no_error_of_policy() -> None:
-    asked = Request(messages=(), settings=Settings(response_format=JSON, fold_system_prompt=True))
-    assert [message.role for message in plan(asked).messages] == ["user"]
+    asked = Request(messages=(), settings=ModelSettings(response_format=JSON, fold_system_prompt=True))
+    assert [message.role for message in prepare(asked).messages] == ["user"]
 
 
 @given(
@@ -120,7 +120,7 @@ def test_policy_is_pure_and_settled(
     asked = request(
         model=model,
         enable_thinking=thinking,
-        thinking_set_by=set_by,
+        thinking_source=set_by,
         stream=stream,
         tools=(TOOL,),
         tool_choice=choice,
@@ -129,11 +129,11 @@ def test_policy_is_pure_and_settled(
     )
     facts, before = describe(model), copy.deepcopy(asked)
     try:
-        told = policy.apply(asked, facts)
+        told = policy.prepare(asked, facts)
     except QwenVLInputError:
         assert set_by != "default"
         return
-    assert policy.apply(asked, facts) == told
+    assert policy.prepare(asked, facts) == told
     assert asked == before
     assert told.enable_thinking is None or facts.thinking in ("hybrid", "unknown")
     assert told.stream or not (facts.stream_only or facts.thinking == "always" or told.enable_thinking)
@@ -141,8 +141,8 @@ def test_policy_is_pure_and_settled(
     # What is going to be sent needs no more of it.
     settled = Request(messages=told.messages, settings=told.settings, stream=told.stream)
     if told.enable_thinking is not None:
-        word = replace(told.settings, enable_thinking=told.enable_thinking, thinking_set_by="call")
+        word = replace(told.settings, enable_thinking=told.enable_thinking, thinking_source="call")
         settled = replace(settled, settings=word)
-    again = policy.apply(settled, facts)
+    again = policy.prepare(settled, facts)
     assert again.adjustments == ()
     assert (again.messages, again.enable_thinking, again.stream) == (told.messages, told.enable_thinking, told.stream)

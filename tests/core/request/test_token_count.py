@@ -26,20 +26,20 @@ from qwenvl_core.tokens import (
     video_tokens,
     video_tokens_upper_bound,
 )
-from qwenvl_core.types.media import File, Inline, Url
-from qwenvl_core.types.messages import Frames, Image, Message, Part, Text, ToolCall, Video
-from qwenvl_core.types.settings import Settings
+from qwenvl_core.types.media import FileSource, InlineSource, UrlSource
+from qwenvl_core.types.messages import FramesPart, ImagePart, Message, Part, TextPart, ToolCall, VideoPart
+from qwenvl_core.types.settings import ModelSettings
 from tests.support import media_files
 
-URL = Url("https://example.com/a")
+URL = UrlSource("https://example.com/a")
 MODELS = ["qwen3-vl-plus", "qwen3-vl-flash", "qwen-vl-max", "qwen2.5-vl-72b-instruct", "qvq-max", "my-own-model"]
 TOOL = {"type": "function", "function": {"name": "crop", "description": "Cut out a part", "parameters": {}}}
 
 
 def cost(*parts: Part, **settings: Any) -> int:
     """What the parts add to a message of words."""
-    given = Settings(**settings)
-    message = Message("user", (Text("What is it?"),))
+    given = ModelSettings(**settings)
+    message = Message("user", (TextPart("What is it?"),))
     more = Message("user", (*message.parts, *parts))
     return count_tokens([more], given) - count_tokens([message], given)
 
@@ -120,31 +120,36 @@ def test_an_image_costs_what_the_formula_says(model: str, size: tuple[int, int],
     text = base64.b64encode(data).decode()
     path = tmp_path / "a.jpg"
     path.write_bytes(data)
-    for source in (Inline(data), Inline(text, base64_from=0), Inline(f"data:,{text}", base64_from=6), File(path)):
-        assert cost(Image(source), model=model) == expected
-    assert cost(Image(Inline(data)), Image(Inline(data)), model=model) == 2 * expected
+    for source in (
+        InlineSource(data),
+        InlineSource(text, base64_from=0),
+        InlineSource(f"data:,{text}", base64_from=6),
+        FileSource(path),
+    ):
+        assert cost(ImagePart(source), model=model) == expected
+    assert cost(ImagePart(InlineSource(data)), ImagePart(InlineSource(data)), model=model) == 2 * expected
 
 
 @pytest.mark.parametrize("model", MODELS)
 def test_an_image_of_unknown_size_costs_the_most_that_it_can(model: str, tmp_path: Path) -> None:
     most = image_tokens_upper_bound(model)
-    for source in (URL, File(tmp_path / "none"), Inline(b"?"), Inline(media_files.png(10, 9000))):
-        assert cost(Image(source), model=model) == most
-    assert cost(Image(Inline(media_files.png(9000, 9000))), model=model) <= most
+    for source in (URL, FileSource(tmp_path / "none"), InlineSource(b"?"), InlineSource(media_files.png(10, 9000))):
+        assert cost(ImagePart(source), model=model) == most
+    assert cost(ImagePart(InlineSource(media_files.png(9000, 9000))), model=model) <= most
 
 
 def test_the_pixels_that_a_part_and_the_request_allow() -> None:
-    large = Inline(media_files.png(4000, 3000))
+    large = InlineSource(media_files.png(4000, 3000))
     raised = image_tokens(4000, 3000, "qwen3-vl-plus", max_pixels=8_000_000)
     high = image_tokens(4000, 3000, "qwen3-vl-plus", vl_high_resolution_images=True)
     usual = image_tokens(4000, 3000, "qwen3-vl-plus")
     assert high > raised > usual
-    assert cost(Image(large), max_pixels=8_000_000) == raised
-    assert cost(Image(large, max_pixels=8_000_000)) == raised
-    assert cost(Image(large, max_pixels=8_000_000), max_pixels=9_000_000) == raised
-    assert cost(Image(large, max_pixels=100)) == usual
-    assert cost(Image(large, max_pixels=8_000_000), vl_high_resolution_images=True) == high
-    assert cost(Image(URL), max_pixels=8_000_000) == image_tokens_upper_bound("qwen3-vl-plus", max_pixels=8_000_000)
+    assert cost(ImagePart(large), max_pixels=8_000_000) == raised
+    assert cost(ImagePart(large, max_pixels=8_000_000)) == raised
+    assert cost(ImagePart(large, max_pixels=8_000_000), max_pixels=9_000_000) == raised
+    assert cost(ImagePart(large, max_pixels=100)) == usual
+    assert cost(ImagePart(large, max_pixels=8_000_000), vl_high_resolution_images=True) == high
+    assert cost(ImagePart(URL), max_pixels=8_000_000) == image_tokens_upper_bound("qwen3-vl-plus", max_pixels=8_000_000)
 
 
 # --- videos -----------------------------------------------------------------------------------------------------------
@@ -153,65 +158,70 @@ def test_the_pixels_that_a_part_and_the_request_allow() -> None:
 @pytest.mark.parametrize("model", MODELS)
 @pytest.mark.parametrize("make", [media_files.mp4, media_files.avi])
 def test_a_video_at_hand_costs_what_the_formula_says(model: str, make: Any) -> None:
-    film = Inline(make(30, fps=25, width=1280, height=720))
-    assert cost(Video(film), model=model) == video_tokens(1280, 720, 750, 25, model)
+    film = InlineSource(make(30, fps=25, width=1280, height=720))
+    assert cost(VideoPart(film), model=model) == video_tokens(1280, 720, 750, 25, model)
     slow = video_tokens(1280, 720, 750, 25, model, fps=0.5)
-    assert cost(Video(film, fps=0.5), model=model) == slow
-    assert cost(Video(film), model=model, fps=0.5) == slow
-    assert cost(Video(film, fps=0.5), model=model, fps=5) == slow
+    assert cost(VideoPart(film, fps=0.5), model=model) == slow
+    assert cost(VideoPart(film), model=model, fps=0.5) == slow
+    assert cost(VideoPart(film, fps=0.5), model=model, fps=5) == slow
 
 
 @pytest.mark.parametrize("model", MODELS)
 def test_a_video_of_unknown_length_costs_the_most_that_it_can(model: str) -> None:
-    for source in (URL, Inline(b"FLV\x01"), Inline(media_files.mp4(0)), Inline(media_files.mp4(0.01))):
-        assert cost(Video(source), model=model) == video_tokens_upper_bound(model)
+    for source in (
+        URL,
+        InlineSource(b"FLV\x01"),
+        InlineSource(media_files.mp4(0)),
+        InlineSource(media_files.mp4(0.01)),
+    ):
+        assert cost(VideoPart(source), model=model) == video_tokens_upper_bound(model)
 
 
 @pytest.mark.parametrize("model", MODELS)
 def test_frames_cost_by_the_first_whose_size_is_known(model: str) -> None:
-    frame = Inline(media_files.png(1280, 720))
+    frame = InlineSource(media_files.png(1280, 720))
     expected = frame_list_tokens(1280, 720, 12, model)
-    assert cost(Frames((frame,) * 12), model=model) == expected
-    assert cost(Frames((URL, frame) * 6), model=model) == expected
-    assert cost(Frames((URL,) * 12), model=model) == video_tokens_upper_bound(model, n_frames=12)
+    assert cost(FramesPart((frame,) * 12), model=model) == expected
+    assert cost(FramesPart((URL, frame) * 6), model=model) == expected
+    assert cost(FramesPart((URL,) * 12), model=model) == video_tokens_upper_bound(model, n_frames=12)
 
 
 def test_a_model_without_videos() -> None:
     with pytest.raises(QwenVLInputError, match="takes no videos"):
-        cost(Video(URL), model="qwen-vl-ocr")
+        cost(VideoPart(URL), model="qwen-vl-ocr")
 
 
 # --- conversations ----------------------------------------------------------------------------------------------------
 
 
 def test_a_conversation_is_the_sum_of_its_messages() -> None:
-    one = Message("user", (Text(ENGLISH), Image(Inline(media_files.png(640, 480)))))
-    other = Message("assistant", (Text(CHINESE),))
-    assert count_tokens([], Settings()) == 0
-    assert count_tokens([one, other, one], Settings()) == sum(
-        count_tokens([message], Settings()) for message in (one, other, one)
+    one = Message("user", (TextPart(ENGLISH), ImagePart(InlineSource(media_files.png(640, 480)))))
+    other = Message("assistant", (TextPart(CHINESE),))
+    assert count_tokens([], ModelSettings()) == 0
+    assert count_tokens([one, other, one], ModelSettings()) == sum(
+        count_tokens([message], ModelSettings()) for message in (one, other, one)
     )
 
 
 def test_tools_calls_and_results_cost() -> None:
-    plain, settings = [Message("user", (Text("Hi"),))], Settings()
-    with_tool = count_tokens(plain, Settings(tools=(TOOL,)))
+    plain, settings = [Message("user", (TextPart("Hi"),))], ModelSettings()
+    with_tool = count_tokens(plain, ModelSettings(tools=(TOOL,)))
     assert with_tool > count_tokens(plain, settings) + text_tokens(json.dumps(TOOL))
-    assert count_tokens(plain, Settings(tools=(TOOL, TOOL))) - with_tool == text_tokens(json.dumps(TOOL))
-    said = Message("assistant", (Text("Hi"),))
-    call = Message("assistant", (Text("Hi"),), tool_calls=(ToolCall("1", "crop", '{"x": 1}'),))
+    assert count_tokens(plain, ModelSettings(tools=(TOOL, TOOL))) - with_tool == text_tokens(json.dumps(TOOL))
+    said = Message("assistant", (TextPart("Hi"),))
+    call = Message("assistant", (TextPart("Hi"),), tool_calls=(ToolCall("1", "crop", '{"x": 1}'),))
     assert count_tokens([call], settings) >= count_tokens([said], settings) + text_tokens('{"x": 1}') + 1
-    assert count_tokens([Message("tool", (Text("Hi"),))], settings) > count_tokens(plain, settings)
+    assert count_tokens([Message("tool", (TextPart("Hi"),))], settings) > count_tokens(plain, settings)
 
 
 def test_reasoning_costs_only_where_it_is_sent_back() -> None:
-    thought = [Message("assistant", (Text("Hi"),), reasoning=ENGLISH)]
-    plain = [Message("assistant", (Text("Hi"),))]
+    thought = [Message("assistant", (TextPart("Hi"),), reasoning=ENGLISH)]
+    plain = [Message("assistant", (TextPart("Hi"),))]
     for asked, more in (
-        (Settings(), 0),
-        (Settings(preserve_thinking=True), 0),
-        (Settings(model="qwen3.7-plus"), 0),
-        (Settings(model="qwen3.7-plus", preserve_thinking=True), text_tokens(ENGLISH)),
+        (ModelSettings(), 0),
+        (ModelSettings(preserve_thinking=True), 0),
+        (ModelSettings(model="qwen3.7-plus"), 0),
+        (ModelSettings(model="qwen3.7-plus", preserve_thinking=True), text_tokens(ENGLISH)),
     ):
         assert count_tokens(thought, asked) - count_tokens(plain, asked) == more
 

@@ -13,12 +13,12 @@ from qwenvl_core.catalog.endpoints import Api
 from qwenvl_core.catalog.models import ModelFacts, describe
 from qwenvl_core.errors import QwenVLInputError
 from qwenvl_core.request import policy, tool_messages, validation
-from qwenvl_core.types.media import Url
-from qwenvl_core.types.messages import Frames, Image, Message, Text, ToolCall, Video
-from qwenvl_core.types.request import Plan
+from qwenvl_core.types.media import UrlSource
+from qwenvl_core.types.messages import FramesPart, ImagePart, Message, TextPart, ToolCall, VideoPart
+from qwenvl_core.types.request import PreparedRequest
 from qwenvl_core.types.settings import NamedTool
 from qwenvl_core.wire import dashscope, openai
-from tests.emulator.chat_request import COMPAT_CHAT, NATIVE_CHAT, Ask, RecordedRequest
+from tests.emulator.chat_request import COMPAT_CHAT, NATIVE_CHAT, ChatRequest, RecordedRequest
 from tests.emulator.models import MODELS
 from tests.emulator.rules import refuse
 from tests.support.pipeline import body_of, request, user
@@ -29,7 +29,7 @@ def called(*ids: str, name: str = "crop") -> Message:
 
 
 def result(call_id: str, words: str = "Done.") -> Message:
-    return Message("tool", (Text(words),), tool_call_id=call_id)
+    return Message("tool", (TextPart(words),), tool_call_id=call_id)
 
 
 def ids(messages: tuple[Message, ...]) -> list[Any]:
@@ -58,9 +58,9 @@ CONVERSATIONS: dict[str, tuple[list[Message], list[Any]]] = {
 
 @pytest.mark.parametrize(("messages", "expected"), CONVERSATIONS.values(), ids=CONVERSATIONS)
 def test_calls_and_results_without_ids_are_matched_in_order(messages: list[Message], expected: list[Any]) -> None:
-    found = tool_messages.with_ids(messages)
+    found = tool_messages.assign_call_ids(messages)
     assert ids(found) == expected
-    assert tool_messages.with_ids(found) == found
+    assert tool_messages.assign_call_ids(found) == found
 
 
 @pytest.mark.parametrize(
@@ -74,9 +74,9 @@ def test_calls_and_results_without_ids_are_matched_in_order(messages: list[Messa
 )
 def test_every_call_has_a_result(messages: list[Message], answered: list[str]) -> None:
     """One that was never executed, since it was cut off or somebody stepped in, says so."""
-    found = tool_messages.with_results(messages)
+    found = tool_messages.add_missing_results(messages)
     assert [message.tool_call_id for message in found if message.role == "tool"] == answered
-    assert tool_messages.with_results(found) == found
+    assert tool_messages.add_missing_results(found) == found
 
 
 def test_a_call_without_a_name_has_one_on_the_wire() -> None:
@@ -105,42 +105,45 @@ REFUSED: dict[str, tuple[list[Message], dict[str, Any], str]] = {
 def test_what_is_refused_is_not_sent(api: Api, messages: list[Message], given: dict[str, Any], why: str) -> None:
     asked = request(*messages, **given)
     facts = describe(asked.settings.model)
-    plan = policy.apply(asked, facts)
+    prepared = policy.prepare(asked, facts)
     with pytest.raises(QwenVLInputError, match=why):
-        validation.check(plan, facts, api)
-    assert refusal_of(plan, api) is not None
+        validation.check(prepared, facts, api)
+    assert refusal_of(prepared, api) is not None
 
 
 @pytest.mark.parametrize("model", ["my-model", "Qwen/QwQ-32B"])
 def test_other_servers_have_other_rules(model: str) -> None:
     asked = request(result("c9"), model=model, tools=({"type": "web_search"},))
     facts = describe(model)
-    validation.check(policy.apply(asked, facts), facts, "openai")
+    validation.check(policy.prepare(asked, facts), facts, "openai")
 
 
 # --- Whatever is sent is accepted
 
 
-def refusal_of(plan: Plan, api: Api) -> Any:
+def refusal_of(prepared: PreparedRequest, api: Api) -> Any:
     """What the service says to a request; nothing, where it accepts it."""
     wire: Any = openai if api == "openai" else dashscope
-    headers = wire.headers(plan) | ({"x-dashscope-sse": "enable"} if plan.stream else {})
+    headers = wire.headers(prepared) | ({"x-dashscope-sse": "enable"} if prepared.stream else {})
     route = COMPAT_CHAT if api == "openai" else NATIVE_CHAT
     sent = RecordedRequest("POST", route, {name.lower(): value for name, value in headers.items()},
-                           json.dumps(wire.encode(plan)).encode())  # fmt: skip
-    return refuse(Ask("compat" if api == "openai" else "native", sent))
+                           json.dumps(wire.encode(prepared)).encode())  # fmt: skip
+    return refuse(ChatRequest("compat" if api == "openai" else "native", sent))
 
 
-_PICTURE = Image(Url("https://example.com/a.png"))
+_PICTURE = ImagePart(UrlSource("https://example.com/a.png"))
 _SPEECHES = [
     user("Hi"),
     user("As json, please.", _PICTURE),
-    user(Video(Url("https://example.com/a.mp4")), Frames(tuple(Url(f"https://example.com/{n}.png") for n in range(4)))),
+    user(
+        VideoPart(UrlSource("https://example.com/a.mp4")),
+        FramesPart(tuple(UrlSource(f"https://example.com/{n}.png") for n in range(4))),
+    ),
     user(),
-    Message("system", (Text("Be brief."),)),
-    Message("assistant", (Text("Yes."),), reasoning="Hm."),
+    Message("system", (TextPart("Be brief."),)),
+    Message("assistant", (TextPart("Yes."),), reasoning="Hm."),
     Message("assistant"),
-    Message("assistant", (Text("Once"),), partial=True),
+    Message("assistant", (TextPart("Once"),), partial=True),
     called("c1"),
     called("c1", "c2", name="zoom"),
     called("", "", name=""),
@@ -161,7 +164,7 @@ _FORMATS: list[Any] = [
 def sensible(messages: list[Message], facts: ModelFacts, tools: bool) -> bool:
     """Whether somebody asks, every result follows its call, no call is left at the end, and the model has the tools."""
     waiting: set[str] = set()
-    for message in tool_messages.with_ids(messages):
+    for message in tool_messages.assign_call_ids(messages):
         if message.role != "tool":
             waiting = {call.id for call in message.tool_calls}
         elif message.tool_call_id not in waiting:
@@ -183,7 +186,7 @@ def sensible(messages: list[Message], facts: ModelFacts, tools: bool) -> bool:
         {},
         optional={
             "enable_thinking": st.booleans(),
-            "thinking_set_by": st.sampled_from(["default", "model", "call"]),
+            "thinking_source": st.sampled_from(["default", "model", "call"]),
             "tools": st.just((tool("crop"), tool("zoom"))),
             "tool_choice": st.sampled_from(["auto", "none", "required", NamedTool("crop")]),
             "parallel_tool_calls": st.booleans(),
@@ -201,8 +204,8 @@ def test_whatever_is_sent_is_accepted(
     facts = describe(model)
     assume(sensible(messages, facts, "tools" in given))
     try:
-        plan = policy.apply(request(*messages, model=model, stream=stream, **given), facts)
-        validation.check(plan, facts, api)
+        prepared = policy.prepare(request(*messages, model=model, stream=stream, **given), facts)
+        validation.check(prepared, facts, api)
     except QwenVLInputError:
         return
-    assert refusal_of(plan, api) is None
+    assert refusal_of(prepared, api) is None

@@ -20,24 +20,24 @@ from qwenvl_core.catalog.endpoints import Api
 from qwenvl_core.catalog.models import describe
 from qwenvl_core.errors import QwenVLInputError
 from qwenvl_core.request import policy, validation
-from qwenvl_core.types.media import File, Inline, Url
-from qwenvl_core.types.messages import Frames, Image, Message, Part, Text, Video
+from qwenvl_core.types.media import FileSource, InlineSource, UrlSource
+from qwenvl_core.types.messages import FramesPart, ImagePart, Message, Part, TextPart, VideoPart
 from qwenvl_core.types.request import Request
-from qwenvl_core.types.settings import Settings
+from qwenvl_core.types.settings import ModelSettings
 from tests.support import media_files
 
 APIS: tuple[Api, ...] = ("openai", "dashscope")
 WHERE = "messages[0].content[1] (image)"
-URL = Url("https://example.com/a.jpg")
-FRAME = Inline(media_files.png(640, 480))
+URL = UrlSource("https://example.com/a.jpg")
+FRAME = InlineSource(media_files.png(640, 480))
 
 
 def check(*parts: Part, api: Api = "openai", **settings: Any) -> None:
     """What the client does with a request before it encodes it."""
-    given = Settings(**settings)
-    asked = Request(messages=(Message("user", (Text("Hi"), *parts)),), settings=given)
+    given = ModelSettings(**settings)
+    asked = Request(messages=(Message("user", (TextPart("Hi"), *parts)),), settings=given)
     facts = describe(given.model)
-    validation.check(policy.apply(asked, facts), facts, api)
+    validation.check(policy.prepare(asked, facts), facts, api)
 
 
 def refusal(*parts: Part, **settings: Any) -> str:
@@ -46,8 +46,8 @@ def refusal(*parts: Part, **settings: Any) -> str:
     return str(caught.value)
 
 
-def image(data: bytes) -> Image:
-    return Image(Inline(data), where=WHERE)
+def image(data: bytes) -> ImagePart:
+    return ImagePart(InlineSource(data), location=WHERE)
 
 
 # --- parameters -------------------------------------------------------------------------------------------------------
@@ -112,33 +112,33 @@ def test_a_budget_or_length_without_a_known_limit_passes(model: str) -> None:
 
 
 def test_a_checkpoint_has_the_models_abilities_but_not_the_services_limits() -> None:
-    frames = Frames((URL,) * 300, where="messages[0].content[1] (video)")
-    check(frames, Video(Inline(media_files.mp4(7200))), model="Qwen/Qwen3-VL-8B-Instruct", max_tokens=40_960)
+    frames = FramesPart((URL,) * 300, location="messages[0].content[1] (video)")
+    check(frames, VideoPart(InlineSource(media_files.mp4(7200))), model="Qwen/Qwen3-VL-8B-Instruct", max_tokens=40_960)
     assert "4 to 80" in refusal(frames, model="qwen3-vl-8b-instruct")
 
 
 def test_pixels_that_cross() -> None:
     assert "min_pixels=5000 is more than max_pixels=4096" in refusal(min_pixels=5000, max_pixels=4096)
     check(min_pixels=4096, max_pixels=4096)
-    said = refusal(Image(URL, min_pixels=5000, where=WHERE), max_pixels=4096)
+    said = refusal(ImagePart(URL, min_pixels=5000, location=WHERE), max_pixels=4096)
     assert said.startswith(f"{WHERE}: min_pixels=5000")
-    check(Image(URL, min_pixels=5000, max_pixels=6000, where=WHERE), max_pixels=4096)
+    check(ImagePart(URL, min_pixels=5000, max_pixels=6000, location=WHERE), max_pixels=4096)
 
 
 @pytest.mark.parametrize("name", ["min_pixels", "max_pixels", "total_pixels", "fps"])
 @pytest.mark.parametrize("value", [0, -1, "2", math.nan])
 def test_hints_of_a_part_are_named_with_its_place(name: str, value: Any) -> None:
-    said = refusal(Video(URL, where="messages[0].content[1] (video)", **{name: value}))
+    said = refusal(VideoPart(URL, location="messages[0].content[1] (video)", **{name: value}))
     assert said.startswith(f"messages[0].content[1] (video): {name}={value!r}")
 
 
-@pytest.mark.parametrize("part", [Video(URL), Frames((URL,) * 4)])
-def test_rates_of_a_part(part: Video | Frames) -> None:
+@pytest.mark.parametrize("part", [VideoPart(URL), FramesPart((URL,) * 4)])
+def test_rates_of_a_part(part: VideoPart | FramesPart) -> None:
     for fps in (0.1, 10):
-        check(type(part)(*([part.source] if isinstance(part, Video) else [part.sources]), fps=fps))
+        check(type(part)(*([part.source] if isinstance(part, VideoPart) else [part.sources]), fps=fps))
     for fps in (0.09, 10.5):
         assert "from 0.1 to 10" in refusal(
-            type(part)(*([part.source] if isinstance(part, Video) else [part.sources]), fps=fps)
+            type(part)(*([part.source] if isinstance(part, VideoPart) else [part.sources]), fps=fps)
         )
 
 
@@ -202,34 +202,40 @@ def test_formats_that_are_not_read(make: Make, mime: str) -> None:
 def test_the_word_of_the_caller_counts_where_the_bytes_tell_nothing() -> None:
     unknown = b"not a header that anybody knows"
     for mime in ("image/png", "image/jpg", "image/*", None, "video/mp4"):
-        check(Image(Inline(unknown, mime=mime), where=WHERE))
-    assert "image/svg+xml" in refusal(Image(Inline(b"<svg/>", mime="image/svg+xml"), where=WHERE))
-    check(Image(Inline(media_files.png(64, 64), mime="image/gif"), where=WHERE))
+        check(ImagePart(InlineSource(unknown, mime=mime), location=WHERE))
+    assert "image/svg+xml" in refusal(ImagePart(InlineSource(b"<svg/>", mime="image/svg+xml"), location=WHERE))
+    check(ImagePart(InlineSource(media_files.png(64, 64), mime="image/gif"), location=WHERE))
 
 
 def sources(data: bytes, path: Path) -> list[Any]:
     text = base64.b64encode(data).decode()
     path.write_bytes(data)
     return [
-        Inline(data),
-        Inline(text, base64_from=0),
-        Inline(text.encode(), base64_from=0),
-        Inline(f"data:image/png;base64,{text}", base64_from=22),
-        Inline(base64.encodebytes(data).decode(), base64_from=0),
-        Inline(base64.urlsafe_b64encode(data).decode().rstrip("="), base64_from=0),
-        File(path),
+        InlineSource(data),
+        InlineSource(text, base64_from=0),
+        InlineSource(text.encode(), base64_from=0),
+        InlineSource(f"data:image/png;base64,{text}", base64_from=22),
+        InlineSource(base64.encodebytes(data).decode(), base64_from=0),
+        InlineSource(base64.urlsafe_b64encode(data).decode().rstrip("="), base64_from=0),
+        FileSource(path),
     ]
 
 
 @pytest.mark.parametrize("make", TAKEN)
 def test_every_way_to_give_an_image_is_looked_at(make: Make, tmp_path: Path) -> None:
     for source in sources(make(10, 900), tmp_path / "a"):
-        assert "10x900" in refusal(Image(source, where=WHERE))
+        assert "10x900" in refusal(ImagePart(source, location=WHERE))
 
 
 def test_what_is_behind_a_url_or_nowhere_passes(tmp_path: Path) -> None:
-    for source in (URL, Url("oss://bucket/a.png"), File(tmp_path / "none"), File(tmp_path), File(Path("a\0b"))):
-        check(Image(source), Video(source))
+    for source in (
+        URL,
+        UrlSource("oss://bucket/a.png"),
+        FileSource(tmp_path / "none"),
+        FileSource(tmp_path),
+        FileSource(Path("a\0b")),
+    ):
+        check(ImagePart(source), VideoPart(source))
 
 
 @pytest.mark.parametrize("data", [b"", b"\xff\xd8\xff", media_files.png(5, 5)[:20], b"BM", b"RIFF", b"II*\0"])
@@ -246,12 +252,12 @@ def test_broken_headers_raise_nothing_but_our_error(data: st.DataObject) -> None
             broken[at] = data.draw(st.integers(0, 255))
     text = base64.b64encode(bytes(broken)).decode()
     for source in (
-        Inline(bytes(broken)),
-        Inline(text, base64_from=0),
-        Inline(text[::-1], base64_from=0),
-        Inline(bytes(broken), base64_from=0),
+        InlineSource(bytes(broken)),
+        InlineSource(text, base64_from=0),
+        InlineSource(text[::-1], base64_from=0),
+        InlineSource(bytes(broken), base64_from=0),
     ):
-        for part in (Image(source), Video(source), Frames((source,) * 4)):
+        for part in (ImagePart(source), VideoPart(source), FramesPart((source,) * 4)):
             with suppress(QwenVLInputError):
                 check(part)
 
@@ -273,24 +279,24 @@ FRAME_LIMITS = [
 @pytest.mark.parametrize(("model", "most"), FRAME_LIMITS)
 def test_frames_of_each_model(model: str, most: int, api: Api) -> None:
     for count in (4, most):
-        check(Frames((URL,) * count), model=model, api=api)
+        check(FramesPart((URL,) * count), model=model, api=api)
     for count in (1, 3, most + 1):
-        said = refusal(Frames((URL,) * count, where="messages[0].content[1] (video)"), model=model, api=api)
+        said = refusal(FramesPart((URL,) * count, location="messages[0].content[1] (video)"), model=model, api=api)
         assert said.startswith("messages[0].content[1] (video): ")
         assert f"{count:,} frames" in said
         assert f"{model} takes 4 to {most:,}" in said
 
 
 def test_frames_of_a_model_that_no_row_knows() -> None:
-    check(Frames((URL,)), model="my-own-model")
-    check(Frames((URL,) * 9000), model="my-own-model")
+    check(FramesPart((URL,)), model="my-own-model")
+    check(FramesPart((URL,) * 9000), model="my-own-model")
 
 
 def test_each_frame_is_an_image() -> None:
-    bad = Inline(media_files.png(10, 480))
-    said = refusal(Frames((FRAME, FRAME, bad, FRAME), where="messages[0].content[1] (video)"))
+    bad = InlineSource(media_files.png(10, 480))
+    said = refusal(FramesPart((FRAME, FRAME, bad, FRAME), location="messages[0].content[1] (video)"))
     assert said.startswith("messages[0].content[1] (video), frame 2: this image is 10x480")
-    assert "image/gif" in refusal(Frames((FRAME, FRAME, FRAME, Inline(media_files.gif(64, 64)))))
+    assert "image/gif" in refusal(FramesPart((FRAME, FRAME, FRAME, InlineSource(media_files.gif(64, 64)))))
 
 
 SECONDS = [
@@ -308,9 +314,9 @@ SECONDS = [
 @pytest.mark.parametrize(("model", "most"), SECONDS)
 def test_durations_of_each_model(make: Callable[[float], bytes], model: str, most: int) -> None:
     for seconds in (2, most):
-        check(Video(Inline(make(seconds))), model=model)
+        check(VideoPart(InlineSource(make(seconds))), model=model)
     for seconds in (1.96, most + 0.04):
-        said = refusal(Video(Inline(make(seconds)), where="messages[0].content[1] (video)"), model=model)
+        said = refusal(VideoPart(InlineSource(make(seconds)), location="messages[0].content[1] (video)"), model=model)
         assert said.startswith("messages[0].content[1] (video): a video of ")
         assert f"{model} takes 2 to {most:,} seconds" in said
 
@@ -319,10 +325,10 @@ def test_durations_of_each_model(make: Callable[[float], bytes], model: str, mos
 @pytest.mark.parametrize("first", [False, True])
 def test_every_way_to_give_a_video_is_looked_at(wide: bool, first: bool, tmp_path: Path) -> None:
     for source in sources(media_files.mp4(1.5, wide=wide, first=first), tmp_path / "a.mp4"):
-        broken_text = isinstance(source, Inline) and source.base64_from == 0 and not is_plain(source.data)
+        broken_text = isinstance(source, InlineSource) and source.base64_from == 0 and not is_plain(source.data)
         if broken_text and not first:
             continue  # of text with line breaks, the head is read only
-        assert "1.5 seconds" in refusal(Video(source))
+        assert "1.5 seconds" in refusal(VideoPart(source))
 
 
 def is_plain(data: bytes | str) -> bool:
@@ -338,16 +344,19 @@ def test_a_duration_that_is_not_told_passes() -> None:
         b"\0\0\0\x18ftypmp42" + bytes(50),
         b"FLV\x01" + bytes(50),
     ):
-        check(Video(Inline(data)))
+        check(VideoPart(InlineSource(data)))
 
 
 def test_media_that_a_model_does_not_take() -> None:
-    for part in (Video(URL, where="messages[0].content[1] (video)"), Frames((URL,), where="messages[0].content[1]")):
+    for part in (
+        VideoPart(URL, location="messages[0].content[1] (video)"),
+        FramesPart((URL,), location="messages[0].content[1]"),
+    ):
         said = refusal(part, model="qwen-vl-ocr")
         assert said.startswith("messages[0].content[1]")
         assert "qwen-vl-ocr takes no videos" in said
         assert "qwen3-vl-plus" in said
-    check(Image(URL), model="qwen-vl-ocr")
+    check(ImagePart(URL), model="qwen-vl-ocr")
 
 
 # --- all of it --------------------------------------------------------------------------------------------------------
@@ -355,12 +364,14 @@ def test_media_that_a_model_does_not_take() -> None:
 
 def test_media_of_a_tool_are_checked_where_they_came_from() -> None:
     tool = Message(
-        "tool", (Image(Inline(media_files.png(5, 5)), where="messages[2].content[0] (image)"),), tool_call_id="1"
+        "tool",
+        (ImagePart(InlineSource(media_files.png(5, 5)), location="messages[2].content[0] (image)"),),
+        tool_call_id="1",
     )
-    asked = Request(messages=(Message("user", (Text("Hi"),)), tool), settings=Settings())
+    asked = Request(messages=(Message("user", (TextPart("Hi"),)), tool), settings=ModelSettings())
     facts = describe("qwen3-vl-plus")
     with pytest.raises(QwenVLInputError, match=r"^messages\[2\]\.content\[0\] \(image\): this image is 5x5"):
-        validation.check(policy.apply(asked, facts), facts, "openai")
+        validation.check(policy.prepare(asked, facts), facts, "openai")
 
 
 def test_every_rule_says_where_it_comes_from() -> None:
@@ -375,11 +386,21 @@ def test_a_check_costs_microseconds(tmp_path: Path) -> None:
     path = tmp_path / "a.png"
     path.write_bytes(data)
     text = base64.b64encode(data).decode()
-    asked = Request(messages=(Message("user", (Text("Hi"),)),), settings=Settings())
+    asked = Request(messages=(Message("user", (TextPart("Hi"),)),), settings=ModelSettings())
     facts = describe("qwen3-vl-plus")
-    for part in (Text("Hi"), Image(Inline(data)), Image(File(path)), Image(Inline(text, base64_from=0))):
-        plan = policy.apply(Request(messages=(Message("user", (part,)),), settings=asked.settings), facts)
+    for part in (
+        TextPart("Hi"),
+        ImagePart(InlineSource(data)),
+        ImagePart(FileSource(path)),
+        ImagePart(InlineSource(text, base64_from=0)),
+    ):
+        prepared = policy.prepare(Request(messages=(Message("user", (part,)),), settings=asked.settings), facts)
         seconds = (
-            min(timeit.repeat(lambda plan=plan: validation.check(plan, facts, "openai"), number=20, repeat=5)) / 20
+            min(
+                timeit.repeat(
+                    lambda prepared=prepared: validation.check(prepared, facts, "openai"), number=20, repeat=5
+                )
+            )
+            / 20
         )
         assert seconds < 1e-3

@@ -39,13 +39,13 @@ from qwenvl_core.errors import (
 )
 from qwenvl_core.transport import retry
 from qwenvl_core.transport.connection import Connection
-from qwenvl_core.transport.retry import Retries, retry_after
+from qwenvl_core.transport.retry import RetryPolicy, retry_after
 from qwenvl_core.types.events import Event, Usage
-from qwenvl_core.types.media import Inline
-from qwenvl_core.types.messages import Image, Message, Text
-from qwenvl_core.types.reply import Reducer, Reply, fold
+from qwenvl_core.types.media import InlineSource
+from qwenvl_core.types.messages import ImagePart, Message, TextPart
+from qwenvl_core.types.reply import Reply, ReplyAccumulator, accumulate
 from qwenvl_core.types.request import Request
-from qwenvl_core.types.settings import Settings
+from qwenvl_core.types.settings import ModelSettings
 from tests.emulator import Emulator, Fault, Quirks, ToolCall
 from tests.emulator import Reply as Scripted
 
@@ -65,24 +65,24 @@ def connect(url: str, api: Any = "dashscope", **options: Any) -> Client:
     return Client(Connection(api=api, base_url=url, **{"api_key": KEY, **options}))
 
 
-def ask(*, stream: bool = True, parts: tuple[Any, ...] = (Text("Hi"),), **settings: Any) -> Request:
+def ask(*, stream: bool = True, parts: tuple[Any, ...] = (TextPart("Hi"),), **settings: Any) -> Request:
     settings = {"enable_thinking": False, **settings}
-    return Request(messages=(Message("user", parts),), settings=Settings(**settings), stream=stream)
+    return Request(messages=(Message("user", parts),), settings=ModelSettings(**settings), stream=stream)
 
 
 def run(client: Client, request: Request, mode: str) -> Reply:
     """The folded reply, asked for in a sync or an async way."""
     if mode == "sync":
         try:
-            return fold(client.events(request))
+            return accumulate(client.stream(request))
         finally:
             client.close()
 
     async def arun() -> Reply:
-        reducer = Reducer()
-        async for event in client.aevents(request):
-            reducer.add(event)
-        return reducer.reply()
+        accumulator = ReplyAccumulator()
+        async for event in client.astream(request):
+            accumulator.add(event)
+        return accumulator.reply()
 
     return asyncio.run(arun())
 
@@ -118,15 +118,15 @@ def test_request(emulator: Emulator, mode: str, stream: bool) -> None:
 
 def test_without_a_key_nothing_is_sent(emulator: Emulator) -> None:
     with pytest.raises(QwenVLMissingKeyError, match="DASHSCOPE_API_KEY"):
-        fold(connect(emulator.native_url, api_key="").events(ask()))
+        accumulate(connect(emulator.native_url, api_key="").stream(ask()))
     assert not emulator.requests
 
 
 @both_ways
 def test_a_large_body_is_sent_whole_again_after_a_refusal(emulator: Emulator, mode: str) -> None:
     emulator.script(Fault(status=429, headers={"Retry-After": "0"}), Fault(reset="before-headers"), Scripted(text="ok"))
-    image = Image(Inline(PNG + bytes(range(256)) * 8192), where="here")
-    assert run(connect(emulator.native_url), ask(parts=(image, Text("Hi"))), mode).text == "ok"
+    image = ImagePart(InlineSource(PNG + bytes(range(256)) * 8192), location="here")
+    assert run(connect(emulator.native_url), ask(parts=(image, TextPart("Hi"))), mode).text == "ok"
     first, *others = emulator.requests
     assert len(others) == 2
     assert len(first.body) > 2_700_000
@@ -242,8 +242,8 @@ def test_the_caller_s_own_client_is_used_and_left_open(emulator: Emulator, mode:
 
     async def use(client: Client) -> None:
         with pytest.raises(QwenVLAPIError):
-            await anext(client.aevents(ask()))
-        assert [event async for event in client.aevents(ask())]
+            await anext(client.astream(ask()))
+        assert [event async for event in client.astream(ask())]
         await client.aclose()
         assert not other.is_closed
         await other.aclose()
@@ -273,21 +273,21 @@ RETRIED: list[tuple[Fault, type[QwenVLError]]] = [
     (Fault(status=409), QwenVLInvalidRequestError),
     (Fault(status=500), QwenVLAPIError),
     (Fault(status=500, code="RequestTimeOut"), QwenVLTimeoutError),
-    (Fault(status=502, carrier="html"), QwenVLAPIError),
-    (Fault(status=503, carrier="empty"), QwenVLAPIError),
+    (Fault(status=502, error_format="html"), QwenVLAPIError),
+    (Fault(status=503, error_format="empty"), QwenVLAPIError),
     (Fault(status=504), QwenVLTimeoutError),
     (Fault(reset="before-headers"), QwenVLConnectionError),
     (Fault(stall=1.0), QwenVLTimeoutError),
     # A response that says nothing but that the request failed.
-    (Fault(status=429, carrier="in-stream"), QwenVLRateLimitError),
-    (Fault(status=500, carrier="in-stream"), QwenVLAPIError),
+    (Fault(status=429, error_format="in-stream"), QwenVLRateLimitError),
+    (Fault(status=500, error_format="in-stream"), QwenVLAPIError),
 ]
 NOT_RETRIED: list[tuple[Fault, type[QwenVLError]]] = [
-    (Fault(status=400, carrier="json"), QwenVLInvalidRequestError),
+    (Fault(status=400, error_format="json"), QwenVLInvalidRequestError),
     (Fault(status=400), QwenVLInvalidRequestError),
-    (Fault(status=400, code="DataInspectionFailed", carrier="data-body"), QwenVLContentFilterError),
-    (Fault(status=400, code="Arrearage", carrier="json"), QwenVLArrearageError),
-    (Fault(status=429, code="CommodityNotPurchased", carrier="in-stream"), QwenVLArrearageError),
+    (Fault(status=400, code="DataInspectionFailed", error_format="data-body"), QwenVLContentFilterError),
+    (Fault(status=400, code="Arrearage", error_format="json"), QwenVLArrearageError),
+    (Fault(status=429, code="CommodityNotPurchased", error_format="in-stream"), QwenVLArrearageError),
     (Fault(status=401), QwenVLAuthenticationError),
     (Fault(status=429, code="CommodityNotPurchased"), QwenVLArrearageError),
     (Fault(status=429, code="PrepaidBillOverdue"), QwenVLArrearageError),
@@ -296,8 +296,8 @@ NOT_RETRIED: list[tuple[Fault, type[QwenVLError]]] = [
     (Fault(redirect="http://127.0.0.1:9/elsewhere"), QwenVLAPIError),
     (Fault(non_json_200=True), QwenVLAPIError),
     # Something of the answer was there.
-    (Fault(status=500, carrier="in-stream", reply=Scripted(text=["So"]), after=1), QwenVLAPIError),
-    (Fault(status=429, carrier="in-stream", reply=Scripted(text=["So"]), after=1), QwenVLRateLimitError),
+    (Fault(status=500, error_format="in-stream", reply=Scripted(text=["So"]), after=1), QwenVLAPIError),
+    (Fault(status=429, error_format="in-stream", reply=Scripted(text=["So"]), after=1), QwenVLRateLimitError),
     (Fault(reply=Scripted(text=["So", "far"]), after=1, reset="after-events"), QwenVLStreamInterruptedError),
     (Fault(reply=Scripted(text=["So", "far"]), after=1, close_without_finish=True), QwenVLStreamInterruptedError),
     (Fault(reply=Scripted(text=["So", "far"]), after=1, truncate_json=True), QwenVLStreamInterruptedError),
@@ -321,7 +321,7 @@ def test_failures_that_may_pass_are_retried(
         run(client, ask(), mode)
     assert type(caught.value) is cls
     assert len(emulator.requests) == 6
-    assert fault.carrier == "in-stream" or isinstance(caught.value.__cause__, DashScopeError)
+    assert fault.error_format == "in-stream" or isinstance(caught.value.__cause__, DashScopeError)
 
     emulator.script(fault)
     with pytest.raises(cls):
@@ -415,8 +415,8 @@ def test_retry_after_a_date() -> None:
     assert 28 < seconds <= 30
 
 
-def rule(most: int, timeout: float | None = 300.0) -> Retries:
-    return Retries(Connection(api="openai", base_url="", api_key="", max_retries=most, timeout=timeout))
+def rule(most: int, timeout: float | None = 300.0) -> RetryPolicy:
+    return RetryPolicy(Connection(api="openai", base_url="", api_key="", max_retries=most, timeout=timeout))
 
 
 def throttled(seconds: float | None) -> QwenVLRateLimitError:
@@ -430,11 +430,11 @@ def test_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     error = QwenVLConnectionError("gone")
     for timeout in (300.0, None, 3.0):
         counted = rule(7, timeout)
-        pauses = [counted.pause_after(error) for _ in range(7)]
+        pauses = [counted.next_delay(error) for _ in range(7)]
         for pause, longest in zip(pauses, (0.5, 1, 2, 4, 8, 8, 8), strict=True):
             assert min(longest * 0.75, timeout or 300) <= pause <= min(longest, timeout or 300)
         with pytest.raises(QwenVLConnectionError) as caught:
-            counted.pause_after(error)
+            counted.next_delay(error)
         assert caught.value is error
 
 
@@ -444,10 +444,10 @@ def test_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_no_pause_is_longer_than_the_timeout(timeout: float | None, asked: float) -> None:
     error = throttled(asked)
     if asked <= (timeout or 300):
-        assert rule(1, timeout).pause_after(error) == asked
+        assert rule(1, timeout).next_delay(error) == asked
         return
     with pytest.raises(QwenVLRateLimitError, match=f"asks to wait for {asked:.0f} seconds") as caught:
-        rule(1, timeout).pause_after(error)
+        rule(1, timeout).next_delay(error)
     assert caught.value is error
     assert "timeout=" in error.hint
     assert QwenVLRateLimitError.hint in error.hint
@@ -496,7 +496,7 @@ FRAMINGS = {
 def test_framings(emulator: Emulator, name: str, mode: str) -> None:
     emulator.script(Scripted(reasoning="我想想 🤔", text="好的\u2028😀 ok.", quirks=FRAMINGS[name]))
     reply = run(connect(emulator.native_url), ask(enable_thinking=True), mode)
-    assert (reply.reasoning, reply.text, reply.finish.reason) == ("我想想 🤔", "好的\u2028😀 ok.", "stop")
+    assert (reply.reasoning, reply.text, reply.finish.finish_reason) == ("我想想 🤔", "好的\u2028😀 ok.", "stop")
     assert reply.usage is not None
     assert reply.usage.total == reply.usage.input + reply.usage.output
 
@@ -512,7 +512,7 @@ def test_each_delta_is_there_before_the_next_is_sent(emulator: Emulator) -> None
     gates = [threading.Event() for _ in range(3)]
     gates[0].set()
     emulator.script(Scripted(text=["a", "b", "c"], gates=gates))
-    events = connect(emulator.native_url).events(ask())
+    events = connect(emulator.native_url).stream(ask())
     for gate, text in zip(gates, "abc", strict=True):
         gate.set()
         assert next(events)[0] == text
@@ -529,7 +529,7 @@ def wait_until(condition: Any, seconds: float = 5) -> None:
 @pytest.mark.parametrize("how", ["close", "forget", "raise"])
 def test_an_abandoned_stream_closes(emulator: Emulator, how: str) -> None:
     emulator.script(Scripted(text=["word "] * 2000, delay=0.01))
-    events: Iterator[Event] | None = connect(emulator.native_url).events(ask())
+    events: Iterator[Event] | None = connect(emulator.native_url).stream(ask())
     assert events is not None
     next(events)
     if how == "raise":
@@ -552,7 +552,7 @@ async def test_an_abandoned_async_stream_closes(emulator: Emulator, how: str) ->
             begun.set()
 
     client = connect(emulator.native_url)
-    events = client.aevents(ask())
+    events = client.astream(ask())
     if how == "aclose":
         await anext(events)
         await events.aclose()
@@ -563,24 +563,24 @@ async def test_an_abandoned_async_stream_closes(emulator: Emulator, how: str) ->
         with pytest.raises(asyncio.CancelledError):
             await task
     await asyncio.to_thread(wait_until, lambda: emulator.disconnects == 1 and not emulator.open_connections)
-    assert (await anext(client.aevents(ask())))[0]
+    assert (await anext(client.astream(ask())))[0]
     await client.aclose()
 
 
 def test_connections_are_used_again(emulator: Emulator) -> None:
     client = connect(emulator.native_url)
     for stream in (True, False, True):
-        assert fold(client.events(ask(stream=stream))).text
+        assert accumulate(client.stream(ask(stream=stream))).text
     assert emulator.connections == 1
     client.close()
-    assert fold(client.events(ask())).text
+    assert accumulate(client.stream(ask())).text
     assert emulator.connections == 2
     client.close()
 
 
 def test_a_client_that_is_forgotten_closes_its_connections(emulator: Emulator) -> None:
     client = connect(emulator.native_url)
-    assert fold(client.events(ask())).text
+    assert accumulate(client.stream(ask())).text
     http = client._transport._client.transport.http_client
     del client
     gc.collect()
@@ -591,7 +591,7 @@ async def test_many_streams_at_once(emulator: Emulator) -> None:
     client = connect(emulator.native_url)
 
     async def one() -> int:
-        return len([event async for event in client.aevents(ask())])
+        return len([event async for event in client.astream(ask())])
 
     assert len(set(await asyncio.gather(*(one() for _ in range(120))))) == 1
     await client.aclose()
@@ -647,7 +647,7 @@ def comparable(reply: Reply) -> dict[str, Any]:
         "text": reply.text,
         "calls": reply.tool_calls,
         "usage": reply.usage._replace(raw={}),
-        "reason": finish.reason,
+        "reason": finish.finish_reason,
         "model": finish.model,
         "request_id": finish.request_id,
         "adjustments": finish.adjustments,
@@ -656,9 +656,11 @@ def comparable(reply: Reply) -> dict[str, Any]:
 
 
 @both_ways
-@pytest.mark.parametrize("way", ["stream", "invoke"])
+@pytest.mark.parametrize("call_mode", ["stream", "invoke"])
 @pytest.mark.parametrize("name", ["text", "thinking", "tools", "usage"])
-def test_langchain_messages_are_the_same_over_both_apis(emulator: Emulator, name: str, way: str, mode: str) -> None:
+def test_langchain_messages_are_the_same_over_both_apis(
+    emulator: Emulator, name: str, call_mode: str, mode: str
+) -> None:
     from langchain_qwenvl import ChatQwenVL  # here, so that all the rest needs the core alone
 
     answer, settings = ANSWERS[name]
@@ -668,22 +670,24 @@ def test_langchain_messages_are_the_same_over_both_apis(emulator: Emulator, name
         emulator.script(answer)
         llm = ChatQwenVL(api=api, base_url=url, api_key=KEY)
         messages.append(
-            asyncio.run(answer_of(llm, way, settings)) if mode == "async" else answer_now(llm, way, settings)
+            asyncio.run(answer_of(llm, call_mode, settings))
+            if mode == "async"
+            else answer_now(llm, call_mode, settings)
         )
         llm.close()
     compatible, native = (shown(message) for message in messages)
     assert native == compatible
 
 
-def answer_now(llm: Any, way: str, settings: dict[str, Any]) -> Any:
-    if way == "invoke":
+def answer_now(llm: Any, call_mode: str, settings: dict[str, Any]) -> Any:
+    if call_mode == "invoke":
         return llm.invoke("Hi", **settings)
     first, *rest = llm.stream("Hi", **settings)
     return sum(rest, first)
 
 
-async def answer_of(llm: Any, way: str, settings: dict[str, Any]) -> Any:
-    if way == "invoke":
+async def answer_of(llm: Any, call_mode: str, settings: dict[str, Any]) -> Any:
+    if call_mode == "invoke":
         return await llm.ainvoke("Hi", **settings)
     first, *rest = [chunk async for chunk in llm.astream("Hi", **settings)]
     return sum(rest, first)

@@ -1,4 +1,4 @@
-"""Events and the one reducer that folds them."""
+"""Events and the one accumulator that folds them."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from qwenvl_core.types.events import Event, Finish, ReasoningDelta, TextDelta, ToolCallDelta, Usage
 from qwenvl_core.types.messages import ToolCall
-from qwenvl_core.types.reply import Reducer, Reply, fold
-from qwenvl_core.types.tool_arguments import judged_calls, parse_arguments, partial_object
+from qwenvl_core.types.reply import Reply, ReplyAccumulator, accumulate
+from qwenvl_core.types.tool_arguments import parse_arguments, parse_partial_json, parse_tool_calls
 
 R, T, C = ReasoningDelta, TextDelta, ToolCallDelta
 STOP = Finish("stop")
@@ -42,7 +42,7 @@ def reply(
     ],
 )
 def test_folding(events: list[Event], expected: Reply) -> None:
-    assert fold(events) == expected
+    assert accumulate(events) == expected
 
 
 EVENTS = st.lists(
@@ -65,19 +65,19 @@ EVENTS = st.lists(
 
 @given(EVENTS)
 def test_a_moment_is_what_had_come_by_then_whenever_it_is_looked_at(events: list[Event]) -> None:
-    reducer, moments = Reducer(), []
+    accumulator, moments = ReplyAccumulator(), []
     for event in events:
-        reducer.add(event)
-        moments.append(reducer.moment())
-    expected = [fold(events[: count + 1]) for count in range(len(events))]
+        accumulator.add(event)
+        moments.append(accumulator.snapshot())
+    expected = [accumulate(events[: count + 1]) for count in range(len(events))]
     assert [moment.reply() for moment in moments] == expected
     assert [moment.reply() for moment in reversed(moments)] == expected[::-1]
-    assert reducer.reply() == fold(events)
+    assert accumulator.reply() == accumulate(events)
 
 
 @given(EVENTS)
 def test_no_letter_is_lost_and_none_invented(events: list[Event]) -> None:
-    folded = fold(events)
+    folded = accumulate(events)
     assert folded.text == "".join(event.text for event in events if type(event) is TextDelta)
     assert folded.reasoning == "".join(event.text for event in events if type(event) is ReasoningDelta)
     assert sum(len(call.arguments) for call in folded.tool_calls) == sum(
@@ -88,12 +88,12 @@ def test_no_letter_is_lost_and_none_invented(events: list[Event]) -> None:
 def test_folding_is_linear() -> None:
     def seconds(count: int) -> float:
         start = time.process_time()
-        reducer = Reducer()
+        accumulator = ReplyAccumulator()
         for _ in range(count):
-            reducer.add(T("word "))
-            reducer.add(C(0, None, None, "x"))
-            reducer.moment()
-        assert len(reducer.reply().text) == 5 * count
+            accumulator.add(T("word "))
+            accumulator.add(C(0, None, None, "x"))
+            accumulator.snapshot()
+        assert len(accumulator.reply().text) == 5 * count
         return time.process_time() - start
 
     assert min(seconds(40_000) for _ in range(2)) < 24 * max(min(seconds(5_000) for _ in range(3)), 0.005)
@@ -134,7 +134,7 @@ def test_arguments(arguments: str, cut: bool, expected: Any) -> None:
     ],
 )
 def test_objects_that_are_still_being_written(text: str, expected: Any) -> None:
-    assert partial_object(text) == expected
+    assert parse_partial_json(text) == expected
 
 
 @pytest.mark.parametrize(
@@ -153,6 +153,6 @@ def test_a_call_that_was_cut_off_or_is_no_object_must_not_be_executed(
     reason: str, arguments: list[str], executable: list[bool]
 ) -> None:
     calls = tuple(ToolCall(str(number), "crop", text) for number, text in enumerate(arguments))
-    judged = judged_calls(Reply("", "", calls, None, Finish(reason)))
+    judged = parse_tool_calls(Reply("", "", calls, None, Finish(reason)))
     assert [call for call, _ in judged] == list(calls)
     assert [arguments is not None for _, arguments in judged] == executable

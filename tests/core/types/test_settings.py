@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from qwenvl_core.errors import QwenVLInputError
-from qwenvl_core.types.settings import NAMES, NamedTool, Settings, settings_for, tool_choice
+from qwenvl_core.types.settings import CALL_SETTINGS, ModelSettings, NamedTool, resolve_settings, tool_choice
 
 TOOL = {"type": "function", "function": {"name": "crop", "parameters": {}}}
 SEARCH = {"type": "web_search"}
@@ -19,31 +19,31 @@ SEARCH = {"type": "web_search"}
 @pytest.mark.parametrize(
     ("model", "call", "expected"),
     [
-        ({}, {}, Settings()),
-        ({"model": "qvq-max", "something_else": 1}, {}, Settings(model="qvq-max")),
-        ({"temperature": 0.5, "top_p": 0.1}, {"temperature": 0}, Settings(temperature=0, top_p=0.1)),
-        ({"temperature": 0}, {"temperature": None}, Settings(temperature=0)),
-        ({"temperature": None}, {}, Settings()),
-        ({"seed": 7}, {"seed": 0}, Settings(seed=0)),
-        ({"logprobs": True}, {"logprobs": False}, Settings(logprobs=False)),
-        ({"model": "a"}, {"model": "b"}, Settings(model="b")),
-        ({}, {"stop": "END"}, Settings(stop=("END",))),
-        ({"stop": ["a"]}, {"stop": ["b", "c"]}, Settings(stop=("b", "c"))),
-        ({"stop": ["a"]}, {}, Settings(stop=("a",))),
-        ({"stop": ["a"]}, {"stop": []}, Settings()),
+        ({}, {}, ModelSettings()),
+        ({"model": "qvq-max", "something_else": 1}, {}, ModelSettings(model="qvq-max")),
+        ({"temperature": 0.5, "top_p": 0.1}, {"temperature": 0}, ModelSettings(temperature=0, top_p=0.1)),
+        ({"temperature": 0}, {"temperature": None}, ModelSettings(temperature=0)),
+        ({"temperature": None}, {}, ModelSettings()),
+        ({"seed": 7}, {"seed": 0}, ModelSettings(seed=0)),
+        ({"logprobs": True}, {"logprobs": False}, ModelSettings(logprobs=False)),
+        ({"model": "a"}, {"model": "b"}, ModelSettings(model="b")),
+        ({}, {"stop": "END"}, ModelSettings(stop=("END",))),
+        ({"stop": ["a"]}, {"stop": ["b", "c"]}, ModelSettings(stop=("b", "c"))),
+        ({"stop": ["a"]}, {}, ModelSettings(stop=("a",))),
+        ({"stop": ["a"]}, {"stop": []}, ModelSettings()),
         (
             {"extra_body": {"a": 1, "b": 1}},
             {"extra_body": {"b": 2, "c": 2}},
-            Settings(extra_body={"a": 1, "b": 2, "c": 2}),
+            ModelSettings(extra_body={"a": 1, "b": 2, "c": 2}),
         ),
-        ({"extra_body": None}, {}, Settings()),
-        ({}, {"tools": [TOOL], "tool_choice": "crop"}, Settings(tools=(TOOL,), tool_choice=NamedTool("crop"))),
-        ({"enable_thinking": False}, {}, Settings(enable_thinking=False)),
+        ({"extra_body": None}, {}, ModelSettings()),
+        ({}, {"tools": [TOOL], "tool_choice": "crop"}, ModelSettings(tools=(TOOL,), tool_choice=NamedTool("crop"))),
+        ({"enable_thinking": False}, {}, ModelSettings(enable_thinking=False)),
     ],
 )
-def test_a_call_wins_over_the_model(model: dict[str, Any], call: dict[str, Any], expected: Settings) -> None:
+def test_a_call_wins_over_the_model(model: dict[str, Any], call: dict[str, Any], expected: ModelSettings) -> None:
     before = copy.deepcopy((model, call))
-    assert settings_for(model, set(), call) == expected
+    assert resolve_settings(model, set(), call) == expected
     assert (model, call) == before
 
 
@@ -59,8 +59,8 @@ def test_a_call_wins_over_the_model(model: dict[str, Any], call: dict[str, Any],
     ],
 )
 def test_whose_word_thinking_is(given_by_user: set[str], call: Any, thinking: bool, set_by: str) -> None:
-    settings = settings_for({"enable_thinking": True}, given_by_user, call)
-    assert (settings.enable_thinking, settings.thinking_set_by) == (thinking, set_by)
+    settings = resolve_settings({"enable_thinking": True}, given_by_user, call)
+    assert (settings.enable_thinking, settings.thinking_source) == (thinking, set_by)
 
 
 @pytest.mark.parametrize(
@@ -68,20 +68,20 @@ def test_whose_word_thinking_is(given_by_user: set[str], call: Any, thinking: bo
     [
         ("temprature", "temperature"),
         ("enable_thinkin", "enable_thinking"),
-        ("thinking_set_by", "Unknown"),
+        ("thinking_source", "Unknown"),
         ("frequency_penalty", "extra_body"),
         ("stream", "extra_body"),
     ],
 )
 def test_unknown_keywords_of_a_call_are_errors(name: str, words: str) -> None:
     with pytest.raises(QwenVLInputError, match=words) as caught:
-        settings_for({}, set(), {name: 1})
+        resolve_settings({}, set(), {name: 1})
     assert repr(name) in str(caught.value)
 
 
 def test_a_call_is_not_told_to_send_what_belongs_to_the_model() -> None:
     with pytest.raises(QwenVLInputError, match="api_key= belongs to the model") as caught:
-        settings_for({"api_key": None}, set(), {"api_key": "sk-other"})
+        resolve_settings({"api_key": None}, set(), {"api_key": "sk-other"})
     assert "sk-other" not in str(caught.value)
     assert "extra_body" not in str(caught.value)
 
@@ -104,12 +104,12 @@ def test_a_call_is_not_told_to_send_what_belongs_to_the_model() -> None:
 )
 def test_values_of_another_kind_are_errors(name: str, value: Any, kind: str) -> None:
     with pytest.raises(QwenVLInputError, match=kind) as caught:
-        settings_for({}, set(), {name: value})
+        resolve_settings({}, set(), {name: value})
     assert str(caught.value).startswith(f"{name}={value!r}")
 
 
 def test_a_value_of_none_is_not_given() -> None:
-    assert settings_for({}, set(), dict.fromkeys(NAMES)) == Settings()
+    assert resolve_settings({}, set(), dict.fromkeys(CALL_SETTINGS)) == ModelSettings()
 
 
 @pytest.mark.parametrize(
@@ -149,7 +149,7 @@ def test_choices_that_name_no_tool(said: Any) -> None:
     st.fixed_dictionaries({}, optional={"temperature": st.floats(0, 1), "seed": st.none(), "top_k": st.integers(0, 9)}),
 )
 def test_each_value_is_the_calls_or_else_the_models(model: dict[str, Any], call: dict[str, Any]) -> None:
-    settings = settings_for(model, set(), call)
+    settings = resolve_settings(model, set(), call)
     for name in ("temperature", "seed", "top_k"):
         own = call.get(name)
         assert getattr(settings, name) == (model.get(name) if own is None else own)

@@ -23,26 +23,26 @@ from qwenvl_core.errors import (
 from qwenvl_core.media.sources import DataUri
 from qwenvl_core.request import policy
 from qwenvl_core.types.events import Event, Finish, ReasoningDelta, TextDelta, ToolCallDelta, Usage
-from qwenvl_core.types.media import Inline, Url
-from qwenvl_core.types.messages import Frames, Image, Message, Text, ToolCall, Video
-from qwenvl_core.types.reply import Reply, fold
-from qwenvl_core.types.request import Plan, Request
-from qwenvl_core.types.settings import NamedTool, Settings
+from qwenvl_core.types.media import InlineSource, UrlSource
+from qwenvl_core.types.messages import FramesPart, ImagePart, Message, TextPart, ToolCall, VideoPart
+from qwenvl_core.types.reply import Reply, accumulate
+from qwenvl_core.types.request import PreparedRequest, Request
+from qwenvl_core.types.settings import ModelSettings, NamedTool
 from qwenvl_core.wire import dashscope as wire
 from qwenvl_core.wire import openai
-from qwenvl_core.wire.response_reader import Reading
+from qwenvl_core.wire.response_reader import ResponseReader
 from tests.support.paths import RECORDINGS
 
 PNG = b"\x89PNG\r\n\x1a\n" + b"\0\0\0\rIHDR\0\0\0\x40\0\0\0\x40\x08\x02\0\0\0"
 TOOL = {"type": "function", "function": {"name": "crop", "parameters": {"type": "object", "properties": {}}}}
-USER = Message("user", (Text("Hi"),))
-FOUR = tuple(Url(f"https://e.com/{n}.jpg") for n in range(4))
+USER = Message("user", (TextPart("Hi"),))
+FOUR = tuple(UrlSource(f"https://e.com/{n}.jpg") for n in range(4))
 
 
-def plan_of(*messages: Message, stream: bool = False, **settings: Any) -> Plan:
+def plan_of(*messages: Message, stream: bool = False, **settings: Any) -> PreparedRequest:
     settings = {"enable_thinking": False, **settings}
-    return policy.apply(
-        Request(messages=messages or (USER,), settings=Settings(**settings), stream=stream),
+    return policy.prepare(
+        Request(messages=messages or (USER,), settings=ModelSettings(**settings), stream=stream),
         describe(settings.get("model", "qwen3-vl-plus")),
     )
 
@@ -52,12 +52,17 @@ def plan_of(*messages: Message, stream: bool = False, **settings: Any) -> Plan:
 MESSAGES: dict[str, tuple[Sequence[Message], list[dict[str, Any]]]] = {
     "text": ([USER], [{"role": "user", "content": [{"text": "Hi"}]}]),
     "system": (
-        [Message("system", (Text("Be brief."),)), USER],
+        [Message("system", (TextPart("Be brief."),)), USER],
         [{"role": "system", "content": [{"text": "Be brief."}]}, {"role": "user", "content": [{"text": "Hi"}]}],
     ),
-    "no words": ([Message("user", (Text(""),))], [{"role": "user", "content": [{"text": ""}]}]),
+    "no words": ([Message("user", (TextPart(""),))], [{"role": "user", "content": [{"text": ""}]}]),
     "image": (
-        [Message("user", (Image(Url("https://e.com/a.png"), min_pixels=3136, max_pixels=1003520), Text("What?")))],
+        [
+            Message(
+                "user",
+                (ImagePart(UrlSource("https://e.com/a.png"), min_pixels=3136, max_pixels=1003520), TextPart("What?")),
+            )
+        ],
         [
             {
                 "role": "user",
@@ -72,7 +77,7 @@ MESSAGES: dict[str, tuple[Sequence[Message], list[dict[str, Any]]]] = {
         [
             Message(
                 "user",
-                (Video(Url("https://e.com/a.mp4"), fps=0.5, min_pixels=1, max_pixels=2, total_pixels=3),),
+                (VideoPart(UrlSource("https://e.com/a.mp4"), fps=0.5, min_pixels=1, max_pixels=2, total_pixels=3),),
             )
         ],
         [
@@ -85,7 +90,7 @@ MESSAGES: dict[str, tuple[Sequence[Message], list[dict[str, Any]]]] = {
         ],
     ),
     "frames": (
-        [Message("user", (Frames(FOUR, fps=2, total_pixels=9),))],
+        [Message("user", (FramesPart(FOUR, fps=2, total_pixels=9),))],
         [
             {
                 "role": "user",
@@ -94,7 +99,7 @@ MESSAGES: dict[str, tuple[Sequence[Message], list[dict[str, Any]]]] = {
         ],
     ),
     "cache markers": (
-        [Message("user", (Image(Url("oss://a/b.png"), cache=True), Text("What?", cache=True)))],
+        [Message("user", (ImagePart(UrlSource("oss://a/b.png"), cache=True), TextPart("What?", cache=True)))],
         [
             {
                 "role": "user",
@@ -109,7 +114,7 @@ MESSAGES: dict[str, tuple[Sequence[Message], list[dict[str, Any]]]] = {
         [
             USER,
             Message("assistant", tool_calls=(ToolCall("call_1", "crop", '{"x": 1}'), ToolCall("call_2", "crop", "["))),
-            Message("tool", (Text("done"), Text("twice")), tool_call_id="call_1"),
+            Message("tool", (TextPart("done"), TextPart("twice")), tool_call_id="call_1"),
             Message("tool", (), tool_call_id="call_2"),
         ],
         [
@@ -127,7 +132,7 @@ MESSAGES: dict[str, tuple[Sequence[Message], list[dict[str, Any]]]] = {
         ],
     ),
     "assistant": (
-        [USER, Message("assistant", (Text("One"), Text("two")), name="Bo", reasoning="Hm"), USER],
+        [USER, Message("assistant", (TextPart("One"), TextPart("two")), name="Bo", reasoning="Hm"), USER],
         [
             {"role": "user", "content": [{"text": "Hi"}]},
             {"role": "assistant", "content": [{"text": "One\ntwo"}], "name": "Bo"},
@@ -135,7 +140,7 @@ MESSAGES: dict[str, tuple[Sequence[Message], list[dict[str, Any]]]] = {
         ],
     ),
     "partial": (
-        [USER, Message("assistant", (Text("Once"),), partial=True)],
+        [USER, Message("assistant", (TextPart("Once"),), partial=True)],
         [
             {"role": "user", "content": [{"text": "Hi"}]},
             {"role": "assistant", "content": [{"text": "Once"}], "partial": True},
@@ -194,21 +199,25 @@ def test_parameters(name: str) -> None:
 
 
 def test_response_format_is_a_parameter() -> None:
-    sent = wire.encode(plan_of(Message("user", (Text("json"),)), response_format={"type": "json_object"}))
+    sent = wire.encode(plan_of(Message("user", (TextPart("json"),)), response_format={"type": "json_object"}))
     assert sent["parameters"]["response_format"] == {"type": "json_object"}
 
 
 def test_both_apis_send_the_same_parameters() -> None:
-    plan = plan_of(enable_thinking=True, thinking_budget=9, tools=(TOOL,), temperature=0.1, seed=1, stop=("x",))
-    native = wire.encode(plan)["parameters"]
-    compatible = openai.encode(plan)
+    prepared = plan_of(enable_thinking=True, thinking_budget=9, tools=(TOOL,), temperature=0.1, seed=1, stop=("x",))
+    native = wire.encode(prepared)["parameters"]
+    compatible = openai.encode(prepared)
     assert {name: native[name] for name in native if name not in ("result_format", "incremental_output")} == {
         name: compatible[name] for name in compatible if name not in ("model", "messages", "stream", "stream_options")
     }
 
 
 def test_defaults_of_the_model_object_stand_beside_each_medium() -> None:
-    parts = (Image(Url("https://e.com/a.png")), Video(Url("https://e.com/a.mp4"), fps=1), Frames(FOUR))
+    parts = (
+        ImagePart(UrlSource("https://e.com/a.png")),
+        VideoPart(UrlSource("https://e.com/a.mp4"), fps=1),
+        FramesPart(FOUR),
+    )
     content = wire.encode(plan_of(Message("user", parts), fps=3, max_pixels=7))["input"]["messages"][0]["content"]
     assert content == [
         {"image": "https://e.com/a.png", "max_pixels": 7},
@@ -218,32 +227,35 @@ def test_defaults_of_the_model_object_stand_beside_each_medium() -> None:
 
 
 def test_media_in_hand_become_data_uris_that_are_encoded_later() -> None:
-    sent = wire.encode(plan_of(Message("user", (Image(Inline(PNG)),))))
+    sent = wire.encode(plan_of(Message("user", (ImagePart(InlineSource(PNG)),))))
     uri = sent["input"]["messages"][0]["content"][0]["image"]
     assert isinstance(uri, DataUri)
     assert b"".join(uri.blocks()).startswith(b"data:image/png;base64,iVBOR")
 
 
 @pytest.mark.parametrize(
-    ("plan", "expected"),
+    ("prepared", "expected"),
     [
         (plan_of(), {}),
         (plan_of(stream=True), {"X-DashScope-SSE": "enable"}),
-        (plan_of(Message("user", (Image(Url("oss://a/b.png")),))), {"X-DashScope-OssResourceResolve": "enable"}),
         (
-            plan_of(Message("user", (Frames((*FOUR[:3], Url("OSS://a/b.png"))),)), stream=True),
+            plan_of(Message("user", (ImagePart(UrlSource("oss://a/b.png")),))),
+            {"X-DashScope-OssResourceResolve": "enable"},
+        ),
+        (
+            plan_of(Message("user", (FramesPart((*FOUR[:3], UrlSource("OSS://a/b.png"))),)), stream=True),
             {"X-DashScope-SSE": "enable", "X-DashScope-OssResourceResolve": "enable"},
         ),
-        (plan_of(Message("user", (Text("oss://a/b.png"),))), {}),
+        (plan_of(Message("user", (TextPart("oss://a/b.png"),))), {}),
     ],
 )
-def test_headers(plan: Plan, expected: dict[str, str]) -> None:
-    assert wire.headers(plan) == expected
+def test_headers(prepared: PreparedRequest, expected: dict[str, str]) -> None:
+    assert wire.headers(prepared) == expected
 
 
 @pytest.mark.parametrize("fps", [0.1, 0.5, 2, 10])
 def test_rates(fps: float) -> None:
-    for part in (Video(Url("https://e.com/a.mp4"), fps=fps), Frames(FOUR, fps=fps)):
+    for part in (VideoPart(UrlSource("https://e.com/a.mp4"), fps=fps), FramesPart(FOUR, fps=fps)):
         content = wire.encode(plan_of(Message("user", (part,))))["input"]["messages"][0]["content"]
         assert content[0]["fps"] == fps
 
@@ -264,16 +276,18 @@ def chunk(message: dict[str, Any], finish: str | None = "null", **beside: Any) -
 def read(
     body: bytes, *, cut: int = 0, stream: bool = True, headers: dict[str, str] | None = None, model: str = "qwen-x"
 ) -> list[Event]:
-    plan = policy.apply(Request(messages=(USER,), settings=Settings(model=model), stream=stream), describe(model))
-    reading = Reading(wire.Decoder(), plan)
+    prepared = policy.prepare(
+        Request(messages=(USER,), settings=ModelSettings(model=model), stream=stream), describe(model)
+    )
+    reading = ResponseReader(wire.Decoder(), prepared)
     told: list[Event] = []
     try:
-        reading.begin(headers or {})
+        reading.start(headers or {})
         for at in range(0, len(body), cut or len(body)):
-            told += reading.feed(body[at : at + (cut or len(body))])
-        told += reading.close()
+            told += reading.decode(body[at : at + (cut or len(body))])
+        told += reading.flush()
     except QwenVLError as error:
-        reading.described(error)
+        reading.add_context(error)
         raise
     return told
 
@@ -342,7 +356,7 @@ EVENTS: dict[str, tuple[bytes, list[Event]]] = {
             ToolCallDelta(0, None, None, ""),
             ToolCallDelta(1, "call_b", "zoom", ""),
             ToolCallDelta(1, None, None, "{}"),
-            WHOLE._replace(reason="tool_calls"),
+            WHOLE._replace(finish_reason="tool_calls"),
         ],
     ),
     "usage that grows: the last counts": (
@@ -357,7 +371,7 @@ EVENTS: dict[str, tuple[bytes, list[Event]]] = {
     ),
     "thinking that used up the budget": (
         chunk({"content": "", "reasoning_content": "Hm"}, "length"),
-        [ReasoningDelta("Hm"), WHOLE._replace(reason="length")],
+        [ReasoningDelta("Hm"), WHOLE._replace(finish_reason="length")],
     ),
     "what stands beside text is kept": (
         chunk({"content": [{"text": "A"}]})
@@ -488,7 +502,7 @@ def test_the_request_id_of_the_header_wins() -> None:
 
 def test_a_call_without_an_id_gets_one() -> None:
     fragments = [{"index": 0, "function": {"name": "crop", "arguments": "{}"}}]
-    (call,) = fold(read(chunk({"content": [], "tool_calls": fragments}, "tool_calls"))).tool_calls
+    (call,) = accumulate(read(chunk({"content": [], "tool_calls": fragments}, "tool_calls"))).tool_calls
     assert call == ToolCall("call_r-1_0", "crop", "{}")
 
 
@@ -564,7 +578,7 @@ def headers_of(name: str) -> dict[str, str]:
 
 def replay(name: str, cut: int) -> Reply:
     body = (RECORDINGS / f"{name}.response.body.txt").read_bytes()
-    return fold(read(body, cut=cut, stream=not name.endswith("nosse"), headers=headers_of(name)))
+    return accumulate(read(body, cut=cut, stream=not name.endswith("nosse"), headers=headers_of(name)))
 
 
 def reference(name: str) -> dict[str, Any]:
@@ -611,7 +625,7 @@ def test_a_recording(name: str, cut: int) -> None:
     assert reply.text == expected["text"]
     assert reply.reasoning == expected["reasoning"]
     assert reply.text or reply.reasoning or reply.tool_calls
-    assert reply.finish.reason == expected["reason"]
+    assert reply.finish.finish_reason == expected["reason"]
     assert reply.usage is not None
     assert reply.usage.raw == expected["usage"]
     assert reply.usage.input == expected["usage"]["input_tokens"]
@@ -641,7 +655,7 @@ def test_recorded_details() -> None:
     assert watched.usage is not None
     assert watched.usage.video == 1440
     cut = replay("single-generation-message-reasoning-nosse", 0)
-    assert (cut.text, cut.finish.reason) == ("", "length")
+    assert (cut.text, cut.finish.finish_reason) == ("", "length")
 
 
 @needs_recordings
@@ -658,7 +672,7 @@ def test_a_recorded_error_inside_a_stream() -> None:
 @needs_recordings
 def test_a_recorded_excerpt_of_a_model_that_only_streams() -> None:
     body = (RECORDINGS / "openai-compatible" / "qvq-max.native.excerpt.sse").read_bytes()
-    reply = fold(read(body, cut=11))
-    assert (reply.reasoning, reply.text, reply.finish.reason) == ("好的", "厘米", "stop")
+    reply = accumulate(read(body, cut=11))
+    assert (reply.reasoning, reply.text, reply.finish.finish_reason) == ("好的", "厘米", "stop")
     assert reply.usage is not None
     assert (reply.usage.total, reply.usage.reasoning) == (1134, None)

@@ -1,4 +1,4 @@
-"""Failures as servers tell them, in every carrier: one class, code, status, request id and hint for each."""
+"""Failures as servers tell them, in every error_format: one class, code, status, request id and hint for each."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import openai
 import pytest
 
 from qwenvl_core.errors import (
-    Failure,
+    ErrorPayload,
     QwenVLAPIError,
     QwenVLArrearageError,
     QwenVLAuthenticationError,
@@ -29,11 +29,11 @@ from qwenvl_core.errors import (
     QwenVLRateLimitError,
     QwenVLStreamInterruptedError,
     QwenVLTimeoutError,
-    error_from,
+    error_from_payload,
 )
 from qwenvl_core.wire import errors
 from tests.emulator import Emulator, Fault, Quirks, Reply
-from tests.support.pipeline import WAYS, Way, client, events_of, read, request, sse
+from tests.support.pipeline import CALL_MODES, CallMode, client, events_of, read, request, sse
 
 Invalid, Limit = QwenVLInvalidRequestError, QwenVLRateLimitError
 
@@ -228,10 +228,10 @@ def check(error: QwenVLError, row: Row, *, code: str, status: int | None) -> Non
 def test_http_json_of_both_apis(row: Row) -> None:
     for document, code in ((compat(row), row.compat), (native(row), row.native)):
         told = errors.from_body(json.dumps(document), status_code=row.status)
-        check(error_from(told), row, code=code, status=row.status)
+        check(error_from_payload(told), row, code=code, status=row.status)
         del document["request_id"]
         told = errors.from_body(json.dumps(document), status_code=row.status, request_id="r-1")
-        check(error_from(told), row, code=code, status=row.status)
+        check(error_from_payload(told), row, code=code, status=row.status)
 
 
 @per_row
@@ -250,7 +250,7 @@ def test_http_json_of_both_apis(row: Row) -> None:
 def test_an_http_body_that_is_an_event(row: Row, body: str) -> None:
     for document, code in ((compat(row), row.compat), (native(row), row.native)):
         text = body.replace("{}", json.dumps(document))
-        check(error_from(errors.from_body(text, status_code=row.status)), row, code=code, status=row.status)
+        check(error_from_payload(errors.from_body(text, status_code=row.status)), row, code=code, status=row.status)
 
 
 @per_row
@@ -262,12 +262,12 @@ def test_an_event_in_a_stream_of_http_200(row: Row) -> None:
 
 
 @per_row
-@pytest.mark.parametrize("way", WAYS)
-def test_over_http(row: Row, way: Way, emulator: Emulator) -> None:
+@pytest.mark.parametrize("call_mode", CALL_MODES)
+def test_over_http(row: Row, call_mode: CallMode, emulator: Emulator) -> None:
     fault = Fault(status=row.status, code=row.compat, message=row.message)
     emulator.script(fault)
     with pytest.raises(QwenVLError) as caught:
-        events_of(client(emulator.compat_url), request(stream=True), way)
+        events_of(client(emulator.compat_url), request(stream=True), call_mode)
     error = caught.value
     request_id = f"00000000-0000-9000-8000-{1:012d}"
     assert type(error) is row.kind
@@ -376,7 +376,7 @@ SHAPES: list[tuple[int, Any, type[QwenVLError], str | None, str]] = [
 
 @pytest.mark.parametrize(("status", "body", "kind", "code", "message"), SHAPES)
 def test_shapes_of_other_servers(status: int, body: Any, kind: Any, code: str | None, message: str) -> None:
-    error = error_from(errors.from_body(json.dumps(body), status_code=status, request_id="r"))
+    error = error_from_payload(errors.from_body(json.dumps(body), status_code=status, request_id="r"))
     assert type(error) is kind
     assert (error.code, error.status_code, error.message, error.request_id) == (code, status, message, "r")
 
@@ -398,7 +398,7 @@ def test_shapes_of_other_servers(status: int, body: Any, kind: Any, code: str | 
     ],
 )
 def test_bodies_that_are_no_json(status: int, body: str, kind: Any, words: str) -> None:
-    error = error_from(errors.from_body(body, status_code=status))
+    error = error_from_payload(errors.from_body(body, status_code=status))
     assert type(error) is kind
     assert error.message.startswith(words)
     assert len(error.message) < 600
@@ -415,16 +415,16 @@ def test_bodies_that_are_no_json(status: int, body: str, kind: Any, words: str) 
         (Quirks(no_request_id=True), Invalid, "invalid_parameter_error"),
     ],
 )
-@pytest.mark.parametrize("carrier", ["json", "data-body", "in-stream"])
+@pytest.mark.parametrize("error_format", ["json", "data-body", "in-stream"])
 def test_servers_that_say_it_otherwise(
-    quirks: Quirks, kind: Any, code: str | None, carrier: Any, emulator: Emulator
+    quirks: Quirks, kind: Any, code: str | None, error_format: Any, emulator: Emulator
 ) -> None:
     said = Reply(text=["Ein ", "Löwe"])
-    emulator.script(Fault(status=400, message="Bad.", carrier=carrier, quirks=quirks, reply=said, after=3))
+    emulator.script(Fault(status=400, message="Bad.", error_format=error_format, quirks=quirks, reply=said, after=3))
     with pytest.raises(QwenVLError) as caught:
         events_of(client(emulator.compat_url), request(stream=True), "sync")
     error = caught.value
-    in_stream = carrier == "in-stream"
+    in_stream = error_format == "in-stream"
     assert error.partial == ("Ein Löwe" if in_stream else "")
     assert (error.request_id is None) == quirks.no_request_id
     if in_stream and quirks.broken_error:
@@ -442,10 +442,12 @@ def test_servers_that_say_it_otherwise(
 def test_a_server_that_echoes_the_request_is_not_quoted_with_the_media_in_it() -> None:
     picture = "iVBORw0KGgo" * 500
     for echoed in (f"Bad image data:image/png;base64,{picture}!", picture):
-        error = error_from(errors.from_body(json.dumps({"error": echoed}), status_code=400))
+        error = error_from_payload(errors.from_body(json.dumps({"error": echoed}), status_code=400))
         assert picture[:100] not in str(error)
     assert "Bad image data:image/png;base64,…!" in str(
-        error_from(Failure(errors.from_body(f"Bad image data:image/png;base64,{picture}!", status_code=400).message))
+        error_from_payload(
+            ErrorPayload(errors.from_body(f"Bad image data:image/png;base64,{picture}!", status_code=400).message)
+        )
     )
 
 
@@ -483,4 +485,4 @@ def test_the_message_tells_all() -> None:
 
 
 def test_a_failure_without_words() -> None:
-    assert error_from(Failure("")).message == "The server failed without saying why."
+    assert error_from_payload(ErrorPayload("")).message == "The server failed without saying why."

@@ -12,13 +12,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from qwenvl_core.errors import QwenVLError, error_from
+from qwenvl_core.errors import QwenVLError, error_from_payload
 from qwenvl_core.types.events import Event, Finish
-from qwenvl_core.types.reply import fold
+from qwenvl_core.types.reply import accumulate
 from qwenvl_core.types.request import Request
 from qwenvl_core.wire import dashscope, errors, openai
-from qwenvl_core.wire.response_reader import Reading
-from tests.support.pipeline import chunk, plan, request, sse
+from qwenvl_core.wire.response_reader import ResponseReader
+from tests.support.pipeline import chunk, prepare, request, sse
 
 STREAM, WHOLE = request(stream=True), request(enable_thinking=False)
 SAID: list[tuple[str, str]] = [
@@ -84,20 +84,20 @@ def outcome(
     api: str, blocks: list[bytes], asked: Request = STREAM, headers: Mapping[str, str] | None = None
 ) -> tuple[list[Event], QwenVLError | None]:
     """The events and the error, as the client's loop has them; anything but our errors fails the test."""
-    reading = Reading(STREAMS[api][0].Decoder(), plan(asked))
-    reading.begin(headers or {})
+    reading = ResponseReader(STREAMS[api][0].Decoder(), prepare(asked))
+    reading.start(headers or {})
     events: list[Event] = []
     error: QwenVLError | None = None
     try:
         for block in blocks:
-            events += reading.feed(block)
+            events += reading.decode(block)
             if reading.done:
                 break
-        events += reading.close()
+        events += reading.flush()
     except QwenVLError as raised:
-        error = reading.described(raised)
+        error = reading.add_context(raised)
         assert str(error)
-        assert error.partial == fold(events).text
+        assert error.partial == accumulate(events).text
     finishes = [event for event in events if isinstance(event, Finish)]
     assert len(finishes) == (error is None)
     for event in events:
@@ -123,9 +123,9 @@ places = st.lists(st.integers(0, 5000), max_size=6)
 def test_undamaged(api: str) -> None:
     for blocks, asked in (([STREAMS[api][1]], STREAM), ([WHOLES[api]], WHOLE)):
         events, error = outcome(api, blocks, asked)
-        reply = fold(events)
+        reply = accumulate(events)
         assert error is None
-        assert (reply.text, reply.reasoning, reply.finish.reason) == (TEXT, REASONING, "tool_calls")
+        assert (reply.text, reply.reasoning, reply.finish.finish_reason) == (TEXT, REASONING, "tool_calls")
         assert [(call.id, call.name, call.arguments) for call in reply.tool_calls] == [("c1", "crop", '{"x": [1, 2]}')]
 
 
@@ -204,7 +204,7 @@ def test_what_remains_of_a_reply_is_from_it(api: str, gaps: list[tuple[int, int]
             at %= max(len(data), 1)
             del data[at : at + length]
         events, _ = outcome(api, cut(bytes(data), blocks), asked)
-        reply = fold(events)
+        reply = accumulate(events)
         source = original.decode()
         for said in (reply.text, reply.reasoning, *(call.name for call in reply.tool_calls)):
             assert is_subsequence(said, source)
@@ -217,12 +217,12 @@ def test_what_remains_of_the_lines_is_in_its_place(api: str, gone: list[int]) ->
     lines = STREAMS[api][1].splitlines(keepends=True)
     dropped = {at % len(lines) for at in gone}
     events, error = outcome(api, [b"".join(line for at, line in enumerate(lines) if at not in dropped)])
-    reply = fold(events)
+    reply = accumulate(events)
     assert is_subsequence(reply.text, TEXT)
     assert is_subsequence(reply.reasoning, REASONING)
     assert all((call.name, call.arguments) == ("crop", '{"x": [1, 2]}') for call in reply.tool_calls)
     if error is None:
-        assert reply.finish.reason == "tool_calls"
+        assert reply.finish.finish_reason == "tool_calls"
 
 
 @per_api
@@ -231,7 +231,7 @@ def test_a_reply_that_is_cut_anywhere_is_whole_or_an_error(api: str, whole: bool
     data = WHOLES[api] if whole else STREAMS[api][1]
     for end in range(len(data)):
         events, error = outcome(api, [data[:end]], WHOLE if whole else STREAM)
-        reply = fold(events)
+        reply = accumulate(events)
         assert TEXT.startswith(reply.text)
         assert REASONING.startswith(reply.reasoning)
         if error is None:
@@ -322,9 +322,9 @@ TOLD = st.recursive(
     TOLD, st.sampled_from([200, 307, 400, 429, 500]), st.sampled_from(["{}", "data: {}\n\n", "event:error\ndata:{}"])
 )
 @settings(max_examples=200)
-def test_an_error_of_any_shape_is_an_error_with_what_it_promises(told: Any, status: int, carrier: str) -> None:
-    body = carrier.replace("{}", json.dumps(told))
-    error = error_from(errors.from_body(body, status_code=status, request_id="r-1"))
+def test_an_error_of_any_shape_is_an_error_with_what_it_promises(told: Any, status: int, error_format: str) -> None:
+    body = error_format.replace("{}", json.dumps(told))
+    error = error_from_payload(errors.from_body(body, status_code=status, request_id="r-1"))
     assert isinstance(error.code, str | None)
     assert isinstance(error.status_code, int)
     assert isinstance(error.request_id, str)

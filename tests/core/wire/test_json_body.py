@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from qwenvl_core.errors import QwenVLInputError
-from qwenvl_core.media.sources import DataUri, locate
-from qwenvl_core.types.media import File, Inline, Source
+from qwenvl_core.media.sources import DataUri, to_url_or_data_uri
+from qwenvl_core.types.media import FileSource, InlineSource, Source
 from qwenvl_core.wire.json_body import AsyncBody, Body, SyncBody, encode_body
 from tests.support.pipeline import PNG, png
 
@@ -22,7 +22,7 @@ BIG = png(padding=1_500_000)
 
 
 def uri(source: Source) -> DataUri:
-    located = locate(source, "image", "here")
+    located = to_url_or_data_uri(source, "image", "here")
     assert isinstance(located, DataUri)
     return located
 
@@ -39,12 +39,12 @@ def sources(data: bytes, path: Path) -> list[Source]:
     path.write_bytes(data)
     text = base64.b64encode(data).decode()
     return [
-        Inline(data),
-        File(path),
-        Inline(f"data:image/png;base64,{text}", base64_from=22),
-        Inline(text, base64_from=0),
-        Inline(text.encode(), base64_from=0),
-        Inline("\n".join(text[at : at + 76] for at in range(0, len(text), 76)), base64_from=0),
+        InlineSource(data),
+        FileSource(path),
+        InlineSource(f"data:image/png;base64,{text}", base64_from=22),
+        InlineSource(text, base64_from=0),
+        InlineSource(text.encode(), base64_from=0),
+        InlineSource("\n".join(text[at : at + 76] for at in range(0, len(text), 76)), base64_from=0),
     ]
 
 
@@ -72,7 +72,7 @@ def test_the_bytes_are_those_of_plain_json(data: bytes, tmp_path: Path) -> None:
     )
 )
 def test_any_json_around_the_media(value: Any) -> None:
-    picture = uri(Inline(PNG))
+    picture = uri(InlineSource(PNG))
     body = encode_body([value, picture, {"x": value, "y": picture}], SyncBody)
     text = b"".join(picture.blocks()).decode()
     assert json.loads(bytes(body)) == [value, text, {"x": value, "y": text}]  # type: ignore[arg-type]
@@ -115,9 +115,9 @@ def test_it_can_be_sent_again_from_the_beginning(kind: type[Body], tmp_path: Pat
 
 
 async def test_async_it_can_be_sent_again_too(tmp_path: Path) -> None:
-    body = encode_body([uri(Inline(BIG))], AsyncBody)
+    body = encode_body([uri(InlineSource(BIG))], AsyncBody)
     assert isinstance(body, AsyncBody)
-    expected = plain([uri(Inline(BIG))])
+    expected = plain([uri(InlineSource(BIG))])
     async for _ in body:
         break
     for _ in range(2):
@@ -140,13 +140,13 @@ def _peak(make: Any) -> int:
 @pytest.mark.parametrize("form", ["bytes", "path", "data URI"])
 def test_twenty_large_pictures_take_next_to_no_memory(form: str, tmp_path: Path) -> None:
     data = png(padding=5_000_000)
-    source: Source = Inline(data)
+    source: Source = InlineSource(data)
     if form == "path":
         path = tmp_path / "a.png"
         path.write_bytes(data)
-        source = File(path)
+        source = FileSource(path)
     elif form == "data URI":
-        source = Inline(f"data:image/png;base64,{base64.b64encode(data).decode()}", base64_from=22)
+        source = InlineSource(f"data:image/png;base64,{base64.b64encode(data).decode()}", base64_from=22)
     peak = _peak(lambda: encode_body([uri(source) for _ in range(20)], SyncBody))
     assert peak < 2_000_000
 

@@ -12,12 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from qwenvl_core.errors import QwenVLInputError
-from qwenvl_core.types.media import File, Inline, Url
-from qwenvl_core.types.messages import Frames, Image, Message, Text, ToolCall, Video
+from qwenvl_core.types.media import FileSource, InlineSource, UrlSource
+from qwenvl_core.types.messages import FramesPart, ImagePart, Message, TextPart, ToolCall, VideoPart
 from qwenvl_core.types.request import Request
 from qwenvl_core.types.settings import NamedTool
 from qwenvl_core.wire import openai as wire
-from tests.support.pipeline import JPEG, PNG, body_of, plan, request, user
+from tests.support.pipeline import JPEG, PNG, body_of, prepare, request, user
 
 HYBRID = "qwen3-vl-plus"
 THINKER = "qwen3-vl-8b-thinking"
@@ -57,7 +57,7 @@ class Case(NamedTuple):
 def check(case: Case) -> None:
     expected = {"model": case.asked.settings.model, "messages": case.messages, **case.sent}
     assert body_of(case.asked) == expected
-    told = plan(case.asked).adjustments
+    told = prepare(case.asked).adjustments
     assert len(told) == len(case.adjusted), told
     for words, said in zip(case.adjusted, told, strict=True):
         assert words in said
@@ -101,7 +101,7 @@ THINKING: list[tuple[str, bool, str, dict[str, Any]]] = [
 
 @pytest.mark.parametrize(("model", "thinking", "set_by", "sent"), THINKING)
 def test_thinking(model: str, thinking: bool, set_by: Any, sent: dict[str, Any]) -> None:
-    asked = request(model=model, enable_thinking=thinking, thinking_set_by=set_by)
+    asked = request(model=model, enable_thinking=thinking, thinking_source=set_by)
     check(Case(asked, sent))
     check(Case(replace(asked, stream=True), {**sent, **STREAM}))
 
@@ -119,7 +119,7 @@ def test_thinking(model: str, thinking: bool, set_by: Any, sent: dict[str, Any])
 )
 def test_a_model_is_not_asked_for_what_it_cannot_do(model: str, thinking: bool, set_by: Any, words: str) -> None:
     with pytest.raises(ValueError, match=words) as caught:
-        plan(request(model=model, enable_thinking=thinking, thinking_set_by=set_by))
+        prepare(request(model=model, enable_thinking=thinking, thinking_source=set_by))
     assert isinstance(caught.value, QwenVLInputError)
     assert model in str(caught.value)
 
@@ -141,7 +141,7 @@ def test_thinking_budget(asked: Request, sent: dict[str, Any], adjusted: tuple[s
 @pytest.mark.parametrize("budget", [0, -1])
 def test_a_thinking_budget_is_positive(budget: int) -> None:
     with pytest.raises(ValueError, match="thinking_budget"):
-        plan(request(thinking_budget=budget))
+        prepare(request(thinking_budget=budget))
 
 
 # --- tools ------------------------------------------------------------------------------------------------------------
@@ -154,7 +154,7 @@ TOOLS: list[tuple[dict[str, Any], dict[str, Any], tuple[str, ...]]] = [
     ({"tool_choice": "required"}, {**OFF, "tool_choice": "required"}, ("enable_thinking=False",)),
     ({"tool_choice": NamedTool("crop")}, {**OFF, "tool_choice": NAMED}, ("'crop'",)),
     (
-        {"tool_choice": "required", "enable_thinking": True, "thinking_set_by": "call"},
+        {"tool_choice": "required", "enable_thinking": True, "thinking_source": "call"},
         {**OFF, "tool_choice": "required"},
         ("enable_thinking=False",),
     ),
@@ -205,7 +205,7 @@ def test_without_tools_there_is_no_choice_and_nothing_to_stop_thinking_for(choic
 
 def test_what_a_forced_choice_does_is_one_of_two() -> None:
     with pytest.raises(ValueError, match="forced_tool_choice"):
-        plan(request(forced_tool_choice="never"))
+        prepare(request(forced_tool_choice="never"))
 
 
 @pytest.mark.parametrize(
@@ -219,7 +219,7 @@ def test_what_a_forced_choice_does_is_one_of_two() -> None:
     ],
 )
 def test_a_call_that_could_not_be_forced_is_demanded_of_the_reply(asked: Request, promised: bool) -> None:
-    assert bool(plan(asked).needs_tool_call) is promised
+    assert bool(prepare(asked).needs_tool_call) is promised
 
 
 # --- JSON output ------------------------------------------------------------------------------------------------------
@@ -315,25 +315,25 @@ def test_json_output(case: Case) -> None:
 
 
 def test_json_that_could_not_be_demanded_is_demanded_of_the_reply() -> None:
-    assert plan(request(model=THINKER, response_format=JSON_OBJECT)).needs_json
-    assert plan(request(model="qwen-vl-ocr", response_format=JSON_OBJECT)).needs_json
-    assert not plan(request(response_format=JSON_SCHEMA)).needs_json
+    assert prepare(request(model=THINKER, response_format=JSON_OBJECT)).needs_json
+    assert prepare(request(model="qwen-vl-ocr", response_format=JSON_OBJECT)).needs_json
+    assert not prepare(request(response_format=JSON_SCHEMA)).needs_json
 
 
 @pytest.mark.parametrize(
     ("messages", "expected"),
     [
         # the word may stand in any message
-        ((Message("system", (Text("Always answer in json."),)), user("Hi")), None),
-        ((user("JsOn?"), Message("assistant", (Text("Yes"),)), user("Hi")), None),
+        ((Message("system", (TextPart("Always answer in json."),)), user("Hi")), None),
+        ((user("JsOn?"), Message("assistant", (TextPart("Yes"),)), user("Hi")), None),
         # the demand ends the last user message
         (
-            (user("A"), Message("assistant", (Text("B"),)), user("C")),
+            (user("A"), Message("assistant", (TextPart("B"),)), user("C")),
             [*said("A"), {"role": "assistant", "content": "B"}, *said(f"C\n\n{DEMAND}")],
         ),
         # … behind its media
         (
-            (user("What?", Image(Url("https://a/b.png"))),),
+            (user("What?", ImagePart(UrlSource("https://a/b.png"))),),
             [
                 {
                     "role": "user",
@@ -415,11 +415,13 @@ def sent_call(call_id: str = "call_1", name: str = "crop", arguments: str = "{}"
 
 
 def assistant(*texts: str, **facts: Any) -> Message:
-    return Message("assistant", tuple(map(Text, texts)), **facts)
+    return Message("assistant", tuple(map(TextPart, texts)), **facts)
 
 
 def tool(call_id: str, *parts: Any) -> Message:
-    return Message("tool", tuple(Text(part) if isinstance(part, str) else part for part in parts), tool_call_id=call_id)
+    return Message(
+        "tool", tuple(TextPart(part) if isinstance(part, str) else part for part in parts), tool_call_id=call_id
+    )
 
 
 MESSAGES: list[tuple[tuple[Message, ...], list[dict[str, Any]]]] = [
@@ -435,10 +437,10 @@ MESSAGES: list[tuple[tuple[Message, ...], list[dict[str, Any]]]] = [
     ((assistant(),), [{"role": "assistant", "content": ""}]),
     (
         (
-            Message("system", (Text("Be brief."),)),
+            Message("system", (TextPart("Be brief."),)),
             user("Hi"),
             assistant("Ja"),
-            Message("system", (Text("Now."),)),
+            Message("system", (TextPart("Now."),)),
             user("?"),
         ),
         [
@@ -513,11 +515,11 @@ def test_reasoning_goes_back_only_on_demand() -> None:
 
 FOLDED: list[tuple[tuple[Message, ...], list[dict[str, Any]]]] = [
     (
-        (Message("system", (Text("A"),)), user("Hi"), Message("system", (Text("B"),)), user("?")),
+        (Message("system", (TextPart("A"),)), user("Hi"), Message("system", (TextPart("B"),)), user("?")),
         [{"role": "user", "content": "A\n\nB\n\nHi"}, {"role": "user", "content": "?"}],
     ),
     (
-        (Message("system", (Text("A"),)), user(Image(Url("https://a")), "Hi")),
+        (Message("system", (TextPart("A"),)), user(ImagePart(UrlSource("https://a")), "Hi")),
         [
             {
                 "role": "user",
@@ -530,11 +532,11 @@ FOLDED: list[tuple[tuple[Message, ...], list[dict[str, Any]]]] = [
         ],
     ),
     (
-        (Message("system", (Text("A"),)), assistant("b")),
+        (Message("system", (TextPart("A"),)), assistant("b")),
         [{"role": "user", "content": "A"}, {"role": "assistant", "content": "b"}],
     ),
     (
-        (Message("system", (Text("A", cache=True),)), user("Hi")),
+        (Message("system", (TextPart("A", cache=True),)), user("Hi")),
         [
             {
                 "role": "user",
@@ -546,7 +548,7 @@ FOLDED: list[tuple[tuple[Message, ...], list[dict[str, Any]]]] = [
         ],
     ),
     (  # nothing in them is lost
-        (Message("system", (Text("A"), Image(Url("https://a")))), user("Hi")),
+        (Message("system", (TextPart("A"), ImagePart(UrlSource("https://a")))), user("Hi")),
         [
             {
                 "role": "user",
@@ -605,14 +607,14 @@ def test_only_the_last_message_is_continued() -> None:
 )
 def test_what_cannot_be_continued(messages: tuple[Message, ...], model: str, words: str) -> None:
     with pytest.raises(ValueError, match=words):
-        plan(request(*messages, model=model))
+        prepare(request(*messages, model=model))
 
 
 # --- media ------------------------------------------------------------------------------------------------------------
 
 URL = "https://example.com/a.png"
 CLIP = "https://example.com/a.mp4"
-FRAMES = tuple(Url(f"https://example.com/{n}.png") for n in range(4))
+FRAMES = tuple(UrlSource(f"https://example.com/{n}.png") for n in range(4))
 FRAME_URLS = [frame.url for frame in FRAMES]
 DEFAULTS = {"min_pixels": 4096, "max_pixels": 1_000_000, "fps": 1.5}
 
@@ -627,36 +629,40 @@ def video_url(url: str, **beside: Any) -> dict[str, Any]:
 
 PARTS: list[tuple[Any, dict[str, Any], dict[str, Any]]] = [
     # part, without defaults, with defaults for every image and video
-    (Text("Hi"), {"type": "text", "text": "Hi"}, {"type": "text", "text": "Hi"}),
-    (Image(Url(URL)), image_url(URL), image_url(URL, min_pixels=4096, max_pixels=1_000_000)),
+    (TextPart("Hi"), {"type": "text", "text": "Hi"}, {"type": "text", "text": "Hi"}),
+    (ImagePart(UrlSource(URL)), image_url(URL), image_url(URL, min_pixels=4096, max_pixels=1_000_000)),
     (
-        Image(Url(URL), min_pixels=0, max_pixels=5000),
+        ImagePart(UrlSource(URL), min_pixels=0, max_pixels=5000),
         image_url(URL, min_pixels=0, max_pixels=5000),
         image_url(URL, min_pixels=0, max_pixels=5000),
     ),
-    (Image(Url(URL), max_pixels=1), image_url(URL, max_pixels=1), image_url(URL, min_pixels=4096, max_pixels=1)),
     (
-        Image(Url("oss://a/b.png")),
+        ImagePart(UrlSource(URL), max_pixels=1),
+        image_url(URL, max_pixels=1),
+        image_url(URL, min_pixels=4096, max_pixels=1),
+    ),
+    (
+        ImagePart(UrlSource("oss://a/b.png")),
         image_url("oss://a/b.png"),
         image_url("oss://a/b.png", min_pixels=4096, max_pixels=1_000_000),
     ),
     (
-        Video(Url(CLIP)),
+        VideoPart(UrlSource(CLIP)),
         video_url(CLIP),
         video_url(CLIP, fps=1.5, min_pixels=4096, max_pixels=1_000_000),
     ),
     (
-        Video(Url(CLIP), fps=0.5, min_pixels=1, max_pixels=2, total_pixels=3),
+        VideoPart(UrlSource(CLIP), fps=0.5, min_pixels=1, max_pixels=2, total_pixels=3),
         video_url(CLIP, fps=0.5, min_pixels=1, max_pixels=2, total_pixels=3),
         video_url(CLIP, fps=0.5, min_pixels=1, max_pixels=2, total_pixels=3),
     ),
     (
-        Frames(FRAMES),
+        FramesPart(FRAMES),
         {"type": "video", "video": FRAME_URLS},
         {"type": "video", "video": FRAME_URLS, "fps": 1.5, "min_pixels": 4096, "max_pixels": 1_000_000},
     ),
     (
-        Frames(FRAMES, fps=2, total_pixels=9),
+        FramesPart(FRAMES, fps=2, total_pixels=9),
         {"type": "video", "video": FRAME_URLS, "fps": 2, "total_pixels": 9},
         {
             "type": "video",
@@ -684,7 +690,7 @@ def test_parts_and_their_hints(part: Any, bare: dict[str, Any], defaulted: dict[
 
 @pytest.mark.parametrize("role", ["system", "user", "assistant", "tool"])
 def test_a_cache_marker_makes_a_part_of_a_string(role: Any) -> None:
-    marked = Message(role, (Text("Hi", cache=True),), tool_call_id="1" if role == "tool" else None)
+    marked = Message(role, (TextPart("Hi", cache=True),), tool_call_id="1" if role == "tool" else None)
     content = body_of(request(user("?"), marked, model=UNKNOWN))["messages"][1]["content"]
     assert content == [{"type": "text", "text": "Hi", "cache_control": {"type": "ephemeral"}}]
 
@@ -693,7 +699,13 @@ def test_media_in_hand_and_on_disk_are_inlined(tmp_path: Path) -> None:
     path = tmp_path / "misnamed.gif"
     path.write_bytes(JPEG)
     body = body_of(
-        request(user(Image(Inline(PNG)), Image(File(path)), Frames((Inline(PNG), Url(URL), File(path), Url(URL)))))
+        request(
+            user(
+                ImagePart(InlineSource(PNG)),
+                ImagePart(FileSource(path)),
+                FramesPart((InlineSource(PNG), UrlSource(URL), FileSource(path), UrlSource(URL))),
+            )
+        )
     )
     image, file, frames = body["messages"][0]["content"]
     assert image["image_url"]["url"].startswith("data:image/png;base64,iVBORw0KGgo")
@@ -704,19 +716,22 @@ def test_media_in_hand_and_on_disk_are_inlined(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("part", "headers"),
     [
-        (Image(Url("oss://a/b.png")), {"X-DashScope-OssResourceResolve": "enable"}),
-        (Frames((Url(URL), Url("OSS://a"), Url(URL), Url(URL))), {"X-DashScope-OssResourceResolve": "enable"}),
-        (Image(Url(URL)), {}),
-        (Text("oss://a"), {}),
+        (ImagePart(UrlSource("oss://a/b.png")), {"X-DashScope-OssResourceResolve": "enable"}),
+        (
+            FramesPart((UrlSource(URL), UrlSource("OSS://a"), UrlSource(URL), UrlSource(URL))),
+            {"X-DashScope-OssResourceResolve": "enable"},
+        ),
+        (ImagePart(UrlSource(URL)), {}),
+        (TextPart("oss://a"), {}),
     ],
 )
 def test_the_storage_is_resolved_where_it_is_used(part: Any, headers: dict[str, str]) -> None:
-    assert wire.headers(plan(request(user(part)))) == headers
+    assert wire.headers(prepare(request(user(part)))) == headers
 
 
 # --- media of tool results --------------------------------------------------------------------------------------------
 
-A, B, C = (Image(Url(f"https://example.com/{name}.png")) for name in "abc")
+A, B, C = (ImagePart(UrlSource(f"https://example.com/{name}.png")) for name in "abc")
 PLACEHOLDER = "The result follows as media in the next user message."
 
 
@@ -788,7 +803,7 @@ def test_media_of_tool_results_follow_in_a_user_message(
 
 def test_hints_and_markers_move_with_the_media_and_stay_with_the_text() -> None:
     image = replace(A, max_pixels=7, cache=True)
-    body = body_of(request(user("Hi"), ONE, tool("c1", Text("Cropped.", cache=True), image), min_pixels=3))
+    body = body_of(request(user("Hi"), ONE, tool("c1", TextPart("Cropped.", cache=True), image), min_pixels=3))
     marker = {"cache_control": {"type": "ephemeral"}}
     assert body["messages"][2]["content"] == [{"type": "text", "text": "Cropped.", **marker}]
     assert body["messages"][3]["content"] == [image_url(A.source.url, min_pixels=3, max_pixels=7, **marker)]
@@ -803,7 +818,7 @@ def test_hints_and_markers_move_with_the_media_and_stay_with_the_text() -> None:
         st.sampled_from(
             [
                 user("Hi"),
-                Message("system", (Text("S"),)),
+                Message("system", (TextPart("S"),)),
                 user("?", A),
                 ONE,
                 tool("c1", A, "x"),
@@ -817,7 +832,7 @@ def test_hints_and_markers_move_with_the_media_and_stay_with_the_text() -> None:
         {},
         optional={
             "enable_thinking": st.booleans(),
-            "thinking_set_by": st.sampled_from(["default", "model", "call"]),
+            "thinking_source": st.sampled_from(["default", "model", "call"]),
             "tools": st.just((TOOL,)),
             "tool_choice": st.sampled_from(["auto", "required", NamedTool("crop")]),
             "response_format": st.sampled_from([JSON_OBJECT, JSON_SCHEMA]),

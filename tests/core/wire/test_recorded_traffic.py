@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from qwenvl_core.errors import QwenVLAuthenticationError, QwenVLError, QwenVLInvalidRequestError, error_from
+from qwenvl_core.errors import QwenVLAuthenticationError, QwenVLError, QwenVLInvalidRequestError, error_from_payload
 from qwenvl_core.types.events import Usage
-from qwenvl_core.types.reply import fold
+from qwenvl_core.types.reply import accumulate
 from qwenvl_core.wire import errors
 from tests.support.paths import RECORDINGS
 from tests.support.pipeline import read, request
@@ -78,11 +78,11 @@ def test_recorded_replies(name: str, size: int) -> None:
     told, data = EXPECTED[name], replayed(COMPATIBLE / name)
     kind = "application/json" if name.endswith(".json") else "text/event-stream;charset=UTF-8"
     blocks = [data[at : at + size] for at in range(0, len(data), size)]
-    reply = fold(read(blocks, asked=told.asked, headers={"content-type": kind, "x-request-id": "r-1"}))
+    reply = accumulate(read(blocks, asked=told.asked, headers={"content-type": kind, "x-request-id": "r-1"}))
     assert (reply.reasoning, reply.text, reply.tool_calls) == (told.reasoning, told.text, ())
     assert isinstance(reply.usage, Usage)
     assert {name: getattr(reply.usage, name) for name in told.usage} == told.usage
-    assert (reply.finish.reason, reply.finish.model) == ("stop", told.model)
+    assert (reply.finish.finish_reason, reply.finish.model) == ("stop", told.model)
     assert (reply.finish.reply_id, reply.finish.request_id) == (told.reply_id, "r-1")
 
 
@@ -110,6 +110,6 @@ def test_recorded_failures(name: str) -> None:
     status, kind, code = FAILURES[name]
     body = (RECORDINGS / f"{name}.response.body.txt").read_text("utf-8")
     told = json.loads(body[body.index("{") :])
-    error = error_from(errors.from_body(body, status_code=status))
+    error = error_from_payload(errors.from_body(body, status_code=status))
     assert type(error) is kind
     assert (error.code, error.message, error.request_id) == (code, told["message"], told["request_id"])

@@ -25,12 +25,12 @@ from qwenvl_core.errors import (
 )
 from qwenvl_core.types.events import Event, Finish, ReasoningDelta, TextDelta, ToolCallDelta, Usage
 from qwenvl_core.types.messages import ToolCall
-from qwenvl_core.types.reply import fold
+from qwenvl_core.types.reply import accumulate
 from qwenvl_core.types.request import Request
 from qwenvl_core.wire import openai as wire
 from qwenvl_core.wire import response_reader as reading_module
-from qwenvl_core.wire.response_reader import Reading
-from tests.support.pipeline import chunk, plan, read, request, sse
+from qwenvl_core.wire.response_reader import ResponseReader
+from tests.support.pipeline import chunk, prepare, read, request, sse
 
 R, T, C = ReasoningDelta, TextDelta, ToolCallDelta
 USAGE = {
@@ -402,7 +402,7 @@ STREAMS_ONLY = {"usage on every chunk", "only the first of several answers", "se
 @pytest.mark.parametrize("name", [name for name in GOLDEN if name not in STREAMS_ONLY])
 def test_a_whole_reply_is_the_folded_stream(name: str) -> None:
     documents, events = GOLDEN[name]
-    streamed = fold(events)
+    streamed = accumulate(events)
     message: dict[str, Any] = {
         "role": "assistant",
         "content": streamed.text or None,
@@ -411,7 +411,7 @@ def test_a_whole_reply_is_the_folded_stream(name: str) -> None:
     }
     choice = {
         "message": message,
-        "finish_reason": streamed.finish.reason,
+        "finish_reason": streamed.finish.finish_reason,
         "logprobs": streamed.finish.extras.get("logprobs"),
     }
     whole = {
@@ -422,11 +422,11 @@ def test_a_whole_reply_is_the_folded_stream(name: str) -> None:
     }
     body = json.dumps(whole).encode()
     for headers in ({"content-type": "application/json"}, {}):
-        assert fold(read(body, asked=WHOLE, headers=headers)) == streamed
+        assert accumulate(read(body, asked=WHOLE, headers=headers)) == streamed
     # A server may answer whole where it was asked to stream, and the other way round.
-    assert fold(read(body, headers={"content-type": "application/json;charset=UTF-8"})) == streamed
-    assert fold(read(body, headers={"content-type": "Application/JSON"})) == streamed
-    assert fold(without_identity(read(sse(*documents), asked=WHOLE))) == fold(without_identity(events))
+    assert accumulate(read(body, headers={"content-type": "application/json;charset=UTF-8"})) == streamed
+    assert accumulate(read(body, headers={"content-type": "Application/JSON"})) == streamed
+    assert accumulate(without_identity(read(sse(*documents), asked=WHOLE))) == accumulate(without_identity(events))
 
 
 @pytest.mark.parametrize("kind", [None, "text/plain", "application/octet-stream", "text/event-stream"])
@@ -439,8 +439,8 @@ def test_what_came_is_told_by_itself(kind: str | None, lead: str) -> None:
         data = lead.encode() + body
         for asked in (STREAM, WHOLE):
             for blocks in ([data], [data[at : at + 1] for at in range(len(data))]):
-                reply = fold(read(blocks, asked=asked, headers=headers))
-                assert (reply.text, reply.finish.reason, reply.finish.request_id) == ("Hi", "stop", "r-1")
+                reply = accumulate(read(blocks, asked=asked, headers=headers))
+                assert (reply.text, reply.finish.finish_reason, reply.finish.request_id) == ("Hi", "stop", "r-1")
 
 
 @pytest.mark.parametrize("lead", ["", "\ufeff"])
@@ -459,14 +459,14 @@ def test_what_the_headers_tell() -> None:
 
 def test_what_policy_changed_is_told_with_the_end() -> None:
     asked = request(stream=True, enable_thinking=False, thinking_budget=5)
-    (adjustment,) = plan(asked).adjustments
+    (adjustment,) = prepare(asked).adjustments
     assert read(sse(STOP), asked=asked)[-1] == last(adjustments=(adjustment,))
 
 
 def test_a_reply_that_the_time_limit_cut_says_length() -> None:
     whole = {"choices": [{"message": {"content": "Half an ans"}, "finish_reason": None}], "model": "m", "id": "i"}
     headers = {"content-type": "application/json", "x-dashscope-partialresponse": "true", "x-request-id": "r"}
-    reply = fold(read(json.dumps(whole).encode(), asked=WHOLE, headers=headers))
+    reply = accumulate(read(json.dumps(whole).encode(), asked=WHOLE, headers=headers))
     assert reply.text == "Half an ans"
     assert reply.finish == Finish("length", "m", "i", "r", extras={"partial_response": True})
     with pytest.raises(QwenVLStreamInterruptedError):
@@ -652,7 +652,7 @@ def test_a_reply_without_the_demanded_call_is_an_error() -> None:
     ],
 )
 def test_json_in_the_answer(text: str) -> None:
-    assert fold(read(sse(chunk("stop", content=text)), asked=MUST_JSON)).text == text
+    assert accumulate(read(sse(chunk("stop", content=text)), asked=MUST_JSON)).text == text
 
 
 @pytest.mark.parametrize("text", ["", "No.", '{"a": 1', "```json\n{'a'}\n```", "[" * 100_000])
@@ -677,46 +677,46 @@ class Clock:
         monkeypatch.setattr(reading_module.time, "monotonic", lambda: self.now)
 
 
-def paced(limit: float | None) -> Reading:
-    reading = Reading(wire.Decoder(), plan(STREAM), chunk_timeout=limit)
-    reading.begin({"content-type": "text/event-stream"})
+def paced(limit: float | None) -> ResponseReader:
+    reading = ResponseReader(wire.Decoder(), prepare(STREAM), chunk_timeout=limit)
+    reading.start({"content-type": "text/event-stream"})
     return reading
 
 
 @pytest.mark.parametrize("scrap", [b": keep-alive\n\n", b"x", b"\n", b"id: 1\n"])
 def test_scraps_are_no_chunks(scrap: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
     clock, reading = Clock(monkeypatch), paced(5.0)
-    list(reading.feed(sse(chunk(content="a"), done=False)))
+    list(reading.decode(sse(chunk(content="a"), done=False)))
     for _ in range(5):
         clock.now += 1.0
-        assert list(reading.feed(scrap)) == []
+        assert list(reading.decode(scrap)) == []
     clock.now += 1.0
     with pytest.raises(QwenVLTimeoutError, match="5 seconds"):
-        list(reading.feed(scrap))
+        list(reading.decode(scrap))
 
 
 def test_chunks_in_time_are_never_too_late(monkeypatch: pytest.MonkeyPatch) -> None:
     clock, reading = Clock(monkeypatch), paced(5.0)
     for _ in range(10):
         clock.now += 4.0
-        list(reading.feed(b": keep-alive\n\n"))
+        list(reading.decode(b": keep-alive\n\n"))
         clock.now += 0.9
-        assert list(reading.feed(sse(chunk(content="a"), done=False))) == [T("a")]
+        assert list(reading.decode(sse(chunk(content="a"), done=False))) == [T("a")]
 
 
 def test_a_reader_that_takes_its_time_is_no_slow_server(monkeypatch: pytest.MonkeyPatch) -> None:
     clock, reading = Clock(monkeypatch), paced(5.0)
-    for _ in reading.feed(sse(chunk(content="a"), chunk(content="b"), done=False)):
+    for _ in reading.decode(sse(chunk(content="a"), chunk(content="b"), done=False)):
         clock.now += 60.0  # the caller's own work
-    assert list(reading.feed(b": keep-alive\n\n")) == []  # had come meanwhile
+    assert list(reading.decode(b": keep-alive\n\n")) == []  # had come meanwhile
     clock.now += 1.0
-    assert list(reading.feed(sse(chunk(content="c"), done=False))) == [T("c")]
+    assert list(reading.decode(sse(chunk(content="c"), done=False))) == [T("c")]
 
 
 def test_without_a_limit_nothing_is_too_late(monkeypatch: pytest.MonkeyPatch) -> None:
     clock, reading = Clock(monkeypatch), paced(None)
     clock.now += 10_000.0
-    assert list(reading.feed(b": keep-alive\n\n")) == []
+    assert list(reading.decode(b": keep-alive\n\n")) == []
 
 
 # --- properties -------------------------------------------------------------------------------------------------------
@@ -732,7 +732,7 @@ VALID = sse(
     CALLED,
     usage_chunk(),
 )
-ALL = fold(read(VALID))
+ALL = accumulate(read(VALID))
 
 
 def is_subsequence(short: str, long: str) -> bool:
@@ -746,8 +746,8 @@ def check_types(events: list[Event]) -> None:
             case ReasoningDelta(text) | TextDelta(text):
                 assert type(text) is str
                 assert text
-            case ToolCallDelta(slot, call_id, name, arguments):
-                assert type(slot) is int
+            case ToolCallDelta(index, call_id, name, arguments):
+                assert type(index) is int
                 assert call_id is None or (type(call_id) is str and call_id)
                 assert name is None or (type(name) is str and name)
                 assert type(arguments) is str
@@ -767,7 +767,7 @@ def outcome(blocks: list[bytes], asked: Request = STREAM, **headers: str) -> tup
     except QwenVLError as raised:
         events, error = raised.events, raised  # type: ignore[attr-defined]
         assert not any(isinstance(event, Finish) for event in events)
-        assert error.partial == fold(events).text
+        assert error.partial == accumulate(events).text
         str(error)
     check_types(events)
     return events, error
@@ -782,7 +782,7 @@ def test_any_cut_into_blocks_gives_the_same_events(places: list[int]) -> None:
 @given(st.integers(0, len(VALID) - 1))
 def test_a_stream_that_is_cut_anywhere_is_whole_or_an_error(end: int) -> None:
     events, error = outcome([VALID[:end]])
-    reply = fold(events)
+    reply = accumulate(events)
     assert ALL.text.startswith(reply.text)
     assert ALL.reasoning.startswith(reply.reasoning)
     if error is None:
@@ -814,14 +814,14 @@ def mutated_lines(draw: st.DrawFn) -> bytes:
 def test_a_mutated_stream_never_invents_content(data: bytes, bytewise: bool) -> None:
     blocks = [data[at : at + 1] for at in range(len(data))] if bytewise else [data]
     events, error = outcome(blocks)
-    reply = fold(events)
+    reply = accumulate(events)
     assert is_subsequence(reply.text, ALL.text)
     assert is_subsequence(reply.reasoning, ALL.reasoning)
     for call in reply.tool_calls:
         assert call.name in ("", "crop", "zoom")
         assert any(is_subsequence(call.arguments, whole.arguments) for whole in ALL.tool_calls)
     if error is None:
-        assert reply.finish.reason == "tool_calls"
+        assert reply.finish.finish_reason == "tool_calls"
 
 
 JSON = st.recursive(
@@ -888,7 +888,7 @@ def test_a_long_stream_is_read_in_linear_time() -> None:
     def seconds(count: int) -> float:
         data = sse(*[chunk(content="word ")] * count, STOP)
         start = time.process_time()
-        assert fold(read([data[at : at + 4096] for at in range(0, len(data), 4096)])).text == "word " * count
+        assert accumulate(read([data[at : at + 4096] for at in range(0, len(data), 4096)])).text == "word " * count
         return time.process_time() - start
 
     assert min(seconds(16_000) for _ in range(2)) < 24 * max(min(seconds(2000) for _ in range(3)), 0.005)

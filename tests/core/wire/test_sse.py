@@ -9,15 +9,15 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from qwenvl_core.wire.sse import DONE, BrokenEventError, EventStream
+from qwenvl_core.wire.sse import DONE, SSEDecodeError, SSEDecoder
 
 END = "<done>"
 
 
 def documents(*blocks: bytes) -> list[tuple[str, Any]]:
-    stream = EventStream()
-    said = [pair for block in blocks for pair in stream.feed(block)]
-    said += stream.close()
+    stream = SSEDecoder()
+    said = [pair for block in blocks for pair in stream.decode(block)]
+    said += stream.flush()
     return [(name, END if document is DONE else document) for name, document in said]
 
 
@@ -85,12 +85,12 @@ def test_documents(data: str, expected: list[tuple[str, Any]]) -> None:
 def test_broken_json_is_an_error_and_never_skipped(data: str) -> None:
     raw = data.encode()
     for at in range(len(raw)):
-        with pytest.raises(BrokenEventError):
+        with pytest.raises(SSEDecodeError):
             documents(raw[:at], raw[at:])
 
 
 def test_broken_bytes_are_an_error() -> None:
-    with pytest.raises(BrokenEventError):
+    with pytest.raises(SSEDecodeError):
         documents(b'data: {"a": "\xff\xfe"}\n\n')
 
 
@@ -142,7 +142,7 @@ def test_any_bytes_give_documents_or_one_error_wherever_they_are_cut(data: bytes
     def outcome(*blocks: bytes) -> Any:
         try:
             return documents(*blocks)
-        except BrokenEventError:
+        except SSEDecodeError:
             return "broken"
 
     assert repr(outcome(data)) == repr(outcome(*cut(data, places)))
@@ -150,11 +150,11 @@ def test_any_bytes_give_documents_or_one_error_wherever_they_are_cut(data: bytes
 
 @pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
 def test_a_document_is_delivered_with_its_line_and_not_with_the_next(end: str) -> None:
-    stream = EventStream()
-    assert list(stream.feed(f"data: 1{end}{end}".encode())) == [("", 1)]
-    assert list(stream.feed(f"data: 2{end}{end}".encode())) == [("", 2)]
+    stream = SSEDecoder()
+    assert list(stream.decode(f"data: 1{end}{end}".encode())) == [("", 1)]
+    assert list(stream.decode(f"data: 2{end}{end}".encode())) == [("", 2)]
     if end != "\r":  # a lone CR may be half a CRLF
-        assert list(stream.feed(f"data: 3{end}".encode())) == [("", 3)]
+        assert list(stream.decode(f"data: 3{end}".encode())) == [("", 3)]
 
 
 def _seconds(blocks: list[bytes]) -> float:

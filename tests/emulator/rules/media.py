@@ -8,8 +8,8 @@ import re
 import struct
 from typing import Any
 
-from tests.emulator.chat_request import Ask
-from tests.emulator.error_payloads import Problem, invalid_parameter
+from tests.emulator.chat_request import ChatRequest
+from tests.emulator.error_payloads import ApiError, invalid_parameter
 from tests.emulator.rules.rule import ERROR_PAGE, Rule
 
 MAX_DATA_URI = 10_485_760
@@ -25,26 +25,26 @@ _NOT_A_PART = "Input should be a valid dictionary or instance of GPT3Message"
 _DATA_URI = re.compile(r"data:[\w.+-]+/[\w.+-]+(;[\w=.+-]+)*;base64,[A-Za-z0-9+/=]")
 
 
-def _part_types(ask: Ask) -> Problem | None:
+def _part_types(ask: ChatRequest) -> ApiError | None:
     check = _compat_type if ask.api == "compat" else _native_type
     return next((problem for _, _, part in ask.parts() if (problem := check(part))), None)
 
 
-def _compat_type(part: Any) -> Problem | None:
+def _compat_type(part: Any) -> ApiError | None:
     kind = part.get("type") if isinstance(part, dict) else None
     if kind in ("text", "image_url", "video_url", "video"):
         return None
     message = f"Invalid value: {kind}. Supported values are: 'text','image_url','video_url' and 'video'."
-    return Problem(400, "InvalidParameter", "invalid_value", "invalid_request_error", message)
+    return ApiError(400, "InvalidParameter", "invalid_value", "invalid_request_error", message)
 
 
-def _native_type(part: Any) -> Problem | None:
+def _native_type(part: Any) -> ApiError | None:
     if isinstance(part, dict) and any(key in part for key in _MODALITIES):
         return None
     return invalid_parameter("The item of content should be a message of a certain modal.", from_algorithm=False)
 
 
-def _part_shapes(ask: Ask) -> Problem | None:
+def _part_shapes(ask: ChatRequest) -> ApiError | None:
     well_formed = _compat_shape if ask.api == "compat" else _native_shape
     ill_formed = any(not well_formed(part) for _, _, part in ask.parts())
     return invalid_parameter(_NOT_A_PART) if ill_formed else None
@@ -73,7 +73,7 @@ def _native_shape(part: dict[str, Any]) -> bool:
     return False
 
 
-def _media_belongs(ask: Ask) -> Problem | None:
+def _media_belongs(ask: ChatRequest) -> ApiError | None:
     """Media for a model that reads text only, or in the result of a tool."""
     text_model = ask.facts is not None and not ask.facts.vision
     if any(text_model or media.role == "tool" for media in ask.media()):
@@ -81,13 +81,13 @@ def _media_belongs(ask: Ask) -> Problem | None:
     return None
 
 
-def _urls(ask: Ask) -> Problem | None:
+def _urls(ask: ChatRequest) -> ApiError | None:
     if all(_readable(url, ask) for media in ask.media() for url in media.urls):
         return None
     return invalid_parameter("The provided URL does not appear to be valid. Ensure it is correctly formatted.")
 
 
-def _readable(url: str, ask: Ask) -> bool:
+def _readable(url: str, ask: ChatRequest) -> bool:
     if url.startswith("data:"):
         return _DATA_URI.match(url) is not None
     if url.startswith("oss://"):
@@ -96,21 +96,21 @@ def _readable(url: str, ask: Ask) -> bool:
     return re.match(r"https?://[^\s/]+", url) is not None
 
 
-def _data_uri_size(ask: Ask) -> Problem | None:
+def _data_uri_size(ask: ChatRequest) -> ApiError | None:
     if all(len(url) <= MAX_DATA_URI for media in ask.media() for url in media.urls if url.startswith("data:")):
         return None
     message = f"Exceeded limit on max bytes per data-uri item : {MAX_DATA_URI}"
-    return Problem(400, "BadRequest.TooLarge", "BadRequest.TooLarge", "invalid_request_error", message)
+    return ApiError(400, "BadRequest.TooLarge", "BadRequest.TooLarge", "invalid_request_error", message)
 
 
-def _upload_size(ask: Ask) -> Problem | None:
+def _upload_size(ask: ChatRequest) -> ApiError | None:
     images = (url for media in ask.media() if media.kind != "video" for url in media.urls)
     if all(ask.uploads.get(url, 0) <= MAX_UPLOADED_IMAGE for url in images):
         return None
     return invalid_parameter("Multimodal file size is too large")
 
 
-def _frame_count(ask: Ask) -> Problem | None:
+def _frame_count(ask: ChatRequest) -> ApiError | None:
     most = ask.facts.max_frames if ask.facts else None
     for media in ask.media():
         if media.kind == "frames" and most and not MIN_FRAMES <= len(media.urls) <= most:
@@ -121,7 +121,7 @@ def _frame_count(ask: Ask) -> Problem | None:
     return None
 
 
-def _image_size(ask: Ask) -> Problem | None:
+def _image_size(ask: ChatRequest) -> ApiError | None:
     for media in ask.media():
         for url in media.urls if media.kind in ("image", "frames") else ():
             size = _pixels(url) if url.startswith("data:") else None

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from tests.emulator.chat_request import Ask
-from tests.emulator.error_payloads import Problem, invalid_parameter
+from tests.emulator.chat_request import ChatRequest
+from tests.emulator.error_payloads import ApiError, invalid_parameter
 from tests.emulator.rules.rule import ERROR_PAGE, Rule
 
 _ROLES = ("system", "assistant", "user", "tool", "function")
@@ -14,12 +14,12 @@ _NOT_A_MESSAGE = "Input should be a valid dictionary or instance of GPT3Message"
 _CHARACTERS_PER_TOKEN = 4
 
 
-def _schema(message: str) -> Problem:
+def _schema(message: str) -> ApiError:
     """Refused by the compatible API's check of the body's shape; natively an invalid parameter like any."""
-    return Problem(400, "InvalidParameter", "invalid_parameter_error", "invalid_request_error", message)
+    return ApiError(400, "InvalidParameter", "invalid_parameter_error", "invalid_request_error", message)
 
 
-def _present(ask: Ask) -> Problem | None:
+def _present(ask: ChatRequest) -> ApiError | None:
     if isinstance(ask.input.get("messages"), list):
         return None
     if ask.api == "native":
@@ -27,25 +27,25 @@ def _present(ask: Ask) -> Problem | None:
     return _schema("Required parameter(messages) missing or invalid, please check the request parameters.")
 
 
-def _not_empty(ask: Ask) -> Problem | None:
+def _not_empty(ask: ChatRequest) -> ApiError | None:
     return None if ask.input["messages"] else _schema("[] is too short - 'messages'")
 
 
-def _objects(ask: Ask) -> Problem | None:
+def _objects(ask: ChatRequest) -> ApiError | None:
     ill_formed = len(ask.messages) != len(ask.input["messages"]) or any(
         not isinstance(message.get("role"), str) for message in ask.messages
     )
     return invalid_parameter(_NOT_A_MESSAGE) if ill_formed else None
 
 
-def _roles(ask: Ask) -> Problem | None:
+def _roles(ask: ChatRequest) -> ApiError | None:
     for index, message in enumerate(ask.messages):
         if message["role"] not in _ROLES:
             return _schema(f"{message['role']} is not one of {list(_ROLES)} - 'messages.[{index}].role'")
     return None
 
 
-def _content(ask: Ask) -> Problem | None:
+def _content(ask: ChatRequest) -> ApiError | None:
     for message in ask.messages:
         content, calls = message.get("content"), message.get("tool_calls")
         if content is None and not (message["role"] == "assistant" and calls):
@@ -55,13 +55,13 @@ def _content(ask: Ask) -> Problem | None:
     return None
 
 
-def _user(ask: Ask) -> Problem | None:
+def _user(ask: ChatRequest) -> ApiError | None:
     if any(message["role"] == "user" for message in ask.messages):
         return None
     return invalid_parameter("The input messages do not contain elements with the role of user.")
 
 
-def _calls_shape(ask: Ask) -> Problem | None:
+def _calls_shape(ask: ChatRequest) -> ApiError | None:
     for index, message in enumerate(ask.messages):
         if "tool_calls" not in message or message["tool_calls"] is None:
             continue
@@ -80,7 +80,7 @@ def _is_call(call: Any) -> bool:
     return False
 
 
-def _call_arguments(ask: Ask) -> Problem | None:
+def _call_arguments(ask: ChatRequest) -> ApiError | None:
     for message in ask.messages:
         for call in message.get("tool_calls") or ():
             if not _is_json_object(call["function"]["arguments"]):
@@ -95,7 +95,7 @@ def _is_json_object(text: str) -> bool:
         return False
 
 
-def _results_answer_calls(ask: Ask) -> Problem | None:
+def _results_answer_calls(ask: ChatRequest) -> ApiError | None:
     open_ids: set[str] = set()
     for message in ask.messages:
         if message["role"] == "tool":
@@ -109,7 +109,7 @@ def _results_answer_calls(ask: Ask) -> Problem | None:
     return None
 
 
-def _calls_are_answered(ask: Ask) -> Problem | None:
+def _calls_are_answered(ask: ChatRequest) -> ApiError | None:
     waiting: set[str] = set()
     for index, message in enumerate([*ask.messages, {"role": "end"}]):
         if message["role"] == "tool":
@@ -125,7 +125,7 @@ def _calls_are_answered(ask: Ask) -> Problem | None:
     return None
 
 
-def _length(ask: Ask) -> Problem | None:
+def _length(ask: ChatRequest) -> ApiError | None:
     """A lower bound only: the emulator counts characters, not tokens."""
     if ask.facts is None:
         return None

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from tests.emulator.chat_request import Ask
-from tests.emulator.error_payloads import Problem, invalid_parameter
+from tests.emulator.chat_request import ChatRequest
+from tests.emulator.error_payloads import ApiError, invalid_parameter
 from tests.emulator.rules.rule import ERROR_PAGE, Rule
 
 _MAX_SEED = {"compat": 2**31 - 1, "native": 2**63 - 1}
@@ -25,11 +25,13 @@ def _is_integer(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
 
 
-def _number(name: str, kind: str, within: Callable[[Any], bool], message: str) -> Callable[[Ask], Problem | None]:
+def _number(
+    name: str, kind: str, within: Callable[[Any], bool], message: str
+) -> Callable[[ChatRequest], ApiError | None]:
     """A rule for one number; ``kind`` is the type that the service names."""
     is_kind = _is_integer if kind == "Integer" else _is_number
 
-    def check(ask: Ask) -> Problem | None:
+    def check(ask: ChatRequest) -> ApiError | None:
         value = ask.given(name)
         if value is None:
             return None
@@ -40,7 +42,7 @@ def _number(name: str, kind: str, within: Callable[[Any], bool], message: str) -
     return check
 
 
-def _max_tokens(ask: Ask) -> Problem | None:
+def _max_tokens(ask: ChatRequest) -> ApiError | None:
     value = ask.given("max_tokens")
     most = ask.facts.max_output if ask.facts else None
     if value is None:
@@ -52,7 +54,7 @@ def _max_tokens(ask: Ask) -> Problem | None:
     return invalid_parameter(f"Range of max_tokens should be [1, {most or 'xxx'}]")
 
 
-def _seed(ask: Ask) -> Problem | None:
+def _seed(ask: ChatRequest) -> ApiError | None:
     seed, most = ask.given("seed"), _MAX_SEED[ask.api]
     if seed is None or (_is_integer(seed) and 0 <= seed <= most):
         return None
@@ -63,10 +65,10 @@ def _seed(ask: Ask) -> Problem | None:
     if _is_integer(seed):
         limit = "lesser than the minimum of 0" if seed < 0 else f"greater than the maximum of {most}"
         message = f"{seed} is {limit} - 'seed'"
-    return Problem(400, "InvalidParameter", "invalid_value", "invalid_request_error", message)
+    return ApiError(400, "InvalidParameter", "invalid_value", "invalid_request_error", message)
 
 
-def _stop(ask: Ask) -> Problem | None:
+def _stop(ask: ChatRequest) -> ApiError | None:
     stop = ask.given("stop")
     if stop is None or isinstance(stop, str):
         return None
@@ -79,14 +81,14 @@ def _stop(ask: Ask) -> Problem | None:
     return None if fits else invalid_parameter(_STOP)
 
 
-def _tools_supported(ask: Ask) -> Problem | None:
+def _tools_supported(ask: ChatRequest) -> ApiError | None:
     uses_tools = ask.given("tools") or any(message["role"] == "tool" for message in ask.messages)
     if uses_tools and ask.facts and not ask.facts.tools:
         return invalid_parameter("The tool call is not supported.")
     return None
 
 
-def _tools_shape(ask: Ask) -> Problem | None:
+def _tools_shape(ask: ChatRequest) -> ApiError | None:
     tools = ask.given("tools")
     if tools is None:
         return None
@@ -106,7 +108,7 @@ def _tool_name(tool: Any) -> str | None:
     return None
 
 
-def _tool_choice(ask: Ask) -> Problem | None:
+def _tool_choice(ask: ChatRequest) -> ApiError | None:
     match ask.given("tool_choice"):
         case None | "auto" | "none" | "required":
             return None
@@ -116,14 +118,14 @@ def _tool_choice(ask: Ask) -> Problem | None:
     return invalid_parameter(_CHOICE)
 
 
-def _parallel(ask: Ask) -> Problem | None:
+def _parallel(ask: ChatRequest) -> ApiError | None:
     value = ask.given("parallel_tool_calls")
     return (
         None if value is None or isinstance(value, bool) else invalid_parameter("'parallel_tool_calls' must be Boolean")
     )
 
 
-def _format_type(ask: Ask) -> str | None:
+def _format_type(ask: ChatRequest) -> str | None:
     """None if there is no response format, else its type, or the format itself if it has none."""
     given = ask.given("response_format")
     if given is None:
@@ -131,7 +133,7 @@ def _format_type(ask: Ask) -> str | None:
     return str(given.get("type")) if isinstance(given, dict) else str(given)
 
 
-def _format_known(ask: Ask) -> Problem | None:
+def _format_known(ask: ChatRequest) -> ApiError | None:
     kind = _format_type(ask)
     supported = {None, "text"}
     if ask.facts is None or ask.facts.json_object:
@@ -146,13 +148,13 @@ def _format_known(ask: Ask) -> Problem | None:
     )
 
 
-def _format_not_thinking(ask: Ask) -> Problem | None:
+def _format_not_thinking(ask: ChatRequest) -> ApiError | None:
     if ask.thinking and _format_type(ask) in ("json_object", "json_schema"):
         return invalid_parameter("Json mode response is not supported when enable_thinking is true")
     return None
 
 
-def _format_named(ask: Ask) -> Problem | None:
+def _format_named(ask: ChatRequest) -> ApiError | None:
     if _format_type(ask) != "json_object" or any("json" in text.lower() for text in ask.texts()):
         return None
     return invalid_parameter(

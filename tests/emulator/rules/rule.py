@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from tests.emulator.chat_request import Ask
-from tests.emulator.error_payloads import Problem
+from tests.emulator.chat_request import ChatRequest
+from tests.emulator.error_payloads import ApiError
 
 ERROR_PAGE = "vendor, error code page"
 """The page that lists each message with its cause."""
@@ -18,4 +18,4 @@ class Rule:
 
     name: str
     source: str
-    check: Callable[[Ask], Problem | None]
+    check: Callable[[ChatRequest], ApiError | None]

@@ -2,31 +2,31 @@
 
 from __future__ import annotations
 
-from tests.emulator.chat_request import Ask
-from tests.emulator.error_payloads import Problem, invalid_parameter
+from tests.emulator.chat_request import ChatRequest
+from tests.emulator.error_payloads import ApiError, invalid_parameter
 from tests.emulator.rules.rule import ERROR_PAGE, Rule
 
 
-def _supported(ask: Ask) -> Problem | None:
+def _supported(ask: ChatRequest) -> ApiError | None:
     if ask.facts is None or ask.facts.thinking != "never" or ask.given("enable_thinking") is None:
         return None
     message = f"The model {ask.model} does not support enable_thinking."
     code = "InvalidParameter.NotSupportEnableThinking"
-    return Problem(400, code, code, "invalid_request_error", message)
+    return ApiError(400, code, code, "invalid_request_error", message)
 
 
-def _boolean(ask: Ask) -> Problem | None:
+def _boolean(ask: ChatRequest) -> ApiError | None:
     value = ask.given("enable_thinking")
     return None if value is None or isinstance(value, bool) else invalid_parameter("'enable_thinking' must be Boolean")
 
 
-def _not_switched_off(ask: Ask) -> Problem | None:
+def _not_switched_off(ask: ChatRequest) -> ApiError | None:
     if ask.facts and ask.facts.thinking == "always" and ask.given("enable_thinking") is False:
         return invalid_parameter("The value of the enable_thinking parameter is restricted to True.")
     return None
 
 
-def _budget(ask: Ask) -> Problem | None:
+def _budget(ask: ChatRequest) -> ApiError | None:
     budget = ask.given("thinking_budget")
     if budget is None or ask.facts is None or ask.facts.thinking == "never":
         return None
@@ -38,7 +38,7 @@ def _budget(ask: Ask) -> Problem | None:
     )
 
 
-def _stream_only(ask: Ask) -> Problem | None:
+def _stream_only(ask: ChatRequest) -> ApiError | None:
     if ask.facts and ask.facts.stream_only and not ask.stream:
         return invalid_parameter(
             "This model only support stream mode, please enable the stream parameter to access the model.",
@@ -47,7 +47,7 @@ def _stream_only(ask: Ask) -> Problem | None:
     return None
 
 
-def _streams(ask: Ask) -> Problem | None:
+def _streams(ask: ChatRequest) -> ApiError | None:
     may = ask.thinks_without_stream and (ask.facts is None or ask.facts.thinks_without_stream)
     if ask.thinking and not ask.stream and not may:
         return invalid_parameter(
@@ -56,7 +56,7 @@ def _streams(ask: Ask) -> Problem | None:
     return None
 
 
-def _incremental(ask: Ask) -> Problem | None:
+def _incremental(ask: ChatRequest) -> ApiError | None:
     if ask.api == "compat" or not ask.stream:
         return None
     if ask.facts and ask.facts.stream_only:
@@ -68,13 +68,13 @@ def _incremental(ask: Ask) -> Problem | None:
     return None
 
 
-def _result_format(ask: Ask) -> Problem | None:
+def _result_format(ask: ChatRequest) -> ApiError | None:
     if ask.api == "native" and ask.thinking and ask.given("result_format") not in (None, "message"):
         return invalid_parameter('The result_format parameter must be "message" when enable_thinking is true')
     return None
 
 
-def _forced_tool(ask: Ask) -> Problem | None:
+def _forced_tool(ask: ChatRequest) -> ApiError | None:
     choice = ask.given("tool_choice")
     if ask.thinking and (choice == "required" or isinstance(choice, dict)):
         return invalid_parameter(
@@ -83,7 +83,7 @@ def _forced_tool(ask: Ask) -> Problem | None:
     return None
 
 
-def _partial(ask: Ask) -> Problem | None:
+def _partial(ask: ChatRequest) -> ApiError | None:
     if ask.thinking and ask.messages[-1].get("partial") is True:
         return invalid_parameter("Partial mode is not supported when enable_thinking is true")
     return None
