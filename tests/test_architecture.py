@@ -82,6 +82,7 @@ PILLOW = (
     "documents/image_export",
     "media/colour",
     "media/images",
+    "media/pillow",
     "rendering/images",
     "rendering/pages",
     "rendering/pdf",

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Set
 from dataclasses import dataclass, field, fields
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from qwenvl_core.errors import QwenVLInputError
+from qwenvl_core.types.messages import ImagePart, Media
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +18,20 @@ class NamedTool:
 
 
 ToolChoice = Literal["auto", "none", "required"] | NamedTool
+
+
+class MediaSettings(NamedTuple):
+    """What holds for one image or video.
+
+    Attributes:
+        min_pixels: Least area after the server's resize, in pixels; per frame of a video.
+        max_pixels: Largest area, likewise.
+        fps: Frames that are taken per second of a video; `None` for images.
+    """
+
+    min_pixels: int | None
+    max_pixels: int | None
+    fps: float | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,6 +86,15 @@ class ModelSettings:
     tool_choice: ToolChoice | None = None
     response_format: Mapping[str, Any] | None = None
     extra_body: Mapping[str, Any] = field(default_factory=dict)
+
+    def for_part(self, part: Media) -> MediaSettings:
+        """Return the settings of one image or video: the part's own values, else these defaults."""
+        fps = None if isinstance(part, ImagePart) else part.fps if part.fps is not None else self.fps
+        return MediaSettings(
+            self.min_pixels if part.min_pixels is None else part.min_pixels,
+            self.max_pixels if part.max_pixels is None else part.max_pixels,
+            fps,
+        )
 
 
 CALL_SETTINGS = frozenset(item.name for item in fields(ModelSettings)) - {"thinking_source"}

@@ -1,0 +1,38 @@
+"""Where a content block stands in the caller's messages, for errors."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from qwenvl_core.errors import QwenVLInputError
+from qwenvl_core.types.messages import Role
+
+
+@dataclass(frozen=True, slots=True)
+class Location:
+    """The position of a content block.
+
+    Attributes:
+        message: Index of the message in the conversation.
+        block: Index of the block in the message's content.
+        role: Role of the message; it decides which blocks are allowed.
+        block_type: Type of the block, in the framework's words.
+        attribute: The message's attribute that holds the blocks: `content` in LangChain, `blocks` in LlamaIndex.
+    """
+
+    message: int
+    block: int
+    role: Role
+    block_type: str = "text"
+    attribute: str = "content"
+
+    def __str__(self) -> str:
+        return f"messages[{self.message}].{self.attribute}[{self.block}] ({self.block_type})"
+
+    def with_type(self, block_type: str) -> Location:
+        """Return the same location with the type of its block."""
+        return replace(self, block_type=block_type)
+
+    def error(self, reason: str) -> QwenVLInputError:
+        """Build an error that names this location."""
+        return QwenVLInputError(f"{self}: {reason}")
