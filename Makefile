@@ -1,11 +1,11 @@
 # Each target makes what it needs: a fresh machine needs Python 3.11 or newer and this file.
 PYTHON ?= python3
 VENV   := .venv
-INSTALL = uv pip install --quiet --link-mode copy
-# A hard-linked nltk is refused by llama-index-core: packages are copied into the environment.
+# `copy`: llama-index-core refuses an nltk that is a hard link into uv's cache.
+INSTALL = uv pip install --quiet --link-mode copy --constraints constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-versions lint record bench soak clean
+.PHONY: help demo test test-all test-versions coverage lint record constraints bench soak clean
 
 help:              ## Show this list
 	@grep -hE '^[a-z-]+: .*## ' $(MAKEFILE_LIST) | sed 's/: .*## /\t/' | expand -t 18
@@ -16,16 +16,26 @@ demo: $(VENV)/.made   ## See it work: live with DASHSCOPE_API_KEY, replayed with
 test: $(VENV)/.made   ## Run the tests, offline
 	$(VENV)/bin/python -m pytest -n auto
 
+test-all: lint coverage test-versions   ## Run every check: lint, all tests with coverage, other versions
+
 test-versions:     ## Run the tests with the lowest allowed and with older dependencies
 	PYTHON=$(PYTHON) ./tests/versions.sh
 
-lint: $(VENV)/.made   ## Check style and types
+coverage: $(VENV)/.made   ## Run the tests and measure branch coverage of the packages (at least 97 %)
+	$(VENV)/bin/python -m pytest -n auto --cov --cov-report=term:skip-covered
+
+lint: $(VENV)/.made   ## Check style, spelling and types
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/codespell
 	$(VENV)/bin/mypy
 
 record: $(VENV)/.made   ## Record the cassettes anew: live with DASHSCOPE_API_KEY
 	@$(VENV)/bin/python -m tests.record
+
+constraints: $(VENV)/.made   ## Pin the newest versions that pyproject.toml allows in constraints.txt
+	$(VENV)/bin/uv pip compile --quiet --universal --upgrade --no-annotate --no-header --no-emit-index-url \
+		--python-version 3.11 --extra all --group test --group lint pyproject.toml --output-file constraints.txt
 
 bench:             ## Measure beside the peers (ARGS=--quick: in two minutes); writes bench/RESULTS.md
 	@$(PYTHON) -m bench $(ARGS)
@@ -34,9 +44,9 @@ soak: $(VENV)/.made   ## Stream for a minute from a service that fails at random
 	@$(VENV)/bin/python -m bench.soak $(ARGS)
 
 clean:             ## Remove what these targets made
-	rm -rf $(VENV) .venvs .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .venvs .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage
 
-$(VENV)/.made: pyproject.toml
+$(VENV)/.made: pyproject.toml constraints.txt
 	$(PYTHON) -m venv --clear $(VENV)
 	$(VENV)/bin/python -m pip install --quiet uv
 	VIRTUAL_ENV=$(VENV) $(VENV)/bin/$(INSTALL) --editable '.[all]' --group test --group lint
