@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Set
 from dataclasses import dataclass, field, fields
-from typing import Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from qwenvl_core.errors import QwenVLInputError
-from qwenvl_core.types.messages import ImagePart, Media
+
+if TYPE_CHECKING:
+    from qwenvl_core.types.messages import Media
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,11 +91,11 @@ class ModelSettings:
 
     def for_part(self, part: Media) -> MediaSettings:
         """Return the settings of one image or video: the part's own values, else these defaults."""
-        fps = None if isinstance(part, ImagePart) else part.fps if part.fps is not None else self.fps
+        own_fps = getattr(part, "fps", None)
         return MediaSettings(
             self.min_pixels if part.min_pixels is None else part.min_pixels,
             self.max_pixels if part.max_pixels is None else part.max_pixels,
-            fps,
+            own_fps if own_fps is not None or not hasattr(part, "fps") else self.fps,
         )
 
 
