@@ -1,1 +1,1 @@
-"""Examples to copy. Each runs as it is with a key, and from a cassette in `make demo` and the tests."""
+"""Examples to copy. Each runs against the service with a key, and from a cassette in `make demo` and the tests."""

@@ -1,4 +1,4 @@
-"""`make demo`: the examples, live with a key, and replayed from bundled cassettes without one."""
+"""`make demo`: run the examples, live with a key, and replayed from bundled cassettes without one."""
 
 import os
 
@@ -7,18 +7,18 @@ from tests.support.vcr_config import provenance_of, replayed
 
 
 def main() -> None:
-    """Run each example, and say whether a model is asked or a cassette is replayed."""
+    """Run each example, and print whether its replies are live or come from a cassette."""
     live = bool(os.environ.get("DASHSCOPE_API_KEY"))
     if not live:
-        print("DASHSCOPE_API_KEY is not set: no model is asked. What follows is replayed from bundled cassettes.")
+        print("DASHSCOPE_API_KEY is not set: replaying bundled cassettes. No model is called.")
     for scenario in DEMO:
         print(f"\n── {scenario.title} " + "─" * max(0, 90 - len(scenario.title)))
         if live:
             scenario.run()
             continue
         source = provenance_of(scenario.name)
-        words = "a live model's words" if source == "live" else "words scripted for the project's emulator"
-        print(f"(cassettes/{scenario.name}.yaml, recorded from: {source}; {words})\n")
+        replies = "replies of a live model" if source == "live" else "replies scripted for the project's emulator"
+        print(f"(cassettes/{scenario.name}.yaml, recorded from: {source}; {replies})\n")
         with replayed(scenario.name):
             scenario.run()
 

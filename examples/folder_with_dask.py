@@ -1,11 +1,11 @@
-"""A folder of scanned PDFs, read in parallel with Dask: one JSON line for each page.
+"""Read a folder of scanned PDFs in parallel with Dask, and write one JSON line for each page.
 
 ```
 python -m examples.folder_with_dask scans/ read/
 ```
 
-Each PDF becomes `read/<name>.jsonl` as soon as all of its pages are read. Run it again after a failure: files that are
-there are left alone, and pages that were answered are not asked for again.
+Each PDF becomes `read/<name>.jsonl` as soon as all of its pages are read. Run it again after a failure: PDFs that have
+their file are skipped, and pages that were transcribed before come from the cache.
 """
 
 import json
@@ -21,16 +21,16 @@ from qwenvl_core.errors import QwenVLError
 
 
 def read(pdf: Path, folder: Path, parser: QwenVLParser) -> str:
-    """Read one PDF, and say how it went. The parser keeps no state, so Dask may run this in any process."""
-    lines = folder / f"{pdf.stem}.jsonl"
-    if lines.exists():
-        return f"{pdf.name}: there already"
-    unfinished = lines.with_suffix(f".{os.getpid()}")
+    """Read one PDF and return its status. The parser keeps no state, so Dask may run this in any process."""
+    output = folder / f"{pdf.stem}.jsonl"
+    if output.exists():
+        return f"{pdf.name}: skipped, it was read before"
+    unfinished = output.with_suffix(f".{os.getpid()}")
     try:
         with unfinished.open("w", encoding="utf-8") as file:
             for page in parser.lazy_parse(Blob.from_path(pdf)):
                 file.write(json.dumps({"text": page.page_content, **page.metadata}, ensure_ascii=False) + "\n")
-        unfinished.replace(lines)
+        unfinished.replace(output)
     except QwenVLError as error:
         return f"{pdf.name}: {error}"
     finally:
@@ -39,15 +39,15 @@ def read(pdf: Path, folder: Path, parser: QwenVLParser) -> str:
 
 
 def main(scans: Path, folder: Path) -> list[str]:
-    """Read all PDFs of a folder into another, and print how it went; return what was printed."""
+    """Read all PDFs of the folder `scans` into `folder`; print and return the status of each."""
     folder.mkdir(parents=True, exist_ok=True)
     pdfs = sorted(scans.glob("*.pdf"))
-    # The key is not part of the parser: each process takes it from its environment.
+    # The parser is pickled without its key: each process reads the key from its environment.
     parser = QwenVLParser(llm=ChatQwenVL(enable_thinking=False), output="markdown", cache_dir=folder / "answers")
     bag = dask.bag.from_sequence(pdfs, npartitions=max(1, len(pdfs)))
-    done = bag.map(read, folder=folder, parser=parser).compute()
-    print("\n".join(done))
-    return done
+    statuses: list[str] = bag.map(read, folder=folder, parser=parser).compute()
+    print("\n".join(statuses))
+    return statuses
 
 
 if __name__ == "__main__":

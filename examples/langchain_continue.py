@@ -1,8 +1,8 @@
-"""LangChain: go on with an answer that was cut off, by the limit of its length or by a broken connection."""
+"""LangChain: continue an answer that was cut off, by `max_tokens` or by a broken connection."""
 
 from pathlib import Path
 
-from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
+from langchain_core.messages import AIMessage, HumanMessage
 
 from langchain_qwenvl import ChatQwenVL
 from qwenvl_core.errors import QwenVLError
@@ -10,28 +10,33 @@ from qwenvl_core.errors import QwenVLError
 RECEIPT = Path(__file__).parent / "receipt.png"
 
 
-def whole_answer(llm: ChatQwenVL, question: list[BaseMessage], tries: int = 5) -> str:
-    """The answer with all its continuations. These do not think: the service refuses to go on while thinking."""
-    said = ""
-    for _ in range(tries):
-        so_far = [AIMessage(said, additional_kwargs={"partial": True})] if said else []
+def complete_answer(llm: ChatQwenVL, question: HumanMessage, max_requests: int = 5) -> str:
+    """Return the answer with all its continuations.
+
+    Continuations do not think: the service rejects a partial answer together with thinking.
+    """
+    answer = ""
+    for _ in range(max_requests):
+        partial = [AIMessage(answer, additional_kwargs={"partial": True})] if answer else []
         try:
-            reply = llm.invoke([*question, *so_far])
+            reply = llm.invoke([question, *partial])
         except QwenVLError as error:
             if not error.partial:
                 raise
-            said += error.partial
+            answer += error.partial
             continue
-        said += reply.text
+        answer += reply.text
         if reply.response_metadata["finish_reason"] != "length" or not reply.text:
             break
-    return said
+    return answer
 
 
 def main() -> str:
-    """Print a long answer in pieces of few tokens; return it."""
-    question = [{"type": "image", "url": str(RECEIPT)}, {"type": "text", "text": "Write down all lines of it."}]
-    answer = whole_answer(ChatQwenVL(max_tokens=50), [HumanMessage(question)])
+    """Print a long answer that arrives in parts of 50 tokens; return it."""
+    question = HumanMessage(
+        content=[{"type": "image", "url": str(RECEIPT)}, {"type": "text", "text": "Write down all lines of it."}]
+    )
+    answer = complete_answer(ChatQwenVL(max_tokens=50), question)
     print(answer)
     return answer
 

@@ -1,4 +1,4 @@
-"""LlamaIndex: an agent that looks at a document, cuts out what is too small to read, looks again, and answers."""
+"""LlamaIndex: run an agent that crops and enlarges what is too small to read in a document, then answers."""
 
 import asyncio
 import io
@@ -8,6 +8,7 @@ from llama_index.core.agent.workflow import AgentStream, FunctionAgent, ToolCall
 from llama_index.core.llms import ChatMessage, ImageBlock, TextBlock
 from PIL import Image
 
+from examples.terminal import bold, dim
 from llama_index_qwenvl import QwenVL
 from qwenvl_core import grounding
 
@@ -21,11 +22,11 @@ def crop(bbox_2d: list[int]) -> ImageBlock | str:
     """
     box = grounding.Box.from_model(bbox_2d)
     if box is None:
-        return f"{bbox_2d} is no box on the document."
-    cut = grounding.crop(Image.open(DOCUMENT).convert("RGB"), box)
-    zoom = max(3, 32 // min(cut.size))  # the service takes no image with a side of 10 pixels or less
+        return f"Invalid box: {bbox_2d}. Expected [left, top, right, bottom]."
+    region = grounding.crop(Image.open(DOCUMENT).convert("RGB"), box)
+    zoom = max(3, 32 // min(region.size))  # the service rejects images with a side of 10 pixels or less
     file = io.BytesIO()
-    cut.resize((cut.width * zoom, cut.height * zoom)).save(file, "JPEG")
+    region.resize((region.width * zoom, region.height * zoom)).save(file, "JPEG")
     return ImageBlock(image=file.getvalue(), image_mimetype="image/jpeg")
 
 
@@ -36,19 +37,23 @@ async def run() -> str:
     )
     question = ChatMessage(role="user", blocks=[ImageBlock(path=DOCUMENT), TextBlock(text="How was it paid?")])
     handler = agent.run(user_msg=question)
+    answer = ""
     async for event in handler.stream_events():
         if isinstance(event, AgentStream):
-            for style, words in (("90", event.thinking_delta), ("1", event.delta)):
-                print(f"\033[{style}m{words}\033[0m" if words else "", end="", flush=True)
+            print(dim(event.thinking_delta or ""), end="", flush=True)
+            if event.delta:
+                print("" if answer else "\n\nAnswer: ", end="")
+                print(bold(event.delta), end="", flush=True)
+                answer += event.delta
         elif isinstance(event, ToolCallResult):
             print(f"\n→ {event.tool_name} {event.tool_kwargs}")
             print(f"[{event.tool_name} returned: {event.tool_output.content or 'an image'}]")
     print()
-    return (await handler).response.content
+    return str(await handler)
 
 
 def main() -> str:
-    """Run the agent to its answer."""
+    """Run the agent and return its answer."""
     return asyncio.run(run())
 
 

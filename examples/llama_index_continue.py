@@ -1,4 +1,4 @@
-"""LlamaIndex: go on with an answer that was cut off, by the limit of its length or by a broken connection."""
+"""LlamaIndex: continue an answer that was cut off, by `max_tokens` or by a broken connection."""
 
 from pathlib import Path
 
@@ -10,31 +10,34 @@ from qwenvl_core.errors import QwenVLError
 RECEIPT = Path(__file__).parent / "receipt.png"
 
 
-def whole_answer(llm: QwenVL, question: list[ChatMessage], tries: int = 5) -> str:
-    """The answer with all its continuations. These do not think: the service refuses to go on while thinking."""
-    said = ""
-    for _ in range(tries):
-        so_far = [ChatMessage(role="assistant", content=said, additional_kwargs={"partial": True})] if said else []
+def complete_answer(llm: QwenVL, question: ChatMessage, max_requests: int = 5) -> str:
+    """Return the answer with all its continuations.
+
+    Continuations do not think: the service rejects a partial answer together with thinking.
+    """
+    answer = ""
+    for _ in range(max_requests):
+        partial = [ChatMessage(role="assistant", content=answer, additional_kwargs={"partial": True})] if answer else []
         try:
-            response = llm.chat([*question, *so_far])
+            response = llm.chat([question, *partial])
         except QwenVLError as error:
             if not error.partial:
                 raise
-            said += error.partial
+            answer += error.partial
             continue
-        words = response.message.content or ""
-        said += words
-        if response.additional_kwargs["finish_reason"] != "length" or not words:
+        text = response.message.content or ""
+        answer += text
+        if response.additional_kwargs["finish_reason"] != "length" or not text:
             break
-    return said
+    return answer
 
 
 def main() -> str:
-    """Print a long answer in pieces of few tokens; return it."""
+    """Print a long answer that arrives in parts of 50 tokens; return it."""
     question = ChatMessage(
         role="user", blocks=[ImageBlock(path=RECEIPT), TextBlock(text="Write down all lines of it.")]
     )
-    answer = whole_answer(QwenVL(max_tokens=50), [question])
+    answer = complete_answer(QwenVL(max_tokens=50), question)
     print(answer)
     return answer
 

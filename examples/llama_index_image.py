@@ -1,9 +1,10 @@
-"""LlamaIndex: ask about an image; watch the model think, then answer."""
+"""LlamaIndex: ask about an image, and stream the thinking, then the answer."""
 
 from pathlib import Path
 
 from llama_index.core.llms import ChatMessage, ImageBlock, TextBlock
 
+from examples.terminal import bold, dim
 from llama_index_qwenvl import QwenVL
 
 RECEIPT = Path(__file__).parent / "receipt.png"
@@ -19,11 +20,11 @@ def main() -> str:
     print("Thinking: ", end="")
     answer = ""
     for chunk in llm.stream_chat([question]):
-        if thought := chunk.additional_kwargs.get("thinking_delta"):
-            print(f"\033[90m{thought}\033[0m", end="", flush=True)
+        if thinking := chunk.additional_kwargs.get("thinking_delta"):
+            print(dim(thinking), end="", flush=True)
         if chunk.delta:
             print("" if answer else "\n\nAnswer: ", end="")
-            print(f"\033[1m{chunk.delta}\033[0m", end="", flush=True)
+            print(bold(chunk.delta), end="", flush=True)
             answer += chunk.delta
     print()
     return answer

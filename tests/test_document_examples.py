@@ -21,21 +21,18 @@ from tests.support.vcr_config import replayed
 
 
 @pytest.mark.parametrize(
-    ("example", "cassette"),
-    [
-        (langchain_documents, "demo_langchain_documents"),
-        (llama_index_documents, "demo_llama_index_documents"),
-    ],
+    ("example", "name"),
+    [(langchain_documents, "langchain"), (llama_index_documents, "llama_index")],
 )
 def test_the_cited_places_are_on_a_picture_of_the_page(
-    example: Any, cassette: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    example: Any, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    with replayed(cassette):
+    with replayed(f"demo_{name}_documents"):
         example.main(max_concurrency=1)
-    assert sorted(file.name for file in tmp_path.iterdir()) == ["cited_1.png", "cited_2.png"]
-    assert f"[1] agreement.pdf, page 3: {tmp_path / 'cited_1.png'}" in capsys.readouterr().out
-    with Image.open(tmp_path / "cited_1.png") as shown, open_pages(example.SCAN) as pages:
+    assert sorted(file.name for file in tmp_path.iterdir()) == [f"{name}_cited_1.png", f"{name}_cited_2.png"]
+    assert f"[1] agreement.pdf, page 3: {tmp_path / f'{name}_cited_1.png'}" in capsys.readouterr().out
+    with Image.open(tmp_path / f"{name}_cited_1.png") as shown, open_pages(example.SCAN) as pages:
         assert shown.size == (1344, 1920)
         page = pages.picture(3, lambda extent: shown.size).convert("RGB")
         drawn = ImageChops.difference(shown.convert("RGB"), page).getbbox()
@@ -121,6 +118,6 @@ def test_it_goes_on_where_it_was(scans: Path, tmp_path: Path, emulator: Emulator
         emulator.reset()
         emulator.respond = answer
         done = folder_with_dask.main(scans, out)
-    assert done == ["a.pdf: there already", "b.pdf: read", "c.pdf: there already"]
+    assert done == ["a.pdf: skipped, it was read before", "b.pdf: read", "c.pdf: skipped, it was read before"]
     assert [page_in(request) for request in emulator.requests] == [4]
     assert len(lines(out / "b.jsonl")) == 4
