@@ -1,1 +1,1 @@
-"""What the adapters cost, beside the SDKs and their peers: `make bench`."""
+"""Measure the overhead of the adapters, their peers and the bare SDKs: `make bench`."""

@@ -1,4 +1,4 @@
-"""`python -m bench`: build the environments, measure everyone interleaved, print the tables, write RESULTS.md."""
+"""`python -m bench`: build the environments, measure all libraries interleaved, print the tables, write RESULTS.md."""
 
 from __future__ import annotations
 
@@ -14,133 +14,134 @@ from dataclasses import replace
 from pathlib import Path
 
 from bench import import_cost, page_rendering, report, venvs
-from bench.libraries import BASELINE, CONTENDERS
-from bench.metrics import CELLS, MEMORY, Cell
-from bench.worker_process import Child
+from bench.libraries import BASELINE, LIBRARIES
+from bench.metrics import MEMORY, METRICS, Metric
+from bench.worker_process import WorkerProcess
 
-_PICTURES = 20
-_PICTURE_BYTES = 5_000_000
-_JPEG = b"\xff\xd8\xff\xe0\x00\x10JFIF\x00\x01\x01\x00\x00\x01\x00\x01\x00\x00"  # all that is looked at
+_IMAGES = 20
+_IMAGE_BYTES = 5_000_000
+_JPEG_HEADER = b"\xff\xd8\xff\xe0\x00\x10JFIF\x00\x01\x01\x00\x00\x01\x00\x01\x00\x00"  # random bytes follow it
+
+TABLES = (*dict.fromkeys(metric.table for metric in METRICS), import_cost.TABLE, page_rendering.TABLE)
 
 
-TABLES = (*dict.fromkeys(cell.table for cell in CELLS), import_cost.TABLE, page_rendering.TABLE)
-
-
-class Bench:
-    """One run: the server, a worker for each contender, and what was measured."""
+class Benchmark:
+    """One run: the server, a worker for each library, and the measured values."""
 
     def __init__(self, names: Sequence[str], folder: Path) -> None:
-        self._server = Child("ours", "bench.load_server")
-        self._host = f"http://127.0.0.1:{self._server.ready['port']}"
-        self._workers = {name: self._worker(name) for name in names}
+        self._server = WorkerProcess("ours", "bench.load_server")
+        self._host = f"http://127.0.0.1:{self._server.greeting['port']}"
+        self._workers = {name: self._start_worker(name) for name in names}
         for name in names:
-            if "missing" in self._workers[name].ready:
-                print(f"{name}: left out: {self._workers.pop(name).ready['missing']}")
+            if "import_error" in self._workers[name].greeting:
+                print(f"{name}: skipped: {self._workers.pop(name).greeting['import_error']}")
         self._folder = folder
-        self.results: dict[Cell, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
+        self.results: dict[Metric, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
 
-    def measure(self, cell: Cell) -> None:
-        """One repetition of a cell: everyone, in random order."""
+    def measure(self, metric: Metric) -> None:
+        """Measure one repetition of a metric: all libraries, in random order."""
         for name in random.sample(list(self._workers), len(self._workers)):
-            if name not in cell.without:
-                worker = self._worker(name) if cell.fresh else self._workers[name]
-                figure = self._figure(cell, worker)
-                if cell.fresh:
+            if name not in metric.excluded:
+                worker = self._start_worker(name) if metric.has_fresh_process else self._workers[name]
+                figure = self._measure_figure(metric, worker)
+                if metric.has_fresh_process:
                     worker.close()
                 if figure is not None:
-                    self.results[cell][name].append(figure)
+                    self.results[metric][name].append(figure)
 
-    def preload(self) -> None:
-        """Open the connections, and let everyone build what is built once."""
+    def warm_up(self) -> None:
+        """Open the connections, and let each library build what it builds only once."""
         for worker in self._workers.values():
-            for how in ("stream", "astream", "whole"):
-                self._server.ask({"chunks": 200})
-                worker.ask({"operation": "cpu", "how": how, "chunks": 200, "rounds": 2})
+            for mode in ("stream", "astream", "invoke"):
+                self._server.request({"chunks": 200})
+                worker.request({"operation": "cpu", "mode": mode, "chunks": 200, "rounds": 2})
 
     def close(self) -> None:
-        for child in (*self._workers.values(), self._server):
-            child.close()
+        """End all processes."""
+        for process in (*self._workers.values(), self._server):
+            process.close()
 
-    def _worker(self, name: str) -> Child:
-        return Child(CONTENDERS[name].environment, "bench.worker", name, self._host)
+    def _start_worker(self, name: str) -> WorkerProcess:
+        return WorkerProcess(LIBRARIES[name].venv, "bench.worker", name, self._host)
 
-    def _figure(self, cell: Cell, worker: Child) -> float | None:
-        files = {"files": self._pictures()} if cell.table == MEMORY else {}
-        self._server.ask(cell.script)
-        answer = worker.ask({**cell.question, **files})
-        return cell.metric(answer, self._server.ask(cell.script)["seen"])
+    def _measure_figure(self, metric: Metric, worker: WorkerProcess) -> float | None:
+        files = {"files": self._create_images()} if metric.table == MEMORY else {}
+        self._server.request(metric.script)
+        result = worker.request({**metric.request, **files})
+        return metric.compute(result, self._server.request(metric.script)["requests"])
 
-    def _pictures(self) -> list[str]:
-        files = [self._folder / f"{number}.jpg" for number in range(_PICTURES)]
+    def _create_images(self) -> list[str]:
+        files = [self._folder / f"{number}.jpg" for number in range(_IMAGES)]
         if not files[0].exists():
             for file in files:
-                file.write_bytes(_JPEG + os.urandom(_PICTURE_BYTES - len(_JPEG)))
+                file.write_bytes(_JPEG_HEADER + os.urandom(_IMAGE_BYTES - len(_JPEG_HEADER)))
         return [str(file) for file in files]
 
 
 def main() -> None:
-    arguments = _arguments()
-    began = time.monotonic()
-    venvs.make()
+    """Run the benchmark, and write RESULTS.md after a complete run."""
+    arguments = _parse_arguments()
+    start = time.monotonic()
+    venvs.build_missing()
     with tempfile.TemporaryDirectory() as folder:
-        body = _tables(arguments, Path(folder))
-    print(body)
+        tables = _measure_tables(arguments, Path(folder))
+    print(tables)
     if not arguments.only and not arguments.quick:
         file = Path(__file__).with_name("RESULTS.md")
-        file.write_text(report.document(body, (time.monotonic() - began) / 60))
+        file.write_text(report.format_report(tables, (time.monotonic() - start) / 60))
         print(f"\nWritten to {file.relative_to(venvs.ROOT)}.")
 
 
-def _tables(arguments: argparse.Namespace, folder: Path) -> str:
+def _measure_tables(arguments: argparse.Namespace, folder: Path) -> str:
     quick, only = arguments.quick, arguments.only
-    names = [name for name in CONTENDERS if name == BASELINE or _asked(name, only, CONTENDERS)]
-    cells = [cell for cell in CELLS if _asked(cell.table, only, TABLES)]
+    names = [name for name in LIBRARIES if name == BASELINE or _is_selected(name, only, LIBRARIES)]
+    metrics = [metric for metric in METRICS if _is_selected(metric.table, only, TABLES)]
     if quick:
-        cells = [replace(cell, repetitions=1) for cell in cells if cell.quick]
-    results = _results(cells, names, folder) if cells else {}
-    imports = import_cost.measured(1 if quick else 3) if _asked(import_cost.TABLE, only, TABLES) else []
-    scans = None
-    if _asked(page_rendering.TABLE, only, TABLES) and not quick:
-        scans = page_rendering.measured(5, folder, arguments.pdf)
-    return report.tables(results, imports, scans)
+        metrics = [replace(metric, repetitions=1) for metric in metrics if metric.is_quick]
+    results = _measure_metrics(metrics, names, folder) if metrics else {}
+    costs = import_cost.measure(1 if quick else 3) if _is_selected(import_cost.TABLE, only, TABLES) else []
+    rates = None
+    if _is_selected(page_rendering.TABLE, only, TABLES) and not quick:
+        rates = page_rendering.measure(5, folder, arguments.pdf)
+    return report.format_tables(results, costs, rates)
 
 
-def _results(cells: Sequence[Cell], names: Sequence[str], folder: Path) -> report.Results:
-    bench = Bench(names, folder)
-    bench.preload()
-    # Each repetition measures all cells once, so that whatever else the machine does falls on all of them.
-    for repetition in range(max(cell.repetitions for cell in cells)):
-        for cell in cells:
-            if repetition < cell.repetitions:
-                _say(f"{repetition + 1}: {cell.table[:60]}, {cell.column}")
-                bench.measure(cell)
-    bench.close()
-    _say("")
-    return bench.results
+def _measure_metrics(metrics: Sequence[Metric], names: Sequence[str], folder: Path) -> report.Results:
+    benchmark = Benchmark(names, folder)
+    benchmark.warm_up()
+    # Each repetition measures all metrics once, so that a temporary load of the machine affects all of them.
+    for repetition in range(max(metric.repetitions for metric in metrics)):
+        for metric in metrics:
+            if repetition < metric.repetitions:
+                _show_progress(f"{repetition + 1}: {metric.table[:60]}, {metric.column}")
+                benchmark.measure(metric)
+    benchmark.close()
+    _show_progress("")
+    return benchmark.results
 
 
-def _say(doing: str) -> None:
-    """What is being done, in one line of a terminal that the next overwrites."""
+def _show_progress(text: str) -> None:
+    """Show the current step in a line of the terminal that the next step overwrites."""
     if sys.stderr.isatty():
-        print(f"\r{doing:100}", end="\r", file=sys.stderr, flush=True)
+        print(f"\r{text:100}", end="\r", file=sys.stderr, flush=True)
 
 
-def _asked(name: str, only: Sequence[str], known: Iterable[str]) -> bool:
-    """Whether `--only` leaves `name` in: nothing of its kind was named, or it was."""
-    wanted = [part for part in only if any(part.lower() in one.lower() for one in known)]
-    return not wanted or any(part.lower() in name.lower() for part in wanted)
+def _is_selected(name: str, only: Sequence[str], names: Iterable[str]) -> bool:
+    """Return whether `--only` selects `name`: by a part of it, or because it selects none of `names`."""
+    parts = [part.lower() for part in only if any(part.lower() in other.lower() for other in names)]
+    return not parts or any(part in name.lower() for part in parts)
 
 
-def _arguments() -> argparse.Namespace:
+def _parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="few sizes, one repetition, nothing written")
-    parser.add_argument("--only", action="append", default=[], metavar="NAME", help="contenders or tables; repeatable")
-    parser.add_argument("--pdf", type=Path, metavar="FILE", help="a scan for the page rates, instead of a drawn one")
+    parser.add_argument("--quick", action="store_true", help="few sizes, one repetition, writes no file")
+    parser.add_argument("--only", action="append", default=[], metavar="NAME", help="library or table; repeatable")
+    parser.add_argument("--pdf", type=Path, metavar="FILE", help="scan for the page rates, instead of a drawn one")
     arguments = parser.parse_args()
-    known = [name.lower() for name in (*CONTENDERS, *TABLES)]
-    for name in arguments.only:
-        if not any(name.lower() in one for one in known):
-            parser.error(f"--only {name}: there is no such contender or table")
+    names = (*LIBRARIES, *TABLES)
+    for part in arguments.only:
+        if not any(part.lower() in name.lower() for name in names):
+            parser.error(f"No library or table for --only: {part}. Use a part of a name: {'; '.join(names)}")
     return arguments
 
 

@@ -1,4 +1,4 @@
-"""What is measured without a server: what an import takes, and what an installation brings."""
+"""Measure what does not need a server: the cost of an import, and the size of an installation."""
 
 from __future__ import annotations
 
@@ -13,18 +13,26 @@ from collections.abc import Iterable
 from importlib.metadata import Distribution, distributions
 from typing import Any, NamedTuple
 
-from bench.venvs import ROOT, clean_environ, python, site_packages
+from bench.venvs import ROOT, build_process_environ, find_site_packages, python_path
 
 TABLE = "Import and installation"
-_OURS = ("qwenvl_core", "langchain_qwenvl", "llama_index_qwenvl")
+_OUR_PACKAGES = ("qwenvl_core", "langchain_qwenvl", "llama_index_qwenvl")
 _SDKS = ("openai", "dashscope", "pypdfium2", "PIL", "jiter", "httpx", "httpx2")
 
 
 class Package(NamedTuple):
-    """A package as it is imported and installed; `framework` is what is loaded before, and counts for itself."""
+    """A package as it is imported and installed.
+
+    Attributes:
+        name: Name in the report.
+        venv: The virtual environment that it is installed in.
+        module: The module to import.
+        requirement: The requirement that installs it.
+        framework: Modules to import first, separated by spaces; they do not count.
+    """
 
     name: str
-    environment: str
+    venv: str
     module: str
     requirement: str
     framework: str = ""
@@ -49,54 +57,61 @@ PACKAGES = (
 )
 
 
-class Static(NamedTuple):
-    """What one package costs before it does anything.
+class ImportCost(NamedTuple):
+    """The cost of one package before it is used.
 
     Attributes:
-        own_ms: Self time of our own modules, ms.
-        beyond_ms: CPU of the import when the framework is already imported, ms.
-        modules: Modules that it loads then.
-        sdks: Which SDKs are among them.
-        megabytes: Of everything that is installed with it, without bytecode.
-        distributions: Their number.
+        name: Name of the package in the report.
+        own_ms: Self time of our own modules, in ms; `None` for other packages.
+        cpu_ms: CPU time of the import after that of the framework, in ms.
+        modules: Number of modules that this import loads.
+        sdks: The SDKs among them.
+        megabytes: Size of everything that is installed with it, without bytecode.
+        distributions: Number of distributions that are installed with it.
     """
 
     name: str
     own_ms: float | None
-    beyond_ms: float
+    cpu_ms: float
     modules: int
     sdks: list[str]
     megabytes: float
     distributions: int
 
 
-def measured(repetitions: int) -> list[Static]:
-    """All packages that can be imported today."""
-    found = []
+def measure(repetitions: int) -> list[ImportCost]:
+    """Measure all packages that can be imported."""
+    costs = []
     for package in PACKAGES:
         try:
-            imports = [_asked(package.environment, "import", package) for _ in range(repetitions)]
+            imports = [_run_operation(package.venv, "import", package) for _ in range(repetitions)]
         except subprocess.CalledProcessError:
-            print(f"{package.name}: left out, it can't be imported")
+            print(f"{package.name}: skipped, its import fails")
             continue
-        own = None if package.environment != "ours" else min(_own_ms(package.module) for _ in range(repetitions))
-        beyond = statistics.median(told["ms"] for told in imports)
-        sizes = _asked("ours", "install", package)  # any environment's can be looked at from there
-        found.append(Static(package.name, own, beyond, imports[0]["modules"], imports[0]["sdks"], **sizes))
-    return found
+        own_ms = None if package.venv != "ours" else min(_measure_own_ms(package.module) for _ in range(repetitions))
+        cpu_ms = statistics.median(result["ms"] for result in imports)
+        size = _run_operation("ours", "install", package)  # reads the packages of any environment
+        costs.append(ImportCost(package.name, own_ms, cpu_ms, imports[0]["modules"], imports[0]["sdks"], **size))
+    return costs
 
 
-def _own_ms(module: str) -> float:
-    """By Python's own account, which prints lines of `import time: self µs | cumulative µs | name`."""
-    command = [str(python("ours")), "-X", "importtime", "-c", f"import {module}"]
-    told = subprocess.run(command, cwd=ROOT, env=clean_environ(), check=True, capture_output=True, text=True).stderr
-    rows = re.findall(r"import time:\s+(\d+) \|\s+\d+ \|\s+([\w.]+)", told)
-    return sum(int(self_time) for self_time, name in rows if name.partition(".")[0] in _OURS) / 1000
+def _measure_own_ms(module: str) -> float:
+    """Sum the self time of our modules in the output of `python -X importtime`.
+
+    It prints lines of `import time: self µs | cumulative µs | name`.
+    """
+    command = [str(python_path("ours")), "-X", "importtime", "-c", f"import {module}"]
+    environ = build_process_environ()
+    output = subprocess.run(command, cwd=ROOT, env=environ, check=True, capture_output=True, text=True).stderr
+    rows = re.findall(r"import time:\s+(\d+) \|\s+\d+ \|\s+([\w.]+)", output)
+    return sum(int(self_time) for self_time, name in rows if name.partition(".")[0] in _OUR_PACKAGES) / 1000
 
 
-def _asked(environment: str, *arguments: Any) -> Any:
-    command = [str(python(environment)), "-m", "bench.import_cost", arguments[0], json.dumps(arguments[1])]
-    return json.loads(subprocess.run(command, cwd=ROOT, env=clean_environ(), check=True, stdout=subprocess.PIPE).stdout)
+def _run_operation(venv: str, operation: str, package: Package) -> Any:
+    """Run `_import` or `_measure_size` in a new process."""
+    command = [str(python_path(venv)), "-m", "bench.import_cost", operation, json.dumps(package)]
+    environ = build_process_environ()
+    return json.loads(subprocess.run(command, cwd=ROOT, env=environ, check=True, stdout=subprocess.PIPE).stdout)
 
 
 def _import(package: Package) -> dict[str, Any]:
@@ -105,45 +120,48 @@ def _import(package: Package) -> dict[str, Any]:
     before, start = set(sys.modules), time.process_time()
     importlib.import_module(package.module)
     ms = (time.process_time() - start) * 1000
-    new = sys.modules.keys() - before
-    return {"ms": ms, "modules": len(new), "sdks": [name for name in _SDKS if name in new]}
+    loaded = sys.modules.keys() - before
+    return {"ms": ms, "modules": len(loaded), "sdks": [name for name in _SDKS if name in loaded]}
 
 
-def _install(package: Package) -> dict[str, Any]:
-    found = distributions(path=[str(site_packages(package.environment))])
-    installed = {_plain(distribution.name): distribution for distribution in found}
-    needed = _needed(package.requirement, installed)
-    size = sum(map(_size, needed))
-    if package.environment == "ours":  # it is installed as a link to here
-        size += sum(file.stat().st_size for name in _OURS for file in (ROOT / name).rglob("*.py"))
-    return {"megabytes": size / 1e6, "distributions": len(needed)}
+def _measure_size(package: Package) -> dict[str, Any]:
+    found = distributions(path=[str(find_site_packages(package.venv))])
+    installed = {_normalize_name(distribution.name): distribution for distribution in found}
+    required = _resolve_requirement(package.requirement, installed)
+    size = sum(map(_sum_file_sizes, required))
+    if package.venv == "ours":  # an editable installation: the files are in this folder
+        size += sum(file.stat().st_size for name in _OUR_PACKAGES for file in (ROOT / name).rglob("*.py"))
+    return {"megabytes": size / 1e6, "distributions": len(required)}
 
 
-def _needed(requirement: str, installed: dict[str, Distribution]) -> list[Distribution]:
-    """A requirement's distribution, and all that it requires."""
+def _resolve_requirement(requirement: str, installed: dict[str, Distribution]) -> list[Distribution]:
+    """Return the distribution of a requirement, and all distributions that it requires."""
     from packaging.requirements import Requirement
 
-    seen: dict[str, set[str]] = {}
-    todo = [Requirement(requirement)]
-    while todo:
-        wanted = todo.pop()
-        name, extras = _plain(wanted.name), {"", *wanted.extras}
-        new = extras - seen.setdefault(name, set())
-        seen[name] |= new
+    extras_by_name: dict[str, set[str]] = {}
+    pending = [Requirement(requirement)]
+    while pending:
+        current = pending.pop()
+        name, extras = _normalize_name(current.name), {"", *current.extras}
+        new = extras - extras_by_name.setdefault(name, set())
+        extras_by_name[name] |= new
         if new:
             rows = map(Requirement, installed[name].requires or ())
-            todo += [row for row in rows if not row.marker or any(row.marker.evaluate({"extra": one}) for one in new)]
-    return [installed[name] for name in seen]
+            pending += [row for row in rows if not row.marker or any(row.marker.evaluate({"extra": e}) for e in new)]
+    return [installed[name] for name in extras_by_name]
 
 
-def _plain(name: str) -> str:
+def _normalize_name(name: str) -> str:
+    """Normalize the name of a distribution; see PEP 503."""
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
-def _size(distribution: Distribution) -> int:
+def _sum_file_sizes(distribution: Distribution) -> int:
     files: Iterable[Any] = (distribution.locate_file(file) for file in distribution.files or ())
     return sum(file.stat().st_size for file in files if file.suffix != ".pyc" and file.is_file())
 
 
+_OPERATIONS = {"import": _import, "install": _measure_size}
+
 if __name__ == "__main__":
-    print(json.dumps({"import": _import, "install": _install}[sys.argv[1]](Package(*json.loads(sys.argv[2])))))
+    print(json.dumps(_OPERATIONS[sys.argv[1]](Package(*json.loads(sys.argv[2])))))

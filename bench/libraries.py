@@ -1,18 +1,19 @@
-"""Who is measured, and how each is called: the same five things of everyone.
+"""The measured libraries, and how each is called: the same operations for all of them.
 
-Imports are within the functions: each contender runs in an environment that has no other.
+Imports are within the functions, because each library runs in an environment without the others.
 """
 
 from __future__ import annotations
 
 import base64
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
-Picture = str | bytes | Path  # a data URI, a file's bytes, or where it is
+ImageSource = str | bytes | Path
+"""A data URI, the bytes of a file, or its path."""
 
 MODEL = "qwen3-vl-plus"
 _KEY = "sk-bench"
@@ -20,119 +21,139 @@ _QUESTION = "What was paid?"
 
 
 @dataclass(frozen=True)
-class Load:
-    """What a call is about: how many chunks will come, and the pictures that it sends."""
+class Workload:
+    """One call.
+
+    Attributes:
+        chunks: Number of chunks that the reply will have.
+        images: The images that the prompt holds.
+    """
 
     chunks: int
-    pictures: list[Picture] = field(default_factory=list)
+    images: list[ImageSource] = field(default_factory=list)
 
 
-class Calls(NamedTuple):
-    """What is done with a contender. All of it streams on the wire."""
+class LibraryCalls(NamedTuple):
+    """The operations of one library. All of them stream on the wire.
 
-    prompt: Callable[[Load], Any]
+    Attributes:
+        build_prompt: Build the messages of a workload.
+        stream: Stream a reply.
+        astream: Stream a reply asynchronously.
+        text_of_chunk: Return the text of one chunk: reasoning or answer.
+        invoke: Return the text of a complete reply; `None` where the library has no such call.
+    """
+
+    build_prompt: Callable[[Workload], Any]
     stream: Callable[[Any], Iterable[Any]]
     astream: Callable[[Any], Awaitable[Any]]
-    words: Callable[[Any], str]
-    """What a user reads from one chunk: reasoning or answer."""
-    whole: Callable[[Any], str] | None = None
-    """One whole answer."""
+    text_of_chunk: Callable[[Any], str]
+    invoke: Callable[[Any], str] | None = None
 
 
-class Contender(NamedTuple):
+class Library(NamedTuple):
+    """A measured library.
+
+    Attributes:
+        name: Name in the report.
+        venv: The virtual environment that it runs in.
+        connect: Create its calls for a base URL.
+        api: The API that it uses: "openai" or "dashscope".
+    """
+
     name: str
-    environment: str
-    open: Callable[[str], Calls]
+    venv: str
+    connect: Callable[[str], LibraryCalls]
     api: str = "openai"
 
 
-def _openai(url: str) -> Calls:
-    import openai
-
-    keywords: dict[str, Any] = {"base_url": url, "api_key": _KEY, "timeout": 300.0}
-    create = partial(openai.OpenAI(**keywords).chat.completions.create, model=MODEL, **_ON_THE_WIRE)
-    acreate: Any = partial(openai.AsyncOpenAI(**keywords).chat.completions.create, model=MODEL, **_ON_THE_WIRE)
-
-    def stream(messages: Any) -> Any:
-        return create(messages=messages)
-
-    def words(chunk: Any) -> str:
-        delta = chunk.choices[0].delta if chunk.choices else None
-        return (delta and (delta.content or getattr(delta, "reasoning_content", None))) or ""
-
-    return Calls(
-        prompt=_openai_messages,
-        stream=stream,
-        astream=lambda messages: acreate(messages=messages),
-        words=words,
-        whole=lambda messages: "".join(map(words, stream(messages))),
-    )
+def encode_data_uri(image: ImageSource) -> str:
+    """Return an image as a data URI, as users must for a library that accepts nothing else."""
+    if isinstance(image, str):
+        return image
+    data = image if isinstance(image, bytes) else image.read_bytes()
+    return "data:image/jpeg;base64," + base64.b64encode(data).decode()
 
 
-_ON_THE_WIRE: dict[str, Any] = {
+_STREAM_PARAMETERS: dict[str, Any] = {
     "stream": True,
     "stream_options": {"include_usage": True},
     "extra_body": {"enable_thinking": True},
 }
 
 
-def _openai_messages(load: Load) -> list[Any]:
-    pictures = [{"type": "image_url", "image_url": {"url": data_uri(picture)}} for picture in load.pictures]
-    return [{"role": "user", "content": [*pictures, {"type": "text", "text": _QUESTION}]}]
+def _connect_openai(url: str) -> LibraryCalls:
+    import openai
+
+    keywords: dict[str, Any] = {"base_url": url, "api_key": _KEY, "timeout": 300.0}
+    create = partial(openai.OpenAI(**keywords).chat.completions.create, model=MODEL, **_STREAM_PARAMETERS)
+    acreate: Any = partial(openai.AsyncOpenAI(**keywords).chat.completions.create, model=MODEL, **_STREAM_PARAMETERS)
+
+    def stream(messages: Any) -> Any:
+        return create(messages=messages)
+
+    def text_of_chunk(chunk: Any) -> str:
+        delta = chunk.choices[0].delta if chunk.choices else None
+        return (delta and (delta.content or getattr(delta, "reasoning_content", None))) or ""
+
+    return LibraryCalls(
+        build_prompt=_build_openai_messages,
+        stream=stream,
+        astream=lambda messages: acreate(messages=messages),
+        text_of_chunk=text_of_chunk,
+        invoke=lambda messages: "".join(map(text_of_chunk, stream(messages))),
+    )
 
 
-def data_uri(picture: Picture) -> str:
-    """What a user has to make of a picture for a library that takes data URIs alone."""
-    if isinstance(picture, str):
-        return picture
-    data = picture if isinstance(picture, bytes) else picture.read_bytes()
-    return "data:image/jpeg;base64," + base64.b64encode(data).decode()
+def _build_openai_messages(workload: Workload) -> list[Any]:
+    images = [{"type": "image_url", "image_url": {"url": encode_data_uri(image)}} for image in workload.images]
+    return [{"role": "user", "content": [*images, {"type": "text", "text": _QUESTION}]}]
 
 
-def _langchain(llm: Any, whole_llm: Any, url_of: Callable[[Picture], str]) -> Calls:
+def _create_langchain_calls(llm: Any, invoke_llm: Any, to_url: Callable[[ImageSource], str]) -> LibraryCalls:
     from langchain_core.messages import HumanMessage
 
-    def prompt(load: Load) -> list[Any]:
-        pictures = [{"type": "image_url", "image_url": {"url": url_of(picture)}} for picture in load.pictures]
-        return [HumanMessage([*pictures, {"type": "text", "text": _QUESTION}])]
+    def build_prompt(workload: Workload) -> list[Any]:
+        images = [{"type": "image_url", "image_url": {"url": to_url(image)}} for image in workload.images]
+        return [HumanMessage([*images, {"type": "text", "text": _QUESTION}])]
 
     async def astream(messages: Any) -> Any:
         return llm.astream(messages)
 
-    return Calls(
-        prompt=prompt,
+    return LibraryCalls(
+        build_prompt=build_prompt,
         stream=llm.stream,
         astream=astream,
-        words=lambda chunk: chunk.content or chunk.additional_kwargs.get("reasoning_content") or "",
-        whole=whole_llm and (lambda messages: whole_llm.invoke(messages).text),
+        text_of_chunk=lambda chunk: chunk.content or chunk.additional_kwargs.get("reasoning_content") or "",
+        invoke=invoke_llm and (lambda messages: invoke_llm.invoke(messages).text),
     )
 
 
-def _langchain_openai(url: str) -> Calls:
+def _connect_langchain_openai(url: str) -> LibraryCalls:
     from langchain_openai import ChatOpenAI
 
     keywords: dict[str, Any] = {
         "model": MODEL, "base_url": url, "api_key": _KEY, "timeout": 300.0, "stream_usage": True,
         "extra_body": {"enable_thinking": True},
     }  # fmt: skip
-    return _langchain(ChatOpenAI(**keywords), ChatOpenAI(streaming=True, **keywords), data_uri)
+    return _create_langchain_calls(ChatOpenAI(**keywords), ChatOpenAI(streaming=True, **keywords), encode_data_uri)
 
 
-def _ours_langchain(url: str, api: Any = "openai") -> Calls:
+def _connect_langchain_qwenvl(url: str, api: Any = "openai") -> LibraryCalls:
     from langchain_qwenvl import ChatQwenVL
 
     llm = ChatQwenVL(model=MODEL, base_url=url, api=api)
-    return _langchain(llm, llm, str)
+    return _create_langchain_calls(llm, llm, str)
 
 
-def _bare_langchain(url: str) -> Calls:
+def _connect_bare_langchain(url: str) -> LibraryCalls:
     from langchain_core.language_models import BaseChatModel
     from langchain_core.messages import AIMessageChunk
     from langchain_core.outputs import ChatGenerationChunk
 
-    ready: list[ChatGenerationChunk] = []
+    chunks: list[ChatGenerationChunk] = []
 
-    class Bare(BaseChatModel):
+    class BareChatModel(BaseChatModel):
         @property
         def _llm_type(self) -> str:
             return "bare"
@@ -141,73 +162,76 @@ def _bare_langchain(url: str) -> Calls:
             raise NotImplementedError
 
         def _stream(self, *args: Any, **kwargs: Any) -> Any:
-            return iter(ready)
+            return iter(chunks)
 
         def _astream(self, *args: Any, **kwargs: Any) -> Any:
-            return _as_async(ready)
+            return _iterate_async(chunks)
 
-    calls = _langchain(Bare(), None, data_uri)
+    calls = _create_langchain_calls(BareChatModel(), None, encode_data_uri)
 
-    def prompt(load: Load) -> list[Any]:
-        ready[:] = [ChatGenerationChunk(message=AIMessageChunk(content=" a")) for _ in range(load.chunks)]
-        return calls.prompt(load)  # type: ignore[no-any-return]
+    def build_prompt(workload: Workload) -> Any:
+        chunks[:] = [ChatGenerationChunk(message=AIMessageChunk(content=" a")) for _ in range(workload.chunks)]
+        return calls.build_prompt(workload)
 
-    return calls._replace(prompt=prompt)
+    return calls._replace(build_prompt=build_prompt)
 
 
-def _llama_index(llm: Any, block_of: Callable[[Picture], Any], *, whole: bool = True) -> Calls:
+def _create_llama_index_calls(
+    llm: Any, to_block: Callable[[ImageSource], Any], *, has_chat: bool = True
+) -> LibraryCalls:
     from llama_index.core.base.llms.types import ChatMessage, TextBlock
 
-    def prompt(load: Load) -> list[Any]:
-        return [ChatMessage(role="user", blocks=[*map(block_of, load.pictures), TextBlock(text=_QUESTION)])]
+    def build_prompt(workload: Workload) -> list[Any]:
+        return [ChatMessage(role="user", blocks=[*map(to_block, workload.images), TextBlock(text=_QUESTION)])]
 
-    return Calls(
-        prompt=prompt,
+    return LibraryCalls(
+        build_prompt=build_prompt,
         stream=llm.stream_chat,
         astream=llm.astream_chat,
-        words=lambda chunk: chunk.delta or chunk.additional_kwargs.get("thinking_delta") or "",
-        whole=(lambda messages: llm.chat(messages).message.content or "") if whole else None,
+        text_of_chunk=lambda chunk: chunk.delta or chunk.additional_kwargs.get("thinking_delta") or "",
+        invoke=(lambda messages: llm.chat(messages).message.content or "") if has_chat else None,
     )
 
 
-def _image_block(picture: Picture) -> Any:
+def _build_image_block(image: ImageSource) -> Any:
     from llama_index.core.base.llms.types import ImageBlock
 
-    if isinstance(picture, str):
-        return ImageBlock(url=picture)
-    return ImageBlock(image=picture) if isinstance(picture, bytes) else ImageBlock(path=picture)
+    if isinstance(image, str):
+        return ImageBlock(url=image)
+    return ImageBlock(image=image) if isinstance(image, bytes) else ImageBlock(path=image)
 
 
-def _openai_like(url: str) -> Calls:
+def _connect_openai_like(url: str) -> LibraryCalls:
     from llama_index.llms.openai_like import OpenAILike
 
     llm = OpenAILike(
         model=MODEL, api_base=url, api_key=_KEY, timeout=300.0, is_chat_model=True, is_function_calling_model=True,
-        additional_kwargs={name: value for name, value in _ON_THE_WIRE.items() if name != "stream"},
+        additional_kwargs={name: value for name, value in _STREAM_PARAMETERS.items() if name != "stream"},
     )  # fmt: skip
 
-    def whole(messages: Any) -> str:
-        """Its `chat` never streams on the wire; this is how its user gets a whole answer where it must."""
+    def invoke(messages: Any) -> str:
+        # `OpenAILike.chat` never streams on the wire: this is how its users get a complete reply of a model that
+        # only streams.
         *_, last = llm.stream_chat(messages)
         return last.message.content or ""
 
-    return _llama_index(llm, _image_block)._replace(whole=whole)
+    return _create_llama_index_calls(llm, _build_image_block)._replace(invoke=invoke)
 
 
-def _ours_llama_index(url: str, api: Any = "openai") -> Calls:
+def _connect_llama_index_qwenvl(url: str, api: Any = "openai") -> LibraryCalls:
     from llama_index_qwenvl import QwenVL
 
-    return _llama_index(QwenVL(model=MODEL, base_url=url, api=api), _image_block)
+    return _create_llama_index_calls(QwenVL(model=MODEL, base_url=url, api=api), _build_image_block)
 
 
-def _bare_llama_index(url: str) -> Calls:
+def _connect_bare_llama_index(url: str) -> LibraryCalls:
     from llama_index.core.base.llms.types import ChatMessage, ChatResponse
     from llama_index.core.llms import CustomLLM, LLMMetadata
     from llama_index.core.llms.callbacks import llm_chat_callback
 
-    ready: list[ChatResponse] = []
+    responses: list[ChatResponse] = []
 
-    class Bare(CustomLLM):
+    class BareLLM(CustomLLM):
         @property
         def metadata(self) -> LLMMetadata:
             return LLMMetadata()
@@ -219,23 +243,23 @@ def _bare_llama_index(url: str) -> Calls:
 
         @llm_chat_callback()
         def stream_chat(self, messages: Any, **kwargs: Any) -> Any:
-            return (response for response in ready)
+            return (response for response in responses)
 
         @llm_chat_callback()
         async def astream_chat(self, messages: Any, **kwargs: Any) -> Any:
-            return _as_async(ready)
+            return _iterate_async(responses)
 
-    calls = _llama_index(Bare(), _image_block, whole=False)
+    calls = _create_llama_index_calls(BareLLM(), _build_image_block, has_chat=False)
 
-    def prompt(load: Load) -> list[Any]:
+    def build_prompt(workload: Workload) -> Any:
         message = ChatMessage(role="assistant", content=" a")
-        ready[:] = [ChatResponse(message=message, delta=" a") for _ in range(load.chunks)]
-        return calls.prompt(load)  # type: ignore[no-any-return]
+        responses[:] = [ChatResponse(message=message, delta=" a") for _ in range(workload.chunks)]
+        return calls.build_prompt(workload)
 
-    return calls._replace(prompt=prompt)
+    return calls._replace(build_prompt=build_prompt)
 
 
-def _dashscope(url: str) -> Calls:
+def _connect_dashscope(url: str) -> LibraryCalls:
     import dashscope
 
     dashscope.base_http_api_url = url
@@ -243,46 +267,50 @@ def _dashscope(url: str) -> Calls:
         "model": MODEL, "api_key": _KEY, "stream": True, "incremental_output": True, "enable_thinking": True,
     }  # fmt: skip
 
-    def prompt(load: Load) -> list[Any]:
-        pictures = [{"image": data_uri(picture)} for picture in load.pictures]
-        return [{"role": "user", "content": [*pictures, {"text": _QUESTION}]}]
+    def build_prompt(workload: Workload) -> list[Any]:
+        images = [{"image": encode_data_uri(image)} for image in workload.images]
+        return [{"role": "user", "content": [*images, {"text": _QUESTION}]}]
 
     def stream(messages: Any) -> Any:
         return dashscope.MultiModalConversation.call(messages=messages, **keywords)
 
-    def words(chunk: Any) -> str:
+    def text_of_chunk(chunk: Any) -> str:
         message = chunk.output.choices[0].message
         return (message.content and message.content[0]["text"]) or message.get("reasoning_content") or ""
 
-    return Calls(
-        prompt=prompt,
+    return LibraryCalls(
+        build_prompt=build_prompt,
         stream=stream,
         astream=lambda messages: dashscope.AioMultiModalConversation.call(messages=messages, **keywords),
-        words=words,
-        whole=lambda messages: "".join(map(words, stream(messages))),
+        text_of_chunk=text_of_chunk,
+        invoke=lambda messages: "".join(map(text_of_chunk, stream(messages))),
     )
 
 
-async def _as_async(items: Iterable[Any]) -> Any:
+async def _iterate_async(items: Iterable[Any]) -> AsyncIterator[Any]:
     for item in items:
         yield item
 
 
 BASELINE = "openai"
+"""The library that the ratios refer to."""
 
-CONTENDERS = {
-    contender.name: contender
-    for contender in (
-        Contender("openai", "openai", _openai),
-        Contender("langchain-openai", "langchain-openai", _langchain_openai),
-        Contender("llama-index-openai-like", "openai-like", _openai_like),
-        Contender("dashscope", "dashscope", _dashscope, api="dashscope"),
-        Contender("bare langchain-core", "ours", _bare_langchain),
-        Contender("bare llama-index-core", "ours", _bare_llama_index),
-        Contender("langchain_qwenvl", "ours", _ours_langchain),
-        Contender("langchain_qwenvl, native", "ours", partial(_ours_langchain, api="dashscope"), api="dashscope"),
-        Contender("llama_index_qwenvl", "ours", _ours_llama_index),
-        Contender("llama_index_qwenvl, native", "ours", partial(_ours_llama_index, api="dashscope"), api="dashscope"),
+LIBRARIES = {
+    library.name: library
+    for library in (
+        Library("openai", "openai", _connect_openai),
+        Library("langchain-openai", "langchain-openai", _connect_langchain_openai),
+        Library("llama-index-openai-like", "openai-like", _connect_openai_like),
+        Library("dashscope", "dashscope", _connect_dashscope, api="dashscope"),
+        Library("bare langchain-core", "ours", _connect_bare_langchain),
+        Library("bare llama-index-core", "ours", _connect_bare_llama_index),
+        Library("langchain_qwenvl", "ours", _connect_langchain_qwenvl),
+        Library("langchain_qwenvl, native", "ours", partial(_connect_langchain_qwenvl, api="dashscope"), "dashscope"),
+        Library("llama_index_qwenvl", "ours", _connect_llama_index_qwenvl),
+        Library(
+            "llama_index_qwenvl, native", "ours", partial(_connect_llama_index_qwenvl, api="dashscope"), "dashscope"
+        ),
     )
 }
-PATHS = {"openai": "/compatible-mode/v1", "dashscope": "/api/v1"}
+API_PATHS = {"openai": "/compatible-mode/v1", "dashscope": "/api/v1"}
+"""The path of the base URL by API."""

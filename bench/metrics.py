@@ -1,4 +1,4 @@
-"""What is measured: one row of data for each column of the tables, and the figures to reach."""
+"""The metrics, one for each column of the tables, and the goals that they must reach."""
 
 from __future__ import annotations
 
@@ -7,178 +7,194 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-Answer = dict[str, Any]
-"""A worker's answer."""
-Seen = Sequence[dict[str, Any]]
-"""What the server saw of each request: `body` in bytes, and when it `sent` each chunk."""
+WorkerResult = dict[str, Any]
+"""The response of a worker to one request."""
+RequestLogs = Sequence[dict[str, Any]]
+"""What the server recorded of each request: `body_size` in bytes, and when it `sent` each chunk."""
 
 CPU = "CPU per streamed chunk"
 TOOLS = "CPU per chunk of a tool call"
-WHOLE = "CPU per chunk of a whole answer over a streaming wire (invoke, chat)"
-STREAMS = "Chunks per second of concurrent async streams"
-FIRST = "First token, after the server's first byte"
-IN_TIME = "Tokens delivered before the server sends the next one, 3 ms later"
-MEMORY = "Peak memory of 20 pictures of 5 MB in one request, over their size as base64"
+INVOKE = "CPU per chunk of invoke and chat over a streaming wire"
+THROUGHPUT = "Chunks per second of concurrent async streams"
+FIRST_TOKEN = "Time from the server's first byte to the first token"
+IN_TIME = "Share of tokens delivered before the server sends the next one, 3 ms later"
+MEMORY = "Peak memory of a request with 20 images of 5 MB, over their size as base64"
 
 
-def value(answer: Answer, seen: Seen) -> float | None:
-    """The worker's own figure; none for a contender that has no such call."""
-    figure: float | None = answer["value"]
-    return figure
+def read_value(result: WorkerResult, logs: RequestLogs) -> float | None:
+    """Return the worker's own figure; `None` for a library without such a call."""
+    value: float | None = result["value"]
+    return value
 
 
-def first_token(answer: Answer, seen: Seen) -> float | None:
-    """µs from the server's first byte to the first words that the user reads; none where nothing was asked."""
-    waits = [told[0] - request["sent"][0] for told, request in zip(answer["arrivals"], seen, strict=False)]
-    return statistics.median(waits) / 1000 if waits else None
+def compute_first_token_delay(result: WorkerResult, logs: RequestLogs) -> float | None:
+    """Return the median time from the server's first byte to the first text for the user, in µs."""
+    rounds = zip(result["arrivals"], logs, strict=False)
+    delays = [arrivals[0] - log["sent"][0] for arrivals, log in rounds]
+    return statistics.median(delays) / 1000 if delays else None
 
 
-def in_time(answer: Answer, seen: Seen) -> float | None:
-    """Share of the tokens that reached the user before the next was sent. A token that is lost was not in time."""
-    rounds = zip(answer["arrivals"], seen, strict=False)
+def compute_share_in_time(result: WorkerResult, logs: RequestLogs) -> float | None:
+    """Return the share of tokens that reached the user before the next one was sent. A lost token counts as late."""
+    rounds = zip(result["arrivals"], logs, strict=False)
     shares = [
-        sum(arrival < sent for arrival, sent in zip(told, request["sent"][1:], strict=False)) / answer["chunks"]
-        for told, request in rounds
+        sum(arrival < sent for arrival, sent in zip(arrivals, log["sent"][1:], strict=False)) / result["chunks"]
+        for arrivals, log in rounds
     ]
     return statistics.mean(shares) if shares else None
 
 
-def peak(answer: Answer, seen: Seen) -> float:
-    """The worker's figure, once it is sure that the pictures were sent."""
-    if max(request["body"] for request in seen) < answer["size"]:
-        raise RuntimeError("The server got less than the pictures.")
-    return float(answer["value"])
+def read_peak_memory(result: WorkerResult, logs: RequestLogs) -> float:
+    """Return the worker's figure, after a check that the images were sent.
+
+    Raises:
+        RuntimeError: No request was as large as the images.
+    """
+    largest = max(log["body_size"] for log in logs)
+    if largest < result["size"]:
+        raise RuntimeError(f"The largest request has {largest:,} bytes. The images have {result['size']:,} as base64.")
+    return float(result["value"])
 
 
 @dataclass(frozen=True, eq=False)
-class Cell:
+class Metric:
     """One column of a table.
 
     Attributes:
-        table: Its title.
-        column: Its heading.
-        unit: Of the absolute values, as a format.
-        question: What the worker is asked.
-        script: What the server is told to send.
-        repetitions: How often everyone is measured.
-        metric: How the answer becomes a figure.
-        absolute: The figure stands for itself, not for a ratio to the SDK.
-        fresh: Each measurement has a process of its own.
-        quick: `--quick` measures it too.
-        without: Contenders that it is nothing for.
+        table: Title of the table.
+        column: Heading of the column.
+        unit: Format of the absolute values.
+        request: What is sent to the worker.
+        script: What is sent to the server.
+        repetitions: How often each library is measured.
+        compute: Computes the figure from the worker's result and the server's logs.
+        is_absolute: The figure is reported as it is, instead of as a ratio to the SDK.
+        has_fresh_process: Each measurement has a process of its own.
+        is_quick: `--quick` measures it, too.
+        excluded: Names of the libraries that it does not apply to.
     """
 
     table: str
     column: str
     unit: str
-    question: dict[str, Any]
+    request: dict[str, Any]
     script: dict[str, Any]
     repetitions: int
-    metric: Callable[[Answer, Seen], float | None] = value
-    absolute: bool = False
-    fresh: bool = False
-    quick: bool = False
-    without: tuple[str, ...] = ()
+    compute: Callable[[WorkerResult, RequestLogs], float | None] = read_value
+    is_absolute: bool = False
+    has_fresh_process: bool = False
+    is_quick: bool = False
+    excluded: tuple[str, ...] = ()
 
 
-def _cpu(table: str, column: str, how: str, chunks: int, repetitions: int, kind: str = "text") -> Cell:
+def _create_cpu_metric(table: str, column: str, mode: str, chunks: int, repetitions: int, kind: str = "text") -> Metric:
     rounds = {200: 10, 2000: 3, 20000: 1}[chunks]
-    question = {"operation": "cpu", "how": how, "chunks": chunks, "rounds": rounds}
+    request = {"operation": "cpu", "mode": mode, "chunks": chunks, "rounds": rounds}
     script = {"chunks": chunks, "kind": kind}
-    return Cell(table, column, "{:.1f} µs", question, script, repetitions, quick=chunks == 2000 and table != TOOLS)
+    is_quick = chunks == 2000 and table != TOOLS
+    return Metric(table, column, "{:.1f} µs", request, script, repetitions, is_quick=is_quick)
 
 
-def _streams(streams: int, repetitions: int) -> Cell:
-    question = {"operation": "fan_out", "streams": streams, "chunks": 200, "rounds": max(1, 32 // streams)}
-    return Cell(STREAMS, str(streams), "{:,.0f}/s", question, {"chunks": 200}, repetitions, quick=streams == 64)
+def _create_throughput_metric(streams: int, repetitions: int) -> Metric:
+    request = {"operation": "throughput", "streams": streams, "chunks": 200, "rounds": max(1, 32 // streams)}
+    script = {"chunks": 200}
+    return Metric(THROUGHPUT, str(streams), "{:,.0f}/s", request, script, repetitions, is_quick=streams == 64)
 
 
-def _arrivals(table: str, name: str, how: str, repetitions: int) -> Cell:
-    question = {"operation": "arrivals", "how": how, "chunks": 12, "rounds": 12}
+def _create_arrival_metric(table: str, column: str, mode: str, repetitions: int) -> Metric:
+    request = {"operation": "arrivals", "mode": mode, "chunks": 12, "rounds": 12}
     script = {"chunks": 12, "gap": 0.003}
     if table == IN_TIME:
-        return Cell(table, name, "{:.2f}", question, script, repetitions, in_time, absolute=True)
-    return Cell(table, name, "{:.0f} µs", question, script, repetitions, first_token, quick=True)
+        return Metric(table, column, "{:.2f}", request, script, repetitions, compute_share_in_time, is_absolute=True)
+    return Metric(table, column, "{:.0f} µs", request, script, repetitions, compute_first_token_delay, is_quick=True)
 
 
-def _memory(form: str, how: str, column: str, without: tuple[str, ...]) -> Cell:
-    question = {"operation": "memory", "how": how, "form": form}
-    without += ("bare langchain-core", "bare llama-index-core")
-    quick = how == "stream" and form != "path"
-    return Cell(
-        MEMORY, column, "{:.2f}", question, {"chunks": 2}, 1, peak,
-        absolute=True, fresh=True, quick=quick, without=without,
-    )  # fmt: skip
+def _create_memory_metric(column: str, mode: str, form: str, excluded: tuple[str, ...]) -> Metric:
+    return Metric(
+        MEMORY,
+        column,
+        "{:.2f}",
+        {"operation": "memory", "mode": mode, "form": form},
+        {"chunks": 2},
+        repetitions=1,
+        compute=read_peak_memory,
+        is_absolute=True,
+        has_fresh_process=True,
+        is_quick=mode == "stream" and form != "path",
+        excluded=(*excluded, "bare langchain-core", "bare llama-index-core"),
+    )
 
 
-_HOW = (("sync", "stream"), ("async", "astream"))
+_MODES = (("sync", "stream"), ("async", "astream"))
 _LANGCHAIN = ("langchain-openai", "langchain_qwenvl", "langchain_qwenvl, native")
 _LLAMA_INDEX = ("llama-index-openai-like", "llama_index_qwenvl", "llama_index_qwenvl, native")
 _SDKS = ("openai", "dashscope")
 
-CELLS = (
+METRICS = (
     *(
-        _cpu(CPU, f"{chunks:,} {name}", how, chunks, repetitions)
+        _create_cpu_metric(CPU, f"{chunks:,} {name}", mode, chunks, repetitions)
         for chunks, repetitions in ((200, 7), (2000, 7), (20000, 4))
-        for name, how in _HOW
+        for name, mode in _MODES
     ),
-    *(_cpu(TOOLS, f"2,000 {name}", how, 2000, 4, "tools") for name, how in _HOW),
-    _cpu(WHOLE, "2,000", "whole", 2000, 7),
-    _cpu(WHOLE, "20,000", "whole", 20000, 4),
-    *(_streams(streams, repetitions) for streams, repetitions in ((1, 5), (16, 5), (64, 5), (256, 3))),
-    *(_arrivals(FIRST, name, how, 7) for name, how in _HOW),
-    *(_arrivals(IN_TIME, name, how, 2) for name, how in _HOW),
+    *(_create_cpu_metric(TOOLS, f"2,000 {name}", mode, 2000, 4, "tools") for name, mode in _MODES),
+    _create_cpu_metric(INVOKE, "2,000", "invoke", 2000, 7),
+    _create_cpu_metric(INVOKE, "20,000", "invoke", 20000, 4),
+    *(_create_throughput_metric(streams, repetitions) for streams, repetitions in ((1, 5), (16, 5), (64, 5), (256, 3))),
+    *(_create_arrival_metric(FIRST_TOKEN, name, mode, 7) for name, mode in _MODES),
+    *(_create_arrival_metric(IN_TIME, name, mode, 2) for name, mode in _MODES),
     *(
-        _memory(form, how, f"{title} {name}", without)
-        for title, form, without in (
+        _create_memory_metric(f"{title} {name}", mode, form, excluded)
+        for title, form, excluded in (
             ("data URIs", "data-uri", _LLAMA_INDEX),
             ("bytes", "bytes", _LANGCHAIN + _SDKS),
             ("paths", "path", ()),
         )
-        for name, how in _HOW
+        for name, mode in _MODES
     ),
 )
 
 
 class Goal(NamedTuple):
-    """A figure that `who` must reach: at most `limit`, or at least it."""
+    """A figure that a library must reach: `limit` is the highest allowed, or the lowest for throughput."""
 
-    who: str
+    library: str
     table: str
     column: str
     limit: float
 
     @property
     def sign(self) -> str:
-        return "≥" if self.table == STREAMS else "≤"
+        """The sign of the comparison."""
+        return "≥" if self.table == THROUGHPUT else "≤"
 
-    def reached(self, figure: float) -> bool:
-        return figure >= self.limit if self.table == STREAMS else figure <= self.limit
+    def is_reached(self, figure: float) -> bool:
+        """Return whether a measured figure reaches the goal."""
+        return figure >= self.limit if self.table == THROUGHPUT else figure <= self.limit
 
 
-def _goals(who: str, in_hand: str, *cpu: tuple[str, float]) -> list[Goal]:
+def _create_goals(library: str, image_form: str, *cpu: tuple[str, float]) -> list[Goal]:
     return [
-        *(Goal(who, CPU, column, limit) for column, limit in cpu),
-        *(Goal(who, WHOLE, column, 0.15) for column in ("2,000", "20,000")),
-        *(Goal(who, FIRST, name, 0.80) for name, _ in _HOW),
-        Goal(who, STREAMS, "64", 2.2),
-        *(Goal(who, MEMORY, f"{in_hand} {name}", 2.1) for name, _ in _HOW),
-        *(Goal(who, MEMORY, f"paths {name}", 1.3) for name, _ in _HOW),
+        *(Goal(library, CPU, column, limit) for column, limit in cpu),
+        *(Goal(library, INVOKE, column, 0.15) for column in ("2,000", "20,000")),
+        *(Goal(library, FIRST_TOKEN, name, 0.80) for name, _ in _MODES),
+        Goal(library, THROUGHPUT, "64", 2.2),
+        *(Goal(library, MEMORY, f"{image_form} {name}", 2.1) for name, _ in _MODES),
+        *(Goal(library, MEMORY, f"paths {name}", 1.3) for name, _ in _MODES),
     ]
 
 
 GOALS = (
-    *_goals(
+    *_create_goals(
         "langchain_qwenvl", "data URIs",
         ("2,000 sync", 0.30), ("2,000 async", 0.32), ("20,000 sync", 0.42), ("20,000 async", 0.42),
     ),
-    *_goals(
+    *_create_goals(
         "llama_index_qwenvl", "bytes",
         ("2,000 sync", 0.27), ("2,000 async", 0.27), ("20,000 sync", 0.27), ("20,000 async", 0.27),
     ),
 )  # fmt: skip
 
-GOAL_OWN_MS = 40.0
-"""Longest self time of our modules at import, ms."""
-GOAL_PAGES = 4.0
-"""Least ratio of pages per second, ours over PNG files of 200 dots per inch."""
+MAX_OWN_IMPORT_MS = 40.0
+"""Highest allowed self time of our modules at import, in ms."""
+MIN_PAGE_SPEEDUP = 4.0
+"""Lowest allowed ratio of pages per second: ours over PNG files at 200 DPI."""

@@ -1,4 +1,4 @@
-"""The tables: ratios with their spread, and which figures are reached."""
+"""Format the tables: ratios with their spread, and the goals that are reached."""
 
 from __future__ import annotations
 
@@ -9,164 +9,164 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import distributions
 
-from bench.import_cost import TABLE as IMPORTS
-from bench.import_cost import Static
-from bench.libraries import BASELINE, CONTENDERS
-from bench.metrics import GOAL_OWN_MS, GOAL_PAGES, GOALS, Cell
-from bench.page_rendering import FEW, MANY, Scans
-from bench.page_rendering import TABLE as SCANS
-from bench.venvs import SHOWN, site_packages
+from bench import import_cost, page_rendering
+from bench.import_cost import ImportCost
+from bench.libraries import BASELINE, LIBRARIES
+from bench.metrics import GOALS, MAX_OWN_IMPORT_MS, MIN_PAGE_SPEEDUP, Metric
+from bench.page_rendering import FEW_PAGES, MANY_PAGES, PageRates
+from bench.venvs import REPORTED_PACKAGES, find_site_packages
 
-Results = Mapping[Cell, Mapping[str, Sequence[float]]]
-"""The values of each contender in each cell, one for each repetition."""
-
-
-def tables(results: Results, statics: Sequence[Static], scans: Scans | None) -> str:
-    """All tables, in Markdown."""
-    titles = dict.fromkeys(cell.table for cell in results)
-    blocks = [f"## {title}\n\n{_table({c: row for c, row in results.items() if c.table == title})}" for title in titles]
-    if statics:
-        blocks.append(f"## {IMPORTS}\n\n{_statics(statics)}")
-    if scans:
-        blocks.append(f"## {SCANS}\n\n{_scans(scans)}")
-    return "\n\n".join((*blocks, f"## Figures to reach\n\n{_goals(results, statics, scans)}"))
+Results = Mapping[Metric, Mapping[str, Sequence[float]]]
+"""The values of each metric by library, one for each repetition."""
 
 
-def _table(cells: Results) -> str:
-    names = [name for name in CONTENDERS if any(row.get(name) for row in cells.values())]
-    rows = [[name, *(_shown(cell, row, name) for cell, row in cells.items())] for name in names]
-    return _grid([["", *(cell.column for cell in cells)], *rows])
+def format_tables(results: Results, import_costs: Sequence[ImportCost], page_rates: PageRates | None) -> str:
+    """Format all tables in Markdown."""
+    titles = dict.fromkeys(metric.table for metric in results)
+    sections = [
+        f"## {title}\n\n{_format_metrics({metric: row for metric, row in results.items() if metric.table == title})}"
+        for title in titles
+    ]
+    if import_costs:
+        sections.append(f"## {import_cost.TABLE}\n\n{_format_import_costs(import_costs)}")
+    if page_rates:
+        sections.append(f"## {page_rendering.TABLE}\n\n{_format_page_rates(page_rates)}")
+    return "\n\n".join((*sections, f"## Goals\n\n{_format_goals(results, import_costs, page_rates)}"))
 
 
-def _shown(cell: Cell, row: Mapping[str, Sequence[float]], name: str) -> str:
+def _format_metrics(results: Results) -> str:
+    names = [name for name in LIBRARIES if any(row.get(name) for row in results.values())]
+    rows = [[name, *(_format_cell(metric, row, name) for metric, row in results.items())] for name in names]
+    return _format_grid([["", *(metric.column for metric in results)], *rows])
+
+
+def _format_cell(metric: Metric, row: Mapping[str, Sequence[float]], name: str) -> str:
     if not row.get(name):
         return "–"
-    if name == BASELINE and not cell.absolute:
-        return f"1 = {cell.unit.format(statistics.median(row[name]))}"
-    return _spread(ratios(cell, row, name))
+    if name == BASELINE and not metric.is_absolute:
+        return f"1 = {metric.unit.format(statistics.median(row[name]))}"
+    return _format_spread(compute_figures(metric, row, name))
 
 
-def _spread(figures: Sequence[float]) -> str:
-    """Median, p25 and p75."""
-    spread = statistics.quantiles(figures, n=4, method="inclusive") if len(figures) > 1 else []
-    return f"**{statistics.median(figures):.2f}**" + (f" ({spread[0]:.2f}–{spread[2]:.2f})" if spread else "")
+def _format_spread(figures: Sequence[float]) -> str:
+    """Format the median, p25 and p75."""
+    quartiles = statistics.quantiles(figures, n=4, method="inclusive") if len(figures) > 1 else []
+    return f"**{statistics.median(figures):.2f}**" + (f" ({quartiles[0]:.2f}–{quartiles[2]:.2f})" if quartiles else "")
 
 
-def ratios(cell: Cell, row: Mapping[str, Sequence[float]], name: str) -> list[float]:
-    """To the baseline within the same repetition; or the values, where they stand for themselves."""
-    if cell.absolute:
+def compute_figures(metric: Metric, row: Mapping[str, Sequence[float]], name: str) -> list[float]:
+    """Return the ratios to the baseline within the same repetition; for an absolute metric, the values."""
+    if metric.is_absolute:
         return list(row[name])
     return [value / base for value, base in zip(row[name], row[BASELINE], strict=True)]
 
 
-def _statics(statics: Sequence[Static]) -> str:
+def _format_import_costs(costs: Sequence[ImportCost]) -> str:
     head = ["", "self time of our modules", "CPU beyond the framework's import", "modules", "SDKs loaded", "installed"]
     rows = [
         [
-            static.name,
-            "–" if static.own_ms is None else f"{static.own_ms:.0f} ms",
-            f"{static.beyond_ms:.0f} ms",
-            str(static.modules),
-            ", ".join(static.sdks) or "none",
-            f"{static.megabytes:.0f} MB in {static.distributions} distributions",
+            cost.name,
+            "–" if cost.own_ms is None else f"{cost.own_ms:.0f} ms",
+            f"{cost.cpu_ms:.0f} ms",
+            str(cost.modules),
+            ", ".join(cost.sdks) or "none",
+            f"{cost.megabytes:.0f} MB in {cost.distributions} distributions",
         ]
-        for static in statics
+        for cost in costs
     ]
-    return _grid([head, *rows])
+    return _format_grid([head, *rows])
 
 
-def _scans(scans: Scans) -> str:
-    png, ours = statistics.median(scans.png), statistics.median(scans.ours)
-    speed = _grid(
+def _format_page_rates(rates: PageRates) -> str:
+    png, ours = statistics.median(rates.png), statistics.median(rates.ours)
+    speed = _format_grid(
         [
             ["", "pages/s", "ratio"],
             ["200 DPI, PNG (pypdfium2, Pillow)", f"{png:.1f}", "1"],
-            ["as the model sees it, JPEG (ours)", f"{ours:.1f}", _spread(scans.speedups)],
+            ["size of the model's input, JPEG (ours)", f"{ours:.1f}", _format_spread(rates.speedups)],
         ]
     )
-    memory = _grid(
-        [
-            ["loader's peak memory, MB over its start", f"{FEW} pages", f"{MANY} pages"],
-            *([f"max_concurrency={row.max_concurrency}", f"{row.few:.0f}", f"{row.many:.0f}"] for row in scans.loading),
-        ]
-    )
-    return f"{speed}\n\n{memory}"
+    memory_rows = [
+        [f"max_concurrency={row.max_concurrency}", f"{row.few_pages:.0f}", f"{row.many_pages:.0f}"]
+        for row in rates.loader_memory
+    ]
+    head = ["loader's peak memory over that at its start, MB", f"{FEW_PAGES} pages", f"{MANY_PAGES} pages"]
+    return f"{speed}\n\n{_format_grid([head, *memory_rows])}"
 
 
-def _goals(results: Results, statics: Sequence[Static], scans: Scans | None) -> str:
-    cells = {(cell.table, cell.column): cell for cell in results}
-    rows = [["", "of", "to reach", "measured", ""]]
+def _format_goals(results: Results, import_costs: Sequence[ImportCost], page_rates: PageRates | None) -> str:
+    metrics = {(metric.table, metric.column): metric for metric in results}
+    rows = [["", "library", "goal", "measured", ""]]
     for goal in GOALS:
-        cell = cells.get((goal.table, goal.column))
-        if cell is None or not results[cell].get(goal.who):
+        metric = metrics.get((goal.table, goal.column))
+        if metric is None or not results[metric].get(goal.library):
             continue
-        median = statistics.median(ratios(cell, results[cell], goal.who))
-        limit = f"{goal.sign} {goal.limit:.2f}"
-        rows.append([f"{goal.table}: {goal.column}", goal.who, limit, f"{median:.3f}", _verdict(goal.reached(median))])
-    for static in statics:
-        if static.own_ms is not None:
-            verdict = _verdict(static.own_ms <= GOAL_OWN_MS and not static.sdks)
-            limit, measured = f"≤ {GOAL_OWN_MS:.0f} ms, no SDK", f"{static.own_ms:.0f} ms"
-            rows.append(["Import: self time of our modules", static.name, limit, measured, verdict])
-    if scans:
-        times = statistics.median(scans.speedups)
-        verdict = _verdict(times >= GOAL_PAGES)
-        rows.append(["Scanned pages: pages/s over the PNG way", "both", f"≥ {GOAL_PAGES:.0f}", f"{times:.1f}", verdict])
-    return _grid(rows)
+        median = statistics.median(compute_figures(metric, results[metric], goal.library))
+        limit, verdict = f"{goal.sign} {goal.limit:.2f}", _format_verdict(goal.is_reached(median))
+        rows.append([f"{goal.table}: {goal.column}", goal.library, limit, f"{median:.3f}", verdict])
+    for cost in import_costs:
+        if cost.own_ms is not None:
+            verdict = _format_verdict(cost.own_ms <= MAX_OWN_IMPORT_MS and not cost.sdks)
+            limit, measured = f"≤ {MAX_OWN_IMPORT_MS:.0f} ms, no SDK", f"{cost.own_ms:.0f} ms"
+            rows.append(["Import: self time of our modules", cost.name, limit, measured, verdict])
+    if page_rates:
+        speedup = statistics.median(page_rates.speedups)
+        limit, verdict = f"≥ {MIN_PAGE_SPEEDUP:.0f}", _format_verdict(speedup >= MIN_PAGE_SPEEDUP)
+        rows.append(["Scanned pages: pages/s, ours over PNG", "both", limit, f"{speedup:.1f}", verdict])
+    return _format_grid(rows)
 
 
-def _verdict(reached: bool) -> str:
-    return "reached" if reached else "**not reached**"
+def _format_verdict(is_reached: bool) -> str:
+    return "reached" if is_reached else "**not reached**"
 
 
-def _grid(rows: Sequence[Sequence[str]]) -> str:
-    """A Markdown table, its columns aligned."""
+def _format_grid(rows: Sequence[Sequence[str]]) -> str:
+    """Format a Markdown table with aligned columns."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = [_line(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows]
-    return "\n".join((lines[0], _line("-" * width for width in widths), *lines[1:]))
+    lines = [_format_line(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows]
+    return "\n".join((lines[0], _format_line("-" * width for width in widths), *lines[1:]))
 
 
-def _line(cells: Iterable[str]) -> str:
+def _format_line(cells: Iterable[str]) -> str:
     return f"| {' | '.join(cells)} |"
 
 
-def versions() -> str:
-    """What is installed in each environment, of what matters here."""
+def format_versions() -> str:
+    """List the versions of `REPORTED_PACKAGES` in each environment."""
     lines = []
-    for environment in dict.fromkeys(contender.environment for contender in CONTENDERS.values()):
-        installed = {
-            found.name.lower(): found.version for found in distributions(path=[str(site_packages(environment))])
-        }
-        shown = ", ".join(f"{name} {installed[name]}" for name in SHOWN if name in installed)
-        lines.append(f"- `{environment}`: {shown}")
+    for venv in dict.fromkeys(library.venv for library in LIBRARIES.values()):
+        found = distributions(path=[str(find_site_packages(venv))])
+        versions = {distribution.name.lower(): distribution.version for distribution in found}
+        packages = ", ".join(f"{name} {versions[name]}" for name in REPORTED_PACKAGES if name in versions)
+        lines.append(f"- `{venv}`: {packages}")
     return "\n".join(lines)
 
 
-def document(body: str, minutes: float) -> str:
-    """The report, with what is needed to read it and to do it again."""
-    return f"""# What the adapters cost
+def format_report(tables: str, minutes: float) -> str:
+    """Add to the tables what is needed to read and to reproduce them."""
+    return f"""# The overhead of the adapters
 
-Written by `make bench` on {datetime.now(UTC):%Y-%m-%d}; it took {minutes:.0f} minutes. `make bench ARGS=--quick` prints
-a short run in two, `make bench ARGS="--only NAME"` one contender or table.
+Written by `make bench` on {datetime.now(UTC):%Y-%m-%d} in {minutes:.0f} minutes. `make bench ARGS=--quick` prints a
+short run in two minutes, `make bench ARGS="--only NAME"` one library or table.
 
 A loopback server in a process of its own streams replies that were rendered beforehand: events of about 300 bytes, half
-of them reasoning and half answer, each an HTTP chunk of its own. Each contender has an environment and a process of its
-own. In each repetition all of them are measured one after the other in random order, and divided by what the bare
-openai SDK took in the same repetition: a cell is the **median** of these ratios (and p25–p75). The SDK's own row
-has the absolute value. CPU is that of all threads, user and system; every reader looks at the words of each
-chunk. "Native" is DashScope's own API, the others speak the OpenAI-compatible one. The bare frameworks are fed with
-chunks that were made beforehand, and read from no wire. Tracing is off.
+of them reasoning and half answer, each an HTTP chunk of its own. Each library has an environment and a process of its
+own. Each repetition measures all of them one after the other in random order, and divides by the result of the bare
+openai SDK in the same repetition: a cell is the **median** of these ratios (and p25–p75). The row of the SDK has the
+absolute value. CPU is that of all threads, user and system; the text of every chunk is read. "Native" is DashScope's
+own API, the others use the OpenAI-compatible one. The bare frameworks stream chunks that were created beforehand,
+without a connection. Tracing is off.
 
-Machine: {os.cpu_count()} cores, {_processor()}, {platform.system()}, Python {platform.python_version()}. It was shared
-with other work: trust the ratios more than the times.
+Machine: {os.cpu_count()} cores, {_read_processor()}, {platform.system()}, Python {platform.python_version()}. It was
+shared with other work, so the ratios are more reliable than the times.
 
-{versions()}
+{format_versions()}
 
-{body}
+{tables}
 """
 
 
-def _processor() -> str:
+def _read_processor() -> str:
     with open("/proc/cpuinfo") as file:
         names = [line.partition(":")[2].strip() for line in file if line.startswith("model name")]
     return names[0] if names else platform.machine()

@@ -1,8 +1,8 @@
-"""`python -m bench.soak`: many streams at a time, against a service that fails at random, for a minute.
+"""`python -m bench.soak`: read many concurrent streams for a minute, from a service that fails at random.
 
-Both adapters over both APIs; some readers leave early, and some are cancelled. Every request has to end in the whole
-answer or in an error of ours, in time. Afterwards connections, tasks, threads and memory have to be where they were.
-Exits with 1 where that is not so.
+Both adapters stream over both APIs; some readers stop early, and some are cancelled. Every request must end within its
+time limit, with the complete answer or with a `QwenVLError`. At the end, connections, tasks, threads and memory must be
+back at their level after the warm-up. The exit status is 1 if they are not.
 """
 
 from __future__ import annotations
@@ -18,27 +18,28 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import aclosing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
+from langchain_core.messages import AIMessageChunk
 from llama_index.core.base.llms.types import ChatMessage
 
-from bench.fault_server import WORDS
+from bench.fault_server import ANSWER
 from langchain_qwenvl import ChatQwenVL
 from llama_index_qwenvl import QwenVL
 from qwenvl_core.errors import QwenVLError
 
-_ANSWER = "".join(WORDS)
-_HANG = 60.0  # seconds; no retries and timeouts add up to that
-_GROWTH = 24 * 1024 * 1024  # bytes that memory may have grown by: what allocators keep, not what each request leaves
+_ANSWER = "".join(ANSWER)
+_TIME_LIMIT = 60.0  # seconds for a request: more than its retries and timeouts can add up to
+_MEMORY_TOLERANCE = 24 * 1024 * 1024  # bytes that allocators may keep; a leak in each request exceeds it
 _QUESTION = [ChatMessage(role="user", content="What?")]
 
 
-class Level(NamedTuple):
-    """What a process holds."""
+class ResourceUsage(NamedTuple):
+    """What this process holds: numbers of sockets, threads and objects, and resident memory in bytes."""
 
     sockets: int
     threads: int
@@ -46,69 +47,70 @@ class Level(NamedTuple):
     memory: int
 
     @classmethod
-    def now(cls) -> Level:
+    def measure(cls) -> ResourceUsage:
+        """Measure the current usage, after a garbage collection."""
         gc.collect()
-        sockets = sum("socket:" in target for target in _descriptors())
+        sockets = sum("socket:" in target for target in _list_descriptors())
         pages = int(Path("/proc/self/statm").read_text().split()[1])
         return cls(sockets, threading.active_count(), len(gc.get_objects()), pages * os.sysconf("SC_PAGE_SIZE"))
 
 
-def _descriptors() -> Iterator[str]:
+def _list_descriptors() -> Iterator[str]:
     for name in os.listdir("/proc/self/fd"):
         try:
             yield os.readlink(f"/proc/self/fd/{name}")
-        except OSError:  # the one of the listing itself
+        except OSError:  # the descriptor of the listing itself is closed again
             continue
 
 
-_NOTHING = Level(0, 0, 0, 0)
+_NO_USAGE = ResourceUsage(0, 0, 0, 0)
 
 
 @dataclass
-class Report:
-    """One soak.
+class SoakReport:
+    """The result of a soak test.
 
     Attributes:
-        ended: How the requests ended: `answer`, the name of an error, `left`, `cancelled`.
-        wrong: What must not be, a sentence each.
-        before: After the warm-up.
-        after: In the end.
-        tasks: Tasks that were left over.
-        served: What the service says of itself: what it played, and its open connections.
-        seconds: How long it took.
+        outcomes: How often the requests ended in which way: "answer", the name of an error, "stopped", "cancelled".
+        failures: What went wrong in single requests, a sentence each.
+        before: Resource usage after the warm-up.
+        after: Resource usage at the end.
+        tasks: Number of tasks that remained at the end.
+        server_stats: The server's statistics: `open_connections`, and how often it used which of its `scenarios`.
+        seconds: Duration of the test.
     """
 
-    ended: Counter[str] = field(default_factory=Counter)
-    wrong: list[str] = field(default_factory=list)
-    before: Level = _NOTHING
-    after: Level = _NOTHING
+    outcomes: Counter[str] = field(default_factory=Counter)
+    failures: list[str] = field(default_factory=list)
+    before: ResourceUsage = _NO_USAGE
+    after: ResourceUsage = _NO_USAGE
     tasks: int = 0
-    served: dict[str, Any] = field(default_factory=dict)
+    server_stats: dict[str, Any] = field(default_factory=dict)
     seconds: float = 0.0
 
-    def faults(self) -> list[str]:
-        """All that is wrong, a sentence each."""
-        found = list(self.wrong)
-        if not self.ended["answer"]:
-            found.append("Not one request was answered.")
+    def find_faults(self) -> list[str]:
+        """Return everything that is wrong, a sentence each."""
+        faults = list(self.failures)
+        if not self.outcomes["answer"]:
+            faults.append("No request ended with an answer.")
         if self.after.sockets > self.before.sockets:
-            found.append(f"{self.after.sockets - self.before.sockets} sockets are still open.")
+            faults.append(f"{self.after.sockets - self.before.sockets} sockets are still open.")
         if self.after.threads > self.before.threads:
-            found.append(f"{self.after.threads - self.before.threads} threads are still there.")
+            faults.append(f"{self.after.threads - self.before.threads} threads still run.")
         if self.tasks:
-            found.append(f"{self.tasks} tasks are still there.")
-        if self.served["open"]:
-            found.append(f"The service has {self.served['open']} open connections.")
+            faults.append(f"{self.tasks} tasks still run.")
+        if self.server_stats["open_connections"]:
+            faults.append(f"The server has {self.server_stats['open_connections']} open connections.")
         if self.after.objects > 1.1 * self.before.objects:
-            found.append(f"There are {self.after.objects - self.before.objects:,} more objects.")
-        if self.after.memory > self.before.memory + _GROWTH:
-            found.append(f"Memory has grown by {(self.after.memory - self.before.memory) / 1e6:.1f} MB.")
-        return found
+            faults.append(f"There are {self.after.objects - self.before.objects:,} more objects.")
+        if self.after.memory > self.before.memory + _MEMORY_TOLERANCE:
+            faults.append(f"Memory has grown by {(self.after.memory - self.before.memory) / 1e6:.1f} MB.")
+        return faults
 
 
 @contextmanager
-def _service(seed: int, patience: float) -> Iterator[subprocess.Popen[str]]:
-    command = [sys.executable, "-m", "bench.fault_server", str(seed), str(patience)]
+def _start_server(seed: int, timeout: float) -> Iterator[subprocess.Popen[str]]:
+    command = [sys.executable, "-m", "bench.fault_server", str(seed), str(timeout)]
     root = Path(__file__).resolve().parent.parent
     with subprocess.Popen(command, cwd=root, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         try:
@@ -117,144 +119,157 @@ def _service(seed: int, patience: float) -> Iterator[subprocess.Popen[str]]:
             process.terminate()
 
 
-def _asked(process: subprocess.Popen[str], line: str | None = None) -> dict[str, Any]:
-    assert process.stdin
+def _read_payload(process: subprocess.Popen[str]) -> dict[str, Any]:
     assert process.stdout
-    if line is not None:
-        process.stdin.write(f"{line}\n")
-        process.stdin.flush()
-    answer: dict[str, Any] = json.loads(process.stdout.readline())
-    return answer
+    payload: dict[str, Any] = json.loads(process.stdout.readline())
+    return payload
 
 
-Stream = Callable[[], AsyncIterator[str]]
+def _request_stats(process: subprocess.Popen[str]) -> dict[str, Any]:
+    assert process.stdin
+    process.stdin.write("\n")
+    process.stdin.flush()
+    return _read_payload(process)
 
 
-def _streams(url: str, patience: float) -> tuple[list[Stream], list[Any]]:
-    """A way to stream of each adapter over each API, and the models."""
-    given: dict[str, Any] = {
-        "api_key": "sk-soak-0123456789", "timeout": patience, "stream_chunk_timeout": patience, "max_retries": 1,
+Stream = Callable[[], AsyncGenerator[str]]
+"""Sends a request and yields the text of the answer."""
+
+
+def _create_models(url: str, timeout: float) -> list[ChatQwenVL | QwenVL]:
+    """Create a model of each adapter for each API."""
+    settings: dict[str, Any] = {
+        "api_key": "sk-soak-0123456789", "timeout": timeout, "stream_chunk_timeout": timeout, "max_retries": 1,
     }  # fmt: skip
     apis: list[dict[str, Any]] = [
-        {"api": "openai", "base_url": f"{url}/compatible-mode/v1", **given},
-        {"api": "dashscope", "base_url": f"{url}/api/v1", **given},
+        {"api": "openai", "base_url": f"{url}/compatible-mode/v1", **settings},
+        {"api": "dashscope", "base_url": f"{url}/api/v1", **settings},
     ]
-    chains = [ChatQwenVL(**each) for each in apis]
-    indices = [QwenVL(**each) for each in apis]
-    streams = [_of_langchain(model) for model in chains] + [_of_llama_index(model) for model in indices]
-    return streams, [*chains, *indices]
+    return [*(ChatQwenVL(**api) for api in apis), *(QwenVL(**api) for api in apis)]
 
 
-def _of_langchain(model: ChatQwenVL) -> Stream:
-    async def texts() -> AsyncIterator[str]:
-        async with aclosing(model.astream("What?")) as chunks:  # type: ignore[type-var]
+def _create_stream(model: ChatQwenVL | QwenVL) -> Stream:
+    return _create_langchain_stream(model) if isinstance(model, ChatQwenVL) else _create_llama_index_stream(model)
+
+
+def _create_langchain_stream(model: ChatQwenVL) -> Stream:
+    async def stream() -> AsyncGenerator[str]:
+        # LangChain declares an iterator, which has no `aclose`; it is a generator.
+        generator = cast("AsyncGenerator[AIMessageChunk]", model.astream("What?"))
+        async with aclosing(generator) as chunks:
             async for chunk in chunks:
-                yield str(chunk.content)
+                yield chunk.text
 
-    return texts
+    return stream
 
 
-def _of_llama_index(model: QwenVL) -> Stream:
-    async def texts() -> AsyncIterator[str]:
+def _create_llama_index_stream(model: QwenVL) -> Stream:
+    async def stream() -> AsyncGenerator[str]:
         async with aclosing(await model.astream_chat(_QUESTION)) as chunks:
             async for chunk in chunks:
                 yield chunk.delta or ""
 
-    return texts
+    return stream
 
 
-async def _once(stream: Stream, dice: random.Random, report: Report) -> None:
-    """One request, to its end or until its reader leaves."""
-    leaves = dice.randrange(10) if dice.random() < 0.05 else None  # after so many chunks
-    said: list[str] = []
+async def _run_request(stream: Stream, rng: random.Random, report: SoakReport) -> None:
+    """Read one stream, to its end or until the reader stops early, and record the outcome."""
+    max_texts = rng.randrange(10) if rng.random() < 0.05 else None
+    received: list[str] = []
     try:
-        async with asyncio.timeout(_HANG), aclosing(stream()) as texts:  # type: ignore[type-var]
+        async with asyncio.timeout(_TIME_LIMIT), aclosing(stream()) as texts:
             async for text in texts:
-                said.append(text)
-                if leaves is not None and len(said) > leaves:
-                    report.ended["left"] += 1
+                received.append(text)
+                if max_texts is not None and len(received) > max_texts:
+                    report.outcomes["stopped"] += 1
                     return
     except QwenVLError as error:
-        report.ended[type(error).__name__] += 1
-        if not _ANSWER.startswith(error.partial) or error.partial != "".join(said):
-            report.wrong.append(f"{type(error).__name__} has the partial text {error.partial!r}, {said!r} was given.")
+        report.outcomes[type(error).__name__] += 1
+        if not _ANSWER.startswith(error.partial) or error.partial != "".join(received):
+            report.failures.append(f"{type(error).__name__}.partial is {error.partial!r}. Received: {received!r}.")
     except asyncio.CancelledError:
-        report.ended["cancelled"] += 1
+        report.outcomes["cancelled"] += 1
         raise
     except BaseException as error:
-        report.ended[type(error).__name__] += 1
-        report.wrong.append(f"{type(error).__name__}: {error}")
+        report.outcomes[type(error).__name__] += 1
+        report.failures.append(f"{type(error).__name__}: {error}")
     else:
-        report.ended["answer"] += 1
-        if "".join(said) != _ANSWER:
-            report.wrong.append(f"An answer is {''.join(said)!r}.")
+        report.outcomes["answer"] += 1
+        if "".join(received) != _ANSWER:
+            report.failures.append(f"Wrong answer: {''.join(received)!r}.")
 
 
-async def _reader(streams: list[Stream], until: float, dice: random.Random, report: Report) -> None:
-    """One request after the other; some are cancelled."""
-    while time.monotonic() < until:
-        task = asyncio.create_task(_once(dice.choice(streams), dice, report))
-        if dice.random() < 0.05:
-            await asyncio.wait([task], timeout=dice.uniform(0, 0.2))
+async def _run_requests(streams: list[Stream], end: float, rng: random.Random, report: SoakReport) -> None:
+    """Run one request after the other until the time `end`; some are cancelled."""
+    while time.monotonic() < end:
+        task = asyncio.create_task(_run_request(rng.choice(streams), rng, report))
+        if rng.random() < 0.05:
+            await asyncio.wait([task], timeout=rng.uniform(0, 0.2))
             task.cancel()
         await asyncio.wait([task])
 
 
-async def _soak(url: str, streams: int, seconds: float, patience: float, dice: random.Random, report: Report) -> None:
-    ways, models = _streams(url, patience)
-    until = time.monotonic() + seconds
-    await asyncio.gather(*(_reader(ways, until, dice, report) for _ in range(streams)))
+async def _run(url: str, streams: int, seconds: float, timeout: float, rng: random.Random, report: SoakReport) -> None:
+    models = _create_models(url, timeout)
+    functions = [_create_stream(model) for model in models]
+    end = time.monotonic() + seconds
+    await asyncio.gather(*(_run_requests(functions, end, rng, report) for _ in range(streams)))
     for model in models:
         await model.aclose()
     await asyncio.sleep(0.1)  # for the last callbacks of closed connections
     report.tasks = len(asyncio.all_tasks()) - 1
 
 
-def soak(*, streams: int, seconds: float, patience: float, seed: int = 1) -> Report:
-    """Run `streams` streams at a time.
+def soak(*, streams: int, seconds: float, timeout: float, seed: int = 1) -> SoakReport:
+    """Run concurrent streams against the fault server.
 
     Args:
-        streams: How many at a time.
-        seconds: How long new requests are begun, after a warm-up of a fifth of that.
-        patience: The models' timeouts, in seconds.
-        seed: Of the faults.
+        streams: Number of concurrent streams.
+        seconds: How long new requests are started, after a warm-up of a fifth of that.
+        timeout: The timeouts of the models, in seconds.
+        seed: Seed of the faults.
     """
-    report, dice, began = Report(), random.Random(seed), time.monotonic()
-    with _service(seed, patience) as service:
-        url = f"http://127.0.0.1:{_asked(service)['port']}"
-        preload = Report()
-        asyncio.run(_soak(url, streams, seconds / 5, patience, dice, preload))
-        report.before = Level.now()
-        asyncio.run(_soak(url, streams, seconds, patience, dice, report))
-        report.after = Level.now()
-        report.wrong += preload.wrong
-        report.served = _asked(service, "?")
-    report.seconds = time.monotonic() - began
+    report, rng, start = SoakReport(), random.Random(seed), time.monotonic()
+    with _start_server(seed, timeout) as server:
+        url = f"http://127.0.0.1:{_read_payload(server)['port']}"
+        warm_up = SoakReport()
+        asyncio.run(_run(url, streams, seconds / 5, timeout, rng, warm_up))
+        report.before = ResourceUsage.measure()
+        asyncio.run(_run(url, streams, seconds, timeout, rng, report))
+        report.after = ResourceUsage.measure()
+        report.failures += warm_up.failures
+        report.server_stats = _request_stats(server)
+    report.seconds = time.monotonic() - start
     return report
 
 
 def main() -> int:
-    """Run it and print what came of it; 1 where something is wrong."""
+    """Run a soak test and print its report.
+
+    Returns:
+        The exit status: 1 if there are faults.
+    """
     parser = argparse.ArgumentParser(prog="python -m bench.soak", description=__doc__)
     parser.add_argument("--seconds", type=float, default=60.0)
     parser.add_argument("--streams", type=int, default=256)
-    parser.add_argument("--patience", type=float, default=2.0, help="the models' timeouts, in seconds")
+    parser.add_argument("--timeout", type=float, default=2.0, help="timeouts of the models, in seconds")
     parser.add_argument("--seed", type=int, default=1)
-    given = parser.parse_args()
-    report = soak(streams=given.streams, seconds=given.seconds, patience=given.patience, seed=given.seed)
-    print(f"{report.ended.total():,} requests, {given.streams} at a time, in {report.seconds:.0f} s\n")
-    for title, counted in (("They ended in", report.ended), ("The service played", Counter(report.served["played"]))):
+    arguments = parser.parse_args()
+    report = soak(**vars(arguments))
+    print(f"{report.outcomes.total():,} requests, {arguments.streams} at a time, in {report.seconds:.0f} s\n")
+    scenarios = Counter(report.server_stats["scenarios"])
+    for title, counts in (("Outcomes of the requests", report.outcomes), ("Scenarios of the server", scenarios)):
         print(title)
-        for name, count in counted.most_common():
+        for name, count in counts.most_common():
             print(f"  {count:8,}  {name}")
     print("\n            before      after")
-    for name, before, after in zip(Level._fields, report.before, report.after, strict=True):
+    for name, before, after in zip(ResourceUsage._fields, report.before, report.after, strict=True):
         print(f"{name:8}{before:12,}{after:12,}")
-    found = report.faults()
-    print("\n" + ("All of them ended as they should." if not found else f"{len(found)} faults:"))
-    for fault in found[:20]:
+    faults = report.find_faults()
+    print("\n" + ("No faults." if not faults else f"{len(faults)} faults:"))
+    for fault in faults[:20]:
         print(f"  {fault}")
-    return 1 if found else 0
+    return 1 if faults else 0
 
 
 if __name__ == "__main__":

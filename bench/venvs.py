@@ -1,4 +1,4 @@
-"""One environment for each contender, so that none is held to another's versions."""
+"""Virtual environments, one for each measured library, so that none constrains the versions of another."""
 
 from __future__ import annotations
 
@@ -17,42 +17,44 @@ PACKAGES = {
     "openai-like": ["llama-index-llms-openai-like"],
     "dashscope": ["dashscope"],
 }
+"""The requirements that are installed in each environment."""
 
-SHOWN = (
+REPORTED_PACKAGES = (
     "openai", "httpx", "httpx2", "jiter", "pydantic", "langchain-core", "langchain-openai",
     "llama-index-core", "llama-index-llms-openai-like", "dashscope", "qwenvl-adapters",
 )  # fmt: skip
+"""The packages whose versions the report lists."""
 
 
-def python(environment: str) -> Path:
-    """The interpreter of an environment."""
-    return ROOT / ".venvs" / f"bench-{environment}" / "bin" / "python"
+def python_path(venv: str) -> Path:
+    """Return the path of an environment's interpreter."""
+    return ROOT / ".venvs" / f"bench-{venv}" / "bin" / "python"
 
 
-def site_packages(environment: str) -> Path:
-    """Where an environment has its packages."""
-    return next(python(environment).parent.parent.glob("lib/python*/site-packages"))
+def find_site_packages(venv: str) -> Path:
+    """Return the folder in which an environment has its packages."""
+    return next(python_path(venv).parent.parent.glob("lib/python*/site-packages"))
 
 
-def make() -> None:
-    """Build the environments that are missing, or older than what they hold."""
+def build_missing() -> None:
+    """Build the environments that are missing, or older than their requirements."""
     for name, packages in PACKAGES.items():
-        folder = python(name).parent.parent
-        made = folder / ".made"
-        wanted = json.dumps(packages) + (ROOT / "pyproject.toml").read_text() * (name == "ours")
-        if made.exists() and made.read_text() == wanted:
+        folder = python_path(name).parent.parent
+        stamp = folder / ".made"
+        requirements = json.dumps(packages) + (ROOT / "pyproject.toml").read_text() * (name == "ours")
+        if stamp.exists() and stamp.read_text() == requirements:
             continue
         print(f"── environment {folder.name}: {' '.join(packages)}", flush=True)
         _run(sys.executable, "-m", "venv", "--clear", str(folder))
-        _run(str(python(name)), "-m", "pip", "install", "--quiet", "uv")
-        # Copied, not linked: llama-index-core refuses a hard-linked nltk.
+        _run(str(python_path(name)), "-m", "pip", "install", "--quiet", "uv")
+        # Copied, not linked: llama-index-core rejects a hard-linked nltk.
         uv = [str(folder / "bin" / "uv"), "pip", "install", "--quiet", "--link-mode", "copy"]
         _run(*uv, *packages, VIRTUAL_ENV=str(folder))
-        made.write_text(wanted)
+        stamp.write_text(requirements)
 
 
-def clean_environ() -> dict[str, str]:
-    """The environment of a measured process: no tracing, no proxies, no keys but a made-up one."""
+def build_process_environ() -> dict[str, str]:
+    """Return the environment variables of a measured process: no tracing, no proxies, and a dummy key."""
     kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "TMPDIR") if name in os.environ}
     return kept | {"DASHSCOPE_API_KEY": "sk-bench", "OPENAI_API_KEY": "sk-bench", "LANGSMITH_TRACING": "false"}
 
