@@ -16,6 +16,8 @@ from qwenvl_core.types.settings import ModelSettings
 
 _COUNTS = ("input_tokens", "output_tokens", "total_tokens", "reasoning_tokens", "image_tokens")
 _DEFAULTS = ModelSettings()
+# Names that settings have in cache keys. A renamed setting keeps its old name here, so that caches on disk stay valid.
+_KEY_NAMES = {"thinking_source": "thinking_set_by"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +88,7 @@ class UsageTotals(dict[str, int]):
 def cache_key(page: PageImage, question: str, settings: ModelSettings) -> str:
     """By what an answer is kept: the page's image, the question, the model and all that shapes the request."""
     shaping = {
-        item.name: getattr(settings, item.name)
+        _KEY_NAMES.get(item.name, item.name): getattr(settings, item.name)
         for item in fields(settings)
         if getattr(settings, item.name) != getattr(_DEFAULTS, item.name)
     }

@@ -31,7 +31,7 @@ from qwenvl_core.grounding import Box
 from qwenvl_core.layout import parse_layout
 from qwenvl_core.rendering.pages import PageImage
 from qwenvl_core.rendering.pdf import PdfPages
-from qwenvl_core.types.settings import ModelSettings
+from qwenvl_core.types.settings import ModelSettings, NamedTool
 from tests.support.paths import ROOT
 from tests.support.scanned_pages import html, scan, width_of
 
@@ -248,7 +248,7 @@ from qwenvl_core.documents.page_cache import PageTranscription
 from qwenvl_core.documents.options import Options
 from qwenvl_core.rendering.pdf import PdfPages
 from qwenvl_core.documents.transcription import Transcription
-from qwenvl_core.types.settings import ModelSettings
+from qwenvl_core.types.settings import ModelSettings, NamedTool
 import pypdfium2 as pdfium, io
 
 class Model:
@@ -451,6 +451,29 @@ def test_the_key_of_an_answer_does_not_change_by_itself() -> None:
     other = replace(page, number=9, label="ix")
     assert cache_key(page, "q", ModelSettings()) == cache_key(other, "q", ModelSettings(model="qwen3-vl-plus"))
     assert cache_key(page, "q", ModelSettings()) != cache_key(replace(page, jpeg=b"other"), "q", ModelSettings())
+
+
+@pytest.mark.parametrize(
+    ("settings", "key"),
+    [
+        ({}, "277289cf6cee01a1761a75d4263e689eab31d1bf463abcd72abf2d330ae6db73"),
+        (
+            {
+                "model": "qwen2.5-vl-72b-instruct", "enable_thinking": False, "thinking_source": "model",
+                "temperature": 0.0, "stop": ("a",), "extra_body": {"b": 1},
+            },
+            "189bc0358a888443118e91c400818f52e14e6344c95ff8fc1e8ea7597dd2b37f",
+        ),
+        (
+            {"enable_thinking": False, "thinking_source": "call", "tool_choice": NamedTool("x")},
+            "35b009ad38fdd158c732e90f8af394a75f6a84a1e94c437e300695a0fe876e0c",
+        ),
+    ],
+    ids=["defaults", "model", "call"],
+)  # fmt: skip
+def test_cache_key_of_earlier_versions_is_unchanged(settings: dict[str, Any], key: str) -> None:
+    page = PageImage(1, "1", 32, 32, b"jpeg")
+    assert cache_key(page, "qwenvl html", ModelSettings(**settings)) == key
 
 
 # --- Progress and totals ---
