@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from qwenvl_core.rendering.pages import PageImage
-from qwenvl_core.types.events import Usage
 from qwenvl_core.types.settings import ModelSettings
 
 _COUNTS = ("input_tokens", "output_tokens", "total_tokens", "reasoning_tokens", "image_tokens")
@@ -35,14 +34,6 @@ class PageTranscription:
     finish_reason: str = ""
     model: str = ""
     usage: Mapping[str, int] = field(default_factory=dict)
-
-
-def counts_of(usage: Usage | None) -> dict[str, int]:
-    """Usage as an answer has it."""
-    if usage is None:
-        return {}
-    counts = (usage.input, usage.output, usage.total, usage.reasoning, usage.image)
-    return {name: count for name, count in zip(_COUNTS, counts, strict=True) if count is not None}
 
 
 class Transcriber(Protocol):
