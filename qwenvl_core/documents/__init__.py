@@ -1,10 +1,10 @@
-"""Scanned documents: pages rendered as the model sees them, read by a model, cut into records that can be cited.
+"""Transcribe scanned documents: render pages, have a model transcribe them, and build records that can be cited.
 
 ```
-file ─► opening ─► pages (PDFium, Pillow) ─► PageImage ─► Transcriber ─► Answer ─► parse_layout ─► records ─► citation
-                       sizing                  (the adapters' models)    cache
+file ─► rendering.open ─► Pages ─► PageImage ─► Transcriber ─► PageTranscription ─► parse_layout ─► records ─► citation
+         (PDFium, Pillow)  page_size    (the adapters' models)   page_cache
 ```
 
-`transcription.Transcription` runs it; the adapters turn its records into documents. No framework is imported here.
-pypdfium2 and Pillow are imported when a file is opened.
+`transcription.Transcription` runs the pipeline; the adapters convert its records to documents of their framework. No
+framework is imported here, and pypdfium2 and Pillow only when a file is opened.
 """

@@ -1,4 +1,4 @@
-"""From a record back to the page: what to cite, and the place to show."""
+"""Cite a record, and draw its boxes on the page."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Citation:
-    """Where a piece of text stands.
+    """The position of a text in a document.
 
     Attributes:
-        source: The document: its path, or what it was loaded as.
-        page_number: The page, from 1; `None` for a text of several pages.
-        page_label: What the document calls the page.
-        box: Around the whole text, in fractions of the page's sides; `None` if that is not known.
-        boxes: Of each element in the text that has one.
+        source: Path of the document, or the name under which it was loaded.
+        page_number: Page number, from 1; `None` for a text of several pages.
+        page_label: The document's own label of the page.
+        box: Box around the whole text, in fractions of the page's sides; `None` if it is unknown.
+        boxes: The boxes of the text's elements, of those that have one.
         text: The text.
-        page_size: Width and height in pixels at which the model saw the page.
+        page_size: Width and height in pixels of the page as it was sent to the model.
     """
 
     source: str
@@ -42,7 +42,7 @@ class Citation:
 
     @property
     def page(self) -> int | None:
-        """The page's number, from 1."""
+        """Page number, from 1; the same as `page_number`."""
         return self.page_number
 
     def __str__(self) -> str:
@@ -50,17 +50,23 @@ class Citation:
 
 
 def citation_from_metadata(text: str, metadata: Mapping[str, Any]) -> Citation:
-    """The citation of a record, by the metadata that the loader gave it.
+    """Create the citation of a document from the metadata that a loader wrote.
+
+    A piece that a splitter made of a document keeps its metadata: the boxes are then those of the whole document.
+
+    Args:
+        text: Text of the document, or of a piece of it.
+        metadata: Its metadata.
 
     Raises:
-        ValueError: A box in it is no box.
+        ValueError: The metadata holds an invalid box.
     """
     box, number = metadata.get("bbox"), metadata.get("page_number")
     boxes = metadata.get("bboxes") or (f"[{box}]" if box else "[]")
     size = metadata.get("page_width"), metadata.get("page_height")
     return Citation(
         source=str(metadata.get("source") or metadata.get("file_path") or metadata.get("file_name") or ""),
-        page_number=None if number is None else int(number),  # some stores give back floats for whole numbers
+        page_number=None if number is None else int(number),  # some stores return whole numbers as floats
         page_label=str(metadata.get("page_label") or ""),
         box=Box(*json.loads(box)) if box else None,
         boxes=tuple(Box(*sides) for sides in json.loads(boxes)),
@@ -70,22 +76,31 @@ def citation_from_metadata(text: str, metadata: Mapping[str, Any]) -> Citation:
 
 
 def draw_citation(citation: Citation, file: Document, *, password: str | None = None) -> Image:
-    """The page that a citation is about, with its boxes drawn, at the size at which the model saw it.
+    """Render the cited page and draw the boxes of the citation on it.
 
     Args:
-        citation: Of one page.
-        file: The document.
-        password: Of a PDF that has one.
+        citation: A citation of one page.
+        file: The scanned document: its path, its bytes, or a file opened in binary mode.
+        password: Password of the PDF, if it has one.
+
+    Returns:
+        A new Pillow image, at the size at which the model saw the page.
 
     Raises:
         ImportError: pypdfium2 or Pillow is missing.
-        QwenVLInputError: The citation names no page, or the document does not have it.
+        QwenVLInputError: The citation covers several pages, or `file` lacks its page.
     """
     number, size = citation.page_number, citation.page_size
     if number is None:
-        raise QwenVLInputError("This text is of several pages; load the document by page, element or chunk to show it.")
+        raise QwenVLInputError(
+            "Unsupported citation: it covers several pages. "
+            'Load the document with mode="page", "element" or "chunk" to draw it.'
+        )
     with open_pages(file, password=password) as pages:
         if not 1 <= number <= pages.count:
-            raise QwenVLInputError(f"The citation is of page {number}; this document has {pages.count}.")
-        picture = pages.picture(number, (lambda extent: size) if size else Sizing(describe("")).fit)
-    return draw(picture, citation.boxes, labels=False)
+            raise QwenVLInputError(
+                f"Page out of range: the citation refers to page {number}. The document has pages 1 to {pages.count}. "
+                "Pass the file that was loaded."
+            )
+        image = pages.picture(number, (lambda extent: size) if size else Sizing(describe("")).fit)
+    return draw(image, citation.boxes, labels=False)

@@ -1,4 +1,4 @@
-"""Work on many items at a time, its outcomes in the order of the items."""
+"""Map a function over items concurrently, with results in the order of the items."""
 
 from __future__ import annotations
 
@@ -14,81 +14,89 @@ from typing import TypeVar
 Item = TypeVar("Item")
 T = TypeVar("T")
 
-_WORKER = "qwenvl-page"  # what the names of the threads begin with
+_THREAD_NAME_PREFIX = "qwenvl-page"
 
 
 def map_ordered(
-    work: Callable[[Item], T], items: Iterable[Item], width: int, *, finish: Callable[[], bool]
+    function: Callable[[Item], T],
+    items: Iterable[Item],
+    max_concurrency: int,
+    *,
+    finish_on_close: Callable[[], bool],
 ) -> Generator[tuple[Item, T | Exception]]:
-    """Do `work` on each item in threads, and give each item with its outcome.
+    """Call `function` on each item in threads, and yield each item with its result.
 
     Args:
-        work: What to do. An `Exception` of it is the item's outcome.
-        items: Taken one by one, as there is room.
-        width: Most items that are begun and not yet given.
-        finish: Whether, when the caller stops early, what is being worked on is waited for. What is not begun by then
-            is never begun.
+        function: Called with an item, in a copy of the caller's context. An `Exception` that it raises is the result.
+        items: Iterated only as far as calls can start.
+        max_concurrency: Highest number of items whose call has started and whose result is not yielded yet.
+        finish_on_close: Whether closing the generator early waits for the calls in progress. Calls that have not
+            started are dropped in any case.
     """
-    todo = iter(items)
-    begun: deque[tuple[Item, Future[T]]] = deque()
-    pool = ThreadPoolExecutor(width, thread_name_prefix=_WORKER)
-    waits = True
+    remaining = iter(items)
+    pending: deque[tuple[Item, Future[T]]] = deque()
+    pool = ThreadPoolExecutor(max_concurrency, thread_name_prefix=_THREAD_NAME_PREFIX)
+    is_interrupted = False
     try:
         while True:
-            for item in islice(todo, width - len(begun)):
-                begun.append((item, pool.submit(copy_context().run, work, item)))
-            if not begun:
+            for item in islice(remaining, max_concurrency - len(pending)):
+                pending.append((item, pool.submit(copy_context().run, function, item)))
+            if not pending:
                 return
-            item, future = begun.popleft()
-            outcome: T | Exception = _outcome(future)
-            yield item, outcome
+            item, future = pending.popleft()
+            result: T | Exception = _get_result(future)
+            yield item, result
     except KeyboardInterrupt:
-        waits = False
+        is_interrupted = True
         raise
     finally:
-        # The garbage collector may end this in one of the threads that would be waited for.
-        waits = waits and finish() and not current_thread().name.startswith(_WORKER)
-        pool.shutdown(wait=waits, cancel_futures=True)
+        # The garbage collector may close the generator in one of its threads, which can't join itself: see
+        # `qwenvl_core.rendering.lock`.
+        is_worker = current_thread().name.startswith(_THREAD_NAME_PREFIX)
+        pool.shutdown(wait=not is_interrupted and finish_on_close() and not is_worker, cancel_futures=True)
 
 
 async def amap_ordered(
-    work: Callable[[Item], Awaitable[T]], items: Iterable[Item], width: int, *, finish: bool
+    function: Callable[[Item], Awaitable[T]], items: Iterable[Item], max_concurrency: int, *, finish_on_close: bool
 ) -> AsyncGenerator[tuple[Item, T | Exception]]:
-    """As `map_ordered`, with tasks. What is cancelled is not waited for, and neither is its work."""
-    todo = iter(items)
-    begun: deque[tuple[Item, asyncio.Task[T]]] = deque()
+    """Map a coroutine function in tasks; see `map_ordered`.
 
-    async def run(item: Item) -> T:
-        return await work(item)
+    Cancelling the consumer cancels the calls in progress, whatever `finish_on_close` is.
+    """
+    remaining = iter(items)
+    pending: deque[tuple[Item, asyncio.Task[T]]] = deque()
+
+    async def call(item: Item) -> T:
+        return await function(item)
 
     try:
         while True:
-            for item in islice(todo, width - len(begun)):
-                begun.append((item, asyncio.create_task(run(item))))
-            if not begun:
+            for item in islice(remaining, max_concurrency - len(pending)):
+                pending.append((item, asyncio.create_task(call(item))))
+            if not pending:
                 return
-            item, task = begun[0]
-            outcome = await _aoutcome(task)
-            begun.popleft()
-            yield item, outcome
+            item, task = pending[0]
+            result = await _aget_result(task)
+            pending.popleft()
+            yield item, result
     except asyncio.CancelledError:
-        finish = False
+        finish_on_close = False
         raise
     finally:
-        tasks = [task for _, task in begun]
-        for task in tasks if not finish else ():
+        tasks = [task for _, task in pending]
+        for task in tasks if not finish_on_close else ():
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-def _outcome(future: Future[T]) -> T | Exception:
+def _get_result(future: Future[T]) -> T | Exception:
     try:
         return future.result()
     except Exception as error:
         return error
 
 
-async def _aoutcome(task: asyncio.Task[T]) -> T | Exception:
+async def _aget_result(task: asyncio.Task[T]) -> T | Exception:
     try:
         return await task
     except Exception as error:

@@ -1,4 +1,4 @@
-"""Pages, and the pictures on them, kept as JPEG files beside the text."""
+"""Export pages, and the pictures on them, as JPEG files."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ from qwenvl_core.layout import PageLayout
 from qwenvl_core.media.images import encode_jpeg
 from qwenvl_core.rendering.pages import PageImage
 
-_PICTURES = ("image", "chart", "music_sheet", "chemical_formula")  # elements that are kept as images of their own
+_PICTURE_TYPES = ("image", "chart", "music_sheet", "chemical_formula")
 
 
-def keep_images(
+def export_images(
     folder: str | Path | None, document: str, page: PageImage, layout: PageLayout
 ) -> tuple[str | None, dict[int, str]]:
-    """Write a page and its pictures, if there is a folder for them.
+    """Write a page and the pictures on it to a folder.
 
     Args:
-        folder: Where to; made if it is not there.
-        document: Name of the document.
+        folder: The folder, created if it does not exist; `None` to write nothing.
+        document: Name of the document; the file names begin with it.
         page: The page.
-        layout: What is on it.
+        layout: Its elements. Those that are pictures and have a box are cropped.
 
     Returns:
-        The path of the page, and those of its pictures by the index of their element.
+        The path of the page, and the paths of its pictures by the index of their element.
 
     Raises:
         OSError: The folder can't be written.
@@ -37,21 +37,21 @@ def keep_images(
 
     folder = Path(folder).expanduser()
     folder.mkdir(parents=True, exist_ok=True)
-    # Documents of other folders may have the same name, but not the same page.
-    stem = f"{_file_name(document)}_{page.number:04}_{hashlib.sha256(page.jpeg).hexdigest()[:8]}"
+    # The digest distinguishes documents of the same name from different folders.
+    stem = f"{_sanitize_name(document)}_{page.number:04}_{hashlib.sha256(page.jpeg).hexdigest()[:8]}"
     path = folder / f"{stem}.jpg"
     path.write_bytes(page.jpeg)
-    pictures = {}
+    crops = {}
     for element in layout.elements:
-        if element.type in _PICTURES and element.box is not None:
-            cut = folder / f"{stem}_{element.index:03}.jpg"
+        if element.type in _PICTURE_TYPES and element.box is not None:
+            crop_path = folder / f"{stem}_{element.index:03}.jpg"
             with Image.open(io.BytesIO(page.jpeg)) as image:
-                cut.write_bytes(encode_jpeg(crop(image, element.box)))
-            pictures[element.index] = str(cut)
-    return str(path), pictures
+                crop_path.write_bytes(encode_jpeg(crop(image, element.box)))
+            crops[element.index] = str(crop_path)
+    return str(path), crops
 
 
-def _file_name(document: str) -> str:
-    """A document's name as part of a file's name."""
+def _sanitize_name(document: str) -> str:
+    """Make a document's name usable as part of a file name."""
     stem = Path(document).stem or "document"
     return "".join(character if character.isalnum() or character in "-_." else "_" for character in stem)

@@ -1,4 +1,4 @@
-"""What the loaders of both adapters can be told: one list of it, with its checks."""
+"""The options of the loaders of both adapters, and their validation."""
 
 from __future__ import annotations
 
@@ -18,35 +18,39 @@ Dpi = float | Literal["auto"]
 Coordinates = Literal["relative", "absolute"]
 Progress = bool | Callable[[int, int, Mapping[str, int]], object]
 
-# The vendor's words (page "Visual understanding (Qwen-VL)", document parsing). The HTML has a box for every element, so
-# plain text is taken from it as well.
+# The vendor's prompts (page "Visual understanding (Qwen-VL)", document parsing). Plain text is made from the HTML,
+# which has a box for every element.
 _PROMPTS: dict[Output, str] = {"html": "qwenvl html", "markdown": "qwenvl markdown", "text": "qwenvl html"}
-_RANGE = re.compile(r"\s*(?P<first>\d+)\s*(?P<to>-\s*(?P<last>\d+)?\s*)?")
+_PAGE_RANGE = re.compile(r"\s*(?P<first>\d+)\s*(?P<to>-\s*(?P<last>\d+)?\s*)?")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Options:
-    """How a document is read, and what becomes of its pages.
+class LoaderOptions:
+    """The options of a loader: how pages are transcribed, and which records are built from them.
+
+    The public classes repeat these keywords, so that `help()`, `inspect.signature` and editors show them with their
+    defaults; a test of each class holds names, types and defaults equal.
 
     Attributes:
         mode: One record for each `"page"`, for each `"element"` of the pages, for each `"chunk"` of neighbouring
             elements, or a `"single"` one.
-        output: What a record's text is: HTML, Markdown or plain text.
-        prompt: What the model is asked instead of the vendor's words for `output`.
-        pages: Which pages, as in `"1-3,7,9-"`; all if `None`.
-        dpi: See `sizing.Sizing`.
-        high_resolution: Up to 16,384 tokens a page, which small print needs.
-        max_concurrency: Most pages that are rendered and read at a time.
-        on_error: Whether a page that can't be read ends the reading or is left out.
-        cache_dir: Where answers are kept; a page that was answered is not asked for again.
-        image_dir: Where the pages are kept as JPEG files, and their pictures cut out of them.
-        progress: Show a bar, or call this with how many pages are done, of how many, and the usage so far.
-        password: Of a PDF that has one.
-        coordinates: Whether boxes are in thousandths or in pixels; by default what the catalogue says of the model.
-        chunk_size: How long a chunk may grow, in characters. A single element is never split.
+        output: Format of the records' text: `"html"`, `"markdown"` or `"text"`.
+        prompt: Prompt for each page, instead of the vendor's prompt for `output`.
+        pages: Page numbers and ranges, such as `"1-3,7,9-"`; `None` for all pages.
+        dpi: Resolution, see `qwenvl_core.rendering.page_size.Sizing`.
+        high_resolution: Up to 16,384 tokens per page, for small print.
+        max_concurrency: Number of pages that are rendered and transcribed at the same time.
+        on_error: Whether a failed page raises or is skipped.
+        cache_dir: Folder of the cache: a page in it is not requested again.
+        image_dir: Folder for JPEG files of the pages and of the pictures on them.
+        progress: Show a bar, or call a function with the pages done, their total number, and the usage so far.
+        password: Password of the PDF, if it has one.
+        coordinates: Whether the model's boxes are in thousandths (`"relative"`) or pixels (`"absolute"`); `None` for
+            what the catalog says of the model.
+        chunk_size: Longest chunk, in characters. A single element is never split.
 
     Raises:
-        QwenVLInputError: A value is none of these.
+        QwenVLInputError: A value is not allowed.
     """
 
     mode: Mode = "page"
@@ -65,57 +69,62 @@ class Options:
     chunk_size: int = 1000
 
     def __post_init__(self) -> None:
-        _one_of("mode", self.mode, get_args(Mode))
-        _one_of("output", self.output, get_args(Output))
-        _one_of("on_error", self.on_error, get_args(OnError))
-        _one_of("coordinates", self.coordinates, (None, *get_args(Coordinates)))
-        _positive("max_concurrency", self.max_concurrency, int)
-        _positive("chunk_size", self.chunk_size, int)
+        _check_choice("mode", self.mode, get_args(Mode))
+        _check_choice("output", self.output, get_args(Output))
+        _check_choice("on_error", self.on_error, get_args(OnError))
+        _check_choice("coordinates", self.coordinates, (None, *get_args(Coordinates)))
+        _check_positive("max_concurrency", self.max_concurrency, int, "a whole number above 0")
+        _check_positive("chunk_size", self.chunk_size, int, "a whole number above 0")
         if self.dpi != "auto":
-            _positive("dpi", self.dpi, int | float)
+            _check_positive("dpi", self.dpi, int | float, "'auto', or a number above 0")
         if self.pages is not None:
-            _ranges(self.pages)
+            _parse_ranges(self.pages)
 
     @property
     def prompt_for_page(self) -> str:
-        """What the model is asked about each page."""
+        """The prompt that is sent with each page."""
         return _PROMPTS[self.output] if self.prompt is None else self.prompt
 
-    def numbers(self, count: int) -> list[int]:
-        """The pages that are asked for, in order, of a document that has `count`.
+    def select_pages(self, count: int) -> list[int]:
+        """Return the selected page numbers in ascending order.
+
+        Args:
+            count: Number of pages of the document.
 
         Raises:
-            QwenVLInputError: One of them is not there.
+            QwenVLInputError: `pages` selects a page that the document does not have.
         """
         if self.pages is None:
             return list(range(1, count + 1))
-        wanted: set[int] = set()
-        for first, last in _ranges(self.pages):
+        numbers: set[int] = set()
+        for first, last in _parse_ranges(self.pages):
             last = count if last is None else last
             if not first <= last <= count:
-                raise QwenVLInputError(f"pages={self.pages!r}: the document has pages 1 to {count}.")
-            wanted.update(range(first, last + 1))
-        return sorted(wanted)
+                raise QwenVLInputError(f"Page out of range: pages={self.pages!r}. The document has pages 1 to {count}.")
+            numbers.update(range(first, last + 1))
+        return sorted(numbers)
 
 
-def _ranges(pages: object) -> list[tuple[int, int | None]]:
-    """First and last page of each part; `None` for the last page of the document."""
+def _parse_ranges(pages: object) -> list[tuple[int, int | None]]:
+    """Return first and last page of each range; `None` stands for the last page of the document."""
     ranges = []
     for part in pages.split(",") if isinstance(pages, str) else ("",):
-        match = _RANGE.fullmatch(part)
+        match = _PAGE_RANGE.fullmatch(part)
         first = int(match["first"]) if match else 0
         last = first if not (match and match["to"]) else int(match["last"]) if match["last"] else None
         if first < 1 or (last is not None and last < first):
-            raise QwenVLInputError(f"pages={pages!r}: give page numbers from 1 and ranges of them, such as '1-3,7,9-'.")
+            raise QwenVLInputError(
+                f"Invalid pages: {pages!r}. Allowed: page numbers from 1 and ranges of them, such as '1-3,7,9-'."
+            )
         ranges.append((first, last))
     return ranges
 
 
-def _one_of(name: str, value: object, known: tuple[object, ...]) -> None:
-    if value not in known:
-        raise QwenVLInputError(f"{name}={value!r} is none of {', '.join(map(repr, known))}.")
+def _check_choice(name: str, value: object, choices: tuple[object, ...]) -> None:
+    if value not in choices:
+        raise QwenVLInputError(f"Invalid {name}: {value!r}. Allowed: {', '.join(map(repr, choices))}.")
 
 
-def _positive(name: str, value: float, kind: Any) -> None:
+def _check_positive(name: str, value: float, kind: Any, allowed: str) -> None:
     if isinstance(value, bool) or not isinstance(value, kind) or not 0 < value < math.inf:
-        raise QwenVLInputError(f"{name}={value!r} must be a {'whole ' if kind is int else ''}number above 0.")
+        raise QwenVLInputError(f"Invalid {name}: {value!r}. Allowed: {allowed}.")

@@ -1,4 +1,4 @@
-"""What a model says of a page, what it cost, and where answers are kept so that nothing is asked twice."""
+"""Page transcriptions, their token usage, and the on-disk cache."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ _KEY_NAMES = {"thinking_source": "thinking_set_by"}
 
 @dataclass(frozen=True, slots=True)
 class PageTranscription:
-    """What a model said of a page.
+    """A model's transcription of a page. The field names are the keys of the cache's files.
 
     Attributes:
-        text: Its words, as they are.
-        finish_reason: Why it stopped: `"stop"`, `"length"`, ….
-        model: The model that answered, by the server's word.
-        usage: Its tokens: `input_tokens`, `output_tokens`, `total_tokens`, `reasoning_tokens`, `image_tokens`.
+        text: The model's text, unchanged.
+        finish_reason: Why the model stopped: `"stop"`, `"length"`, ….
+        model: Name of the model, as the server reports it.
+        usage: Token counts: `input_tokens`, `output_tokens`, `total_tokens`, `reasoning_tokens`, `image_tokens`.
     """
 
     text: str
@@ -37,26 +37,26 @@ class PageTranscription:
 
 
 class Transcriber(Protocol):
-    """A model that reads pages. The adapters make one of the model that the loader is given.
+    """A model that transcribes pages; see `qwenvl_core.documents.chat_transcriber`.
 
     Attributes:
-        settings: What shapes its requests.
+        settings: The settings of its requests.
     """
 
     settings: ModelSettings
 
-    def transcribe(self, page: PageImage, question: str) -> PageTranscription:
-        """What the model says of a page."""
+    def transcribe(self, page: PageImage, prompt: str) -> PageTranscription:
+        """Transcribe a page."""
 
-    async def atranscribe(self, page: PageImage, question: str) -> PageTranscription:
-        """As `transcribe`, for async."""
+    async def atranscribe(self, page: PageImage, prompt: str) -> PageTranscription:
+        """Transcribe a page asynchronously; see `transcribe`."""
 
 
 class UsageTotals(dict[str, int]):
-    """What the pages of a document cost together, readable by key and as attributes.
+    """Total usage of a document's pages, as keys and as attributes.
 
-    The tokens of `PageTranscription.usage`; `pages` that were answered, and how many of them came from the cache. The
-    tokens of cached pages are counted, although they were billed earlier.
+    Holds the token counts of `PageTranscription.usage`, the number of transcribed `pages`, and how many of them are
+    `cached_pages`. The tokens of cached pages are included, although they were billed earlier.
     """
 
     def __init__(self) -> None:
@@ -69,46 +69,54 @@ class UsageTotals(dict[str, int]):
             raise AttributeError(name) from None
 
     def add(self, usage: Mapping[str, int], *, cached: bool) -> None:
-        """Count one page."""
+        """Add the usage of one page.
+
+        Args:
+            usage: Its token counts.
+            cached: Whether its transcription came from the cache.
+        """
         for name in _COUNTS:
             self[name] += usage.get(name, 0)
         self["pages"] += 1
         self["cached_pages"] += cached
 
 
-def cache_key(page: PageImage, question: str, settings: ModelSettings) -> str:
-    """By what an answer is kept: the page's image, the question, the model and all that shapes the request."""
-    shaping = {
+def cache_key(page: PageImage, prompt: str, settings: ModelSettings) -> str:
+    """Compute the cache key of a page from its image, the prompt, and all settings of the request.
+
+    Keys must not change between versions: a page under another key is requested and billed again.
+    """
+    changed_settings = {
         _KEY_NAMES.get(item.name, item.name): getattr(settings, item.name)
         for item in fields(settings)
         if getattr(settings, item.name) != getattr(_DEFAULTS, item.name)
     }
     image = hashlib.sha256(page.jpeg).hexdigest()
-    asked = {"image": image, "prompt": question, **shaping, "model": settings.model}
-    return hashlib.sha256(json.dumps(asked, sort_keys=True, default=repr).encode()).hexdigest()
+    request = {"image": image, "prompt": prompt, **changed_settings, "model": settings.model}
+    return hashlib.sha256(json.dumps(request, sort_keys=True, default=repr).encode()).hexdigest()
 
 
 class PageCache:
-    """Answers as files in a folder; without a folder, nothing is kept.
+    """Page transcriptions as JSON files in a folder; without a folder, nothing is stored.
 
-    Several processes may share it: a file is there as a whole or not at all.
+    Processes may share a folder: a file is written whole or not at all.
     """
 
     def __init__(self, folder: str | Path | None) -> None:
         self._folder = None if folder is None else Path(folder).expanduser()
 
     def get(self, key: str) -> PageTranscription | None:
-        """The answer that is kept under `key`. A file that can't be read counts as none."""
+        """Return the transcription under a key; `None` if there is none, or its file can't be read."""
         if self._folder is None:
             return None
         try:
-            kept: Any = json.loads(self._path(self._folder, key).read_text(encoding="utf-8"))
-            return PageTranscription(**kept)
+            stored: Any = json.loads(self._path(self._folder, key).read_text(encoding="utf-8"))
+            return PageTranscription(**stored)
         except (OSError, ValueError, TypeError):
             return None
 
-    def put(self, key: str, answer: PageTranscription) -> None:
-        """Keep an answer.
+    def put(self, key: str, transcription: PageTranscription) -> None:
+        """Store a transcription.
 
         Raises:
             OSError: The folder can't be written.
@@ -116,12 +124,12 @@ class PageCache:
         if self._folder is None:
             return
         self._folder.mkdir(parents=True, exist_ok=True)
-        unfinished = self._folder / f".{key}.{uuid.uuid4().hex}"
+        temporary = self._folder / f".{key}.{uuid.uuid4().hex}"
         try:
-            unfinished.write_text(json.dumps(asdict(answer), ensure_ascii=False), encoding="utf-8")
-            unfinished.replace(self._path(self._folder, key))
+            temporary.write_text(json.dumps(asdict(transcription), ensure_ascii=False), encoding="utf-8")
+            temporary.replace(self._path(self._folder, key))
         finally:
-            unfinished.unlink(missing_ok=True)
+            temporary.unlink(missing_ok=True)
 
     @staticmethod
     def _path(folder: Path, key: str) -> Path:

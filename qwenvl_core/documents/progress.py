@@ -1,4 +1,4 @@
-"""How far a document has been read: told to a callable, or shown as a bar."""
+"""Report the progress of a transcription to a callable, or show it as a bar."""
 
 from __future__ import annotations
 
@@ -7,42 +7,42 @@ from contextlib import contextmanager
 from typing import Any
 
 from qwenvl_core.documents.options import Progress
-from qwenvl_core.rendering.open import missing_documents_extra
+from qwenvl_core.rendering.open import missing_extra_error
 
-Report = Callable[[int, Mapping[str, int]], object]
-"""Takes how many pages are done, and the usage so far."""
+Reporter = Callable[[int, Mapping[str, int]], object]
+"""Takes the number of pages done, and the usage so far."""
 
 
 @contextmanager
-def reporting(progress: Progress, total: int, name: str) -> Generator[Report]:
-    """What to call after each page.
+def report_progress(progress: Progress, total: int, name: str) -> Generator[Reporter]:
+    """Open a bar if there is to be one, and yield the function to call after each page.
 
     Args:
-        progress: `True` for a bar, or a callable that gets done, total and usage.
-        total: How many pages there are to be read.
-        name: Of the document, for the bar.
+        progress: `True` for a bar, or a callable that takes the pages done, `total`, and the usage so far.
+        total: Number of pages to transcribe.
+        name: Name of the document, shown beside the bar.
 
     Raises:
-        ImportError: A bar is wished for, and tqdm is missing.
+        ImportError: `progress` is `True`, and tqdm is missing.
     """
     if callable(progress):
-        tell = progress
-        yield lambda done, usage: tell(done, total, usage)
+        callback = progress
+        yield lambda done, usage: callback(done, total, usage)
     elif progress:
-        with _bar(total, name) as bar:
-            yield lambda done, usage: _show(bar, done, usage)
+        with _create_bar(total, name) as bar:
+            yield lambda done, usage: _update_bar(bar, done, usage)
     else:
         yield lambda done, usage: None
 
 
-def _bar(total: int, name: str) -> Any:
+def _create_bar(total: int, name: str) -> Any:
     try:
         from tqdm.auto import tqdm
     except ImportError as error:
-        raise missing_documents_extra("progress=True", "tqdm", error) from error
+        raise missing_extra_error("progress=True", "tqdm", error) from error
     return tqdm(total=total, desc=name, unit="page")
 
 
-def _show(bar: Any, done: int, usage: Mapping[str, int]) -> None:
+def _update_bar(bar: Any, done: int, usage: Mapping[str, int]) -> None:
     bar.set_postfix(tokens=usage["total_tokens"], refresh=False)
     bar.update(done - bar.n)

@@ -1,7 +1,7 @@
-"""Pages that were read, as records: text to be found, and flat metadata by which it is cited and shown.
+"""Build records from transcribed pages: text for retrieval, and flat metadata for citations.
 
-Values are strings, numbers and bools, since vector stores take no others; boxes are JSON text, in fractions of the
-page's sides from its top left corner. `page_number` makes them distinct for every page.
+Metadata values are strings, numbers and bools, since vector stores accept no others. Boxes are JSON text, in fractions
+of the page's sides from its top left corner. `page_number` makes the metadata distinct for every page.
 """
 
 from __future__ import annotations
@@ -14,20 +14,20 @@ from functools import reduce
 from html import escape
 from typing import Any
 
-from qwenvl_core.documents.options import Options, Output
+from qwenvl_core.documents.options import LoaderOptions, Output
 from qwenvl_core.documents.page_cache import PageTranscription
 from qwenvl_core.grounding import Box
 from qwenvl_core.layout import LayoutElement, PageLayout, parse_layout
 
-_PAGE_END = "\n\f"  # as other loaders put it between pages
-_BETWEEN: dict[Output, str] = {"html": "\n", "markdown": "\n\n", "text": "\n\n"}
+_PAGE_BREAK = "\n\f"  # as other PDF loaders write it
+_SEPARATORS: dict[Output, str] = {"html": "\n", "markdown": "\n\n", "text": "\n\n"}
 _TAG = re.compile(r"<[a-zA-Z]")
-_DECIMALS = 4  # of a box: a tenth of a pixel on a page
+_BOX_DECIMALS = 4  # about a tenth of a pixel on a page
 
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """A piece of a document."""
+    """The text and the metadata of a framework's document."""
 
     text: str
     metadata: dict[str, Any]
@@ -35,146 +35,157 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class TranscribedPage:
-    """A page that was read.
+    """A page and its transcription.
 
     Attributes:
-        number: Its place in the document, from 1.
-        label: What the document calls it.
-        size: Width and height in pixels, as it was sent.
-        answer: What the model said.
-        layout: The elements in it.
-        cached: The answer was there already.
-        image_path: Where its image is kept, if it is.
-        cuttings: The same for pictures cut out of it, by the index of their element.
+        number: Page number, from 1.
+        label: The document's own label of the page, else its number.
+        size: Width and height in pixels, as it was sent to the model.
+        transcription: The model's transcription.
+        layout: The elements in the transcription.
+        cached: Whether the transcription came from the cache.
+        image_path: Path of the page's exported image, if there is one.
+        crops: Paths of the exported pictures on the page, by the index of their element.
     """
 
     number: int
     label: str
     size: tuple[int, int]
-    answer: PageTranscription
+    transcription: PageTranscription
     layout: PageLayout
     cached: bool = False
     image_path: str | None = None
     crops: Mapping[int, str] = field(default_factory=dict)
 
 
-def records_of(page: TranscribedPage, total: int, options: Options) -> Iterator[Record]:
-    """The records of one page, by the mode `"page"`, `"element"` or `"chunk"`.
+def build_records(page: TranscribedPage, total: int, options: LoaderOptions) -> Iterator[Record]:
+    """Build the records of one page, for the modes `"page"`, `"element"` and `"chunk"`.
 
     Args:
         page: The page.
-        total: How many pages the document has.
-        options: How it is read.
+        total: Number of pages of the document.
+        options: The loader's options.
     """
-    about = _about(page, total)
+    page_metadata = _build_page_metadata(page, total)
     match options.mode:
         case "element":
             for element in page.layout.elements:
-                location = {"category": element.type, "element_index": element.index, **_around([element])}
-                cut = page.crops.get(element.index)
-                image = {} if cut is None else {"image_path": cut}
-                yield Record(_element_text(element, options.output), about | location | image)
+                metadata = {"category": element.type, "element_index": element.index, **_format_union([element])}
+                crop = page.crops.get(element.index)
+                image = {} if crop is None else {"image_path": crop}
+                yield Record(_format_element(element, options.output), page_metadata | metadata | image)
         case "chunk":
-            for text, elements in _chunks(page.layout.elements, options):
+            for text, elements in _group_into_chunks(page.layout.elements, options):
                 categories = ",".join(dict.fromkeys(element.type for element in elements))
                 span = f"{elements[0].index}-{elements[-1].index}"
-                location = {"category": categories, "element_index": span, **_around(elements), **_each(elements)}
-                yield Record(text, about | location)
+                metadata = {
+                    "category": categories, "element_index": span, **_format_union(elements), **_format_each(elements),
+                }  # fmt: skip
+                yield Record(text, page_metadata | metadata)
         case _:
-            yield Record(_page_text(page, options), about)
+            yield Record(_format_page(page, options), page_metadata)
 
 
-def single_record(
-    pages: Sequence[TranscribedPage], failures: Iterable[tuple[int, Exception]], total: int, options: Options
+def build_single_record(
+    pages: Sequence[TranscribedPage], failures: Iterable[tuple[int, Exception]], total: int, options: LoaderOptions
 ) -> Record:
-    """All pages as one record; the pages that are missing are among its warnings."""
-    abouts = [_about(page, total) for page in pages]
-    warnings = [f"page {page['page_number']}: {page['warnings']}" for page in abouts if page["warnings"]]
+    """Build one record of all pages, for the mode `"single"`; its warnings name the failed pages.
+
+    Args:
+        pages: The transcribed pages.
+        failures: Numbers and errors of the failed pages.
+        total: Number of pages of the document.
+        options: The loader's options.
+    """
+    metadata = [_build_page_metadata(page, total) for page in pages]
+    warnings = [f"page {page['page_number']}: {page['warnings']}" for page in metadata if page["warnings"]]
     warnings += [f"page {number} is missing: {error}" for number, error in failures]
-    reasons = [page["finish_reason"] for page in abouts]
+    reasons = [page["finish_reason"] for page in metadata]
     return Record(
-        _PAGE_END.join(_page_text(page, options) for page in pages),
+        _PAGE_BREAK.join(_format_page(page, options) for page in pages),
         {
             "total_pages": total,
-            "model": abouts[0]["model"] if abouts else "",
+            "model": metadata[0]["model"] if metadata else "",
             "finish_reason": next((reason for reason in reasons if reason != "stop"), reasons[0] if reasons else ""),
-            "truncated": any(page["truncated"] for page in abouts),
+            "truncated": any(page["truncated"] for page in metadata),
             "warnings": "; ".join(warnings),
-            "input_tokens": sum(page["input_tokens"] for page in abouts),
-            "output_tokens": sum(page["output_tokens"] for page in abouts),
+            "input_tokens": sum(page["input_tokens"] for page in metadata),
+            "output_tokens": sum(page["output_tokens"] for page in metadata),
         },
     )
 
 
-def _about(page: TranscribedPage, total: int) -> dict[str, Any]:
-    """What every record of a page says of it. Its tokens are those of the page."""
-    answer, layout = page.answer, page.layout
-    kept = {} if page.image_path is None else {"image_path": page.image_path}
+def _build_page_metadata(page: TranscribedPage, total: int) -> dict[str, Any]:
+    """Build the metadata that all records of a page share. Token counts are those of the whole page."""
+    transcription, layout = page.transcription, page.layout
+    image = {} if page.image_path is None else {"image_path": page.image_path}
     return {
         "page_label": page.label,
         "page_number": page.number,
         "total_pages": total,
         "page_width": page.size[0],
         "page_height": page.size[1],
-        "model": answer.model,
-        "finish_reason": answer.finish_reason,
-        "truncated": layout.truncated or answer.finish_reason == "length",
+        "model": transcription.model,
+        "finish_reason": transcription.finish_reason,
+        "truncated": layout.truncated or transcription.finish_reason == "length",
         "warnings": "; ".join(layout.warnings),
-        "input_tokens": answer.usage.get("input_tokens", 0),
-        "output_tokens": answer.usage.get("output_tokens", 0),
-        **kept,
+        "input_tokens": transcription.usage.get("input_tokens", 0),
+        "output_tokens": transcription.usage.get("output_tokens", 0),
+        **image,
     }
 
 
-def _around(elements: Sequence[LayoutElement]) -> dict[str, str]:
-    """The box around elements, if any of them has one."""
-    boxes = _boxes(elements)
-    return {"bbox": json.dumps(_numbers(reduce(Box.union, boxes)))} if boxes else {}
+def _format_union(elements: Sequence[LayoutElement]) -> dict[str, str]:
+    """Return the metadata `bbox`: the box around all elements; nothing if no element has a box."""
+    boxes = _collect_boxes(elements)
+    return {"bbox": json.dumps(_round_sides(reduce(Box.union, boxes)))} if boxes else {}
 
 
-def _each(elements: Sequence[LayoutElement]) -> dict[str, str]:
-    """The boxes that elements have, if any of them has one."""
-    boxes = _boxes(elements)
-    return {"bboxes": json.dumps([_numbers(box) for box in boxes])} if boxes else {}
+def _format_each(elements: Sequence[LayoutElement]) -> dict[str, str]:
+    """Return the metadata `bboxes`: the boxes of the elements; nothing if no element has a box."""
+    boxes = _collect_boxes(elements)
+    return {"bboxes": json.dumps([_round_sides(box) for box in boxes])} if boxes else {}
 
 
-def _boxes(elements: Iterable[LayoutElement]) -> list[Box]:
+def _collect_boxes(elements: Iterable[LayoutElement]) -> list[Box]:
     return [element.box for element in elements if element.box is not None]
 
 
-def _numbers(box: Box) -> list[float]:
-    return [round(side, _DECIMALS) for side in (box.x0, box.y0, box.x1, box.y1)]
+def _round_sides(box: Box) -> list[float]:
+    return [round(side, _BOX_DECIMALS) for side in (box.x0, box.y0, box.x1, box.y1)]
 
 
-def _chunks(elements: Iterable[LayoutElement], options: Options) -> Iterator[tuple[str, list[LayoutElement]]]:
-    """Neighbouring elements together, up to the size of a chunk. A title goes with what follows it."""
-    between = _BETWEEN[options.output]
+def _group_into_chunks(
+    elements: Iterable[LayoutElement], options: LoaderOptions
+) -> Iterator[tuple[str, list[LayoutElement]]]:
+    """Group neighbouring elements up to the chunk size. A title stays with the element that follows it."""
+    separator = _SEPARATORS[options.output]
     chunk: list[tuple[LayoutElement, str]] = []
     for element in elements:
-        text = _element_text(element, options.output)
-        if chunk and len(between.join([*(told for _, told in chunk), text])) > options.chunk_size:
-            titles = _last_titles(chunk)
+        text = _format_element(element, options.output)
+        if chunk and len(separator.join([*(earlier for _, earlier in chunk), text])) > options.chunk_size:
+            titles = _find_trailing_titles(chunk)
             if len(titles) < len(chunk):
-                yield _chunk(chunk[: len(chunk) - len(titles)], between)
+                yield _join_chunk(chunk[: len(chunk) - len(titles)], separator)
                 chunk = titles
         chunk.append((element, text))
     if chunk:
-        yield _chunk(chunk, between)
+        yield _join_chunk(chunk, separator)
 
 
-def _last_titles(chunk: list[tuple[LayoutElement, str]]) -> list[tuple[LayoutElement, str]]:
-    at = len(chunk)
-    while at and chunk[at - 1][0].type == "title":
-        at -= 1
-    return chunk[at:]
+def _find_trailing_titles(chunk: list[tuple[LayoutElement, str]]) -> list[tuple[LayoutElement, str]]:
+    index = len(chunk)
+    while index and chunk[index - 1][0].type == "title":
+        index -= 1
+    return chunk[index:]
 
 
-def _chunk(chunk: Sequence[tuple[LayoutElement, str]], between: str) -> tuple[str, list[LayoutElement]]:
-    return between.join(text for _, text in chunk), [element for element, _ in chunk]
+def _join_chunk(chunk: Sequence[tuple[LayoutElement, str]], separator: str) -> tuple[str, list[LayoutElement]]:
+    return separator.join(text for _, text in chunk), [element for element, _ in chunk]
 
 
-def _element_text(element: LayoutElement, output: Output) -> str:
-    """An element in the form that is asked for; of a picture without text, at least what it is."""
+def _format_element(element: LayoutElement, output: Output) -> str:
+    """Format an element's text. A picture without text becomes its type in brackets, since texts must not be empty."""
     if output == "html":
         return element.html or f"<pre>{escape(element.latex or element.text)}</pre>"
     if output == "markdown":
@@ -183,12 +194,12 @@ def _element_text(element: LayoutElement, output: Output) -> str:
     return element.text or f"[{element.type}]"
 
 
-def _page_text(page: TranscribedPage, options: Options) -> str:
-    answer, layout = page.answer.text.strip(), page.layout
+def _format_page(page: TranscribedPage, options: LoaderOptions) -> str:
+    text, layout = page.transcription.text.strip(), page.layout
     if options.prompt is not None and not any(element.box for element in layout.elements):
-        return answer  # whoever asks otherwise gets what the model said, unless it said a layout
-    if options.output == "html" and _TAG.search(answer):
-        return _BETWEEN["html"].join(_element_text(element, "html") for element in layout.elements)
+        return text  # the reply to the user's own prompt stays as it is, unless it is a layout
+    if options.output == "html" and _TAG.search(text):
+        return _SEPARATORS["html"].join(_format_element(element, "html") for element in layout.elements)
     if options.output == "text":
-        return _BETWEEN["text"].join(element.text for element in layout.elements if element.text)
+        return _SEPARATORS["text"].join(element.text for element in layout.elements if element.text)
     return layout.markdown

@@ -1,10 +1,10 @@
-"""The reading of one document: pages in order, a window of them at a time, each asked for once.
+"""Transcribe one document: several pages at the same time, their records in page order.
 
 ```
-render (PDFium's lock) ─► cache ─► model ─► parse ─► records
+render (one thread at a time) ─► cache ─► model ─► parse ─► records
 ```
 
-Sync and async share every step but the call to the model.
+Sync and async share every step except the call of the model.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from copy import copy
 
 from qwenvl_core.catalog.models import describe
 from qwenvl_core.documents.concurrency import amap_ordered, map_ordered
-from qwenvl_core.documents.image_export import keep_images
-from qwenvl_core.documents.options import Options
+from qwenvl_core.documents.image_export import export_images
+from qwenvl_core.documents.options import LoaderOptions
 from qwenvl_core.documents.page_cache import PageCache, PageTranscription, Transcriber, UsageTotals, cache_key
-from qwenvl_core.documents.progress import Report, reporting
-from qwenvl_core.documents.records import Record, TranscribedPage, records_of, single_record
+from qwenvl_core.documents.progress import Reporter, report_progress
+from qwenvl_core.documents.records import Record, TranscribedPage, build_records, build_single_record
 from qwenvl_core.errors import QwenVLPageError
 from qwenvl_core.layout import parse_layout
-from qwenvl_core.rendering.open import Document, file_name, open_pages
+from qwenvl_core.rendering.open import Document, get_document_name, open_pages
 from qwenvl_core.rendering.page_size import Sizing
 from qwenvl_core.rendering.pages import PageImage, Pages, page_image
 
@@ -32,24 +32,26 @@ _LOG = logging.getLogger(__name__)
 
 
 class Transcription:
-    """One document that is read once, by `records` or by `arecords`.
+    """The transcription of one document. Call `records` or `arecords`, once.
 
     Attributes:
-        name: Of the document.
-        usage: What the pages cost so far.
-        failures: The pages that could not be read so far: their numbers, and why.
+        name: Name of the document.
+        usage: Usage of the pages so far.
+        failures: Numbers and errors of the pages that failed so far.
     """
 
-    def __init__(self, file: Document, options: Options, transcriber: Transcriber, *, name: str | None = None) -> None:
-        """Prepare the reading; the file is opened by it.
+    def __init__(
+        self, file: Document, options: LoaderOptions, transcriber: Transcriber, *, name: str | None = None
+    ) -> None:
+        """Set up the transcription; `records` opens the file.
 
         Args:
             file: The document.
-            options: How it is read.
+            options: The loader's options.
             transcriber: The model.
-            name: What the document is called; by default its path.
+            name: Name of the document; by default its path.
         """
-        self.name = file_name(file) if name is None else name
+        self.name = get_document_name(file) if name is None else name
         self.usage = UsageTotals()
         self.failures: list[tuple[int, Exception]] = []
         self._file = file
@@ -57,102 +59,114 @@ class Transcription:
         self._transcriber = transcriber
         self._cache = PageCache(options.cache_dir)
         self._facts = describe(transcriber.settings.model)
-        self._kept: list[TranscribedPage] = []  # for a single record
+        self._single_record_pages: list[TranscribedPage] = []
 
     def records(self) -> Generator[Record]:
-        """The document's records, as its pages are read.
+        """Transcribe the pages, and yield their records in page order.
 
         Raises:
             ImportError: pypdfium2, Pillow or tqdm is missing.
             OSError: The file can't be read.
-            QwenVLInputError: It is no document, its password is not right, or it lacks a page that is asked for.
-            QwenVLPageError: A page can't be read, and that is not to be skipped.
+            QwenVLInputError: The file is not a supported document, the password is missing or wrong, or a selected
+                page does not exist.
+            QwenVLPageError: A page failed, and `on_error` is `"raise"`.
         """
         with self._open() as pages:
-            numbers = self._options.numbers(pages.count)
-            window = map_ordered(
-                lambda number: self._read(pages, number),
+            numbers = self._options.select_pages(pages.count)
+            results = map_ordered(
+                lambda number: self._transcribe_page(pages, number),
                 numbers,
                 self._options.max_concurrency,
-                finish=lambda: self._keeps and not pages.turns.here,
+                # The threads may need the lock that the closing thread holds: see `qwenvl_core.rendering.lock`.
+                finish_on_close=lambda: self._has_cache and not pages.lock.is_owned,
             )
-            with reporting(self._options.progress, len(numbers), self.name) as report, closing(window):
-                for number, outcome in window:
-                    yield from self._taken(number, outcome, pages.count, report)
-            yield from self._rest(pages.count)
+            with report_progress(self._options.progress, len(numbers), self.name) as report, closing(results):
+                for number, result in results:
+                    yield from self._handle_result(number, result, pages.count, report)
+            yield from self._build_last_record(pages.count)
 
     async def arecords(self) -> AsyncGenerator[Record]:
-        """As `records`, for async."""
+        """Transcribe the pages asynchronously; see `records`."""
         with await asyncio.to_thread(self._open) as pages:
-            numbers = self._options.numbers(pages.count)
-            window = amap_ordered(
-                lambda number: self._aread(pages, number), numbers, self._options.max_concurrency, finish=self._keeps
+            numbers = self._options.select_pages(pages.count)
+            results = amap_ordered(
+                lambda number: self._atranscribe_page(pages, number),
+                numbers,
+                self._options.max_concurrency,
+                finish_on_close=self._has_cache,
             )
-            with reporting(self._options.progress, len(numbers), self.name) as report:
-                async with aclosing(window):
-                    async for number, outcome in window:
-                        for record in self._taken(number, outcome, pages.count, report):
+            with report_progress(self._options.progress, len(numbers), self.name) as report:
+                async with aclosing(results):
+                    async for number, result in results:
+                        for record in self._handle_result(number, result, pages.count, report):
                             yield record
-            for record in self._rest(pages.count):
+            for record in self._build_last_record(pages.count):
                 yield record
 
     def _open(self) -> Pages:
         return open_pages(self._file, password=self._options.password)
 
     @property
-    def _keeps(self) -> bool:
-        """Whether answers are kept. At an early end, pages that are being read are waited for then."""
+    def _has_cache(self) -> bool:
+        """Whether transcriptions are cached. Closing early then waits for pages in progress, which are billed."""
         return self._options.cache_dir is not None
 
-    # --- One page ---
+    # --- One page, in a thread or a task ---
 
-    def _read(self, pages: Pages, number: int) -> TranscribedPage:
-        page, key, known = self._prepared(pages, number)
-        answer = known or self._transcriber.transcribe(page, self._options.prompt_for_page)
-        return self._finished(page, key, answer, cached=known is not None)
+    def _transcribe_page(self, pages: Pages, number: int) -> TranscribedPage:
+        page, key, cached = self._prepare_page(pages, number)
+        transcription = cached or self._transcriber.transcribe(page, self._options.prompt_for_page)
+        return self._finish_page(page, key, transcription, cached=cached is not None)
 
-    async def _aread(self, pages: Pages, number: int) -> TranscribedPage:
-        page, key, known = await asyncio.to_thread(self._prepared, pages, number)
-        answer = known or await self._transcriber.atranscribe(page, self._options.prompt_for_page)
-        return await asyncio.to_thread(self._finished, page, key, answer, cached=known is not None)
+    async def _atranscribe_page(self, pages: Pages, number: int) -> TranscribedPage:
+        page, key, cached = await asyncio.to_thread(self._prepare_page, pages, number)
+        transcription = cached or await self._transcriber.atranscribe(page, self._options.prompt_for_page)
+        return await asyncio.to_thread(self._finish_page, page, key, transcription, cached=cached is not None)
 
-    def _prepared(self, pages: Pages, number: int) -> tuple[PageImage, str, PageTranscription | None]:
+    def _prepare_page(self, pages: Pages, number: int) -> tuple[PageImage, str, PageTranscription | None]:
+        """Render a page; return it with its cache key and its cached transcription."""
         settings = self._transcriber.settings
         sizing = Sizing(self._facts, self._options.dpi, bool(settings.vl_high_resolution_images), settings.max_pixels)
         page = page_image(pages, number, sizing.fit)
-        key = cache_key(page, self._options.prompt_for_page, settings) if self._keeps else ""
+        key = cache_key(page, self._options.prompt_for_page, settings) if self._has_cache else ""
         return page, key, self._cache.get(key)
 
-    def _finished(self, page: PageImage, key: str, answer: PageTranscription, *, cached: bool) -> TranscribedPage:
+    def _finish_page(
+        self, page: PageImage, key: str, transcription: PageTranscription, *, cached: bool
+    ) -> TranscribedPage:
+        """Cache and parse a transcription, and export the page's images."""
         if not cached:
-            self._cache.put(key, answer)
+            self._cache.put(key, transcription)
         size = page.width, page.height
         space = self._options.coordinates or self._facts.coordinates or "auto"
-        layout = parse_layout(answer.text, space=space, size=size)
-        path, crops = keep_images(self._options.image_dir, self.name, page, layout)
-        return TranscribedPage(page.number, page.label, size, answer, layout, cached, path, crops)
+        layout = parse_layout(transcription.text, space=space, size=size)
+        path, crops = export_images(self._options.image_dir, self.name, page, layout)
+        return TranscribedPage(page.number, page.label, size, transcription, layout, cached, path, crops)
 
-    # --- Their outcomes, in order ---
+    # --- Results, in page order ---
 
-    def _taken(self, number: int, outcome: TranscribedPage | Exception, total: int, report: Report) -> Iterator[Record]:
-        if isinstance(outcome, TranscribedPage):
-            self.usage.add(outcome.answer.usage, cached=outcome.cached)
+    def _handle_result(
+        self, number: int, result: TranscribedPage | Exception, total: int, report: Reporter
+    ) -> Iterator[Record]:
+        if isinstance(result, TranscribedPage):
+            self.usage.add(result.transcription.usage, cached=result.cached)
         else:
-            self._failed(number, outcome)
+            self._add_failure(number, result)
         report(self.usage["pages"] + len(self.failures), copy(self.usage))
-        if isinstance(outcome, Exception):
+        if isinstance(result, Exception):
             return
         if self._options.mode == "single":
-            self._kept.append(outcome)
+            self._single_record_pages.append(result)
         else:
-            yield from records_of(outcome, total, self._options)
+            yield from build_records(result, total, self._options)
 
-    def _failed(self, number: int, error: Exception) -> None:
+    def _add_failure(self, number: int, error: Exception) -> None:
         self.failures.append((number, error))
         if self._options.on_error == "raise":
             raise QwenVLPageError.of(error, number, self.name) from error
-        _LOG.warning("%s: page %d is left out: %s", self.name, number, error)
+        _LOG.warning("%s: skipped page %d: %s", self.name, number, error)
 
-    def _rest(self, total: int) -> Iterator[Record]:
+    def _build_last_record(self, total: int) -> Iterator[Record]:
+        """Yield the record of the mode `"single"`."""
         if self._options.mode == "single":
-            yield single_record(self._kept, self.failures, total, self._options)
+            yield build_single_record(self._single_record_pages, self.failures, total, self._options)

@@ -13,7 +13,7 @@ _MAX_8_BIT, _MAX_16_BIT = 255, 65535
 
 
 def to_rgb(image: Image.Image) -> Image.Image:
-    """A new RGB image that shows what `image` shows."""
+    """Convert an image of any mode to a new RGB image; transparent parts become white."""
     from PIL import Image
 
     if image.mode.startswith(("I", "F")):
@@ -21,14 +21,13 @@ def to_rgb(image: Image.Image) -> Image.Image:
     if image.mode in ("RGBa", "La"):
         image = image.convert(image.mode.upper())
     if "A" in image.getbands() or "transparency" in image.info:
-        layer = image.convert("RGBA")
-        paper = Image.new("RGBA", image.size, (*_WHITE, 255))
-        return Image.alpha_composite(paper, layer).convert("RGB")
+        background = Image.new("RGBA", image.size, (*_WHITE, 255))
+        return Image.alpha_composite(background, image.convert("RGBA")).convert("RGB")
     return image.convert("RGB") if image.mode != "RGB" else image.copy()
 
 
 def _to_8_bit(image: Image.Image) -> Image.Image:
-    """A grey image of integers or floats with its range scaled to 0..255, not clipped."""
+    """Scale an integer or float image to 0..255 without clipping; one with NaN or infinite values becomes black."""
     from PIL import Image
 
     if not (image.width and image.height):
@@ -37,18 +36,18 @@ def _to_8_bit(image: Image.Image) -> Image.Image:
     extremes = cast("tuple[float, float]", floats.getextrema())
     if not all(map(math.isfinite, extremes)):
         return Image.new("L", image.size)
-    low, high = _range(image.mode, *extremes)
+    low, high = _find_range(image.mode, *extremes)
     scale = _MAX_8_BIT / (high - low)
     return floats.point(lambda value: value * scale + (-low * scale + 0.5)).convert("L")
 
 
-def _range(mode: str, low: float, high: float) -> tuple[float, float]:
-    """The values that stand for black and white: the usual range that holds all, else that of the values."""
+def _find_range(mode: str, low: float, high: float) -> tuple[float, float]:
+    """Return the values of black and white: the smallest usual range that holds all values, else their own range."""
     if mode.startswith("I;"):
         return 0, _MAX_16_BIT
     if low >= 0:
-        usual = (1, _MAX_8_BIT, _MAX_16_BIT) if mode == "F" else (_MAX_8_BIT, _MAX_16_BIT)
-        for most in usual:
-            if high <= most:
-                return 0, most
+        usual_limits = (1, _MAX_8_BIT, _MAX_16_BIT) if mode == "F" else (_MAX_8_BIT, _MAX_16_BIT)
+        for limit in usual_limits:
+            if high <= limit:
+                return 0, limit
     return low, high if high > low else low + 1

@@ -1,4 +1,4 @@
-"""Images as documents: the frames of a TIFF are pages, any other image is one page, and so is an array of NumPy's."""
+"""Render images as documents: each frame of a TIFF is a page; any other image, or a NumPy array, is one page."""
 
 from __future__ import annotations
 
@@ -11,99 +11,102 @@ from PIL import Image, UnidentifiedImageError
 from qwenvl_core.errors import QwenVLInputError
 from qwenvl_core.media.images import normalize_image, oriented_size, set_draft_size
 from qwenvl_core.rendering.lock import OwnedLock
-from qwenvl_core.rendering.page_size import Extent
+from qwenvl_core.rendering.page_size import PageExtent
 from qwenvl_core.rendering.pages import Fit, Pages
 
-_NUMPY = b"\x93NUMPY"  # how a `.npy` file begins
+_NPY_MAGIC = b"\x93NUMPY"
 
-# What Pillow raises for bytes that it can't read.
-_BROKEN = (Image.DecompressionBombError, OSError, SyntaxError, EOFError)
+# Errors that Pillow raises for bytes that it can't read.
+_READ_ERRORS = (Image.DecompressionBombError, OSError, SyntaxError, EOFError)
 
 
-class PicturePages(Pages):
+class ImagePages(Pages):
     """The frames of a TIFF, or one image.
 
-    Images that are larger than Pillow takes for harmless (`PIL.Image.MAX_IMAGE_PIXELS`) are refused by its rules.
+    Images above Pillow's own limit (`PIL.Image.MAX_IMAGE_PIXELS`) are refused as Pillow refuses them.
     """
 
     def __init__(self, file: Path | bytes) -> None:
-        """Open it.
+        """Open the image.
 
         Raises:
-            QwenVLInputError: It is no image that Pillow can read, or one that is too large to be decoded.
+            QwenVLInputError: Pillow can't read the file, or the image is too large to be decoded.
         """
-        self.turns = OwnedLock()
+        self.lock = OwnedLock()
         try:
-            self._image = _opened(file)
-            # The frames of other formats are a film, or the same picture in other sizes.
+            self._image = _open_image(file)
+            # In other formats, frames are an animation or the same image in other sizes.
             self.count = getattr(self._image, "n_frames", 1) if self._image.format == "TIFF" else 1
-        except _BROKEN as error:
-            raise QwenVLInputError(_why(error)) from error
+        except _READ_ERRORS as error:
+            raise QwenVLInputError(_explain(error)) from error
 
     def label(self, number: int) -> str:
-        """What the document calls a page."""
+        """Return an empty string: images have no page labels."""
         return ""
 
     def size(self, number: int, fit: Fit) -> tuple[int, int]:
-        """See `Pages.size`."""
-        with self.turns:
+        """Return the size at which a page would be rendered; see `Pages.size`."""
+        with self.lock:
             try:
-                return self._target(number, fit)
-            except _BROKEN as error:
-                raise QwenVLInputError(_why(error)) from error
+                return self._select_frame(number, fit)
+            except _READ_ERRORS as error:
+                raise QwenVLInputError(_explain(error)) from error
 
     def picture(self, number: int, fit: Fit) -> Image.Image:
-        """See `Pages.picture`."""
-        with self.turns:
+        """Render a page; see `Pages.picture`."""
+        with self.lock:
             try:
-                target = self._target(number, fit)
+                target = self._select_frame(number, fit)
                 set_draft_size(self._image, target)
                 frame = self._image.copy()
-            except _BROKEN as error:
-                raise QwenVLInputError(_why(error)) from error
+            except _READ_ERRORS as error:
+                raise QwenVLInputError(_explain(error)) from error
         return normalize_image(frame, target)
 
     def _close(self) -> None:
         self._image.close()
 
-    def _target(self, number: int, fit: Fit) -> tuple[int, int]:
-        """The size of a frame, which is the current one then."""
+    def _select_frame(self, number: int, fit: Fit) -> tuple[int, int]:
+        """Make a frame the current one, and return the size at which it is rendered."""
         if self.count > 1:
             self._image.seek(number - 1)
-        return fit(_extent(self._image))
+        return fit(_measure(self._image))
 
 
-def _opened(file: Path | bytes) -> Image.Image:
-    opened = file.open("rb") if isinstance(file, Path) else io.BytesIO(file)
-    if opened.read(len(_NUMPY)) == _NUMPY:
-        with opened:
-            opened.seek(0)
-            return _of_array(opened)
-    opened.close()
+def _open_image(file: Path | bytes) -> Image.Image:
+    stream = file.open("rb") if isinstance(file, Path) else io.BytesIO(file)
+    if stream.read(len(_NPY_MAGIC)) == _NPY_MAGIC:
+        with stream:
+            stream.seek(0)
+            return _load_array(stream)
+    stream.close()
     return Image.open(file if isinstance(file, Path) else io.BytesIO(file))
 
 
-def _of_array(file: BinaryIO) -> Image.Image:
-    import numpy  # whoever saved an array has it
+def _load_array(stream: BinaryIO) -> Image.Image:
+    import numpy  # not in the extra: only an environment with NumPy holds files of it
 
     try:
-        array = numpy.load(file, allow_pickle=False)
+        array = numpy.load(stream, allow_pickle=False)
         if array.ndim not in (2, 3):
             raise ValueError(f"it has {array.ndim} dimensions")
-        grey = array.ndim == 3 and array.shape[2] == 1
-        return Image.fromarray(array[:, :, 0] if grey else array)
-    except (TypeError, ValueError) as error:  # not a kind of numbers, or not a shape, that a picture has
-        raise QwenVLInputError(f"This array is no picture: {error}") from error
+        has_one_channel = array.ndim == 3 and array.shape[2] == 1
+        return Image.fromarray(array[:, :, 0] if has_one_channel else array)
+    except (TypeError, ValueError) as error:  # a type or a shape that Pillow has no mode for
+        raise QwenVLInputError(
+            f"Unsupported NumPy array: {error}. Supported: numbers in the shape (height, width) or "
+            "(height, width, channels), as PIL.Image.fromarray takes them."
+        ) from error
 
 
-def _extent(image: Image.Image) -> Extent:
+def _measure(image: Image.Image) -> PageExtent:
     width, height = oriented_size(image)
-    across, down = image.info.get("dpi") or (0, 0)
-    per_inch = float(across) if across > 1 and down > 1 else None  # some write 0 or 1 for "unknown"
-    return Extent(width, height, per_inch, scalable=False)
+    dpi_x, dpi_y = image.info.get("dpi") or (0, 0)
+    per_inch = float(dpi_x) if dpi_x > 1 and dpi_y > 1 else None  # some programs write 0 or 1 for "unknown"
+    return PageExtent(width, height, per_inch, scalable=False)
 
 
-def _why(error: Exception) -> str:
+def _explain(error: Exception) -> str:
     if isinstance(error, UnidentifiedImageError):
-        return "This is neither a PDF nor an image that Pillow can read."
+        return "Unsupported document: it is neither a PDF nor an image that Pillow can read."
     return f"This image can't be read: {error}"

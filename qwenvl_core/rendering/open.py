@@ -1,4 +1,4 @@
-"""Opening a document: what it is, is told by its bytes."""
+"""Open documents; the type is read from the bytes, not from the name."""
 
 from __future__ import annotations
 
@@ -13,64 +13,74 @@ if TYPE_CHECKING:
     from qwenvl_core.rendering.pages import Pages
 
 Document = str | Path | bytes | BinaryIO
-"""A document: its path, its bytes, or a file open for bytes."""
+"""A document: its path, its bytes, or a file opened in binary mode."""
 
 
-def missing_documents_extra(what: str, packages: str, error: ImportError) -> ImportError:
-    """The error that says which extra brings a package that is not installed."""
-    return ImportError(f'{what} needs {packages}: pip install "qwenvl-adapters[documents]"', name=error.name)
+def missing_extra_error(purpose: str, packages: str, error: ImportError) -> ImportError:
+    """Build the error for a missing package of the `documents` extra.
+
+    Args:
+        purpose: What needs the packages, as the beginning of a sentence.
+        packages: The packages.
+        error: The failed import.
+    """
+    return ImportError(f'{purpose} needs {packages}: pip install "qwenvl-adapters[documents]"', name=error.name)
 
 
 def open_pages(file: Document, *, password: str | None = None) -> Pages:
-    """The pages of a PDF, of a TIFF, or of any other image.
+    """Open a PDF, a TIFF or another image.
 
     Args:
-        file: Its path, its bytes (also an array in NumPy's `.npy` format), or a file open for bytes.
-        password: Of a PDF that has one.
+        file: A path, bytes (also a NumPy array in `.npy` format), or a file opened in binary mode.
+        password: Password of the PDF, if it has one.
 
     Raises:
         ImportError: pypdfium2 or Pillow is missing.
-        OSError: There is no such file, or it can't be read.
-        QwenVLInputError: It is none of these, or the password is not right.
+        OSError: The file does not exist, or can't be read.
+        QwenVLInputError: The file is none of these, or the password is missing or wrong.
     """
-    source = _source(file)
+    source = _resolve_source(file)
     kind = sniff_file(source).kind if isinstance(source, Path) else sniff(source[:HEAD_BYTES]).kind
     try:
-        from qwenvl_core.rendering.images import PicturePages
+        from qwenvl_core.rendering.images import ImagePages
         from qwenvl_core.rendering.pdf import PdfPages
     except ImportError as error:
-        raise missing_documents_extra("Reading documents", "pypdfium2 and Pillow", error) from error
+        raise missing_extra_error("Reading documents", "pypdfium2 and Pillow", error) from error
     if kind == "pdf":
         return PdfPages(source, password=password)
-    return PicturePages(source)
+    return ImagePages(source)
 
 
-def file_name(file: Document) -> str:
-    """What a document is called: its path, or something by which its bytes are known again."""
+def get_document_name(file: Document) -> str:
+    """Return the path or the file's name; for bytes a name made of their digest."""
     if isinstance(file, str | Path):
         return str(file)
     name = getattr(file, "name", None)
     if isinstance(name, str):
         return name
-    return f"sha256:{hashlib.sha256(_bytes(file)).hexdigest()[:16]}"
+    return f"sha256:{hashlib.sha256(_read_bytes(file)).hexdigest()[:16]}"
 
 
-def _source(file: Document) -> Path | bytes:
+def _resolve_source(file: Document) -> Path | bytes:
     if isinstance(file, str) and file.lower().startswith(("http://", "https://")):
-        raise QwenVLInputError(f"{file}: documents are not fetched from the web; give a path, or the bytes.")
+        raise QwenVLInputError(
+            f"Unsupported document URL: {file}. Documents are not fetched from the web. Pass a path or the bytes."
+        )
     if isinstance(file, str | Path):
         return Path(file).expanduser()
-    return _bytes(file)
+    return _read_bytes(file)
 
 
-def _bytes(file: Any) -> bytes:
+def _read_bytes(file: Any) -> bytes:
     if isinstance(file, bytes | bytearray | memoryview):
         return bytes(file)
     if not callable(getattr(file, "read", None)):
-        raise QwenVLInputError(f"A document is a path, bytes, or a file open for bytes, not {type(file).__name__}.")
+        raise QwenVLInputError(
+            f"Unsupported document type: {type(file).__name__}. Pass a path, bytes, or a file opened in binary mode."
+        )
     if file.seekable():
         file.seek(0)
     data = file.read()
     if not isinstance(data, bytes):
-        raise QwenVLInputError("This file is open for text; open it for bytes.")
+        raise QwenVLInputError("The file is opened in text mode. Open it in binary mode: open(path, 'rb').")
     return data

@@ -1,7 +1,7 @@
-"""How large a page is rendered: at exactly the size at which the model sees it, so that the server resizes nothing.
+"""Compute the size at which a page is rendered: the size at which the model sees it, so the server resizes nothing.
 
-Coordinates in pixels, as Qwen2.5-VL gives them, are then pixels of the image that was sent, and no pixel is paid for
-that the model does not see. Source: the vendor's page "Visual understanding (Qwen-VL)", image resizing.
+Coordinates in pixels, as Qwen2.5-VL returns them, are then pixels of the image that was sent, and no pixel is sent that
+the model does not see. Source: the vendor's page "Visual understanding (Qwen-VL)", image resizing.
 """
 
 from __future__ import annotations
@@ -14,18 +14,18 @@ from qwenvl_core.tokens import MAX_RATIO, image_resize
 
 POINTS_PER_INCH = 72
 AUTO_DPI = 200
-"""Dots per inch above which `dpi="auto"` does not go: text of a common size gains nothing more."""
+"""Highest resolution of `dpi="auto"`, in dots per inch: text of a common size gains nothing from more."""
 
 
 @dataclass(frozen=True, slots=True)
-class Extent:
-    """What there is of a page.
+class PageExtent:
+    """The size of a page in the document.
 
     Attributes:
-        width: In units.
-        height: In units.
-        per_inch: Units per inch; `None` for an image that does not say.
-        scalable: It can be rendered at any size, as a PDF can. An image is not made larger than it is.
+        width: Width in units.
+        height: Height in units.
+        per_inch: Units per inch; `None` for an image without a resolution.
+        scalable: Whether the page can be rendered at any size, as a PDF can. Images are never enlarged.
     """
 
     width: float
@@ -36,15 +36,14 @@ class Extent:
 
 @dataclass(frozen=True, slots=True)
 class Sizing:
-    """At which size pages are rendered.
+    """The rule for the size of rendered pages.
 
     Attributes:
-        facts: Of the model that looks at them.
-        dpi: `"auto"` fills the model's budget of pixels, up to 200 dots per inch. A number is that many dots per inch,
-            within the budget. An image keeps its pixels under `"auto"`; a number counts for it if it says its own
-            resolution.
-        high_resolution: The budget is the one of `vl_high_resolution_images`.
-        max_pixels: What the request asks for; more than the model's default makes the budget larger.
+        facts: Facts of the model that reads the pages.
+        dpi: `"auto"` uses the model's whole pixel budget, up to 200 dots per inch; images keep their pixels. A number
+            is the resolution in dots per inch, within the budget; images are scaled to it if they have a resolution.
+        high_resolution: Use the budget of `vl_high_resolution_images`.
+        max_pixels: The request's `max_pixels`; more than the model's default makes the budget larger.
     """
 
     facts: ModelFacts
@@ -52,11 +51,11 @@ class Sizing:
     high_resolution: bool = False
     max_pixels: int | None = None
 
-    def fit(self, extent: Extent) -> tuple[int, int]:
-        """Width and height in pixels, both multiples of the model's square.
+    def fit(self, extent: PageExtent) -> tuple[int, int]:
+        """Return width and height in pixels, both multiples of the model's `token_factor`.
 
         Raises:
-            QwenVLInputError: A page without area, or of a shape that no model takes.
+            QwenVLInputError: The page has no area, or no model accepts its aspect ratio.
         """
         scale = self._scale(extent)
         height, width = image_resize(
@@ -66,10 +65,10 @@ class Sizing:
             max_pixels=self.max_pixels,
             vl_high_resolution_images=self.high_resolution,
         )
-        # Rounding may make a very long page longer than the service takes.
+        # Rounding can push a very long page over the service's limit of the aspect ratio.
         return min(width, MAX_RATIO * height), min(height, MAX_RATIO * width)
 
-    def _scale(self, extent: Extent) -> float:
+    def _scale(self, extent: PageExtent) -> float:
         if extent.scalable:
             return (AUTO_DPI if self.dpi == "auto" else self.dpi) / (extent.per_inch or POINTS_PER_INCH)
         if self.dpi == "auto" or not extent.per_inch:

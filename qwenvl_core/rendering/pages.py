@@ -1,4 +1,7 @@
-"""Pages of a document as pictures: what PDFs, scans with several frames and single images have in common."""
+"""The interface of an open document: its pages, each rendered as an image.
+
+`PdfPages` and `ImagePages` implement it.
+"""
 
 from __future__ import annotations
 
@@ -10,25 +13,25 @@ from typing import TYPE_CHECKING, Self
 
 from qwenvl_core.media.images import encode_jpeg
 from qwenvl_core.rendering.lock import OwnedLock
-from qwenvl_core.rendering.page_size import Extent
+from qwenvl_core.rendering.page_size import PageExtent
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-Fit = Callable[[Extent], tuple[int, int]]
-"""From what there is of a page to the width and height, in pixels, at which it is rendered."""
+Fit = Callable[[PageExtent], tuple[int, int]]
+"""Compute the width and height, in pixels, at which a page of this extent is rendered."""
 
 
 @dataclass(frozen=True, slots=True)
 class PageImage:
-    """A page as it is sent.
+    """A page as it is sent to the model.
 
     Attributes:
-        number: Its place in the document, from 1.
-        label: What the document calls it ("iv"); its number, if nothing.
-        width: In pixels.
-        height: In pixels.
-        jpeg: The file.
+        number: Page number, from 1.
+        label: The document's own label of the page ("iv"), else its number.
+        width: Width in pixels.
+        height: Height in pixels.
+        jpeg: The JPEG file.
     """
 
     number: int
@@ -39,38 +42,42 @@ class PageImage:
 
 
 class Pages(ABC):
-    """An open document. Threads may share it; close it when it is done with.
+    """An open document. Threads may share it; close it after use.
 
     Attributes:
-        count: How many pages it has.
-        turns: In which threads work on it.
+        count: Number of pages.
+        lock: Held by the thread that reads from the document.
     """
 
     count: int
-    turns: OwnedLock
+    lock: OwnedLock
 
     @abstractmethod
     def label(self, number: int) -> str:
-        """What the document calls the page with this number, or nothing."""
+        """Return the document's own label of a page; an empty string if it has none."""
 
     @abstractmethod
     def size(self, number: int, fit: Fit) -> tuple[int, int]:
-        """Width and height at which the page with this number would be rendered; raises as `picture`."""
+        """Return the width and height in pixels at which a page would be rendered; raises as `picture` does."""
 
     @abstractmethod
     def picture(self, number: int, fit: Fit) -> Image:
-        """The page with this number, from 1, at the size that `fit` says.
+        """Render a page.
+
+        Args:
+            number: Page number, from 1.
+            fit: Computes the size in pixels from the extent of the page.
 
         Raises:
-            QwenVLInputError: The page is broken, or `fit` finds no size for it.
+            QwenVLInputError: The page is broken, or `fit` rejects its extent.
         """
 
     def close(self) -> None:
-        """Let go of the file; a moment later, if this thread is at work on a page, as the garbage collector may be."""
-        if self.turns.here:
+        """Close the file; in a new thread if the calling thread holds the lock, see `qwenvl_core.rendering.lock`."""
+        if self.lock.is_owned:
             Thread(target=self.close, name="qwenvl-close").start()
             return
-        with self.turns:
+        with self.lock:
             self._close()
 
     @abstractmethod
@@ -79,16 +86,21 @@ class Pages(ABC):
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *exc: object) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
 
 def page_image(pages: Pages, number: int, fit: Fit) -> PageImage:
-    """A page, rendered and encoded.
+    """Render a page and encode it as JPEG.
+
+    Args:
+        pages: The open document.
+        number: Page number, from 1.
+        fit: Computes the size in pixels from the extent of the page.
 
     Raises:
-        QwenVLInputError: The page is broken, or of a shape that no model takes.
+        QwenVLInputError: The page is broken, or `fit` rejects its extent.
     """
-    picture = pages.picture(number, fit)
-    width, height = picture.size
-    return PageImage(number, pages.label(number) or str(number), width, height, encode_jpeg(picture))
+    image = pages.picture(number, fit)
+    width, height = image.size
+    return PageImage(number, pages.label(number) or str(number), width, height, encode_jpeg(image))

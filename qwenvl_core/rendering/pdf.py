@@ -1,4 +1,7 @@
-"""PDF pages through PDFium, which is not thread-safe: it is called in turns, for the whole process."""
+"""Render PDF pages with PDFium.
+
+PDFium is not thread-safe: one lock serialises all calls of the process.
+"""
 
 from __future__ import annotations
 
@@ -13,16 +16,18 @@ from PIL import Image
 
 from qwenvl_core.errors import QwenVLInputError
 from qwenvl_core.rendering.lock import OwnedLock
-from qwenvl_core.rendering.page_size import POINTS_PER_INCH, Extent
+from qwenvl_core.rendering.page_size import POINTS_PER_INCH, PageExtent
 from qwenvl_core.rendering.pages import Fit, Pages
 
-_PDFIUM = OwnedLock()
-if hasattr(os, "register_at_fork"):  # a child must not be born while another thread is inside of PDFium
-    os.register_at_fork(before=_PDFIUM.acquire, after_in_parent=_PDFIUM.release, after_in_child=_PDFIUM.release)
+_PDFIUM_LOCK = OwnedLock()
+if hasattr(os, "register_at_fork"):  # a child forked while another thread is inside PDFium would inherit a taken lock
+    os.register_at_fork(
+        before=_PDFIUM_LOCK.acquire, after_in_parent=_PDFIUM_LOCK.release, after_in_child=_PDFIUM_LOCK.release
+    )
 
-_RENEWED_AFTER = 8  # pages; a renewal takes about a millisecond
+_REOPEN_AFTER = 8  # page reads; reopening takes about a millisecond
 _WHITE = (255, 255, 255, 255)
-# Colour, four bytes a pixel: PDFium renders it faster than grey or three bytes, and Pillow encodes it without a copy.
+# Colour, four bytes per pixel: PDFium renders it faster than grey or three bytes, and Pillow encodes it without a copy.
 _FORMAT = c.FPDFBitmap_BGRx
 _FLAGS = c.FPDF_ANNOT | c.FPDF_REVERSE_BYTE_ORDER
 
@@ -30,44 +35,44 @@ _FLAGS = c.FPDF_ANNOT | c.FPDF_REVERSE_BYTE_ORDER
 class PdfPages(Pages):
     """The pages of a PDF."""
 
-    turns = _PDFIUM
+    lock = _PDFIUM_LOCK
 
     def __init__(self, file: Path | bytes, *, password: str | None = None) -> None:
-        """Open it.
+        """Open the PDF.
 
         Raises:
-            QwenVLInputError: It is no PDF that can be read, or needs another password.
+            QwenVLInputError: The file is not a readable PDF, or the password is missing or wrong.
         """
         self._file, self._password = file, password
-        self._stamp = _stamp(file)
-        self._looks = 0
-        with _PDFIUM:
+        self._identity = _identify_file(file)
+        self._reads = 0
+        with _PDFIUM_LOCK:
             self._document: pdfium.PdfDocument | None = self._open()
             self.count = len(self._document)
 
     def label(self, number: int) -> str:
-        """What the document calls a page."""
-        with _PDFIUM:
-            return str(self._opened().get_page_label(number - 1))
+        """Return the document's own label of a page; see `Pages.label`."""
+        with _PDFIUM_LOCK:
+            return str(self._require_document().get_page_label(number - 1))
 
     def size(self, number: int, fit: Fit) -> tuple[int, int]:
-        """See `Pages.size`."""
-        with _PDFIUM, self._page(number) as page:
-            return fit(_extent(page))
+        """Return the size at which a page would be rendered; see `Pages.size`."""
+        with _PDFIUM_LOCK, self._open_page(number) as page:
+            return fit(_measure(page))
 
     def picture(self, number: int, fit: Fit) -> Image.Image:
-        """See `Pages.picture`."""
-        with _PDFIUM, self._page(number) as page:
-            width, height = fit(_extent(page))
+        """Render a page; see `Pages.picture`."""
+        with _PDFIUM_LOCK, self._open_page(number) as page:
+            width, height = fit(_measure(page))
             bitmap = pdfium.PdfBitmap.new_native(width, height, _FORMAT, rev_byteorder=True)
             bitmap.fill_rect(_WHITE, 0, 0, width, height)
             c.FPDF_RenderPageBitmap(bitmap, page, 0, 0, width, height, 0, _FLAGS)
             if page.formenv:
                 c.FPDF_FFLDraw(page.formenv, bitmap, page, 0, 0, width, height, 0, _FLAGS)
-            bitmap.close()  # the handle; the pixels are Python's
+            bitmap.close()  # frees PDFium's handle; the pixels are in memory of Python
         return Image.frombuffer("RGBX", (width, height), bitmap.buffer, "raw", "RGBX", bitmap.stride, 1)
 
-    # These are called within a turn.
+    # The methods below are called with the lock held.
 
     def _close(self) -> None:
         if self._document is not None:
@@ -77,28 +82,28 @@ class PdfPages(Pages):
     def _open(self) -> pdfium.PdfDocument:
         try:
             document = pdfium.PdfDocument(self._file, password=self._password)
-            document.init_forms()  # what is written into forms is on the page, too
+            document.init_forms()  # renders the values of form fields, too
         except pdfium.PdfiumError as error:
-            raise QwenVLInputError(_why(error, self._password)) from error
+            raise QwenVLInputError(_explain(error, self._password)) from error
         return document
 
-    def _renew(self) -> None:
-        """PDFium holds on to all that it has read of a document: opened once, a long scan would be in memory whole."""
-        self._looks += 1
-        if self._looks % _RENEWED_AFTER == 0 and _stamp(self._file) == self._stamp:
-            old, self._document = self._opened(), self._open()
+    def _reopen_if_due(self) -> None:
+        """Reopen the file every few pages: PDFium keeps all that it has read, which is the whole of a long scan."""
+        self._reads += 1
+        if self._reads % _REOPEN_AFTER == 0 and _identify_file(self._file) == self._identity:
+            old, self._document = self._require_document(), self._open()
             old.close()
 
-    def _opened(self) -> pdfium.PdfDocument:
+    def _require_document(self) -> pdfium.PdfDocument:
         if self._document is None:
             raise QwenVLInputError("The document is closed.")
         return self._document
 
     @contextmanager
-    def _page(self, number: int) -> Iterator[pdfium.PdfPage]:
-        self._renew()
+    def _open_page(self, number: int) -> Iterator[pdfium.PdfPage]:
+        self._reopen_if_due()
         try:
-            page = self._opened()[number - 1]
+            page = self._require_document()[number - 1]
         except pdfium.PdfiumError as error:
             raise QwenVLInputError(f"PDFium can't read this page: {error}") from error
         try:
@@ -107,25 +112,25 @@ class PdfPages(Pages):
             page.close()
 
 
-def _stamp(file: Path | bytes) -> tuple[int, ...]:
-    """By what a file is known to be the same, and not another one of its name; nothing where it is gone."""
+def _identify_file(file: Path | bytes) -> tuple[int, ...]:
+    """Return values that differ if another file has taken the path; an empty tuple if the path does not exist."""
     if isinstance(file, bytes):
         return (len(file),)
     try:
-        told = file.stat()
+        status = file.stat()
     except OSError:
         return ()
-    return (told.st_dev, told.st_ino, told.st_size, told.st_mtime_ns)
+    return (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
 
 
-def _extent(page: pdfium.PdfPage) -> Extent:
-    width, height = page.get_size()  # as it is shown: turned as the page says
-    return Extent(width, height, POINTS_PER_INCH, scalable=True)
+def _measure(page: pdfium.PdfPage) -> PageExtent:
+    width, height = page.get_size()  # the page's rotation is applied
+    return PageExtent(width, height, POINTS_PER_INCH, scalable=True)
 
 
-def _why(error: pdfium.PdfiumError, password: str | None) -> str:
+def _explain(error: pdfium.PdfiumError, password: str | None) -> str:
     if error.err_code != c.FPDF_ERR_PASSWORD:
         return f"PDFium can't read this PDF: {error}"
     if password:
-        return "The password for this PDF is wrong."
-    return "This PDF needs a password: pass password=."
+        return "The password for this PDF is wrong. Pass the right one as password=."
+    return "This PDF needs a password. Pass it as password=."

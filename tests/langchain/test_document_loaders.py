@@ -28,7 +28,7 @@ from PIL import Image
 
 import langchain_qwenvl
 from langchain_qwenvl import ChatQwenVL, QwenVLLoader, QwenVLParser, citation, highlight
-from qwenvl_core.documents.options import Options
+from qwenvl_core.documents.options import LoaderOptions
 from qwenvl_core.errors import QwenVLInputError, QwenVLPageError
 from tests.emulator import Emulator, Fault, RecordedRequest, Reply
 from tests.langchain.conftest import KEY
@@ -83,7 +83,7 @@ def test_the_loader_is_langchains_loader_and_the_parser_its_parser() -> None:
 @pytest.mark.parametrize("made", [QwenVLLoader, QwenVLParser])
 def test_its_keywords_are_the_options_with_their_defaults(made: Any) -> None:
     given = {name: item.default for name, item in inspect.signature(made).parameters.items()}
-    options = {name: item.default for name, item in inspect.signature(Options).parameters.items()}
+    options = {name: item.default for name, item in inspect.signature(LoaderOptions).parameters.items()}
     assert {name: given[name] for name in options} == options
     assert set(given) - set(options) <= {"file", "llm"}
 

@@ -27,7 +27,7 @@ from llama_index.core.vector_stores.utils import node_to_metadata_dict
 
 import llama_index_qwenvl
 from llama_index_qwenvl import QwenVL, QwenVLReader, citation, highlight
-from qwenvl_core.documents.options import Options
+from qwenvl_core.documents.options import LoaderOptions
 from qwenvl_core.errors import QwenVLInputError, QwenVLPageError
 from tests.emulator import Emulator, Fault, RecordedRequest, Reply
 from tests.llama_index.conftest import KEY
@@ -86,7 +86,7 @@ def test_it_is_llama_indexs_reader() -> None:
 
 
 def test_its_keywords_are_the_options_with_their_defaults() -> None:
-    options = {name: item.default for name, item in inspect.signature(Options).parameters.items()}
+    options = {name: item.default for name, item in inspect.signature(LoaderOptions).parameters.items()}
     fields = {name: item.default for name, item in QwenVLReader.model_fields.items()}
     assert {name: fields[name] for name in options} == options
     assert set(fields) - set(options) == {"llm", "is_remote"}

@@ -22,9 +22,9 @@ import pytest
 from PIL import Image
 
 from qwenvl_core.documents.citations import citation_from_metadata, draw_citation
-from qwenvl_core.documents.options import Options
+from qwenvl_core.documents.options import LoaderOptions
 from qwenvl_core.documents.page_cache import PageCache, PageTranscription, UsageTotals, cache_key
-from qwenvl_core.documents.records import Record, TranscribedPage, records_of
+from qwenvl_core.documents.records import Record, TranscribedPage, build_records
 from qwenvl_core.documents.transcription import Transcription
 from qwenvl_core.errors import QwenVLError, QwenVLInputError, QwenVLPageError, QwenVLRateLimitError
 from qwenvl_core.grounding import Box
@@ -54,26 +54,26 @@ class Model:
         self._inside = 0
         self._lock = threading.Lock()
 
-    def transcribe(self, page: PageImage, question: str) -> PageTranscription:
-        self._enter(page, question)
+    def transcribe(self, page: PageImage, prompt: str) -> PageTranscription:
+        self._enter(page, prompt)
         try:
             time.sleep(self._seconds(page.number))
             return self._answer(page)
         finally:
             self._leave(page)
 
-    async def atranscribe(self, page: PageImage, question: str) -> PageTranscription:
-        self._enter(page, question)
+    async def atranscribe(self, page: PageImage, prompt: str) -> PageTranscription:
+        self._enter(page, prompt)
         try:
             await asyncio.sleep(self._seconds(page.number))
             return self._answer(page)
         finally:
             self._leave(page)
 
-    def _enter(self, page: PageImage, question: str) -> None:
+    def _enter(self, page: PageImage, prompt: str) -> None:
         with self._lock:
             self.asked.append(page.number)
-            self.questions.append(question)
+            self.questions.append(prompt)
             self._inside += 1
             self.most = max(self.most, self._inside)
 
@@ -88,7 +88,7 @@ class Model:
 
 
 def reading(file: Any, model: Any, **options: Any) -> Transcription:
-    return Transcription(file, Options(**options), model)
+    return Transcription(file, LoaderOptions(**options), model)
 
 
 def read(run: Transcription, call_mode: CallMode, *, into: list[Record] | None = None) -> list[Record]:
@@ -219,9 +219,9 @@ def test_threads_see_the_context_of_the_caller() -> None:
     seen = []
 
     class Looking(Model):
-        def transcribe(self, page: PageImage, question: str) -> PageTranscription:
+        def transcribe(self, page: PageImage, prompt: str) -> PageTranscription:
             seen.append(name.get())
-            return super().transcribe(page, question)
+            return super().transcribe(page, prompt)
 
     name.set("mine")
     read(reading(scan(2), Looking()), "sync")
@@ -232,11 +232,11 @@ def test_no_more_pages_are_in_memory_than_are_being_read() -> None:
     most = 0
 
     class Counting(Model):
-        def transcribe(self, page: PageImage, question: str) -> PageTranscription:
+        def transcribe(self, page: PageImage, prompt: str) -> PageTranscription:
             nonlocal most
             with self._lock:
                 most = max(most, sum(type(thing) is PageImage for thing in gc.get_objects()))
-            return super().transcribe(page, question)
+            return super().transcribe(page, prompt)
 
     read(reading(scan(12), Counting(), max_concurrency=3), "sync")
     assert 1 <= most <= 3
@@ -245,7 +245,7 @@ def test_no_more_pages_are_in_memory_than_are_being_read() -> None:
 _LONG = """
 import resource, sys
 from qwenvl_core.documents.page_cache import PageTranscription
-from qwenvl_core.documents.options import Options
+from qwenvl_core.documents.options import LoaderOptions
 from qwenvl_core.rendering.pdf import PdfPages
 from qwenvl_core.documents.transcription import Transcription
 from qwenvl_core.types.settings import ModelSettings, NamedTool
@@ -253,7 +253,7 @@ import pypdfium2 as pdfium, io
 
 class Model:
     settings = ModelSettings()
-    def transcribe(self, page, question):
+    def transcribe(self, page, prompt):
         return PageTranscription("Page", "stop", "m", {})
 
 def read(count):
@@ -263,7 +263,7 @@ def read(count):
     buffer = io.BytesIO()
     document.save(buffer)
     document.close()
-    run = Transcription(buffer.getvalue(), Options(max_concurrency=4), Model())
+    run = Transcription(buffer.getvalue(), LoaderOptions(max_concurrency=4), Model())
     assert sum(1 for _ in run.records()) == count
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
@@ -392,7 +392,7 @@ def test_a_forgotten_run_ends_in_the_midst_of_work(tmp_path: Path) -> None:
     next(records)
 
     def work() -> None:
-        with PdfPages.turns:
+        with PdfPages.lock:
             records.close()
 
     worker = threading.Thread(target=work, daemon=True)
@@ -520,7 +520,7 @@ def transcript(text: str, *, finish: str = "stop") -> TranscribedPage:
 
 
 def of(text: str, finish: str = "stop", **options: Any) -> list[Record]:
-    return list(records_of(transcript(text, finish=finish), 9, Options(**options)))
+    return list(build_records(transcript(text, finish=finish), 9, LoaderOptions(**options)))
 
 
 FLAT = (str, int, float, bool)
@@ -659,7 +659,7 @@ def test_an_answer_to_a_question_of_ones_own() -> None:
 
 
 @pytest.mark.parametrize(
-    ("options", "question"),
+    ("options", "prompt"),
     [
         ({}, "qwenvl html"),
         ({"output": "text"}, "qwenvl html"),
@@ -667,10 +667,10 @@ def test_an_answer_to_a_question_of_ones_own() -> None:
         ({"output": "markdown", "prompt": "Read it."}, "Read it."),
     ],
 )
-def test_what_is_asked(options: dict[str, Any], question: str) -> None:
+def test_what_is_asked(options: dict[str, Any], prompt: str) -> None:
     model = Model()
     read(reading(scan(1), model, **options), "sync")
-    assert model.questions == [question]
+    assert model.questions == [prompt]
 
 
 @pytest.mark.parametrize(

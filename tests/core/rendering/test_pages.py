@@ -18,11 +18,11 @@ import pytest
 from PIL import Image, ImageDraw
 
 from qwenvl_core.catalog.models import describe
-from qwenvl_core.documents.options import Options
+from qwenvl_core.documents.options import LoaderOptions
 from qwenvl_core.errors import QwenVLInputError
 from qwenvl_core.media.sniffing import sniff
-from qwenvl_core.rendering.open import file_name, open_pages
-from qwenvl_core.rendering.page_size import Extent, Sizing
+from qwenvl_core.rendering.open import get_document_name, open_pages
+from qwenvl_core.rendering.page_size import PageExtent, Sizing
 from qwenvl_core.rendering.pages import PageImage, page_image
 from qwenvl_core.tokens import image_tokens, smart_resize
 from tests.support.paths import SCANS
@@ -85,7 +85,7 @@ def near(pixel: Any, *expected: int) -> bool:
     ],
 )
 def test_the_tokens_of_a_page(model: str, points: tuple[float, float], high: bool, dpi: Any, tokens: int) -> None:
-    width, height = Sizing(describe(model), dpi, high).fit(Extent(*points, 72, scalable=True))
+    width, height = Sizing(describe(model), dpi, high).fit(PageExtent(*points, 72, scalable=True))
     assert image_tokens(width, height, model, vl_high_resolution_images=high) == tokens
 
 
@@ -95,7 +95,7 @@ def test_the_tokens_of_a_page(model: str, points: tuple[float, float], high: boo
 @pytest.mark.parametrize("points", [A4, (842, 1191), (20, 20), (14400, 14400), (3, 500), (718.5, 300)])
 def test_the_server_has_nothing_left_to_resize(model: str, high: bool, dpi: Any, points: tuple[float, float]) -> None:
     facts = describe(model)
-    width, height = Sizing(facts, dpi, high).fit(Extent(*points, 72, scalable=True))
+    width, height = Sizing(facts, dpi, high).fit(PageExtent(*points, 72, scalable=True))
     tokens = facts.max_image_tokens if high else facts.default_image_tokens
     square = facts.token_factor**2
     again = smart_resize(height, width, factor=facts.token_factor, min_pixels=4 * square, max_pixels=tokens * square)
@@ -103,24 +103,24 @@ def test_the_server_has_nothing_left_to_resize(model: str, high: bool, dpi: Any,
 
 
 def test_a_larger_budget_of_the_model_is_used() -> None:
-    extent = Extent(*A4, 72, scalable=True)
+    extent = PageExtent(*A4, 72, scalable=True)
     width, height = Sizing(describe(MODEL), max_pixels=4_000_000).fit(extent)
     assert width * height > 3_800_000
     assert Sizing(describe(MODEL), max_pixels=1000).fit(extent) == Sizing(describe(MODEL)).fit(extent)
 
 
 def test_an_image_keeps_its_pixels_unless_a_resolution_is_asked_for() -> None:
-    scanned = Extent(1000, 800, per_inch=300, scalable=False)
+    scanned = PageExtent(1000, 800, per_inch=300, scalable=False)
     assert Sizing(describe(MODEL)).fit(scanned) == (992, 800)
     assert Sizing(describe(MODEL), 150).fit(scanned) == (512, 384)
     assert Sizing(describe(MODEL), 600).fit(scanned) == (992, 800)
-    assert Sizing(describe(MODEL), 150).fit(Extent(1000, 800, per_inch=None, scalable=False)) == (992, 800)
+    assert Sizing(describe(MODEL), 150).fit(PageExtent(1000, 800, per_inch=None, scalable=False)) == (992, 800)
 
 
 @pytest.mark.parametrize("points", [(1, 1000), (0, 100)])
 def test_a_page_of_no_shape_for_a_model(points: tuple[float, float]) -> None:
     with pytest.raises(QwenVLInputError):
-        FIT(Extent(*points, 72, scalable=True))
+        FIT(PageExtent(*points, 72, scalable=True))
 
 
 @pytest.mark.skipif(not SCANS.is_dir(), reason="the real scans are not here")
@@ -269,9 +269,9 @@ def test_a_document_is_closed_in_the_midst_of_work(file: Any) -> None:
     pages = open_pages(file)
 
     def work() -> None:
-        with pages.turns:
+        with pages.lock:
             pages.close()
-            assert pages.turns.here
+            assert pages.lock.is_owned
 
     worker = threading.Thread(target=work, daemon=True)
     worker.start()
@@ -399,14 +399,14 @@ def test_an_array_of_numpy(shape: tuple[int, ...], tmp_path: Path) -> None:
 def test_an_array_that_is_no_picture(array: Any) -> None:
     buffer = io.BytesIO()
     numpy.save(buffer, array)
-    with pytest.raises(QwenVLInputError, match="no picture"):
+    with pytest.raises(QwenVLInputError, match="Unsupported NumPy array"):
         open_pages(buffer.getvalue())
 
 
 def test_an_array_of_python_objects_is_not_unpickled() -> None:
     buffer = io.BytesIO()
     numpy.save(buffer, numpy.array([{"a": 1}], dtype=object))
-    with pytest.raises(QwenVLInputError, match="no picture"):
+    with pytest.raises(QwenVLInputError, match="Unsupported NumPy array"):
         open_pages(buffer.getvalue())
 
 
@@ -441,10 +441,10 @@ def test_what_a_document_may_be(tmp_path: Path) -> None:
     for file in (path, str(path), data, bytearray(data), read):
         with open_pages(file) as pages:
             assert pages.count == 2
-    assert file_name(path) == file_name(str(path)) == str(path)
-    assert file_name(data) == file_name(read) != file_name(scan(3))
+    assert get_document_name(path) == get_document_name(str(path)) == str(path)
+    assert get_document_name(data) == get_document_name(read) != get_document_name(scan(3))
     with path.open("rb") as opened:
-        assert file_name(opened) == str(path)
+        assert get_document_name(opened) == str(path)
 
 
 def test_what_a_document_may_not_be(tmp_path: Path) -> None:
@@ -452,9 +452,9 @@ def test_what_a_document_may_not_be(tmp_path: Path) -> None:
         open_pages(tmp_path / "none.pdf")
     with pytest.raises(QwenVLInputError, match="not fetched"):
         open_pages("https://example.com/a.pdf")
-    with pytest.raises(QwenVLInputError, match="open it for bytes"):
+    with pytest.raises(QwenVLInputError, match="Open it in binary mode"):
         open_pages(io.StringIO("x"))  # type: ignore[arg-type]
-    with pytest.raises(QwenVLInputError, match="not int"):
+    with pytest.raises(QwenVLInputError, match="type: int"):
         open_pages(5)  # type: ignore[arg-type]
 
 
@@ -467,7 +467,7 @@ def test_a_missing_package_names_the_extra(name: str, monkeypatch: pytest.Monkey
         open_pages(scan(1))
 
 
-# --- Options ---
+# --- LoaderOptions ---
 
 
 @pytest.mark.parametrize(
@@ -481,19 +481,19 @@ def test_a_missing_package_names_the_extra(name: str, monkeypatch: pytest.Monkey
     ],
 )
 def test_which_pages(pages: str | None, numbers: list[int]) -> None:
-    assert Options(pages=pages).numbers(5) == numbers
+    assert LoaderOptions(pages=pages).select_pages(5) == numbers
 
 
 @pytest.mark.parametrize("pages", ["", "a", "0", "3-1", "1,,2", "-3", "1-2-3", "1.5"])
 def test_no_pages(pages: str) -> None:
     with pytest.raises(QwenVLInputError, match="page numbers"):
-        Options(pages=pages)
+        LoaderOptions(pages=pages)
 
 
 @pytest.mark.parametrize("pages", ["6", "1-6", "7-"])
 def test_pages_that_are_not_there(pages: str) -> None:
     with pytest.raises(QwenVLInputError, match="pages 1 to 5"):
-        Options(pages=pages).numbers(5)
+        LoaderOptions(pages=pages).select_pages(5)
 
 
 @pytest.mark.parametrize(
@@ -515,11 +515,11 @@ def test_pages_that_are_not_there(pages: str) -> None:
 )
 def test_options_that_are_none(wrong: dict[str, Any]) -> None:
     with pytest.raises(QwenVLInputError, match=next(iter(wrong))):
-        Options(**wrong)
+        LoaderOptions(**wrong)
 
 
 def test_a_password_is_not_shown() -> None:
-    assert "secret" not in repr(Options(password="secret"))
+    assert "secret" not in repr(LoaderOptions(password="secret"))
 
 
 # --- PDFs that no library at hand writes ---
