@@ -273,7 +273,7 @@ def test_a_cut_page_is_marked(call_mode: CallMode, llm: ChatQwenVL, emulator: Em
 
 
 def test_a_wrong_password(llm: ChatQwenVL, emulator: Emulator) -> None:
-    from tests.core.rendering.test_pages import LOCKED
+    from tests.core.rendering.pdf_samples import LOCKED
 
     with pytest.raises(QwenVLInputError, match="password"):
         QwenVLLoader(LOCKED, llm=llm, password="wrong", on_error="skip").load()

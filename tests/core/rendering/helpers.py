@@ -1,0 +1,57 @@
+"""Render pages of documents, and build documents in memory."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+import pypdfium2 as pdfium
+from PIL import Image
+
+from qwenvl_core.catalog.models import describe
+from qwenvl_core.rendering.open import open_pages
+from qwenvl_core.rendering.page_size import Sizing
+from qwenvl_core.rendering.pages import PageImage, page_image
+
+MODEL = "qwen3-vl-plus"
+FIT = Sizing(describe(MODEL)).fit
+A4 = (595.276, 841.89)  # points
+WHITE, BLACK = 255, 0
+
+
+def render_page(file: Any, number: int = 1, *, password: str | None = None) -> PageImage:
+    with open_pages(file, password=password) as pages:
+        return page_image(pages, number, FIT)
+
+
+def decode_page(file: Any, number: int = 1) -> Image.Image:
+    """Render a page, and decode the JPEG that would be sent."""
+    image = Image.open(io.BytesIO(render_page(file, number).jpeg))
+    image.load()
+    return image
+
+
+def encode(image: Image.Image, kind: str = "PNG", **options: Any) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, kind, **options)
+    return buffer.getvalue()
+
+
+def blank_pdf(*sizes: tuple[float, float], rotation: int = 0) -> bytes:
+    """Write a PDF of blank pages of these sizes in points."""
+    document = pdfium.PdfDocument.new()
+    for width, height in sizes:
+        page = document.new_page(width, height)
+        page.set_rotation(rotation)
+        page.close()
+    buffer = io.BytesIO()
+    document.save(buffer)
+    document.close()
+    return buffer.getvalue()
+
+
+def is_close(pixel: Any, *expected: int) -> bool:
+    """Compare a grey or RGB pixel with a grey value or with three values, within JPEG's loss."""
+    values = pixel if isinstance(pixel, tuple) else (pixel, pixel, pixel)
+    expected = expected if len(expected) == 3 else (*expected, *expected, *expected)
+    return all(abs(value - target) <= 12 for value, target in zip(values, expected, strict=True))

@@ -1,0 +1,224 @@
+"""Tests of PDF pages: what is rendered, passwords, broken files, memory, threads."""
+
+from __future__ import annotations
+
+import io
+import os
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import pypdfium2 as pdfium
+import pypdfium2.raw as raw
+import pytest
+from PIL import Image, ImageDraw
+
+from qwenvl_core.errors import QwenVLInputError
+from qwenvl_core.rendering.open import open_pages
+from qwenvl_core.rendering.pages import page_image
+from tests.core.rendering.helpers import A4, FIT, WHITE, blank_pdf, decode_page, encode, is_close, render_page
+from tests.core.rendering.pdf_samples import FORM, HALF_BROKEN, LABELLED, LOCKED
+from tests.support.paths import SCANS
+from tests.support.scanned_pages import scan
+
+# --- Content ---
+
+
+@pytest.mark.skipif(not SCANS.is_dir(), reason="the real scans are not here")
+def test_real_scan_resembles_plain_rendering() -> None:
+    page = render_page(SCANS / "c03-29.pdf")
+    document = pdfium.PdfDocument(SCANS / "c03-29.pdf")
+    plain = document[0].render(scale=200 / 72).to_pil().convert("L").resize((64, 82), Image.Resampling.BOX)
+    ours = Image.open(io.BytesIO(page.jpeg)).convert("L").resize((64, 82), Image.Resampling.BOX)
+    document.close()
+    differences = [abs(a - b) for a, b in zip(plain.tobytes(), ours.tobytes(), strict=True)]
+    assert sum(differences) / len(differences) < 4
+
+
+def test_colours_are_kept() -> None:
+    image = Image.new("RGB", (640, 320), "white")
+    ImageDraw.Draw(image).rectangle((0, 0, 200, 320), fill=(220, 30, 40))
+    page = decode_page(encode(image, "PDF", resolution=200))
+    assert page.size == (640, 320)
+    assert is_close(page.getpixel((100, 160)), 220, 30, 40)
+    assert is_close(page.getpixel((500, 160)), WHITE)
+
+
+def test_blank_page_is_white() -> None:
+    assert is_close(decode_page(blank_pdf(A4)).getpixel((5, 5)), WHITE)
+
+
+def test_rotated_page_is_upright() -> None:
+    assert decode_page(blank_pdf((300, 600), rotation=90)).size == decode_page(blank_pdf((600, 300))).size
+
+
+def test_form_field_values_are_rendered() -> None:
+    page = decode_page(FORM)
+    field = page.crop((0, page.height - 150, 400, page.height)).convert("L")
+    darkest, _ = field.getextrema()
+    assert isinstance(darkest, int)
+    assert darkest < 100
+
+
+def test_enormous_page_stays_in_pixel_budget() -> None:
+    page = render_page(blank_pdf((14400, 14400)))
+    assert (page.width, page.height) == (1600, 1600)
+
+
+def test_page_labels_are_those_of_the_document() -> None:
+    with open_pages(LABELLED) as pages:
+        assert [page_image(pages, number, FIT).label for number in (1, 2, 3)] == ["i", "ii", "1"]
+
+
+# --- Passwords and broken files ---
+
+
+@pytest.mark.parametrize(
+    ("password", "reason"), [(None, "needs a password"), ("", "needs a password"), ("no", "wrong")]
+)
+def test_missing_or_wrong_password_raises_input_error(password: str | None, reason: str) -> None:
+    with pytest.raises(QwenVLInputError, match=reason) as caught:
+        render_page(LOCKED, password=password)
+    assert "password" in str(caught.value)
+
+
+def test_right_password_opens_pdf() -> None:
+    assert render_page(LOCKED, password="open").number == 1
+
+
+def test_unneeded_password_is_ignored() -> None:
+    assert render_page(blank_pdf(A4), password="x").number == 1
+
+
+@pytest.mark.parametrize("data", [b"%PDF-1.7", b"%PDF-1.7\n" + bytes(500), scan(2)[:300], blank_pdf()])
+def test_broken_pdf_raises_input_error(data: bytes) -> None:
+    with pytest.raises(QwenVLInputError, match="can't read this PDF"):
+        open_pages(data)
+
+
+def test_broken_page_raises_input_error_and_others_are_rendered() -> None:
+    with open_pages(HALF_BROKEN) as pages:
+        assert pages.count == 3
+        assert [page_image(pages, number, FIT).number for number in (1, 3)] == [1, 3]
+        for read in (pages.size, pages.picture):
+            with pytest.raises(QwenVLInputError, match="can't read this page"):
+                read(2, FIT)
+
+
+# --- Memory and replaced files ---
+
+
+def noise_pdf(pages: int, size: tuple[int, int]) -> bytes:
+    """Write a PDF of scans that can't be compressed."""
+    image = Image.effect_noise(size, 90)
+    return encode(image, "PDF", save_all=True, append_images=[image] * (pages - 1))
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
+def test_long_scan_is_not_kept_in_memory() -> None:
+    document = noise_pdf(40, (1600, 1000))
+
+    def resident_bytes() -> int:
+        return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+    with open_pages(document) as pages:
+        pages.picture(1, lambda extent: (28, 28))
+        before = resident_bytes()
+        for number in range(1, 41):
+            pages.picture(number, lambda extent: (28, 28))
+        assert resident_bytes() - before < len(document) / 2
+
+
+@pytest.mark.parametrize("change", ["replaced", "deleted"])
+def test_file_changed_while_open_still_gives_original_pages(change: str, tmp_path: Path) -> None:
+    file, other = tmp_path / "scan.pdf", tmp_path / "other.pdf"
+    file.write_bytes(noise_pdf(20, (60, 60)))
+    with open_pages(file) as pages:
+        first = page_image(pages, 1, FIT).jpeg
+        other.write_bytes(blank_pdf(*[(60, 60)] * 20))
+        if change == "replaced":
+            other.replace(file)
+        else:
+            file.unlink()
+        assert all(page_image(pages, number, FIT).jpeg == first for number in range(2, 21))
+
+
+# --- Closing, threads, processes ---
+
+
+def test_closed_document_raises_input_error() -> None:
+    pages = open_pages(blank_pdf(A4))
+    pages.close()
+    pages.close()
+    with pytest.raises(QwenVLInputError, match="closed"):
+        pages.picture(1, FIT)
+
+
+@pytest.mark.parametrize("file", [scan(2), encode(Image.new("RGB", (90, 90)))], ids=["PDF", "image"])
+def test_close_by_lock_owner_does_not_deadlock(file: bytes) -> None:
+    """The garbage collector may close a document in a thread that holds its lock."""
+    pages = open_pages(file)
+
+    def close() -> None:
+        with pages.lock:
+            pages.close()
+            assert pages.lock.is_owned
+
+    thread = threading.Thread(target=close, daemon=True)
+    thread.start()
+    thread.join(10)
+    assert not thread.is_alive()
+    for closing in [thread for thread in threading.enumerate() if thread.name == "qwenvl-close"]:
+        closing.join()
+    with pytest.raises((QwenVLInputError, ValueError)):
+        page_image(pages, 1, FIT)
+
+
+def test_pdfium_is_called_by_one_thread_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    concurrent, highest = 0, 0
+
+    def render_slowly(*arguments: Any) -> None:
+        nonlocal concurrent, highest
+        concurrent += 1
+        highest = max(highest, concurrent)
+        time.sleep(0.005)
+        concurrent -= 1
+
+    monkeypatch.setattr(raw, "FPDF_RenderPageBitmap", render_slowly)
+    with open_pages(scan(8)) as first, open_pages(scan(8)) as second:
+        threads = [
+            threading.Thread(target=page_image, args=(pages, number, FIT))
+            for number in range(1, 9)
+            for pages in (first, second)
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert highest == 1
+
+
+@pytest.mark.skipif(not hasattr(os, "fork") or sys.version_info >= (3, 12), reason="forking threads is warned of")
+def test_fork_while_another_thread_renders_does_not_deadlock() -> None:
+    stop = threading.Event()
+
+    def render() -> None:
+        while not stop.is_set():
+            render_page(scan(1))
+
+    thread = threading.Thread(target=render)
+    thread.start()
+    try:
+        for _ in range(5):
+            child = os.fork()
+            if child == 0:
+                try:
+                    render_page(scan(1))
+                finally:
+                    os._exit(0)
+            assert os.waitpid(child, 0)[1] == 0
+    finally:
+        stop.set()
+        thread.join()
