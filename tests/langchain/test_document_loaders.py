@@ -1,4 +1,4 @@
-"""`QwenVLLoader` and `QwenVLParser` against the emulator, and PDFs in chats."""
+"""Tests of `QwenVLLoader` and `QwenVLParser` against the emulator, and of PDFs in chat messages."""
 
 from __future__ import annotations
 
@@ -36,13 +36,13 @@ from tests.support.paths import SCANS
 from tests.support.scanned_pages import answer, html, image_in, page_in, scan, size_in, width_of
 
 CallMode = Literal["sync", "async"]
-ways = pytest.mark.parametrize("call_mode", ["sync", "async"])
+both_call_modes = pytest.mark.parametrize("call_mode", ["sync", "async"])
 Make = Callable[..., ChatQwenVL]
 T = TypeVar("T")
 
 
 @pytest.fixture(autouse=True)
-def reads_pages(emulator: Emulator) -> None:
+def transcribe_pages(emulator: Emulator) -> None:
     emulator.respond = answer
 
 
@@ -50,16 +50,16 @@ def load(loader: QwenVLLoader, call_mode: CallMode, llm: ChatQwenVL) -> list[Doc
     return loader.load() if call_mode == "sync" else run(loader.aload(), llm)
 
 
-def run(work: Coroutine[Any, Any, T], llm: ChatQwenVL) -> T:
-    """Do it in an event loop of its own, and close the connections that were opened in it."""
+def run(coroutine: Coroutine[Any, Any, T], llm: ChatQwenVL) -> T:
+    """Run a coroutine in a new event loop, and close the connections that were opened in it."""
 
-    async def do() -> T:
+    async def run_and_close() -> T:
         try:
-            return await work
+            return await coroutine
         finally:
             await llm.aclose()
 
-    return asyncio.run(do())
+    return asyncio.run(run_and_close())
 
 
 @pytest.fixture
@@ -69,26 +69,28 @@ def file(tmp_path: Path) -> Path:
     return path
 
 
-# --- What it is ---
+# --- Classes and keywords ---
 
 
-def test_the_loader_is_langchains_loader_and_the_parser_its_parser() -> None:
+def test_loader_and_parser_subclass_classes_of_langchain() -> None:
     assert issubclass(QwenVLLoader, BaseLoader)
     assert issubclass(QwenVLParser, BaseBlobParser)
     assert set(langchain_qwenvl.__all__) <= {*dir(langchain_qwenvl), *dir(langchain_qwenvl.document_loaders)}
     with pytest.raises(AttributeError, match="QwenVLReader"):
-        _ = langchain_qwenvl.QwenVLReader  # type: ignore[attr-defined]
+        _ = langchain_qwenvl.QwenVLReader
 
 
-@pytest.mark.parametrize("made", [QwenVLLoader, QwenVLParser])
-def test_its_keywords_are_the_options_with_their_defaults(made: Any) -> None:
-    given = {name: item.default for name, item in inspect.signature(made).parameters.items()}
-    options = {name: item.default for name, item in inspect.signature(LoaderOptions).parameters.items()}
-    assert {name: given[name] for name in options} == options
-    assert set(given) - set(options) <= {"file", "llm"}
+@pytest.mark.parametrize("cls", [QwenVLLoader, QwenVLParser])
+def test_keywords_equal_loader_options_in_name_type_and_default(cls: Callable[..., Any]) -> None:
+    keywords = inspect.signature(cls).parameters
+    options = inspect.signature(LoaderOptions).parameters
+    assert [name for name in keywords if name in options] == list(options)
+    assert {name: keywords[name].default for name in options} == {name: options[name].default for name in options}
+    assert {name: keywords[name].annotation for name in options} == {name: options[name].annotation for name in options}
+    assert set(keywords) - set(options) <= {"file", "llm"}
 
 
-def test_unknown_keywords_and_values_raise_before_anything_is_read() -> None:
+def test_unknown_keywords_and_invalid_values_raise_in_constructor() -> None:
     with pytest.raises(TypeError, match="modus"):
         QwenVLLoader("none.pdf", modus="page")  # type: ignore[call-arg]
     with pytest.raises(ValueError, match="mode"):
@@ -97,11 +99,13 @@ def test_unknown_keywords_and_values_raise_before_anything_is_read() -> None:
         QwenVLLoader("none.pdf", llm=object())  # type: ignore[arg-type]
 
 
-# --- Pages ---
+# --- Pages and requests ---
 
 
-@ways
-def test_a_document_for_each_page(call_mode: CallMode, file: Path, llm: ChatQwenVL, emulator: Emulator) -> None:
+@both_call_modes
+def test_page_mode_returns_one_document_per_page(
+    call_mode: CallMode, file: Path, llm: ChatQwenVL, emulator: Emulator
+) -> None:
     loader = QwenVLLoader(file, llm=llm)
     documents = load(loader, call_mode, llm)
     assert [document.metadata["page_number"] for document in documents] == [1, 2, 3]
@@ -117,8 +121,10 @@ def test_a_document_for_each_page(call_mode: CallMode, file: Path, llm: ChatQwen
     assert not emulator.refusals
 
 
-@ways
-def test_what_is_sent(call_mode: CallMode, file: Path, llm: ChatQwenVL, emulator: Emulator) -> None:
+@both_call_modes
+def test_request_has_page_image_and_prompt(
+    call_mode: CallMode, file: Path, llm: ChatQwenVL, emulator: Emulator
+) -> None:
     load(QwenVLLoader(file, llm=llm, pages="2"), call_mode, llm)
     (request,) = emulator.requests
     (message,) = request.json["messages"]
@@ -130,58 +136,62 @@ def test_what_is_sent(call_mode: CallMode, file: Path, llm: ChatQwenVL, emulator
 
 
 @pytest.mark.skipif(not SCANS.is_dir(), reason="the real scans are not here")
-def test_real_scans_are_sent_at_their_exact_sizes(llm: ChatQwenVL, emulator: Emulator) -> None:
+def test_real_scans_are_sent_at_exact_sizes(llm: ChatQwenVL, emulator: Emulator) -> None:
     emulator.respond = None
     QwenVLLoader(SCANS / "multipage.pdf", llm=llm, max_concurrency=1).load()
     sizes = [(1024, 1312), (1600, 1600), (1984, 832), (1984, 832), (1408, 1824), (1824, 1408)]
     assert [size_in(request) for request in emulator.requests] == sizes
 
 
-@ways
-def test_order_under_random_latencies(call_mode: CallMode, llm: ChatQwenVL, emulator: Emulator) -> None:
-    waits = random.Random(3)
+@both_call_modes
+def test_documents_with_random_delays_are_in_page_order(
+    call_mode: CallMode, llm: ChatQwenVL, emulator: Emulator
+) -> None:
+    delays = random.Random(3)
 
-    def slowly(request: RecordedRequest) -> Reply:
+    def respond_slowly(request: RecordedRequest) -> Reply:
         number = page_in(request)
-        return Reply(text=[html(number)[:9], html(number)[9:]], delay=waits.uniform(0, 0.03))
+        return Reply(text=[html(number)[:9], html(number)[9:]], delay=delays.uniform(0, 0.03))
 
-    emulator.respond = slowly
+    emulator.respond = respond_slowly
     documents = load(QwenVLLoader(scan(16), llm=llm, max_concurrency=6), call_mode, llm)
     assert [document.metadata["page"] for document in documents] == list(range(16))
     assert all(f"Title {number}<" in document.page_content for number, document in enumerate(documents, 1))
 
 
-# --- The model is obeyed ---
+# --- Settings of the model ---
 
 
-@ways
-@pytest.mark.parametrize("thinks", [True, False])
-def test_the_model_thinks_if_it_is_set_to(call_mode: CallMode, thinks: bool, make: Make, emulator: Emulator) -> None:
-    llm = make(enable_thinking=thinks, temperature=0.0)
+@both_call_modes
+@pytest.mark.parametrize("enable_thinking", [True, False])
+def test_enable_thinking_of_model_is_sent(
+    call_mode: CallMode, enable_thinking: bool, make: Make, emulator: Emulator
+) -> None:
+    llm = make(enable_thinking=enable_thinking, temperature=0.0)
     load(QwenVLLoader(scan(1), llm=llm), call_mode, llm)
     (request,) = emulator.requests
-    assert request.json["enable_thinking"] is thinks
+    assert request.json["enable_thinking"] is enable_thinking
     assert request.json["temperature"] == 0.0
 
 
-def test_what_is_bound_to_the_model_holds(make: Make, emulator: Emulator) -> None:
+def test_keywords_bound_to_model_are_sent(make: Make, emulator: Emulator) -> None:
     llm = make().bind(model="qwen2.5-vl-72b-instruct", seed=7).with_retry().with_config(tags=["a"])
-    (document, *_) = QwenVLLoader(scan(1), llm=llm, mode="element").load()  # type: ignore[arg-type]
+    (document, *_) = QwenVLLoader(scan(1), llm=llm, mode="element").load()
     (request,) = emulator.requests
     assert (request.json["model"], request.json["seed"]) == ("qwen2.5-vl-72b-instruct", 7)
-    assert size_in(request) == (364, 308)  # squares of 28 pixels
-    left = json.loads(document.metadata["bbox"])[0]
-    assert left == pytest.approx(100 / 364, abs=1e-4), "the boxes of this model are in pixels"
+    assert size_in(request) == (364, 308)  # multiples of 28 pixels
+    x0 = json.loads(document.metadata["bbox"])[0]
+    assert x0 == pytest.approx(100 / 364, abs=1e-4), "boxes of this model are in pixels"
 
 
-def test_high_resolution_is_asked_for(llm: ChatQwenVL, emulator: Emulator) -> None:
+def test_high_resolution_is_sent_and_enlarges_page(llm: ChatQwenVL, emulator: Emulator) -> None:
     QwenVLLoader(scan(1, height=9600), llm=llm, high_resolution=True).load()
     (request,) = emulator.requests
     assert request.json["vl_high_resolution_images"] is True
     assert size_in(request) == (width_of(1), 9600)
 
 
-def test_without_a_model_there_is_the_usual_one(monkeypatch: pytest.MonkeyPatch, emulator: Emulator) -> None:
+def test_llm_omitted_uses_default_model(monkeypatch: pytest.MonkeyPatch, emulator: Emulator) -> None:
     monkeypatch.setenv("DASHSCOPE_API_KEY", KEY)
     monkeypatch.setenv("DASHSCOPE_BASE_URL", emulator.compat_url)
     loader = QwenVLLoader(scan(1))
@@ -190,24 +200,24 @@ def test_without_a_model_there_is_the_usual_one(monkeypatch: pytest.MonkeyPatch,
     loader._parser._transcriber._llm.close()
 
 
-def test_the_native_api(make: Make, emulator: Emulator) -> None:
+def test_native_api_transcribes_pages(make: Make, emulator: Emulator) -> None:
     pytest.importorskip("dashscope")
     loader = QwenVLLoader(scan(2), llm=make(api="dashscope", base_url=emulator.native_url))
     assert [document.metadata["page"] for document in loader.load()] == [0, 1]
 
 
-def test_callbacks_see_each_page(llm: ChatQwenVL) -> None:
+def test_usage_callback_counts_each_page(llm: ChatQwenVL) -> None:
     from langchain_core.callbacks import get_usage_metadata_callback
 
-    with get_usage_metadata_callback() as seen:
+    with get_usage_metadata_callback() as callback:
         QwenVLLoader(scan(3), llm=llm).load()
-    assert seen.usage_metadata["qwen3-vl-plus"]["input_tokens"] == 300
+    assert callback.usage_metadata["qwen3-vl-plus"]["input_tokens"] == 300
 
 
-# --- Failures and resuming ---
+# --- Failures and the cache ---
 
 
-def failing_at(number: int) -> Callable[[RecordedRequest], Reply | Fault]:
+def fail_at(number: int) -> Callable[[RecordedRequest], Reply | Fault]:
     def respond(request: RecordedRequest) -> Reply | Fault:
         if page_in(request) == number:
             return Fault(status=400, code="invalid_parameter_error", message="No.")
@@ -216,17 +226,17 @@ def failing_at(number: int) -> Callable[[RecordedRequest], Reply | Fault]:
     return respond
 
 
-@ways
-def test_a_failing_page_raises_after_the_pages_before_it(
+@both_call_modes
+def test_failed_page_raises_after_documents_of_earlier_pages(
     call_mode: CallMode, llm: ChatQwenVL, emulator: Emulator
 ) -> None:
-    emulator.respond = failing_at(3)
+    emulator.respond = fail_at(3)
     loader = QwenVLLoader(scan(5), llm=llm)
     documents: list[Document] = []
 
     async def collect() -> None:
         async for document in loader.alazy_load():
-            documents.append(document)  # noqa: PERF401  # what came before the error is wanted
+            documents.append(document)  # noqa: PERF401  # keeps what comes before the error
 
     with pytest.raises(QwenVLPageError, match="page 3") as caught:  # noqa: PT012
         if call_mode == "async":
@@ -238,41 +248,41 @@ def test_a_failing_page_raises_after_the_pages_before_it(
     assert caught.value.__cause__ is loader.failures[0][1]
 
 
-@ways
-def test_a_failing_page_is_skipped(call_mode: CallMode, llm: ChatQwenVL, emulator: Emulator) -> None:
-    emulator.respond = failing_at(3)
+@both_call_modes
+def test_failed_page_with_on_error_skip_is_skipped(call_mode: CallMode, llm: ChatQwenVL, emulator: Emulator) -> None:
+    emulator.respond = fail_at(3)
     loader = QwenVLLoader(scan(5), llm=llm, on_error="skip")
     assert [document.metadata["page_number"] for document in load(loader, call_mode, llm)] == [1, 2, 4, 5]
     assert [number for number, _ in loader.failures] == [3]
     assert loader.usage.pages == 4
 
 
-@ways
-def test_a_broken_run_goes_on_with_no_repeated_request(
+@both_call_modes
+def test_run_after_failed_page_requests_only_missing_pages(
     call_mode: CallMode, llm: ChatQwenVL, emulator: Emulator, tmp_path: Path
 ) -> None:
-    emulator.respond = failing_at(4)
+    emulator.respond = fail_at(4)
     with pytest.raises(QwenVLPageError):
         load(QwenVLLoader(scan(9), llm=llm, cache_dir=tmp_path), call_mode, llm)
-    answered = [page_in(request) for request in emulator.requests if page_in(request) != 4]
+    transcribed = [page_in(request) for request in emulator.requests if page_in(request) != 4]
     emulator.reset()
     emulator.respond = answer
     loader = QwenVLLoader(scan(9), llm=llm, cache_dir=tmp_path)
     assert [document.metadata["page_number"] for document in load(loader, call_mode, llm)] == list(range(1, 10))
-    assert sorted(answered + [page_in(request) for request in emulator.requests]) == list(range(1, 10))
+    assert sorted(transcribed + [page_in(request) for request in emulator.requests]) == list(range(1, 10))
     emulator.reset()
     load(QwenVLLoader(scan(9), llm=llm, cache_dir=tmp_path), call_mode, llm)
     assert emulator.requests == []
 
 
-@ways
-def test_a_cut_page_is_marked(call_mode: CallMode, llm: ChatQwenVL, emulator: Emulator) -> None:
+@both_call_modes
+def test_cut_page_is_marked_as_truncated(call_mode: CallMode, llm: ChatQwenVL, emulator: Emulator) -> None:
     emulator.respond = lambda request: Reply(text=html(1)[:200], finish="length")
     (document,) = load(QwenVLLoader(scan(1), llm=llm), call_mode, llm)
     assert (document.metadata["finish_reason"], document.metadata["truncated"]) == ("length", True)
 
 
-def test_a_wrong_password(llm: ChatQwenVL, emulator: Emulator) -> None:
+def test_wrong_password_raises_input_error(llm: ChatQwenVL, emulator: Emulator) -> None:
     from tests.core.rendering.pdf_samples import LOCKED
 
     with pytest.raises(QwenVLInputError, match="password"):
@@ -280,39 +290,41 @@ def test_a_wrong_password(llm: ChatQwenVL, emulator: Emulator) -> None:
     assert len(QwenVLLoader(LOCKED, llm=llm, password="open").load()) == 1
 
 
-def test_progress(llm: ChatQwenVL) -> None:
-    told: list[tuple[int, int, int]] = []
+def test_progress_callback_receives_pages_done_total_and_usage(llm: ChatQwenVL) -> None:
+    calls: list[tuple[int, int, int]] = []
     QwenVLLoader(
-        scan(3), llm=llm, progress=lambda done, total, usage: told.append((done, total, usage["input_tokens"]))
+        scan(3), llm=llm, progress=lambda done, total, usage: calls.append((done, total, usage["input_tokens"]))
     ).load()
-    assert told == [(1, 3, 100), (2, 3, 200), (3, 3, 300)]
+    assert calls == [(1, 3, 100), (2, 3, 200), (3, 3, 300)]
 
 
 # --- Modes, stores, citations ---
 
 
 @pytest.mark.parametrize("mode", ["page", "element", "chunk", "single"])
-def test_a_vector_store_takes_the_documents(mode: Any, file: Path, llm: ChatQwenVL) -> None:
+def test_vector_store_accepts_documents(mode: Any, file: Path, llm: ChatQwenVL) -> None:
     documents = QwenVLLoader(file, llm=llm, mode=mode, output="text").load()
     store = InMemoryVectorStore.from_documents(documents, DeterministicFakeEmbedding(size=4))
     (found, *_) = store.similarity_search("Tea", k=1)
     assert found.metadata["source"] == str(file)
-    assert all(isinstance(value, str | int | float | bool) for one in documents for value in one.metadata.values())
+    assert all(
+        isinstance(value, str | int | float | bool) for document in documents for value in document.metadata.values()
+    )
 
 
-def test_an_answer_is_cited_and_shown(file: Path, llm: ChatQwenVL) -> None:
+def test_citation_and_highlight_of_chunk(file: Path, llm: ChatQwenVL) -> None:
     documents = QwenVLLoader(file, llm=llm, mode="chunk", output="text").load()
     cited = citation(documents[1])
     assert (cited.source, cited.page, len(cited.boxes)) == (str(file), 2, 3)
     assert cited.text == documents[1].page_content
-    shown = highlight(documents[1], file)
-    assert shown.size == (width_of(2), 320)
-    assert shown.tobytes() == highlight(cited, file.read_bytes()).tobytes()
-    bare = Document("", metadata={"page_number": 2})
-    assert shown.tobytes() != highlight(bare, file).tobytes()
+    image = highlight(documents[1], file)
+    assert image.size == (width_of(2), 320)
+    assert image.tobytes() == highlight(cited, file.read_bytes()).tobytes()
+    without_boxes = Document("", metadata={"page_number": 2})
+    assert image.tobytes() != highlight(without_boxes, file).tobytes()
 
 
-def test_a_single_document(file: Path, llm: ChatQwenVL) -> None:
+def test_single_mode_returns_one_document_without_page(file: Path, llm: ChatQwenVL) -> None:
     (document,) = QwenVLLoader(file, llm=llm, mode="single", output="text").load()
     assert document.page_content.count("\n\f") == 2
     assert "page" not in document.metadata
@@ -321,13 +333,13 @@ def test_a_single_document(file: Path, llm: ChatQwenVL) -> None:
 # --- The parser ---
 
 
-def array(number: int) -> bytes:
+def npy_page(number: int) -> bytes:
     buffer = io.BytesIO()
     numpy.save(buffer, numpy.full((320, width_of(number), 3), 255, dtype=numpy.uint8))
     return buffer.getvalue()
 
 
-def picture(number: int) -> bytes:
+def png_page(number: int) -> bytes:
     buffer = io.BytesIO()
     Image.new("RGB", (width_of(number), 320), "white").save(buffer, "PNG")
     return buffer.getvalue()
@@ -338,11 +350,13 @@ def picture(number: int) -> bytes:
     [
         ("application/pdf", scan(2), [1, 2]),
         ("image/tiff", scan(3, "TIFF"), [1, 2, 3]),
-        ("image/png", picture(5), [5]),
-        ("application/x-npy", array(4), [4]),
+        ("image/png", png_page(5), [5]),
+        ("application/x-npy", npy_page(4), [4]),
     ],
 )
-def test_blobs(mime: str, data: bytes, pages: list[int], llm: ChatQwenVL, emulator: Emulator) -> None:
+def test_parser_parses_blobs_of_each_type(
+    mime: str, data: bytes, pages: list[int], llm: ChatQwenVL, emulator: Emulator
+) -> None:
     blob = Blob.from_data(data, mime_type=mime, path="of.pdf", metadata={"owner": "me"})
     documents = QwenVLParser(llm=llm, output="text", max_concurrency=1).parse(blob)
     assert [page_in(request) for request in emulator.requests] == pages
@@ -350,25 +364,25 @@ def test_blobs(mime: str, data: bytes, pages: list[int], llm: ChatQwenVL, emulat
     assert {(document.metadata["source"], document.metadata["owner"]) for document in documents} == {("of.pdf", "me")}
 
 
-def test_a_blob_of_a_file(file: Path, llm: ChatQwenVL) -> None:
+def test_parser_uses_path_of_blob_as_source(file: Path, llm: ChatQwenVL) -> None:
     (document, *_) = QwenVLParser(llm=llm).parse(Blob.from_path(file))
     assert document.metadata["source"] == str(file)
 
 
-def test_it_reads_the_images_of_another_loader(llm: ChatQwenVL, emulator: Emulator) -> None:
-    """As PyMuPDFLoader and its kin call `images_parser=`."""
+def test_parser_as_images_parser_of_another_loader(llm: ChatQwenVL, emulator: Emulator) -> None:
+    """PyMuPDFLoader and similar loaders call their `images_parser=` like this."""
     parser = QwenVLParser(llm=llm, output="markdown")
-    blob = Blob.from_data(array(1), mime_type="application/x-npy")
+    blob = Blob.from_data(npy_page(1), mime_type="application/x-npy")
     assert "Words of page 1." in next(parser.lazy_parse(blob)).page_content
     emulator.respond = lambda request: Reply(text="")
     assert next(parser.lazy_parse(blob)).page_content == ""
 
 
-def parsed(parser: QwenVLParser, data: bytes) -> list[str]:
+def parse_texts(parser: QwenVLParser, data: bytes) -> list[str]:
     return [document.page_content for document in parser.parse(Blob.from_data(data))]
 
 
-def test_loader_and_parser_pickle_and_carry_no_key(
+def test_pickled_loader_and_parser_work_and_hold_no_key(
     file: Path, llm: ChatQwenVL, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     loader = QwenVLLoader(file, llm=llm, mode="chunk", password="p")
@@ -376,21 +390,21 @@ def test_loader_and_parser_pickle_and_carry_no_key(
     data = pickle.dumps(loader)
     assert KEY.encode() not in data
     monkeypatch.setenv("DASHSCOPE_API_KEY", KEY)
-    again: QwenVLLoader = pickle.loads(data)
-    assert again.usage.pages == 0
-    assert again.load() == first
+    unpickled: QwenVLLoader = pickle.loads(data)
+    assert unpickled.usage.pages == 0
+    assert unpickled.load() == first
     parser = pickle.loads(pickle.dumps(QwenVLParser(llm=llm)))
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
-        assert pool.submit(parsed, parser, scan(2)).result(60) == parsed(parser, scan(2))
+        assert pool.submit(parse_texts, parser, scan(2)).result(60) == parse_texts(parser, scan(2))
 
 
-# --- PDFs in chats ---
+# --- PDFs in chat messages ---
 
 QUESTION = {"type": "text", "text": "What is it?"}
 B64 = base64.b64encode(scan(2)).decode()
 
 
-def blocks(file: Path) -> dict[str, dict[str, Any]]:
+def pdf_blocks(file: Path) -> dict[str, dict[str, Any]]:
     data_url = f"data:application/pdf;base64,{B64}"
     return {
         "base64": {"type": "file", "base64": B64, "mime_type": "application/pdf"},
@@ -406,15 +420,15 @@ def blocks(file: Path) -> dict[str, dict[str, Any]]:
     }  # fmt: skip
 
 
-@ways
-@pytest.mark.parametrize("form", blocks(Path()))
-def test_a_pdf_in_a_message_is_its_pages(
+@both_call_modes
+@pytest.mark.parametrize("form", pdf_blocks(Path()))
+def test_pdf_block_is_sent_as_page_images(
     call_mode: CallMode, form: str, tmp_path: Path, llm: ChatQwenVL, emulator: Emulator
 ) -> None:
     file = tmp_path / "two.pdf"
     file.write_bytes(scan(2))
     emulator.respond = None
-    message = HumanMessage([blocks(file)[form], QUESTION])
+    message = HumanMessage([pdf_blocks(file)[form], QUESTION])
     llm.invoke([message]) if call_mode == "sync" else run(llm.ainvoke([message]), llm)
     content = emulator.requests[0].json["messages"][0]["content"]
     assert [part["type"] for part in content] == ["image_url", "image_url", "text"]
@@ -422,50 +436,52 @@ def test_a_pdf_in_a_message_is_its_pages(
     assert len(image_in(emulator.requests[0])) > 100
 
 
-def test_a_pdf_in_a_tool_result_is_its_pages(llm: ChatQwenVL, emulator: Emulator) -> None:
+def test_pdf_in_tool_result_is_sent_as_page_images(llm: ChatQwenVL, emulator: Emulator) -> None:
     emulator.respond = None
     call = AIMessage("", tool_calls=[{"name": "fetch", "args": {}, "id": "call_1"}])
-    llm.invoke([HumanMessage("Fetch it."), call, ToolMessage([blocks(Path())["base64"]], tool_call_id="call_1")])
+    llm.invoke([HumanMessage("Fetch it."), call, ToolMessage([pdf_blocks(Path())["base64"]], tool_call_id="call_1")])
     *_, tool, media = emulator.requests[0].json["messages"]
     assert tool["role"] == "tool"
     assert (media["role"], [part["type"] for part in media["content"]]) == ("user", ["image_url", "image_url"])
 
 
 @pytest.mark.parametrize(
-    ("block", "why"),
+    ("block", "reason"),
     [
         ({"type": "file", "url": "https://example.com/a.pdf", "mime_type": "application/pdf"}, "not fetched"),
         ({"type": "file", "data": b"%PDF-1.7", "mime_type": "application/pdf"}, "can't read this PDF"),
         ({"type": "file", "data": scan(51, height=64), "mime_type": "application/pdf"}, "51 pages, and at most 50"),
     ],
 )
-def test_a_pdf_that_can_not_be_sent(block: dict[str, Any], why: str, llm: ChatQwenVL, emulator: Emulator) -> None:
-    with pytest.raises(QwenVLInputError, match=rf"messages\[0\]\.content\[0\] \(file\).*{why}"):
+def test_pdf_block_that_cannot_be_sent_raises_error_with_location(
+    block: dict[str, Any], reason: str, llm: ChatQwenVL, emulator: Emulator
+) -> None:
+    with pytest.raises(QwenVLInputError, match=rf"messages\[0\]\.content\[0\] \(file\).*{reason}"):
         llm.invoke([HumanMessage([block])])
     assert emulator.requests == []
 
 
-def test_a_tool_must_not_make_us_read_a_file(file: Path, llm: ChatQwenVL) -> None:
+def test_pdf_path_in_tool_result_is_not_read(file: Path, llm: ChatQwenVL) -> None:
     call = AIMessage("", tool_calls=[{"name": "fetch", "args": {}, "id": "call_1"}])
     result = ToolMessage([{"type": "file", "path": str(file), "mime_type": "application/pdf"}], tool_call_id="call_1")
     with pytest.raises(QwenVLInputError, match="only in the media parts of user messages"):
         llm.invoke([HumanMessage("Fetch it."), call, result])
 
 
-def test_without_the_extra_the_error_names_it(
+def test_pdf_block_without_pypdfium2_raises_error_that_names_extra(
     llm: ChatQwenVL, emulator: Emulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for loaded in [module for module in sys.modules if module.startswith("qwenvl_core.rendering.")]:
-        monkeypatch.delitem(sys.modules, loaded)
+    for module in [module for module in sys.modules if module.startswith("qwenvl_core.rendering.")]:
+        monkeypatch.delitem(sys.modules, module)
     monkeypatch.setitem(sys.modules, "pypdfium2", None)
     with pytest.raises(QwenVLInputError, match=r"content\[0\].*qwenvl-adapters\[documents\]"):
-        llm.invoke([HumanMessage([blocks(Path())["base64"]])])
+        llm.invoke([HumanMessage([pdf_blocks(Path())["base64"]])])
     assert emulator.requests == []
 
 
-def test_tokens_of_a_pdf_are_those_of_its_pages(llm: ChatQwenVL) -> None:
+def test_token_count_of_pdf_is_that_of_its_pages(llm: ChatQwenVL) -> None:
     def tokens(*content: dict[str, Any]) -> int:
         return llm.get_num_tokens_from_messages([HumanMessage([*content])])
 
-    page = {"type": "image", "base64": base64.b64encode(picture(1)).decode(), "mime_type": "image/png"}
-    assert tokens(blocks(Path())["base64"]) - tokens(page) == (width_of(2) // 32) * 10 + 2
+    page = {"type": "image", "base64": base64.b64encode(png_page(1)).decode(), "mime_type": "image/png"}
+    assert tokens(pdf_blocks(Path())["base64"]) - tokens(page) == (width_of(2) // 32) * 10 + 2

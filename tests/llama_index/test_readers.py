@@ -1,4 +1,4 @@
-"""`QwenVLReader` against the emulator: alone, in LlamaIndex's pipelines and engines; and PDFs in chats."""
+"""Tests of `QwenVLReader` against the emulator, in LlamaIndex's pipelines, and of PDFs in chat messages."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from pathlib import Path, PurePosixPath
 from typing import Any, Literal, TypeVar
 
 import pytest
-from fsspec.implementations.local import LocalFileSystem
-from fsspec.implementations.memory import MemoryFileSystem
+from fsspec.implementations.local import LocalFileSystem  # type: ignore[import-untyped]
+from fsspec.implementations.memory import MemoryFileSystem  # type: ignore[import-untyped]
 from llama_index.core import SimpleDirectoryReader
 from llama_index.core.base.llms.types import ChatMessage, DocumentBlock, TextBlock
 from llama_index.core.ingestion import IngestionCache, IngestionPipeline
@@ -35,12 +35,12 @@ from tests.support.paths import SCANS
 from tests.support.scanned_pages import answer, html, page_in, scan, size_in, width_of
 
 CallMode = Literal["sync", "async"]
-ways = pytest.mark.parametrize("call_mode", ["sync", "async"])
+both_call_modes = pytest.mark.parametrize("call_mode", ["sync", "async"])
 T = TypeVar("T")
 
 
 @pytest.fixture(autouse=True)
-def reads_pages(emulator: Emulator) -> None:
+def transcribe_pages(emulator: Emulator) -> None:
     emulator.respond = answer
 
 
@@ -51,71 +51,77 @@ def file(tmp_path: Path) -> Path:
     return path
 
 
-def load(reader: QwenVLReader, file: Any, call_mode: CallMode, **given: Any) -> list[Document]:
+def load(reader: QwenVLReader, file: Any, call_mode: CallMode, **arguments: Any) -> list[Document]:
     if call_mode == "sync":
-        return reader.load_data(file, **given)
+        return reader.load_data(file, **arguments)
     assert reader.llm
-    return run(reader.aload_data(file, **given), reader.llm)
+    return run(reader.aload_data(file, **arguments), reader.llm)
 
 
-def run(work: Coroutine[Any, Any, T], llm: QwenVL) -> T:
-    """Do it in an event loop of its own, and close the connections that were opened in it."""
+def run(coroutine: Coroutine[Any, Any, T], llm: QwenVL) -> T:
+    """Run a coroutine in a new event loop, and close the connections that were opened in it."""
 
-    async def do() -> T:
+    async def run_and_close() -> T:
         try:
-            return await work
+            return await coroutine
         finally:
             await llm.aclose()
 
-    return asyncio.run(do())
+    return asyncio.run(run_and_close())
 
 
-def pages(documents: list[Document]) -> list[int]:
+def page_numbers(documents: list[Document]) -> list[int]:
     return [document.metadata["page_number"] for document in documents]
 
 
-# --- What it is ---
+# --- Class and keywords ---
 
 
-def test_it_is_llama_indexs_reader() -> None:
+def test_reader_subclasses_reader_of_llama_index() -> None:
     assert issubclass(QwenVLReader, BasePydanticReader)
     assert QwenVLReader.class_name() == "QwenVLReader"
     assert QwenVLReader().is_remote
     with pytest.raises(AttributeError, match="QwenVLLoader"):
-        _ = llama_index_qwenvl.QwenVLLoader  # type: ignore[attr-defined]
+        _ = llama_index_qwenvl.QwenVLLoader
 
 
-def test_its_keywords_are_the_options_with_their_defaults() -> None:
-    options = {name: item.default for name, item in inspect.signature(LoaderOptions).parameters.items()}
-    fields = {name: item.default for name, item in QwenVLReader.model_fields.items()}
-    assert {name: fields[name] for name in options} == options
+def test_fields_equal_loader_options_in_name_type_and_default() -> None:
+    options = inspect.signature(LoaderOptions).parameters
+    fields = QwenVLReader.model_fields
+    assert [name for name in fields if name in options] == list(options)
+    assert {name: fields[name].default for name in options} == {name: options[name].default for name in options}
+    assert {name: QwenVLReader.__annotations__[name] for name in options} == {
+        name: options[name].annotation for name in options
+    }
     assert set(fields) - set(options) == {"llm", "is_remote"}
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"mode": "pages"}, {"pages": "x"}, {"max_concurrency": 0}, {"llm": 5}, {"page": "1"}]
+    "keywords", [{"mode": "pages"}, {"pages": "x"}, {"max_concurrency": 0}, {"llm": 5}, {"page": "1"}]
 )
-def test_wrong_values_raise_before_anything_is_read(wrong: dict[str, Any]) -> None:
-    with pytest.raises(ValueError, match=next(iter(wrong))):
-        QwenVLReader(**wrong)
+def test_unknown_keywords_and_invalid_values_raise_in_constructor(keywords: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=next(iter(keywords))):
+        QwenVLReader(**keywords)
 
 
-def test_it_goes_through_a_dict_and_back(llm: QwenVL) -> None:
+def test_reader_round_trips_through_dict_without_secrets(llm: QwenVL) -> None:
     reader = QwenVLReader(llm=llm, mode="chunk", password="secret", progress=print)
     data = reader.to_dict()
     assert "secret" not in str(data)
     assert KEY not in str(data)
     json.dumps(data)
-    again = QwenVLReader.from_dict(data)
-    assert (again.mode, again.llm and again.llm.base_url) == ("chunk", llm.base_url)
+    restored = QwenVLReader.from_dict(data)
+    assert (restored.mode, restored.llm and restored.llm.base_url) == ("chunk", llm.base_url)
     assert QwenVLReader.model_validate(data).mode == "chunk"
 
 
-# --- Pages ---
+# --- Pages and requests ---
 
 
-@ways
-def test_a_document_for_each_page(call_mode: CallMode, file: Path, llm: QwenVL, emulator: Emulator) -> None:
+@both_call_modes
+def test_page_mode_returns_one_document_per_page(
+    call_mode: CallMode, file: Path, llm: QwenVL, emulator: Emulator
+) -> None:
     reader = QwenVLReader(llm=llm)
     documents = load(reader, file, call_mode)
     assert documents[1].text.startswith('<h2>Title 2</h2>\n<div class="text">Words of page 2.</div>')
@@ -129,8 +135,8 @@ def test_a_document_for_each_page(call_mode: CallMode, file: Path, llm: QwenVL, 
     assert not emulator.refusals
 
 
-@ways
-def test_what_is_sent(call_mode: CallMode, file: Path, llm: QwenVL, emulator: Emulator) -> None:
+@both_call_modes
+def test_request_has_page_image_and_prompt(call_mode: CallMode, file: Path, llm: QwenVL, emulator: Emulator) -> None:
     load(QwenVLReader(llm=llm, pages="2", output="markdown"), file, call_mode)
     (request,) = emulator.requests
     (message,) = request.json["messages"]
@@ -141,47 +147,47 @@ def test_what_is_sent(call_mode: CallMode, file: Path, llm: QwenVL, emulator: Em
 
 
 @pytest.mark.skipif(not SCANS.is_dir(), reason="the real scans are not here")
-def test_real_scans_are_sent_at_their_exact_sizes(llm: QwenVL, emulator: Emulator) -> None:
+def test_real_scans_are_sent_at_exact_sizes(llm: QwenVL, emulator: Emulator) -> None:
     emulator.respond = None
     QwenVLReader(llm=llm, max_concurrency=1).load_data(SCANS / "multipage.pdf")
     sizes = [(1024, 1312), (1600, 1600), (1984, 832), (1984, 832), (1408, 1824), (1824, 1408)]
     assert [size_in(request) for request in emulator.requests] == sizes
 
 
-@ways
-def test_order_under_random_latencies(call_mode: CallMode, llm: QwenVL, emulator: Emulator) -> None:
-    waits = random.Random(3)
-    emulator.respond = lambda request: Reply(text=["", html(page_in(request))], delay=waits.uniform(0, 0.03))
+@both_call_modes
+def test_documents_with_random_delays_are_in_page_order(call_mode: CallMode, llm: QwenVL, emulator: Emulator) -> None:
+    delays = random.Random(3)
+    emulator.respond = lambda request: Reply(text=["", html(page_in(request))], delay=delays.uniform(0, 0.03))
     documents = load(QwenVLReader(llm=llm, max_concurrency=6), scan(16), call_mode)
-    assert pages(documents) == list(range(1, 17))
+    assert page_numbers(documents) == list(range(1, 17))
     assert all(f"Title {number}<" in document.text for number, document in enumerate(documents, 1))
 
 
-@ways
-@pytest.mark.parametrize("thinks", [True, False])
-def test_the_model_thinks_if_it_is_set_to(
-    call_mode: CallMode, thinks: bool, make: Callable[..., QwenVL], emulator: Emulator
+@both_call_modes
+@pytest.mark.parametrize("enable_thinking", [True, False])
+def test_enable_thinking_of_model_is_sent(
+    call_mode: CallMode, enable_thinking: bool, make: Callable[..., QwenVL], emulator: Emulator
 ) -> None:
-    reader = QwenVLReader(llm=make(enable_thinking=thinks, model="qwen3-vl-flash"), high_resolution=True)
+    reader = QwenVLReader(llm=make(enable_thinking=enable_thinking, model="qwen3-vl-flash"), high_resolution=True)
     load(reader, scan(1), call_mode)
     (request,) = emulator.requests
-    assert request.json["enable_thinking"] is thinks
+    assert request.json["enable_thinking"] is enable_thinking
     assert request.json["model"] == "qwen3-vl-flash"
     assert request.json["vl_high_resolution_images"] is True
 
 
-def test_the_lazy_ways(file: Path, llm: QwenVL, emulator: Emulator) -> None:
+def test_lazy_load_data_sends_requests_when_iterated(file: Path, llm: QwenVL, emulator: Emulator) -> None:
     lazy = iter(QwenVLReader(llm=llm, max_concurrency=1).lazy_load_data(file))
     assert emulator.requests == []
-    assert next(lazy).metadata["page_number"] == 1  # type: ignore[call-overload]
+    assert next(lazy).metadata["page_number"] == 1
     assert len(emulator.requests) == 1
-    assert pages(list(run(QwenVLReader(llm=llm).alazy_load_data(file), llm))) == [1, 2, 3]
+    assert page_numbers(list(run(QwenVLReader(llm=llm).alazy_load_data(file), llm))) == [1, 2, 3]
 
 
-# --- Failures and resuming ---
+# --- Failures and the cache ---
 
 
-def failing_at(number: int) -> Callable[[RecordedRequest], Reply | Fault]:
+def fail_at(number: int) -> Callable[[RecordedRequest], Reply | Fault]:
     def respond(request: RecordedRequest) -> Reply | Fault:
         if page_in(request) == number:
             return Fault(status=400, code="invalid_parameter_error", message="No.")
@@ -190,9 +196,11 @@ def failing_at(number: int) -> Callable[[RecordedRequest], Reply | Fault]:
     return respond
 
 
-@ways
-def test_a_failing_page_raises(call_mode: CallMode, llm: QwenVL, emulator: Emulator) -> None:
-    emulator.respond = failing_at(3)
+@both_call_modes
+def test_failed_page_raises_after_documents_of_earlier_pages(
+    call_mode: CallMode, llm: QwenVL, emulator: Emulator
+) -> None:
+    emulator.respond = fail_at(3)
     reader = QwenVLReader(llm=llm)
     with pytest.raises(QwenVLPageError, match="page 3") as caught:
         load(reader, scan(5), call_mode)
@@ -202,30 +210,30 @@ def test_a_failing_page_raises(call_mode: CallMode, llm: QwenVL, emulator: Emula
     assert [document.metadata["page_number"] for _, document in zip(range(2), lazy, strict=False)] == [1, 2]
 
 
-@ways
-def test_a_failing_page_is_skipped(call_mode: CallMode, llm: QwenVL, emulator: Emulator) -> None:
-    emulator.respond = failing_at(3)
+@both_call_modes
+def test_failed_page_with_on_error_skip_is_skipped(call_mode: CallMode, llm: QwenVL, emulator: Emulator) -> None:
+    emulator.respond = fail_at(3)
     reader = QwenVLReader(llm=llm, on_error="skip")
-    assert pages(load(reader, scan(5), call_mode)) == [1, 2, 4, 5]
+    assert page_numbers(load(reader, scan(5), call_mode)) == [1, 2, 4, 5]
     assert [number for number, _ in reader.failures] == [3]
 
 
-@ways
-def test_a_broken_run_goes_on_with_no_repeated_request(
+@both_call_modes
+def test_run_after_failed_page_requests_only_missing_pages(
     call_mode: CallMode, llm: QwenVL, emulator: Emulator, tmp_path: Path
 ) -> None:
-    emulator.respond = failing_at(4)
+    emulator.respond = fail_at(4)
     reader = QwenVLReader(llm=llm, cache_dir=tmp_path)
     with pytest.raises(QwenVLPageError):
         load(reader, scan(9), call_mode)
-    answered = [page_in(request) for request in emulator.requests if page_in(request) != 4]
+    transcribed = [page_in(request) for request in emulator.requests if page_in(request) != 4]
     emulator.reset()
     emulator.respond = answer
-    assert pages(load(reader, scan(9), call_mode)) == list(range(1, 10))
-    assert sorted(answered + [page_in(request) for request in emulator.requests]) == list(range(1, 10))
+    assert page_numbers(load(reader, scan(9), call_mode)) == list(range(1, 10))
+    assert sorted(transcribed + [page_in(request) for request in emulator.requests]) == list(range(1, 10))
 
 
-def test_both_frameworks_share_what_is_kept(make: Callable[..., QwenVL], emulator: Emulator, tmp_path: Path) -> None:
+def test_cache_is_shared_by_both_frameworks(make: Callable[..., QwenVL], emulator: Emulator, tmp_path: Path) -> None:
     langchain = pytest.importorskip("langchain_qwenvl")
     QwenVLReader(llm=make(), cache_dir=tmp_path).load_data(scan(2))
     emulator.reset()
@@ -239,7 +247,7 @@ def test_both_frameworks_share_what_is_kept(make: Callable[..., QwenVL], emulato
 # --- Directories, processes, file systems ---
 
 
-def test_in_a_directory_reader(llm: QwenVL, tmp_path: Path) -> None:
+def test_reader_in_simple_directory_reader(llm: QwenVL, tmp_path: Path) -> None:
     for name, count in (("a", 2), ("b", 1)):
         (tmp_path / f"{name}.pdf").write_bytes(scan(count))
     (tmp_path / "c.tiff").write_bytes(scan(2, "TIFF"))
@@ -257,7 +265,7 @@ def test_in_a_directory_reader(llm: QwenVL, tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif((os.cpu_count() or 1) < 2, reason="LlamaIndex warns of more workers than processors")
-def test_in_several_processes(llm: QwenVL, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_reader_in_several_processes(llm: QwenVL, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DASHSCOPE_API_KEY", KEY)
     for name in "abc":
         (tmp_path / f"{name}.pdf").write_bytes(scan(2))
@@ -268,32 +276,34 @@ def test_in_several_processes(llm: QwenVL, tmp_path: Path, monkeypatch: pytest.M
     assert [document.metadata["file_name"] for document in documents] == ["a.pdf"] * 2 + ["b.pdf"] * 2 + ["c.pdf"] * 2
 
 
-def test_it_pickles_and_carries_no_key(llm: QwenVL, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pickled_reader_works_and_holds_no_key(llm: QwenVL, monkeypatch: pytest.MonkeyPatch) -> None:
     reader = QwenVLReader(llm=llm, mode="element")
     first = reader.load_data(scan(2))
     data = pickle.dumps(reader)
     assert KEY.encode() not in data
     monkeypatch.setenv("DASHSCOPE_API_KEY", KEY)
-    again: QwenVLReader = pickle.loads(data)
-    assert again.usage.pages == 0
-    assert [document.text for document in again.load_data(scan(2))] == [document.text for document in first]
-    assert again.llm
-    again.llm.close()
+    unpickled: QwenVLReader = pickle.loads(data)
+    assert unpickled.usage.pages == 0
+    assert [document.text for document in unpickled.load_data(scan(2))] == [document.text for document in first]
+    assert unpickled.llm
+    unpickled.llm.close()
 
 
 @pytest.mark.parametrize("form", ["path", "str", "PurePath", "bytes", "memory fs", "local fs"])
-def test_what_a_file_may_be(form: str, file: Path, llm: QwenVL) -> None:
+def test_reader_accepts_paths_bytes_and_file_systems(form: str, file: Path, llm: QwenVL) -> None:
     memory = MemoryFileSystem()
     memory.pipe("/scans/a scan.pdf", scan(3))
-    given: dict[str, Any] = {
+    arguments: dict[str, dict[str, Any]] = {
         "path": {"file": file},
         "str": {"file": str(file)},
         "PurePath": {"file": PurePosixPath(file)},
         "bytes": {"file": scan(3)},
         "memory fs": {"file": PurePosixPath("/scans/a scan.pdf"), "fs": memory},
         "local fs": {"file": file, "fs": LocalFileSystem()},
-    }[form]
-    documents = QwenVLReader(llm=llm, pages="1").load_data(**given, extra_info={"owner": "me", "page_number": 99})
+    }
+    documents = QwenVLReader(llm=llm, pages="1").load_data(
+        **arguments[form], extra_info={"owner": "me", "page_number": 99}
+    )
     (document,) = documents
     assert (document.metadata["owner"], document.metadata["page_number"]) == ("me", 1)
     if form != "bytes":
@@ -304,12 +314,12 @@ def test_what_a_file_may_be(form: str, file: Path, llm: QwenVL) -> None:
 
 
 @pytest.mark.parametrize("mode", ["page", "element", "chunk", "single"])
-def test_pipelines_and_stores_take_the_documents(mode: Any, file: Path, llm: QwenVL) -> None:
+def test_stores_and_splitters_accept_documents(mode: Any, file: Path, llm: QwenVL) -> None:
     documents = QwenVLReader(llm=llm, mode=mode, output="text").load_data(file)
     for document in documents:
         assert node_to_metadata_dict(document, flat_metadata=True)
-        for shown in (MetadataMode.EMBED, MetadataMode.LLM):
-            assert set(document.get_metadata_str(shown).split("\n")) <= {
+        for metadata_mode in (MetadataMode.EMBED, MetadataMode.LLM):
+            assert set(document.get_metadata_str(metadata_mode).split("\n")) <= {
                 "file_name: a scan.pdf", *(f"page_label: {number}" for number in (1, 2, 3)),
             }  # fmt: skip
     nodes = SentenceSplitter(chunk_size=64, chunk_overlap=0).get_nodes_from_documents(documents)
@@ -317,7 +327,7 @@ def test_pipelines_and_stores_take_the_documents(mode: Any, file: Path, llm: Qwe
     assert citation(nodes[-1]).source == str(file)
 
 
-def test_an_ingestion_cache_keeps_pages_apart(file: Path, llm: QwenVL, emulator: Emulator) -> None:
+def test_ingestion_cache_distinguishes_pages_with_equal_text(file: Path, llm: QwenVL, emulator: Emulator) -> None:
     emulator.respond = lambda request: Reply(text="The same on every page.")
     documents = QwenVLReader(llm=llm).load_data(file)
     pipeline = IngestionPipeline(transformations=[SentenceSplitter()], cache=IngestionCache())
@@ -326,7 +336,7 @@ def test_an_ingestion_cache_keeps_pages_apart(file: Path, llm: QwenVL, emulator:
         assert [node.metadata["page_number"] for node in nodes] == [1, 2, 3]
 
 
-def test_an_answer_is_cited_and_shown(file: Path, llm: QwenVL) -> None:
+def test_citation_and_highlight_of_chunk(file: Path, llm: QwenVL) -> None:
     document = QwenVLReader(llm=llm, mode="chunk", output="text").load_data(file)[1]
     cited = citation(document)
     assert (cited.source, cited.page, len(cited.boxes)) == (str(file), 2, 3)
@@ -336,12 +346,12 @@ def test_an_answer_is_cited_and_shown(file: Path, llm: QwenVL) -> None:
     assert highlight(document, file).size == (width_of(2), 320)
 
 
-# --- PDFs in chats ---
+# --- PDFs in chat messages ---
 
 
-@ways
+@both_call_modes
 @pytest.mark.parametrize("form", ["data", "path", "url"])
-def test_a_pdf_in_a_message_is_its_pages(
+def test_pdf_block_is_sent_as_page_images(
     call_mode: CallMode, form: str, file: Path, llm: QwenVL, emulator: Emulator
 ) -> None:
     emulator.respond = None
@@ -351,16 +361,16 @@ def test_a_pdf_in_a_message_is_its_pages(
         "url": DocumentBlock(url=f"data:application/pdf;base64,{base64.b64encode(scan(3)).decode()}"),
     }[form]
     message = ChatMessage(role="user", blocks=[block, TextBlock(text="What is it?")])
-    again = ChatMessage.model_validate_json(message.model_dump_json())
-    for said in (message, again):
-        llm.chat([said]) if call_mode == "sync" else run(llm.achat([said]), llm)
+    restored = ChatMessage.model_validate_json(message.model_dump_json())
+    for sent in (message, restored):
+        llm.chat([sent]) if call_mode == "sync" else run(llm.achat([sent]), llm)
     for request in emulator.requests:
         content = request.json["messages"][0]["content"]
         assert [part["type"] for part in content] == ["image_url", "image_url", "image_url", "text"]
     assert not emulator.refusals
 
 
-def test_a_pdf_in_a_tool_result_is_its_pages(llm: QwenVL, emulator: Emulator) -> None:
+def test_pdf_in_tool_result_is_sent_as_page_images(llm: QwenVL, emulator: Emulator) -> None:
     emulator.respond = None
     call = {"id": "call_1", "type": "function", "function": {"name": "fetch", "arguments": "{}"}}
     llm.chat(
@@ -377,9 +387,11 @@ def test_a_pdf_in_a_tool_result_is_its_pages(llm: QwenVL, emulator: Emulator) ->
     assert (media["role"], [part["type"] for part in media["content"]]) == ("user", ["image_url", "image_url"])
 
 
-def test_without_the_extra_the_error_names_it(llm: QwenVL, emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
-    for loaded in [module for module in sys.modules if module.startswith("qwenvl_core.rendering.")]:
-        monkeypatch.delitem(sys.modules, loaded)
+def test_pdf_block_without_pypdfium2_raises_error_that_names_extra(
+    llm: QwenVL, emulator: Emulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in [module for module in sys.modules if module.startswith("qwenvl_core.rendering.")]:
+        monkeypatch.delitem(sys.modules, module)
     monkeypatch.setitem(sys.modules, "pypdfium2", None)
     with pytest.raises(QwenVLInputError, match=r"blocks\[0\].*qwenvl-adapters\[documents\]"):
         llm.chat([ChatMessage(role="user", blocks=[DocumentBlock(data=scan(1))])])
