@@ -45,8 +45,8 @@ class LoaderOptions:
         image_dir: Folder for JPEG files of the pages and of the pictures on them.
         progress: Show a bar, or call a function with the pages done, their total number, and the usage so far.
         password: Password of the PDF, if it has one.
-        coordinates: Whether the model's boxes are in thousandths (`"relative"`) or pixels (`"absolute"`); `None` for
-            what the catalog says of the model.
+        coordinates: Unit of the model's boxes: thousandths (`"relative"`) or pixels (`"absolute"`); `None` for the
+            unit in the catalog.
         chunk_size: Longest chunk, in characters. A single element is never split.
 
     Raises:
