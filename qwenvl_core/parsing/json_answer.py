@@ -1,7 +1,7 @@
-"""Find the JSON of an answer: bare, in a code fence, or amid prose.
+"""Find the JSON in an answer: bare, in a code fence, or amid prose.
 
-Models wrap JSON in fences although they were asked not to. A fence may be labelled, unlabelled or never closed, and a
-string of the JSON may hold a fence itself, so the whole text is tried first.
+Models put JSON into code fences although they were asked not to. A fence may be labelled, unlabelled or not closed,
+and a string in the JSON may hold a fence itself. All functions need linear time.
 """
 
 from __future__ import annotations
@@ -11,33 +11,39 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-_FENCE = re.compile(r"```(?:json)?[ \t]*\n?(.*?)(?:```|\Z)", re.DOTALL | re.IGNORECASE)
+_DECODER = json.JSONDecoder(strict=False)  # accepts control characters in strings: models write line breaks there
+_FENCE = re.compile(r"```(?:json)?[ \t\r\n]*", re.IGNORECASE)
+_FENCE_END = re.compile(r"[ \t\r\n]*(?:```|\Z)")
 _FENCE_BEFORE_OBJECT = re.compile(r"```\w*\s*(?=\{)")
+# An error of the decoder counts the lines before it, so a decoder call for each of many fences would be quadratic.
+_MAX_FENCES = 100
 
 
 def parse_json_answer(text: str, *types: type) -> Any:
-    """Parse the first JSON value of an answer: the whole text, else the content of a code fence.
+    """Parse the JSON value of an answer: the whole text, or else the first code fence that holds nothing but JSON.
 
     Args:
         text: The whole answer.
-        types: The types to accept, such as `dict`; every JSON value is accepted without them.
+        types: The accepted types, such as `dict`. Without them every JSON value is accepted.
 
     Returns:
-        The value. Control characters within strings are accepted.
+        The value. Control characters in its strings are accepted.
 
     Raises:
-        ValueError: The answer holds no JSON value of these types.
+        ValueError: Neither the text nor a fence is JSON of these types. The message says why the text is not.
     """
-    first_error: Exception | None = None
-    for candidate in _candidates(text):
-        try:
-            value = json.loads(candidate, strict=False)
-        except (ValueError, RecursionError) as error:
-            first_error = first_error or error
-            continue
+    parse_error: Exception | None = None
+    try:
+        value = _DECODER.decode(text)
         if not types or isinstance(value, types):
             return value
-    raise ValueError(str(first_error or "another JSON value")) from first_error
+        reason = f"found {type(value).__name__}, expected {' or '.join(expected.__name__ for expected in types)}"
+    except (ValueError, RecursionError) as error:
+        parse_error, reason = error, str(error)
+    for value in _decode_fences(text):
+        if not types or isinstance(value, types):
+            return value
+    raise ValueError(reason) from parse_error
 
 
 def find_json_object(text: str) -> str:
@@ -47,19 +53,36 @@ def find_json_object(text: str) -> str:
         text: A whole answer, or the beginning of one: the object may be unfinished.
 
     Returns:
-        The object's text, up to its end or that of `text`; an empty string where no object begins.
+        The object's text, up to its end or to that of `text`; an empty string where no object begins.
     """
     fence = None if text.lstrip().startswith("{") else _FENCE_BEFORE_OBJECT.search(text)
     start = text.find("{", fence.end() if fence else 0)
     if start < 0:
         return ""
     try:
-        _, end = json.JSONDecoder().raw_decode(text, start)
+        _, end = _DECODER.raw_decode(text, start)
     except (ValueError, RecursionError):
         end = len(text)
     return text[start:end]
 
 
-def _candidates(text: str) -> Iterator[str]:
-    yield text
-    yield from _FENCE.findall(text)
+def _decode_fences(text: str) -> Iterator[Any]:
+    """Yield the value of each code fence, of the first ones, that holds one JSON value and nothing else."""
+    offset = 0
+    for _ in range(_MAX_FENCES):
+        fence = _FENCE.search(text, offset)
+        if fence is None:
+            return
+        # The value is decoded first and the closing fence looked for behind it: its strings may hold fences.
+        try:
+            value, end = _DECODER.raw_decode(text, fence.end())
+            closing = _FENCE_END.match(text, end)
+        except (ValueError, RecursionError):
+            closing = None
+        if closing:
+            yield value
+            offset = closing.end()
+        else:
+            offset = text.find("```", fence.end()) + len("```")
+            if offset < fence.end():  # the fence is not closed
+                return
