@@ -1,8 +1,8 @@
-"""A document page in Qwen-VL's own layout formats, read into elements that can be cited and shown.
+"""Parse a document page in Qwen-VL's own layout formats into elements that can be cited and shown.
 
 The prompts `qwenvl html` and `qwenvl markdown` ask for them (vendor page "Visual understanding (Qwen-VL)", section on
 document parsing). The HTML gives a box for every element, the Markdown only for pictures and tables. Model text is
-untrusted and often damaged: nothing in it makes these functions raise, and the time grows in proportion to it.
+untrusted and often damaged: no text makes these functions raise, and the time grows in proportion to its length.
 """
 
 from __future__ import annotations
@@ -13,18 +13,18 @@ from dataclasses import dataclass
 from functools import reduce
 from typing import Literal
 
-from qwenvl_core.parsing.elements import PageElement, join
-from qwenvl_core.parsing.html.convert import html_pieces
-from qwenvl_core.parsing.markdown.page import COORDINATE_COMMENT, markdown_pieces
-from qwenvl_core.parsing.repetition import LONG_TEXT, repeats_elements, repeats_text
+from qwenvl_core.parsing.elements import PageElement, join_markdown
+from qwenvl_core.parsing.html.convert import parse_html_page
+from qwenvl_core.parsing.markdown.page import COORDINATE_COMMENT, parse_markdown_page
+from qwenvl_core.parsing.repetition import LONG_TEXT, has_repeated_elements, has_repeated_ending
 from qwenvl_core.parsing.text import sanitize
-from qwenvl_core.parsing.unescape import first_readable_variant
+from qwenvl_core.parsing.unescape import choose_readable_variant
 from qwenvl_core.vision.boxes import Box, CoordinateSpace, Size, Space
 
 __all__ = ["REPETITION", "LayoutElement", "PageLayout", "parse_layout"]
 
 REPETITION = "repetition"
-"""The warning for an element that is repeated: the model ran in a loop."""
+"""The warning of a page whose elements or text repeat: the model ran in a loop."""
 
 Format = Literal["auto", "html", "markdown"]
 
@@ -33,28 +33,28 @@ _FENCE = re.compile(r"^[ \t]{0,9}```[ \t]{0,9}(html|markdown|md)\b", re.MULTILIN
 _BOXED_TAG = re.compile(r"<[a-z][^<>]{0,2000}?\bdata-(?:bbox|polygon)", re.IGNORECASE)
 _READABLE_BOX = re.compile(r"<[^<>]{0,2000}?\bdata-bbox\s{0,9}=\s{0,9}[\"']?\s{0,9}[\[(]?\s{0,9}[-+\d]")
 _PAGE_TAG = re.compile(r"<(?:!doctype|html|body)\b", re.IGNORECASE)
-_TABULAR = re.compile(r"\\begin\s{0,9}\{tab")
+_TABULAR_BEGIN = re.compile(r"\\begin\s{0,9}\{tab")
 _ANY_TAG = re.compile(r"<[!/]?[a-z]", re.IGNORECASE)
 _FIRST_TAG = re.compile(
     r"\s*+(?:```\w{0,20}\s{0,99})?"
     r"(?:<(?:div|p|h[1-6]|table|ul|ol|li|dl|section|article|main|header|footer|figure|img|style|head)\b"
-    r"|<[!/a-z][^<>]*+\Z)",  # a tag that the answer ends inside of
+    r"|<[!/a-z][^<>]*+\Z)",  # a tag that was cut off
     re.IGNORECASE,
 )
 
 
 @dataclass(frozen=True, slots=True)
 class LayoutElement:
-    """One element of a page.
+    """An element of a page.
 
     Attributes:
         type: `"title"`, `"text"`, `"list_item"`, `"table"`, `"image"`, `"chart"`, `"formula"`, `"caption"` (also a
-            picture that was described), `"header"`, `"footer"`, `"music_sheet"`, `"chemical_formula"` or `"other"`.
-        text: Plain text; a table has a line for each row. Nothing for a picture without text.
+            picture with a description), `"header"`, `"footer"`, `"music_sheet"`, `"chemical_formula"` or `"other"`.
+        text: Plain text; a table has one line per row. Empty for a picture without text.
         html: The element as well-formed XML without coordinates, styles and scripts. `None` for LaTeX that could not
             be converted.
         latex: The source of a formula or of a LaTeX table, else `None`.
-        box: Where it is on the page, or `None` when the model gave no box, an unreadable one or one without area.
+        box: The element's box on the page. `None` if the model gave no box, an unreadable one or one without area.
         index: Position on the page in reading order, from 0.
     """
 
@@ -68,14 +68,14 @@ class LayoutElement:
 
 @dataclass(frozen=True, slots=True)
 class PageLayout:
-    """A page.
+    """A parsed page.
 
     Attributes:
-        elements: In reading order.
-        markdown: The page in Markdown: tables with pipes, or in HTML where cells cover several places; formulas
+        elements: The elements in reading order.
+        markdown: The page in Markdown: tables with pipes, or in HTML where cells span rows or columns; formulas
             between `$$`; pictures as placeholders.
         truncated: Whether the model's answer ends in the middle of the page.
-        warnings: What is wrong with the answer. `REPETITION` is among them when it ran in a loop.
+        warnings: Problems of the answer, such as `REPETITION` if the model ran in a loop.
     """
 
     elements: tuple[LayoutElement, ...]
@@ -85,10 +85,10 @@ class PageLayout:
 
 
 def parse_layout(text: str, *, space: Space = "auto", size: Size | None = None, format: Format = "auto") -> PageLayout:
-    """The elements of a page, from the answer to `qwenvl html` or `qwenvl markdown`.
+    """Parse the answer to `qwenvl html` or `qwenvl markdown` into the elements of a page.
 
     Reads Qwen3-VL's and Qwen2.5-VL's HTML, HTML without boxes, and Markdown with coordinates in comments; with code
-    fences around it or prose, damaged or cut off. Every complete element is kept, and of one that was cut off the
+    fences or prose around it, damaged or cut off. Every complete element is kept, and of one that was cut off the
     text and the complete rows.
 
     Args:
@@ -96,67 +96,75 @@ def parse_layout(text: str, *, space: Space = "auto", size: Size | None = None, 
         space: `"relative"` for thousandths of the page (Qwen3-VL and newer), `"absolute"` for pixels of the image
             that was sent (Qwen2.5-VL), `"auto"` for relative.
         size: Width and height of the image that was sent, in pixels. Needed by `"absolute"`.
-        format: `"html"` or `"markdown"`, or `"auto"` to look.
+        format: `"html"` or `"markdown"`, or `"auto"` to detect the format.
 
     Raises:
-        ValueError: `space` or `format` is unknown, or `size` is missing or no size. Never because of the text.
+        ValueError: `space` or `format` is unknown, or `size` is missing or not positive. No text raises.
     """
-    frame = CoordinateSpace.of(space, size)
+    coordinates = CoordinateSpace.create(space, size)
     if format not in _FORMATS:
-        raise ValueError(f"format={format!r} is none of {', '.join(_FORMATS)}.")
-    text = first_readable_variant(sanitize(text), _is_readable)
-    pieces, truncated = html_pieces(text) if _is_html(text, format) else markdown_pieces(text)
+        raise ValueError(f"Unknown format: {format!r}. Supported: {', '.join(_FORMATS)}.")
+    text = choose_readable_variant(sanitize(text), _is_readable)
+    page_elements, is_cut = parse_html_page(text) if _is_html(text, format) else parse_markdown_page(text)
     elements = tuple(
-        LayoutElement(piece.type, piece.text, piece.html, piece.latex, _box(piece, frame), index)
-        for index, piece in enumerate(pieces)
+        LayoutElement(element.type, element.text, element.html, element.latex, _find_box(element, coordinates), index)
+        for index, element in enumerate(page_elements)
     )
-    warnings = [*_coordinate_warnings(pieces, frame), *([REPETITION] if _loops(elements) else [])]
-    return PageLayout(elements, join(pieces), truncated, tuple(warnings))
+    warnings = _check_coordinates(page_elements, coordinates)
+    if _has_repetition(elements):
+        warnings.append(REPETITION)
+    return PageLayout(elements, join_markdown(page_elements), is_cut, tuple(warnings))
 
 
 def _is_readable(text: str) -> bool:
-    """Whether a coordinate that is in the text can be found there."""
+    """Return whether the coordinates in a text, if there are any, can be read."""
     return "data-bbox" not in text or bool(_READABLE_BOX.search(text))
 
 
 def _is_html(text: str, format: str) -> bool:
     if format != "auto":
-        # An answer without any tag is text, whatever was asked for.
+        # An answer without any tag is text, whichever format was requested.
         return format == "html" and bool(_ANY_TAG.search(text))
     if _BOXED_TAG.search(text) or _PAGE_TAG.search(text):
         return True
     fence = _FENCE.search(text)
     if fence:
         return fence[1].lower() == "html"
-    if COORDINATE_COMMENT.search(text) or _TABULAR.search(text):
+    if COORDINATE_COMMENT.search(text) or _TABULAR_BEGIN.search(text):
         return False
     return bool(_FIRST_TAG.match(text))
 
 
-def _box(piece: PageElement, frame: CoordinateSpace) -> Box | None:
-    """The box of a piece, or the one around the boxes inside of it."""
-    own = frame.box(piece.numbers) if piece.numbers is not None else None
-    if own is not None:
-        return own
-    inner = [box for numbers in piece.inner if (box := frame.box(numbers))]
+def _find_box(element: PageElement, coordinates: CoordinateSpace) -> Box | None:
+    """Return the box of an element, or the smallest one around the boxes inside it."""
+    box = coordinates.to_box(element.numbers) if element.numbers is not None else None
+    if box is not None:
+        return box
+    inner = [inner_box for numbers in element.inner if (inner_box := coordinates.to_box(numbers))]
     return reduce(Box.union, inner) if inner else None
 
 
-def _coordinate_warnings(pieces: Sequence[PageElement], frame: CoordinateSpace) -> list[str]:
-    outside = sum(frame.exceeded_by(piece.numbers) for piece in pieces if piece.numbers)
+def _check_coordinates(elements: Sequence[PageElement], coordinates: CoordinateSpace) -> list[str]:
+    """Return a warning if coordinates lie far outside the image."""
+    outside = sum(coordinates.is_exceeded_by(element.numbers) for element in elements if element.numbers)
     if not outside:
         return []
-    limit = f"{frame.width:g}" if frame.width == frame.height else f"{frame.width:g} x {frame.height:g}"
-    return [f"coordinates of {outside} elements are beyond {limit}: is the coordinate space or the size right?"]
+    width, height = f"{coordinates.width:g}", f"{coordinates.height:g}"
+    limit = width if width == height else f"{width} x {height}"
+    return [f"Coordinates of {outside} element(s) lie beyond {limit}. Check the coordinate space and the image size."]
 
 
-def _loops(elements: Sequence[LayoutElement]) -> bool:
+def _has_repetition(elements: Sequence[LayoutElement]) -> bool:
     texts = [element.text for element in elements]
-    return repeats_elements(list(map(_identity, elements)), texts) or any(map(repeats_text, texts))
+    identities = [_identify(element) for element in elements]
+    return has_repeated_elements(identities, texts) or any(map(has_repeated_ending, texts))
 
 
-def _identity(element: LayoutElement) -> tuple[object, ...]:
-    """What is equal for repeated elements. A loop may move long text over the page; short text may be meant."""
+def _identify(element: LayoutElement) -> tuple[object, ...]:
+    """Return a key that is equal for repeated elements.
+
+    In a loop, long text may recur in other places of the page; short text in several places can be intended.
+    """
     if len(element.text) >= LONG_TEXT:
         return element.type, element.text
     return element.type, element.text, element.box, element.html

@@ -1,4 +1,4 @@
-"""What both formats of a page are read into: its pieces, each with what it shows in HTML and Markdown."""
+"""Represent the elements of a page before their coordinates are read, and format them as HTML and Markdown."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from qwenvl_core.parsing.text import escape, one_line, without_coordinates
+from qwenvl_core.parsing.text import escape, join_lines, mask_coordinates
 
-_DELIMITERS = (("$$", "$$"), ("\\[", "\\]"), ("\\(", "\\)"), ("$", "$"))
+_FORMULA_DELIMITERS = (("$$", "$$"), ("\\[", "\\]"), ("\\(", "\\)"), ("$", "$"))
 _NOT_IN_NAME = re.compile(r"[\[\]()\n]")
 
 
@@ -19,11 +19,11 @@ class PageElement:
     Attributes:
         type: As in `LayoutElement`.
         text: Plain text.
-        html: XML, or `None`.
+        markdown: The element in Markdown.
+        html: The element as XML, or `None`.
         latex: LaTeX source, or `None`.
-        markdown: How the page shows it.
-        numbers: The coordinates of its box in the model's unit, if it has one.
-        inner: Those of boxes inside of it.
+        numbers: The coordinates of its box in the model's unit, or `None` without a box.
+        inner: The coordinates of the boxes inside the element.
     """
 
     type: str
@@ -35,58 +35,58 @@ class PageElement:
     inner: list[list[float]] = field(default_factory=list)
 
 
-def join(pieces: Iterable[PageElement]) -> str:
-    """The Markdown of a page."""
+def join_markdown(elements: Iterable[PageElement]) -> str:
+    """Join the Markdown of elements to that of a page; list items stand on adjacent lines."""
     parts: list[str] = []
-    before = ""
-    for piece in pieces:
-        if piece.markdown.strip():
+    previous = ""
+    for element in elements:
+        if element.markdown.strip():
             if parts:
-                parts.append("\n" if piece.type == before == "list_item" else "\n\n")
-            parts.append(piece.markdown)
-            before = piece.type
+                parts.append("\n" if element.type == previous == "list_item" else "\n\n")
+            parts.append(element.markdown)
+            previous = element.type
     return "".join(parts)
 
 
-def placeholder(name: str) -> str:
-    """Where a picture is, in Markdown. The picture itself is on the page's image, at the element's box."""
+def join_paragraphs(parts: Sequence[str]) -> str:
+    """Join the parts that are not empty with blank lines."""
+    return "\n\n".join(part for part in parts if part)
+
+
+def format_placeholder(name: str) -> str:
+    """Format a picture in Markdown. The picture itself is on the page's image, in the element's box."""
     return f"![{_NOT_IN_NAME.sub(' ', name)}]()"
 
 
-def heading(text: str, level: int) -> str:
-    """A heading in Markdown, or nothing when there is no text."""
-    return f"{'#' * level} {one_line(text)}" if text.strip() else ""
+def format_heading(text: str, level: int) -> str:
+    """Format a heading in Markdown; an empty text gives an empty string."""
+    return f"{'#' * level} {join_lines(text)}" if text.strip() else ""
 
 
-def list_item(marker: str, text: str) -> str:
-    """A list item in Markdown; its further lines are indented."""
+def format_list_item(marker: str, text: str) -> str:
+    """Format a list item in Markdown with its further lines indented."""
     indent = " " * (len(marker) - len(marker.lstrip()) + 2)
     return marker + text.replace("\n", "\n" + indent)
 
 
-def bare_formula(text: str) -> str:
-    """A formula without the signs around it. Text with several formulas stays as it is."""
-    text = text.strip()
-    for start, end in _DELIMITERS:
-        if text.startswith(start):
-            inside = text.removeprefix(start)
-            # The second sign is missing, or half of it, where the model was cut off.
-            inside = inside.removesuffix(end if inside.endswith(end) else end[0])
-            return text if start in inside else inside.strip()
-    return text
-
-
-def display_formula(latex: str) -> str:
-    """A formula on its own in Markdown."""
+def format_formula(latex: str) -> str:
+    """Format a formula in Markdown as a paragraph of its own."""
     return f"$$\n{latex}\n$$" if "\n" in latex else f"$${latex}$$"
 
 
-def element_html(name: str, text: str, css_class: str = "", **attributes: str) -> str:
-    """Text as one XML element, with its line breaks."""
-    given = "".join(f' {key}="{value}"' for key, value in {"class": css_class, **attributes}.items() if value)
-    return without_coordinates(f"<{name}{given}>{escape(text).replace(chr(10), '<br/>')}</{name}>")
+def format_html(name: str, text: str, css_class: str = "", **attributes: str) -> str:
+    """Format text as one XML element; line breaks become `<br/>`, empty attributes are left out."""
+    values = "".join(f' {key}="{value}"' for key, value in {"class": css_class, **attributes}.items() if value)
+    return mask_coordinates(f"<{name}{values}>{escape(text).replace(chr(10), '<br/>')}</{name}>")
 
 
-def paragraphs(parts: Sequence[str]) -> str:
-    """The parts that are not empty, as paragraphs."""
-    return "\n\n".join(part for part in parts if part)
+def strip_formula_delimiters(text: str) -> str:
+    """Remove the delimiters around a formula; text with several formulas stays as it is."""
+    text = text.strip()
+    for start, end in _FORMULA_DELIMITERS:
+        if text.startswith(start):
+            inside = text.removeprefix(start)
+            # The closing delimiter, or its second half, is missing where the answer was cut off.
+            inside = inside.removesuffix(end if inside.endswith(end) else end[0])
+            return text if start in inside else inside.strip()
+    return text

@@ -1,4 +1,4 @@
-"""Located things that are not JSON: XML points, Qwen2-VL's box tokens, and lines with four numbers and a name.
+"""Read groundings that are not JSON: XML points, Qwen2-VL's box tokens, and lines with four numbers and a label.
 
 Every pattern is bounded or possessive, so that the time grows in proportion to the text.
 """
@@ -10,22 +10,20 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from qwenvl_core.parsing.text import one_line, unescape
-
-NUMBER = re.compile(r"[-+]?\d+(?:\.\d+)?")
-"""A number in decimal notation."""
+from qwenvl_core.parsing.numbers import NUMBER, enclose_corners, find_numbers
+from qwenvl_core.parsing.text import join_lines, unescape
 
 
 @dataclass(frozen=True, slots=True)
 class RawGrounding:
-    """Numbers with a name, still in the model's unit.
+    """A box or points in the model's unit.
 
     Attributes:
         start: Offset in the text.
         kind: `"box"` for x, y, x, y and `"point"` for any number of x, y.
         numbers: The coordinates.
-        label: The name.
-        attributes: What else was said.
+        label: Its label, if it has one.
+        attributes: Further attributes of the element.
     """
 
     start: int
@@ -37,25 +35,31 @@ class RawGrounding:
 
 _POINTS = re.compile(r"<points?\b(?P<attributes>[^<>]*+)>(?:(?P<phrase>[^<]*+)</points?\s*+>)?", re.IGNORECASE)
 _ATTRIBUTE = re.compile(r"""(?<![\w:.-])([\w:.-]++)\s*+=\s*+(?:"([^"]*+)"|'([^']*+)')""")
-_X = re.compile(r"x(\d{0,6})", re.IGNORECASE)
+_X_NAME = re.compile(r"x(\d{0,6})", re.IGNORECASE)
 
 
-def xml_points(text: str) -> Iterator[RawGrounding]:
-    """`<points x1="1" y1="2" x2="3" y2="4" alt="cups">cups</points>`, also self-closed, unclosed or with x and y."""
+def find_xml_points(text: str) -> Iterator[RawGrounding]:
+    """Find elements such as `<points x1="1" y1="2" x2="3" y2="4" alt="cups">cups</points>`.
+
+    They may be self-closed or unclosed, and may have `x` and `y` without a number.
+    """
     for match in _POINTS.finditer(text):
-        given = {name: unescape(double or single) for name, double, single in _ATTRIBUTE.findall(match["attributes"])}
-        numbers, names = [], set()
-        for name in given:
-            indexed = _X.fullmatch(name)
-            partner = f"{'Y' if name[0] == 'X' else 'y'}{indexed[1]}" if indexed else ""
-            pair = [NUMBER.fullmatch(given.get(key, "").strip()) for key in (name, partner)]
-            if indexed:
-                names |= {name, partner}
-            if indexed and pair[0] and pair[1]:
-                numbers += [float(pair[0].group()), float(pair[1].group())]
+        attributes = {
+            name: unescape(double or single) for name, double, single in _ATTRIBUTE.findall(match["attributes"])
+        }
+        numbers, coordinate_names = [], set()
+        for name in attributes:
+            x_name = _X_NAME.fullmatch(name)
+            if x_name is None:
+                continue
+            y_name = f"{'Y' if name[0] == 'X' else 'y'}{x_name[1]}"
+            coordinate_names |= {name, y_name}
+            x, y = (NUMBER.fullmatch(attributes.get(key, "").strip()) for key in (name, y_name))
+            if x and y:
+                numbers += [float(x.group()), float(y.group())]
         if numbers:
-            rest = {name: value for name, value in given.items() if name not in names}
-            label = _name(unescape(match["phrase"] or "")) or _name(rest.get("alt", ""))
+            rest = {name: value for name, value in attributes.items() if name not in coordinate_names}
+            label = _clean_label(unescape(match["phrase"] or "")) or _clean_label(rest.get("alt", ""))
             yield RawGrounding(match.start(), "point", numbers, label, rest)
 
 
@@ -68,25 +72,25 @@ _TOKEN = re.compile(
 )
 
 
-def box_tokens(text: str) -> Iterator[RawGrounding]:
-    """`<|object_ref_start|>cup<|object_ref_end|><|box_start|>(1,2),(3,4)<|box_end|>`; one name serves several boxes.
+def find_box_tokens(text: str) -> Iterator[RawGrounding]:
+    """Find `<|object_ref_start|>cup<|object_ref_end|><|box_start|>(1,2),(3,4)<|box_end|>`.
 
-    Two numbers instead of four are a point, eight the corners of a box that is not upright: it is the one around them.
-    `<ref>` and `<box>` are the same in the first Qwen-VL.
+    A label applies to all boxes that follow it without prose between. Two numbers instead of four are a point; eight
+    are the corners of a rotated box, which becomes the upright box around them. The first Qwen-VL writes `<ref>` and
+    `<box>` instead.
     """
     if not _BOX_START.search(text):
         return
     label: str | None = None
     for match in _TOKEN.finditer(text):
         if match["label"] is not None:
-            label = _name(match["label"])
-        elif match["prose"]:  # what was named before is not what comes now
+            label = _clean_label(match["label"])
+        elif match["prose"]:  # the label before it does not belong to the boxes behind it
             label = None
         elif match["numbers"] is not None:
-            numbers = [float(n) for n in NUMBER.findall(match["numbers"])]
+            numbers = find_numbers(match["numbers"])
             if len(numbers) == 8:
-                xs, ys = numbers[::2], numbers[1::2]
-                numbers = [min(xs), min(ys), max(xs), max(ys)]
+                numbers = enclose_corners(numbers)
             if match["end"] or (len(numbers) == 4 and match["numbers"].rstrip().endswith(")")):
                 kind: Literal["box", "point"] = "point" if len(numbers) == 2 else "box"
                 yield RawGrounding(match.start(), kind, numbers, label)
@@ -104,64 +108,60 @@ _BRACKETED = re.compile(rf"\({_B}{_FOUR}{_B}\)|\[{_B}{_FOUR}{_B}\]|{_PAIR}{_B},{
 _OTHER_FORMAT = re.compile(
     r"(?:bbox|point)(?:_[23]d)?[\"']|<points?\b|<\|(?:box|quad)_start|<(?:box|quad)>", re.IGNORECASE
 )
-_EDGE = " \t\r\n:;,.-–—=>→*`\"'|[]{}"
-_MAX_LINE = 2000  # in characters; a longer line is no tuple with a name
+_LABEL_EDGE = " \t\r\n:;,.-–—=>→*`\"'|[]{}"
+_MAX_LINE = 2000  # characters; a longer line is not a tuple with a label
 
 
-def plain_tuples(text: str, rows: Iterable[tuple[int, Sequence[float]]]) -> list[RawGrounding]:
-    """`1,2,3,4 cup` on a line, `cup: 1,2,3,4`, `(1,2,3,4) cup`, `cup (1,2),(3,4)`, or lists of four numbers.
+def find_plain_tuples(text: str, rows: Iterable[tuple[int, Sequence[float]]]) -> list[RawGrounding]:
+    """Find `1,2,3,4 cup` on a line, `cup: 1,2,3,4`, `(1,2,3,4) cup`, `cup (1,2),(3,4)`, and lists of four numbers.
 
-    Nothing is read from text that began in one of the other formats: its numbers are pieces of what was cut off.
+    Text that holds the beginning of another format gives nothing, because its numbers belong to what was cut off.
 
     Args:
         text: The answer.
-        rows: Lists of four numbers that the JSON scanner met, with their offsets.
+        rows: Lists of four numbers that `scan_json` found, with their offsets.
     """
     if _OTHER_FORMAT.search(text):
         return []
     found: list[RawGrounding] = []
     for line in _LINE.finditer(text):
         if line.end() - line.start() <= _MAX_LINE:
-            found += _line(text, line.start(), line.group())
-    seen = {located.start for located in found}
-    found += [RawGrounding(start, "box", [float(n) for n in row]) for start, row in rows if start not in seen]
+            found += _read_line(text, line.start(), line.group())
+    starts = {raw.start for raw in found}
+    found += [RawGrounding(start, "box", [float(n) for n in row]) for start, row in rows if start not in starts]
     return found
 
 
-def _line(text: str, offset: int, line: str) -> list[RawGrounding]:
-    """The tuples of one line that begins at `offset`."""
+def _read_line(text: str, offset: int, line: str) -> list[RawGrounding]:
+    """Read the tuples of the line that begins at `offset` of `text`."""
     match = _AT_START.match(line)
     if match:
         start = offset + match.start(1)
-        if text[max(0, start - 80) : start].rstrip().endswith("["):  # one of the scanner's rows
+        if text[max(0, start - 80) : start].rstrip().endswith("["):  # one of the rows of `scan_json`
             return []
-        return [RawGrounding(start, "box", _floats(match[1]), _name(match[2]))]
+        return [RawGrounding(start, "box", find_numbers(match[1]), _clean_label(match[2]))]
     match = _AFTER_COLON.match(line)
     if match:
-        return [RawGrounding(offset + match.start(2), "box", _floats(match[2]), _name(match[1]))]
-    return _bracketed(offset, line)
+        return [RawGrounding(offset + match.start(2), "box", find_numbers(match[2]), _clean_label(match[1]))]
+    return _read_bracketed(offset, line)
 
 
-def _bracketed(offset: int, line: str) -> list[RawGrounding]:
-    """The tuples in brackets on a line. All names are before their tuples, or all behind."""
+def _read_bracketed(offset: int, line: str) -> list[RawGrounding]:
+    """Read the bracketed tuples of a line, whose labels stand either all before their tuples or all behind."""
     matches = list(_BRACKETED.finditer(line))
     if not matches:
         return []
     ends = [0, *(match.end() for match in matches)]
     starts = [*(match.start() for match in matches), len(line)]
-    names = [_name(line[end:start]) for end, start in zip(ends, starts, strict=True)]
-    if names[0] is None:
-        names = names[1:]
+    labels = [_clean_label(line[end:start]) for end, start in zip(ends, starts, strict=True)]
+    if labels[0] is None:
+        labels = labels[1:]
     return [
-        RawGrounding(offset + match.start(), "box", _floats(match.group()), name)
-        for match, name in zip(matches, names, strict=False)
+        RawGrounding(offset + match.start(), "box", find_numbers(match.group()), label)
+        for match, label in zip(matches, labels, strict=False)
     ]
 
 
-def _floats(text: str) -> list[float]:
-    return [float(n) for n in NUMBER.findall(text)]
-
-
-def _name(text: str) -> str | None:
-    """`text` as a label: one line, without punctuation at its ends."""
-    return one_line(text).strip(_EDGE) or None
+def _clean_label(text: str) -> str | None:
+    """Return text on one line without punctuation at its ends, or `None` if nothing is left."""
+    return join_lines(text).strip(_LABEL_EDGE) or None

@@ -1,54 +1,60 @@
-"""Whether a model ran in a loop: the same elements again and again, or the same words inside of one. Linear."""
+"""Detect answers in which the model repeated itself: elements that recur, or an element that repeats its text."""
 
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
 
 LONG_TEXT = 20
-"""Characters; shorter text may well stand in several places of a page."""
+"""Length in characters from which equal texts on one page are unlikely to be intended."""
 
-_TIMES = 4  # in a row
-_MOST_ELEMENTS = 8  # that come round together
-_TAIL = 4000  # characters at the end of an element that are looked at
-_REPEATED = 500  # characters of it; less may be meant, as in a table of zeros
+_MIN_REPEATS = 4  # in a row
+_MAX_PERIOD = 8  # elements that recur together
+_MAX_TAIL = 4000  # characters at the end of an element that are examined
+_MIN_REPEATED_LENGTH = 500  # characters; less can be intended, as in a table of zeros
 
 
-def repeats_elements(identities: Sequence[Hashable], texts: Sequence[str]) -> bool:
-    """Whether elements come round several times in a row, alone or with their neighbours.
+def has_repeated_elements(identities: Sequence[Hashable], texts: Sequence[str]) -> bool:
+    """Return whether one element or a group of neighbours occurs several times in a row.
 
     Args:
-        identities: By what elements are the same.
-        texts: What they say. Several that are short together may well be meant: answers, columns of a form.
+        identities: A key for each element; elements with equal keys count as equal.
+        texts: The text of each element. Groups of short texts do not count, because answers to questions and columns
+            of a form repeat by intention.
     """
-    return any(_comes_round(identities, texts, period) for period in range(1, _MOST_ELEMENTS + 1))
+    return any(_has_period(identities, texts, period) for period in range(1, _MAX_PERIOD + 1))
 
 
-def _comes_round(identities: Sequence[Hashable], texts: Sequence[str], period: int) -> bool:
-    same = 0
-    for at in range(period, len(identities)):
-        same = same + 1 if identities[at] == identities[at - period] else 0
-        if same >= period * (_TIMES - 1) and (period == 1 or _are_long(texts[at - period + 1 : at + 1])):
+def _has_period(identities: Sequence[Hashable], texts: Sequence[str], period: int) -> bool:
+    run = 0
+    for index in range(period, len(identities)):
+        run = run + 1 if identities[index] == identities[index - period] else 0
+        is_long_run = run >= period * (_MIN_REPEATS - 1)
+        if is_long_run and (period == 1 or _has_long_text(texts[index - period + 1 : index + 1])):
             return True
     return False
 
 
-def _are_long(texts: Sequence[str]) -> bool:
+def _has_long_text(texts: Sequence[str]) -> bool:
     return sum(map(len, set(texts))) >= LONG_TEXT
 
 
-def repeats_text(text: str) -> bool:
-    """Whether a text ends in the same words, or rows, several times in a row. Lines of dots are no words."""
-    if len(text) < _REPEATED:
+def has_repeated_ending(text: str) -> bool:
+    """Return whether a text ends with the same words or rows several times in a row.
+
+    Repeated characters that are not alphanumeric, such as a line of dots, do not count.
+    """
+    if len(text) < _MIN_REPEATED_LENGTH:
         return False
-    backwards = text[: -_TAIL - 1 : -1]
-    borders = [0] * len(backwards)  # of each beginning: the longest other beginning that it ends in
+    # The prefix function of Knuth, Morris and Pratt on the reversed tail finds all periods in linear time.
+    tail = text[: -_MAX_TAIL - 1 : -1]
+    borders = [0] * len(tail)  # length of the longest proper prefix of each prefix that is also its suffix
     border = 0
-    for at in range(1, len(backwards)):
-        while border and backwards[at] != backwards[border]:
+    for index in range(1, len(tail)):
+        while border and tail[index] != tail[border]:
             border = borders[border - 1]
-        border += backwards[at] == backwards[border]
-        borders[at] = border
-        length, period = at + 1, at + 1 - border
-        if length >= max(_REPEATED, _TIMES * period) and any(map(str.isalnum, backwards[:period])):
+        border += tail[index] == tail[border]
+        borders[index] = border
+        length, period = index + 1, index + 1 - border
+        if length >= max(_MIN_REPEATED_LENGTH, _MIN_REPEATS * period) and any(map(str.isalnum, tail[:period])):
             return True
     return False

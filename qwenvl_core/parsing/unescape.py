@@ -1,7 +1,7 @@
-"""Answers whose signs were changed on the way, spelled as they were meant.
+"""Undo an extra escaping of a whole answer.
 
-An answer that was put into a string of JSON has a backslash before each quote; one that was put into HTML has
-references instead; and a model that writes Chinese may give JSON full-width signs and curly quotes.
+An answer that was put into a JSON string has a backslash before each quote; one that was put into HTML has character
+references instead of signs; a model that writes Chinese may use full-width signs and curly quotes in JSON.
 """
 
 from __future__ import annotations
@@ -13,33 +13,38 @@ from qwenvl_core.parsing.text import sanitize, unescape
 
 _ESCAPE = re.compile(r"\\(u[0-9a-fA-F]{4}|.)", re.DOTALL)
 _ESCAPES = {"n": "\n", "t": "\t", "r": "\r", "b": "\b", "f": "\f"}
-_WIDE = str.maketrans("：，［］｛｝（）＜＞＝＂“”‘’", ':,[]{}()<>="""\'\'')
-_WIDE_SIGN = re.compile("[" + "".join(map(chr, _WIDE)) + "]")
+_FULL_WIDTH = str.maketrans("：，［］｛｝（）＜＞＝＂“”‘’", ':,[]{}()<>="""\'\'')
+_FULL_WIDTH_SIGN = re.compile("[" + "".join(map(chr, _FULL_WIDTH)) + "]")
 
 
-def first_readable_variant(text: str, is_readable: Callable[[str], bool]) -> str:
-    """The first spelling of `text` that can be read; as it is, if none can. `text` has to be clean."""
-    return next(filter(is_readable, _spellings(text)), text)
+def choose_readable_variant(text: str, is_readable: Callable[[str], bool]) -> str:
+    """Return the first variant of a sanitized text that is readable, or the text itself if none is.
+
+    Args:
+        text: The answer, sanitized.
+        is_readable: Whether the coordinates of a variant can be found.
+    """
+    return next(filter(is_readable, _generate_variants(text)), text)
 
 
-def _spellings(text: str) -> Iterator[str]:
+def _generate_variants(text: str) -> Iterator[str]:
     yield text
     if '\\"' in text:
         yield sanitize(unescape_json(text))
     if "&" in text:
         yield unescape(text)
-    if _WIDE_SIGN.search(text):
-        yield text.translate(_WIDE)
+    if _FULL_WIDTH_SIGN.search(text):
+        yield text.translate(_FULL_WIDTH)
 
 
 def unescape_json(text: str) -> str:
-    """What the inside of a string of JSON stands for; an unknown escape stands for its character."""
+    """Resolve the escapes in the content of a JSON string; an unknown escape becomes its character."""
     if "\\" not in text:
         return text
     # Characters beyond U+FFFF are written as two escapes, which are joined here; half a pair becomes U+FFFD.
-    return _ESCAPE.sub(_unescaped, text).encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return _ESCAPE.sub(_resolve_escape, text).encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
-def _unescaped(match: re.Match[str]) -> str:
+def _resolve_escape(match: re.Match[str]) -> str:
     code = match.group(1)
     return chr(int(code[1:], 16)) if len(code) == 5 else _ESCAPES.get(code, code)

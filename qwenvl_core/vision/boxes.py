@@ -1,8 +1,8 @@
-"""Boxes, and the two coordinate worlds of Qwen-VL's answers.
+"""Convert coordinates of Qwen-VL's answers to boxes and points in fractions of the image.
 
-Qwen3-VL and newer answer in thousandths of the image, Qwen2.5-VL in pixels of the image that the model saw (vendor
-page "Visual understanding (Qwen-VL)", last question of its FAQ). That page says 0 to 999, the vendor's notebooks
-divide by 1000 in most places and by 999 in some; 1000 is used here, which differs by at most one thousandth.
+Qwen3-VL and newer answer in thousandths of the image, Qwen2.5-VL in pixels of the image that was sent (vendor page
+"Visual understanding (Qwen-VL)", last question of its FAQ). That page gives the range 0 to 999; the vendor's notebooks
+divide by 1000 in most places and by 999 in some. 1000 is used here, which differs by at most one thousandth.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ Space = Literal["auto", "relative", "absolute"]
 Size = tuple[float, float]
 
 _SPACES = ("auto", "relative", "absolute")
-_FULL = 1000.0
-_TOLERANCE = 1.05  # a little outside is imprecision; more is likely the other coordinate world
+_THOUSANDTHS = 1000.0
+_TOLERANCE = 1.05  # up to 5% outside is imprecision; more suggests the other coordinate space
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +31,7 @@ class Box:
         y1: Bottom, `y0` to 1.
 
     Raises:
-        ValueError: A side lies outside 0..1, is not a number, or the sides are reversed.
+        ValueError: A side is outside 0 to 1 or not a number, or the sides are reversed.
     """
 
     x0: float
@@ -44,13 +44,13 @@ class Box:
             object.__setattr__(self, name, float(getattr(self, name)))
         if not (0.0 <= self.x0 <= self.x1 <= 1.0 and 0.0 <= self.y0 <= self.y1 <= 1.0):
             raise ValueError(
-                f"{self!r} is no box: it needs 0 <= x0 <= x1 <= 1 and 0 <= y0 <= y1 <= 1. "
-                "Box.from_model() takes the numbers of a model's answer."
+                f"Invalid box: {self!r}. A box has 0 <= x0 <= x1 <= 1 and 0 <= y0 <= y1 <= 1. "
+                "Use Box.from_model() for the numbers of a model's answer."
             )
 
     @classmethod
     def from_model(cls, numbers: Iterable[float], space: Space = "auto", size: Size | None = None) -> Box | None:
-        """The box that four numbers of a model's answer stand for.
+        """Create a box from four numbers of a model's answer.
 
         Args:
             numbers: x, y of one corner, then x, y of the opposite one, in the model's unit.
@@ -59,21 +59,21 @@ class Box:
             size: Width and height of the image that was sent, in pixels. Needed by `"absolute"`.
 
         Returns:
-            The box, with reversed corners swapped and what lies outside cut off. `None` when these are not four
-            numbers, or when no area is left.
+            The box, with reversed corners swapped and clipped to the image. `None` if there are not four numbers, or
+            if the box has no area.
 
         Raises:
-            ValueError: `space` is unknown, or `size` is missing or no size.
+            ValueError: `space` is unknown, or `size` is missing or not positive.
         """
-        return CoordinateSpace.of(space, size).box(list(numbers))
+        return CoordinateSpace.create(space, size).to_box(list(numbers))
 
     @property
     def area(self) -> float:
-        """Share of the image that the box covers, 0 to 1."""
+        """The share of the image that the box covers, 0 to 1."""
         return (self.x1 - self.x0) * (self.y1 - self.y0)
 
     def to_pixels(self, width: int, height: int) -> tuple[int, int, int, int]:
-        """Left, top, right and bottom in pixels of an image of this width and height, rounded."""
+        """Convert to left, top, right and bottom in whole pixels of an image of this width and height."""
         return (
             round(self.x0 * width),
             round(self.y0 * height),
@@ -82,7 +82,7 @@ class Box:
         )
 
     def union(self, other: Box) -> Box:
-        """The smallest box that holds both."""
+        """Return the smallest box that contains both."""
         return Box(
             min(self.x0, other.x0),
             min(self.y0, other.y0),
@@ -93,7 +93,7 @@ class Box:
 
 @dataclass(frozen=True, slots=True)
 class CoordinateSpace:
-    """What a model's coordinates are measured against.
+    """The coordinate system of a model's answer.
 
     Attributes:
         width: The x coordinate of the right edge, in the model's unit.
@@ -104,40 +104,42 @@ class CoordinateSpace:
     height: float
 
     @classmethod
-    def of(cls, space: str, size: Size | None) -> CoordinateSpace:
-        """The frame for a coordinate space; see `Box.from_model` for the arguments.
+    def create(cls, space: str, size: Size | None) -> CoordinateSpace:
+        """Create the coordinate system for a `space` and `size`; see `Box.from_model` for both.
 
         Raises:
-            ValueError: `space` is unknown, or `size` is missing or no size.
+            ValueError: `space` is unknown, or `size` is missing or not positive.
         """
         if space not in _SPACES:
-            raise ValueError(f"space={space!r} is none of {', '.join(_SPACES)}.")
+            raise ValueError(f"Unknown space: {space!r}. Supported: {', '.join(_SPACES)}.")
         if space != "absolute":
-            return cls(_FULL, _FULL)
+            return cls(_THOUSANDTHS, _THOUSANDTHS)
         if size is None:
-            raise ValueError('space="absolute" needs size=(width, height) of the image that was sent, in pixels.')
+            raise ValueError(
+                'Missing size for space="absolute". Pass size=(width, height) of the image that was sent, in pixels.'
+            )
         width, height = size
         if not (0 < width < math.inf and 0 < height < math.inf):
-            raise ValueError(f"size={size!r} is no size: it needs a positive width and height in pixels.")
+            raise ValueError(f"Invalid size: {size!r}. Width and height must be positive numbers of pixels.")
         return cls(float(width), float(height))
 
-    def box(self, numbers: Sequence[float]) -> Box | None:
-        """The box between two corners, or `None`; see `Box.from_model`."""
-        if len(numbers) != 4 or any(math.isnan(n) for n in numbers):
+    def to_box(self, numbers: Sequence[float]) -> Box | None:
+        """Convert the coordinates of two opposite corners to a box; see `Box.from_model`."""
+        if len(numbers) != 4 or any(math.isnan(number) for number in numbers):
             return None
-        (xa, ya), (xb, yb) = self.point(*numbers[:2]), self.point(*numbers[2:])
-        box = Box(min(xa, xb), min(ya, yb), max(xa, xb), max(ya, yb))
+        (x0, y0), (x1, y1) = self.to_point(*numbers[:2]), self.to_point(*numbers[2:])
+        box = Box(min(x0, x1), min(y0, y1), max(x0, x1), max(y0, y1))
         return box if box.x0 < box.x1 and box.y0 < box.y1 else None
 
-    def point(self, x: float, y: float) -> tuple[float, float]:
-        """A point in fractions of the sides; outside is moved to the nearest edge."""
-        return _fraction(x, self.width), _fraction(y, self.height)
+    def to_point(self, x: float, y: float) -> tuple[float, float]:
+        """Convert a point to fractions of the image's sides; a point outside moves to the nearest edge."""
+        return _to_fraction(x, self.width), _to_fraction(y, self.height)
 
-    def exceeded_by(self, numbers: Sequence[float]) -> bool:
-        """Whether a coordinate lies far outside, as happens when the space is the wrong one."""
+    def is_exceeded_by(self, numbers: Sequence[float]) -> bool:
+        """Return whether a coordinate lies far outside the image, which suggests the wrong coordinate space."""
         limits = (self.width, self.height, self.width, self.height)
-        return any(n > limit * _TOLERANCE for n, limit in zip(numbers, limits, strict=False))
+        return any(number > limit * _TOLERANCE for number, limit in zip(numbers, limits, strict=False))
 
 
-def _fraction(value: float, full: float) -> float:
-    return min(max(value / full, 0.0), 1.0)
+def _to_fraction(value: float, length: float) -> float:
+    return min(max(value / length, 0.0), 1.0)

@@ -34,7 +34,7 @@ def test_a_box_is_validated() -> None:
     assert (box.x0, box.y0, box.x1, box.y1) == (0.0, 0.25, 1.0, 0.75)
     assert box.area == 0.5
     for wrong in [(0.5, 0, 0.4, 1), (0, 0, 1.1, 1), (-0.1, 0, 1, 1), (0, 0, float("nan"), 1), (0, float("inf"), 1, 1)]:
-        with pytest.raises(ValueError, match="no box"):
+        with pytest.raises(ValueError, match="Invalid box"):
             Box(*wrong)
 
 

@@ -1,1 +1,1 @@
-"""Read the HTML that models write, also when it is cut off or unbalanced."""
+"""Parse the HTML that models write, also where it is cut off or unbalanced."""

@@ -1,25 +1,25 @@
-"""The elements of a page of HTML, with what they show."""
+"""Convert the elements of an HTML page to page elements."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from qwenvl_core.parsing.elements import (
     PageElement,
-    bare_formula,
-    display_formula,
-    heading,
-    list_item,
-    paragraphs,
-    placeholder,
+    format_formula,
+    format_heading,
+    format_list_item,
+    format_placeholder,
+    join_paragraphs,
+    strip_formula_delimiters,
 )
 from qwenvl_core.parsing.html.elements import HtmlElement
-from qwenvl_core.parsing.html.page import html_regions
-from qwenvl_core.parsing.html.render import Block, blocks, only_table, to_html
-from qwenvl_core.parsing.html.tokenizer import BLOCKS, INLINE, Token
-from qwenvl_core.parsing.text import one_line
+from qwenvl_core.parsing.html.page import split_html_page
+from qwenvl_core.parsing.html.render import Paragraph, render_html, select_table, split_paragraphs
+from qwenvl_core.parsing.html.tokenizer import BLOCK_TAGS, INLINE_TAGS, Token
+from qwenvl_core.parsing.text import join_lines
 
-_BY_FIRST_TAG = {
+_TYPE_BY_FIRST_TAG = {
     "table": "table",
     "img": "image",
     **dict.fromkeys(("h1", "h2", "h3", "h4", "h5", "h6"), "title"),
@@ -27,102 +27,111 @@ _BY_FIRST_TAG = {
 }
 
 
-def html_pieces(text: str) -> tuple[list[PageElement], bool]:
-    """The pieces of a page in their order, and whether it was cut off. `text` has to be clean. Linear."""
-    regions, cut = html_regions(text)
-    return [_piece(region) for region in regions], cut
+def parse_html_page(text: str) -> tuple[list[PageElement], bool]:
+    """Parse an HTML page in linear time.
+
+    Args:
+        text: The page, sanitized.
+
+    Returns:
+        The elements in their order, and whether the page was cut off.
+    """
+    elements, is_cut = split_html_page(text)
+    return [_convert_element(element) for element in elements], is_cut
 
 
-def _piece(region: HtmlElement) -> PageElement:
-    tokens = region.nest.tokens
-    found = blocks(tokens)
-    kind = region.kind or _kind_by_content(tokens, found)
-    text = "\n".join(block.text for block in found)
-    if kind == "image" and not text:
-        text = next((one_line(alt) for token in tokens if (alt := token.attributes.get("alt"))), "")
-    if kind == "formula":
-        text = bare_formula(text)
-    root = None if region.root.name in BLOCKS | INLINE else "div"
-    table = only_table(tokens) if kind == "table" else tokens
+def _convert_element(element: HtmlElement) -> PageElement:
+    tokens = element.stack.tokens
+    paragraphs = split_paragraphs(tokens)
+    element_type = element.type or _infer_type(tokens, has_paragraphs=bool(paragraphs))
+    text = "\n".join(paragraph.text for paragraph in paragraphs)
+    if element_type == "image" and not text:
+        text = next((join_lines(alt) for token in tokens if (alt := token.attributes.get("alt"))), "")
+    if element_type == "formula":
+        text = strip_formula_delimiters(text)
+    root = None if element.root.name in BLOCK_TAGS | INLINE_TAGS else "div"
+    table = select_table(tokens) if element_type == "table" else tokens
+    format_markdown = _FORMATTERS.get(element_type, _format_paragraphs)
     return PageElement(
-        type=kind,
+        type=element_type,
         text=text,
-        markdown=_MARKDOWN.get(kind, _plain)(region, found, text),
-        html=to_html(table, root if table is tokens else None),
-        latex=text or None if kind == "formula" else None,
-        numbers=region.numbers,
-        inner=region.inner,
+        markdown=format_markdown(element, paragraphs, text),
+        html=render_html(table, root if table is tokens else None),
+        latex=text or None if element_type == "formula" else None,
+        numbers=element.numbers,
+        inner=element.inner,
     )
 
 
-def _kind_by_content(tokens: list[Token], found: list[Block]) -> str:
-    """The type of an element whose tag and class say nothing: that of what it begins with."""
+def _infer_type(tokens: Sequence[Token], *, has_paragraphs: bool) -> str:
+    """Infer the type of an element from its first content, where its tag and class do not decide it."""
     for token in tokens[1:]:
-        if token.kind == "text" and token.name.strip():
+        if token.has_text():
             break
-        if token.kind != "end" and token.name in _BY_FIRST_TAG and (token.name != "img" or not found):
-            return _BY_FIRST_TAG[token.name]
+        if token.kind != "end" and token.name in _TYPE_BY_FIRST_TAG and (token.name != "img" or not has_paragraphs):
+            return _TYPE_BY_FIRST_TAG[token.name]
     return "text"
 
 
-def _plain(_: HtmlElement, found: list[Block], text: str) -> str:
+def _format_paragraphs(_: HtmlElement, paragraphs: Sequence[Paragraph], text: str) -> str:
     parts: list[str] = []
-    for place, block in enumerate(found):
-        if place:
-            parts.append("\n" if block.kind == found[place - 1].kind == "item" else "\n\n")
-        parts.append(block.markdown)
+    for index, paragraph in enumerate(paragraphs):
+        if index:
+            parts.append("\n" if paragraph.kind == paragraphs[index - 1].kind == "item" else "\n\n")
+        parts.append(paragraph.markdown)
     return "".join(parts) or text
 
 
-def _title(region: HtmlElement, found: list[Block], text: str) -> str:
-    if any(block.kind == "table" for block in found):
-        return _plain(region, found, text)
-    name = region.root.name
-    return heading(text, int(name[1]) if len(name) == 2 and name[0] == "h" and name[1].isdigit() else 1)
+def _format_title(element: HtmlElement, paragraphs: Sequence[Paragraph], text: str) -> str:
+    if any(paragraph.kind == "table" for paragraph in paragraphs):
+        return _format_paragraphs(element, paragraphs, text)
+    name = element.root.name
+    level = int(name[1]) if len(name) == 2 and name[0] == "h" and name[1].isdigit() else 1
+    return format_heading(text, level)
 
 
-def _list_item(region: HtmlElement, found: list[Block], text: str) -> str:
-    if not found or any(block.kind != "text" for block in found):
-        return _plain(region, found, text)
-    return list_item(region.marker or "- ", text)
+def _format_list_item(element: HtmlElement, paragraphs: Sequence[Paragraph], text: str) -> str:
+    if not paragraphs or any(paragraph.kind != "text" for paragraph in paragraphs):
+        return _format_paragraphs(element, paragraphs, text)
+    return format_list_item(element.marker or "- ", text)
 
 
-def _picture(name: str, *, unless_text: bool = False) -> Callable[[HtmlElement, list[Block], str], str]:
-    """Shows a placeholder and the text; with `unless_text`, only one of them."""
-
-    def show(region: HtmlElement, found: list[Block], text: str) -> str:
-        shown = _plain(region, found, "" if not found else text)
-        if unless_text and shown:
-            return shown
-        return paragraphs([placeholder(text if text and not found else name), shown])
-
-    return show
+def _format_image(element: HtmlElement, paragraphs: Sequence[Paragraph], text: str) -> str:
+    """Format a placeholder and the text; without paragraphs, the text is the alternative text of the image."""
+    if not paragraphs:
+        return format_placeholder(text or "image")
+    return join_paragraphs([format_placeholder("image"), _format_paragraphs(element, paragraphs, text)])
 
 
-def _caption(region: HtmlElement, found: list[Block], text: str) -> str:
-    has_picture = any(token.name == "img" for token in region.nest.tokens)
-    return paragraphs([placeholder("image") if has_picture else "", _plain(region, found, text)])
+def _format_chart(element: HtmlElement, paragraphs: Sequence[Paragraph], text: str) -> str:
+    return _format_paragraphs(element, paragraphs, text) or format_placeholder("chart")
 
 
-def _formula(_: HtmlElement, __: list[Block], text: str) -> str:
-    return display_formula(text) if text else placeholder("formula")
+def _format_caption(element: HtmlElement, paragraphs: Sequence[Paragraph], text: str) -> str:
+    has_picture = any(token.name == "img" for token in element.stack.tokens)
+    placeholder = format_placeholder("image") if has_picture else ""
+    return join_paragraphs([placeholder, _format_paragraphs(element, paragraphs, text)])
 
 
-def _music(_: HtmlElement, __: list[Block], text: str) -> str:
-    return f"```abc\n{text}\n```" if text else placeholder("music sheet")
+def _format_formula(_: HtmlElement, __: Sequence[Paragraph], text: str) -> str:
+    return format_formula(text) if text else format_placeholder("formula")
 
 
-def _chemical(_: HtmlElement, __: list[Block], text: str) -> str:
-    return f"`{one_line(text)}`" if text else placeholder("chemical formula")
+def _format_music(_: HtmlElement, __: Sequence[Paragraph], text: str) -> str:
+    return f"```abc\n{text}\n```" if text else format_placeholder("music sheet")
 
 
-_MARKDOWN: dict[str, Callable[[HtmlElement, list[Block], str], str]] = {
-    "title": _title,
-    "list_item": _list_item,
-    "image": _picture("image"),
-    "chart": _picture("chart", unless_text=True),
-    "caption": _caption,
-    "formula": _formula,
-    "music_sheet": _music,
-    "chemical_formula": _chemical,
+def _format_chemical(_: HtmlElement, __: Sequence[Paragraph], text: str) -> str:
+    return f"`{join_lines(text)}`" if text else format_placeholder("chemical formula")
+
+
+_FORMATTERS: dict[str, Callable[[HtmlElement, Sequence[Paragraph], str], str]] = {
+    "title": _format_title,
+    "list_item": _format_list_item,
+    "image": _format_image,
+    "chart": _format_chart,
+    "caption": _format_caption,
+    "formula": _format_formula,
+    "music_sheet": _format_music,
+    "chemical_formula": _format_chemical,
 }

@@ -1,8 +1,8 @@
-"""What an element of a page of HTML is, and which tags belong to it.
+"""Decide which tags begin an element of an HTML page, and which belong to it.
 
 The tags and classes are those of the vendor's notebook on document parsing and of the Qwen2.5-VL report. Qwen3-VL
 puts a `<div class="text" data-bbox=...>` around each element, Qwen2.5-VL puts `data-bbox` on headings, paragraphs,
-list items and tables. Some hosts give HTML without any box.
+list items and tables. Some hosts return HTML without any box.
 """
 
 from __future__ import annotations
@@ -11,9 +11,10 @@ import re
 from dataclasses import dataclass, field
 
 from qwenvl_core.parsing.html.balance import TagStack
-from qwenvl_core.parsing.html.tokenizer import BLOCKS, INLINE, Token
+from qwenvl_core.parsing.html.tokenizer import BLOCK_TAGS, INLINE_TAGS, Token
+from qwenvl_core.parsing.numbers import enclose_corners, find_numbers
 
-_CLASSES = {
+_TYPE_BY_CLASS = {
     "text": "text",
     "paragraph": "text",
     "title": "title",
@@ -42,10 +43,12 @@ _CLASSES = {
     "music sheet": "music_sheet",
     "chemical formula": "chemical_formula",
 }
-# These hold an `<img>` and what it shows as tags of their own, so that a tag with a box does not end them.
-_ABSORBING = frozenset({"chart", "formula", "image caption", "image ocr", "music sheet", "chemical formula"})
-_VISUAL = frozenset({"image", "chart", "formula", "caption", "music_sheet", "chemical_formula"})
-_TAGS = {
+# Classes of elements that hold an `<img>` and its content as tags with boxes, which do not end the element.
+_CLASSES_WITH_BOXES_INSIDE = frozenset(
+    {"chart", "formula", "image caption", "image ocr", "music sheet", "chemical formula"}
+)
+_PICTURE_TYPES = frozenset({"image", "chart", "formula", "caption", "music_sheet", "chemical_formula"})
+_TYPE_BY_TAG = {
     **dict.fromkeys(("h1", "h2", "h3", "h4", "h5", "h6"), "title"),
     **dict.fromkeys(("p", "pre", "blockquote", "dt", "dd", "address", "legend", "summary"), "text"),
     "li": "list_item",
@@ -56,174 +59,191 @@ _TAGS = {
     "header": "header",
     "footer": "footer",
 }
-_FIXED = frozenset({"table", "li", "img", *(f"h{n}" for n in range(1, 7))})  # the class does not change the type
-# Without a box, these are elements all the same.
-_ELEMENTS = frozenset(_TAGS) - {"figure", "header", "footer"}
+_TAGS_BEFORE_CLASS = frozenset(
+    {"table", "li", "img", *(f"h{n}" for n in range(1, 7))}
+)  # their type wins over the class
+# Tags that begin an element even without a box.
+_ELEMENT_TAGS = frozenset(_TYPE_BY_TAG) - {"figure", "header", "footer"}
 _TABLE_PARTS = frozenset({"thead", "tbody", "tfoot", "tr", "td", "th", "colgroup", "caption"})
-_PARAGRAPHS = frozenset({"p", "div", "pre"})
-_PARAGRAPH_HOLDERS = frozenset({"li", "dd", "blockquote"})
-ROOTS = frozenset({"html", "head", "body"})
-LISTS = frozenset({"ul", "ol"})
-_NEUTRAL = frozenset({"div", "section", "article", "span"})  # say nothing about what is inside
+_PARAGRAPH_TAGS = frozenset({"p", "div", "pre"})
+_PARAGRAPH_CONTAINERS = frozenset({"li", "dd", "blockquote"})
+ROOT_TAGS = frozenset({"html", "head", "body"})
+LIST_TAGS = frozenset({"ul", "ol"})
+_NEUTRAL_TAGS = frozenset({"div", "section", "article", "span"})  # the content decides the type
 
 _WORD = re.compile(r"[a-z]+")
-_NUMBER = re.compile(r"[-+]?\d+(?:\.\d+)?")
-_MAX_NUMBERS_TEXT = 1000
+_MAX_COORDINATES_TEXT = 1000  # characters
 
 
 @dataclass(slots=True)
 class HtmlElement:
-    """One element of the page, as the model marked it.
+    """An element of the page, as the model marked it.
 
     Attributes:
         root: Its outermost tag.
-        kind: The type of element; `None` where the content decides.
-        numbers: The coordinates of its box in the model's unit, if it has one.
-        inner: Those of the boxes inside of it.
-        nest: Its tags and text.
-        marker: For a list item outside of other elements: indentation and bullet or number.
+        type: The type of element; `None` if the content decides it.
+        numbers: The coordinates of its box in the model's unit, or `None` without a box.
+        stack: Its tags and text.
+        inner: The coordinates of the boxes inside the element.
+        marker: For a list item outside other elements: indentation and bullet or number.
+        is_implicit: Whether the model wrote text without a tag for it.
+        has_boxes_inside: Whether tags with boxes are part of the element, and do not end it.
+        has_text: Whether it has text that is not only white space.
+        has_table: Whether it has a table.
+        tail_index: In `stack.tokens`, the index from which on the tokens are a new element if the end tag never comes.
+        images: Pictures inside the element, which become elements behind it.
     """
 
     root: Token
-    kind: str | None
+    type: str | None
     numbers: list[float] | None
-    nest: TagStack
+    stack: TagStack
     inner: list[list[float]] = field(default_factory=list)
     marker: str | None = None
-    implicit: bool = False
-    absorbs: bool = False
+    is_implicit: bool = False
+    has_boxes_inside: bool = False
     has_text: bool = False
     has_table: bool = False
-    tail: int | None = None  # where in the nest begins what may be a new element, if the end tag never comes
+    tail_index: int | None = None
     images: list[HtmlElement] = field(default_factory=list)
 
-    def add_text(self, text: str) -> None:
-        """Adds text to the innermost open tag."""
-        self.nest.text(text)
-        self.has_text = self.has_text or not text.isspace()
-
     @property
-    def boxed(self) -> bool:
-        """Whether the model gave it a box, be it readable or not."""
+    def has_box(self) -> bool:
+        """Whether the model gave the element a box, readable or not."""
         return self.numbers is not None
 
+    def add_text(self, text: str) -> None:
+        """Add text to the innermost open tag."""
+        self.stack.add_text(text)
+        self.has_text = self.has_text or not text.isspace()
 
-def new_region(token: Token) -> HtmlElement:
-    """The element that begins with this tag."""
-    name, by_class = token.name, _class_kind(token)
-    kind = _TAGS.get(name) if name in _FIXED or not by_class else _CLASSES[by_class]
-    if kind is None and name not in _NEUTRAL:
-        kind = _CLASSES.get(name, "other")
-    elif kind is None and token.attributes.get("class", "").strip():
-        kind = "other"
-    is_part = name in _TABLE_PARTS and kind == "table"
-    root = Token("start", "table") if is_part else token
-    region = HtmlElement(root, kind, box_numbers(token), TagStack(root))
-    region.absorbs = by_class in _ABSORBING
-    region.has_table = root.name == "table"
-    if is_part:
-        region.nest.start(token)
-    return region
+    def add_tag(self, token: Token) -> None:
+        """Add a start tag that is part of the element."""
+        numbers = read_box_numbers(token)
+        if numbers is not None:
+            if token.name == "img" and self.type not in (*_PICTURE_TYPES, "table", None):
+                image = HtmlElement(token, "image", numbers, TagStack(token))
+                image.stack.close()
+                self.images.append(image)
+                return
+            self.inner.append(numbers)
+            is_first_tail = self.has_boxes_inside and self.tail_index is None and self.stack.depth == 1
+            if is_first_tail and _can_be_next_element(self, token):
+                self.tail_index = len(self.stack.tokens)
+        self.has_table |= token.name == "table"
+        self.stack.add_start_tag(token)
+
+
+def create_element(token: Token) -> HtmlElement:
+    """Create the element that begins with a tag."""
+    name, css_class = token.name, _match_class(token)
+    if css_class and name not in _TAGS_BEFORE_CLASS:
+        element_type: str | None = _TYPE_BY_CLASS[css_class]
+    else:
+        element_type = _TYPE_BY_TAG.get(name)
+    if element_type is None and name not in _NEUTRAL_TAGS:
+        element_type = _TYPE_BY_CLASS.get(name, "other")
+    elif element_type is None and token.attributes.get("class", "").strip():
+        element_type = "other"
+    is_table_part = name in _TABLE_PARTS and element_type == "table"
+    root = Token("start", "table") if is_table_part else token
+    element = HtmlElement(root, element_type, read_box_numbers(token), TagStack(root))
+    element.has_boxes_inside = css_class in _CLASSES_WITH_BOXES_INSIDE
+    element.has_table = root.name == "table"
+    if is_table_part:
+        element.stack.add_start_tag(token)
+    return element
+
+
+def create_implicit_element() -> HtmlElement:
+    """Create an element for text that the model wrote outside all tags."""
+    root = Token("start", "p")
+    return HtmlElement(root, "text", None, TagStack(root), is_implicit=True)
 
 
 def is_inline(token: Token) -> bool:
-    """Whether a tag is a part of a line of text."""
-    return token.name in INLINE or (token.name not in BLOCKS and box_numbers(token) is None)
+    """Return whether a tag is part of a line of text."""
+    return token.name in INLINE_TAGS or (token.name not in BLOCK_TAGS and read_box_numbers(token) is None)
 
 
-def is_element(token: Token) -> bool:
-    """Whether a tag begins an element of the page, if none is open."""
-    if box_numbers(token) is not None:
-        return token.name not in LISTS and token.name not in ROOTS
-    return token.name in _ELEMENTS or (token.name == "div" and _class_kind(token) is not None)
+def is_element_start(token: Token) -> bool:
+    """Return whether a tag begins an element of the page if no element is open."""
+    if read_box_numbers(token) is not None:
+        return token.name not in LIST_TAGS and token.name not in ROOT_TAGS
+    return token.name in _ELEMENT_TAGS or (token.name == "div" and _match_class(token) is not None)
 
 
-def is_ended_by(region: HtmlElement, token: Token) -> bool:
-    """Whether a new tag is not a part of the open element, although that was not ended."""
-    name, boxed = token.name, box_numbers(token) is not None
+def is_ended_by(element: HtmlElement, token: Token) -> bool:
+    """Return whether a start tag is not part of the open element, although that has no end tag yet."""
+    name, has_box = token.name, read_box_numbers(token) is not None
     if is_inline(token):
         return False
-    if region.implicit or name in ROOTS:
+    if element.is_implicit or name in ROOT_TAGS:
         return True
-    if region.absorbs:
+    if element.has_boxes_inside:
         return False
-    if region.nest.is_open("table"):
-        in_cell = region.nest.is_open("td", "th", "caption")
-        return not in_cell and name not in _TABLE_PARTS and (boxed or not region.boxed)
-    if region.kind == "table" and name == "table" and not region.has_table:
+    if element.stack.is_open("table"):
+        is_in_cell = element.stack.is_open("td", "th", "caption")
+        return not is_in_cell and name not in _TABLE_PARTS and (has_box or not element.has_box)
+    if element.type == "table" and name == "table" and not element.has_table:
         return False
-    if boxed:
-        return not _is_box_of(region, token)
-    return not region.boxed and _is_beside(region, token)
+    if has_box:
+        return not _is_paragraph_of_item(element, token)
+    return not element.has_box and _is_sibling(element, token)
 
 
-def _is_box_of(region: HtmlElement, token: Token) -> bool:
-    """Whether a list item has its box on the paragraph inside of it."""
-    return region.root.name == "li" and not region.boxed and token.name in _PARAGRAPHS and not region.has_text
+def _is_paragraph_of_item(element: HtmlElement, token: Token) -> bool:
+    """Return whether the element is a list item whose box is on the paragraph inside it."""
+    return element.root.name == "li" and not element.has_box and token.name in _PARAGRAPH_TAGS and not element.has_text
 
 
-def _is_beside(region: HtmlElement, token: Token) -> bool:
-    """Whether a tag without a box is an element beside the open one, which has no box either."""
-    if region.root.name in _PARAGRAPH_HOLDERS and token.name in _PARAGRAPHS:
+def _is_sibling(element: HtmlElement, token: Token) -> bool:
+    """Return whether a tag without a box begins a sibling of the open element, which has no box either."""
+    if element.root.name in _PARAGRAPH_CONTAINERS and token.name in _PARAGRAPH_TAGS:
         return False
-    return token.name in LISTS or is_element(token)
+    return token.name in LIST_TAGS or is_element_start(token)
 
 
-def absorb(region: HtmlElement, token: Token) -> None:
-    """Takes a tag into the open element."""
-    numbers = box_numbers(token)
-    if numbers is not None:
-        if token.name == "img" and region.kind not in (*_VISUAL, "table", None):
-            region.images.append(HtmlElement(token, "image", numbers, TagStack(token)))
-            region.images[-1].nest.close()
-            return
-        region.inner.append(numbers)
-        if region.absorbs and region.tail is None and region.nest.depth == 1 and _may_be_next(region, token):
-            region.tail = len(region.nest.tokens)
-    region.has_table |= token.name == "table"
-    region.nest.start(token)
-
-
-def _may_be_next(region: HtmlElement, token: Token) -> bool:
-    """Whether a tag with a box, in an element that holds tags with boxes, could be the next element instead."""
+def _can_be_next_element(element: HtmlElement, token: Token) -> bool:
+    """Return whether a tag with a box, in an element with boxes inside, could be the next element instead."""
     match token.name:
         case "div":
             return "class" in token.attributes
         case "p":
-            return region.kind not in ("caption", "image")
+            return element.type not in ("caption", "image")
         case "table":
-            return region.kind != "chart"
+            return element.type != "chart"
         case name:
-            return name not in INLINE
+            return name not in INLINE_TAGS
 
 
-def is_kept(region: HtmlElement, own: bool) -> bool:
-    """Whether an element says anything. What has neither text nor picture is kept if the model finished it."""
-    return region.kind == "image" or _has_text(region) or (region.boxed and (own or region.kind in _VISUAL))
+def should_keep(element: HtmlElement, is_closed: bool) -> bool:
+    """Return whether an element is kept: one with text or a picture always, an empty one if the model finished it.
+
+    Args:
+        element: The element.
+        is_closed: Whether its own end tag was read.
+    """
+    has_text = any(token.has_text() for token in element.stack.tokens)
+    is_finished = element.has_box and (is_closed or element.type in _PICTURE_TYPES)
+    return element.type == "image" or has_text or is_finished
 
 
-def _has_text(region: HtmlElement) -> bool:
-    return any(token.kind == "text" and token.name.strip() for token in region.nest.tokens)
+def _match_class(token: Token) -> str | None:
+    """Return the key of the types by class that is the longest beginning of the tag's classes."""
+    css_class = token.attributes.get("class")
+    words = _WORD.findall(css_class.lower()[:200])[:3] if css_class else []
+    names = (" ".join(words[:count]) for count in range(len(words), 0, -1))
+    return next((name for name in names if name in _TYPE_BY_CLASS), None)
 
 
-def _class_kind(token: Token) -> str | None:
-    """The longest beginning of the tag's classes that names a kind of element, as a key of the table."""
-    given = token.attributes.get("class")
-    words = _WORD.findall(given.lower()[:200])[:3] if given else []
-    names = (" ".join(words[:n]) for n in range(len(words), 0, -1))
-    return next((name for name in names if name in _CLASSES), None)
-
-
-def box_numbers(token: Token) -> list[float] | None:
-    """The four numbers of the tag's box, none if they are unreadable, or `None` if it has no box."""
-    given = token.attributes.get("data-bbox")
-    if given is not None:
-        return [float(n) for n in _NUMBER.findall(given[:_MAX_NUMBERS_TEXT])]
-    given = token.attributes.get("data-polygon")
-    if given is None:
+def read_box_numbers(token: Token) -> list[float] | None:
+    """Return the numbers of the tag's box; an empty list for an unreadable polygon, `None` without a box."""
+    box = token.attributes.get("data-bbox")
+    if box is not None:
+        return find_numbers(box[:_MAX_COORDINATES_TEXT])
+    polygon = token.attributes.get("data-polygon")
+    if polygon is None:
         return None
-    numbers = [float(n) for n in _NUMBER.findall(given[:_MAX_NUMBERS_TEXT])]
-    if len(numbers) < 4 or len(numbers) % 2:
-        return []
-    xs, ys = numbers[::2], numbers[1::2]
-    return [min(xs), min(ys), max(xs), max(ys)]
+    numbers = find_numbers(polygon[:_MAX_COORDINATES_TEXT])
+    return [] if len(numbers) < 4 or len(numbers) % 2 else enclose_corners(numbers)

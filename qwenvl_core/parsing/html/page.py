@@ -1,4 +1,4 @@
-"""A page of HTML split into its elements: `qwenvl html`, or whatever HTML the model wrote instead."""
+"""Split an HTML page into its elements: the answer to `qwenvl html`, or other HTML that the model wrote."""
 
 from __future__ import annotations
 
@@ -7,202 +7,206 @@ from collections import Counter
 
 from qwenvl_core.parsing.html.balance import TagStack
 from qwenvl_core.parsing.html.elements import (
-    LISTS,
-    ROOTS,
+    LIST_TAGS,
+    ROOT_TAGS,
     HtmlElement,
-    absorb,
-    is_element,
+    create_element,
+    create_implicit_element,
+    is_element_start,
     is_ended_by,
     is_inline,
-    is_kept,
-    new_region,
+    should_keep,
 )
-from qwenvl_core.parsing.html.tokenizer import BLOCKS, Token, Tokens, first_number, whole_number
+from qwenvl_core.parsing.html.tokenizer import BLOCK_TAGS, Token, Tokenizer, get_first_number, parse_whole_number
 
 _FENCE = re.compile(r"^[ \t]*```[\w ]*$", re.MULTILINE)
 _TAG_FIRST = re.compile(r"\s*+<[a-z!]", re.IGNORECASE)
 _LAST_FENCE = re.compile(r"\n[ \t]*```\s*\Z")
 
 
-def html_regions(text: str) -> tuple[list[HtmlElement], bool]:
-    """The elements of a page in their order, and whether the page was cut off. `text` has to be clean."""
-    tokens = Tokens(text)
-    page = _Page()
-    page.is_inside = bool(_TAG_FIRST.match(text))
-    for token in tokens:
-        page.add(token)
-    page.end_of_text(tokens.cut)
-    return page.regions, page.cut
+def split_html_page(text: str) -> tuple[list[HtmlElement], bool]:
+    """Split a page into its elements.
+
+    Args:
+        text: The page, sanitized.
+
+    Returns:
+        The elements in their order, and whether the page was cut off.
+    """
+    tokenizer = Tokenizer(text)
+    splitter = _PageSplitter(starts_with_tag=bool(_TAG_FIRST.match(text)))
+    for token in tokenizer:
+        splitter.add(token)
+    splitter.finish(is_tag_cut=tokenizer.is_cut)
+    return splitter.elements, splitter.is_cut
 
 
-class _Page:
-    def __init__(self) -> None:
-        self.regions: list[HtmlElement] = []
-        self.cut = False
-        self.is_inside = False  # outside is what the model says about the page
-        self._region: HtmlElement | None = None
-        self._around: Counter[str] = Counter()  # open tags that are no part of an element
-        self._lists: list[int | None] = []  # of each open list the next number, or None for bullets
+class _PageSplitter:
+    def __init__(self, *, starts_with_tag: bool) -> None:
+        self.elements: list[HtmlElement] = []
+        self.is_cut = False
+        self._is_in_page = starts_with_tag  # text outside is the model's comment on the page
+        self._element: HtmlElement | None = None  # the open element
+        self._open_count: Counter[str] = Counter()  # open tags that are not part of an element
+        self._lists: list[int | None] = []  # for each open list the next number, or None for bullets
         self._is_fenced = False
-        self._is_closed = False
-        self._is_strict = False
+        self._is_page_closed = False
+        self._is_replaying = False
 
     def add(self, token: Token) -> None:
+        """Read the next token."""
         match token.kind:
             case "text":
-                self._text(token.name)
+                self._add_text(token.text)
             case "end":
-                self._end(token.name)
+                self._add_end_tag(token.name)
             case "start" | "void":
-                self._start(token)
+                self._add_start_tag(token)
             case _:
-                self._enter()
+                self._enter_page()
 
-    def end_of_text(self, tag_is_cut: bool) -> None:
-        """Finishes what is open."""
-        if self._region and self._region.implicit and not self._is_in_root() and any(r.boxed for r in self.regions):
-            self._region = None  # what the model says after the page, where all else has a box
-        self.cut = bool(self._region and not self._region.implicit) or any(count > 0 for count in self._around.values())
-        self.cut |= not self._is_closed and (tag_is_cut or self._is_fenced)
-        if self._region:
-            self._finish(own=False, complete=False)
+    def finish(self, *, is_tag_cut: bool) -> None:
+        """Finish the open element at the end of the text, and decide whether the page was cut off."""
+        element = self._element
+        is_after_page = element and element.is_implicit and not self._is_in_root()
+        if is_after_page and any(other.has_box for other in self.elements):
+            element = self._element = None  # text behind elements with boxes is the model's comment on the page
+        self.is_cut = bool(element and not element.is_implicit) or any(n > 0 for n in self._open_count.values())
+        self.is_cut |= not self._is_page_closed and (is_tag_cut or self._is_fenced)
+        self._finish_element(is_closed=False, is_at_end=True)
 
     def _is_in_root(self) -> bool:
-        return self._around["html"] > 0 or self._around["body"] > 0
+        return self._open_count["html"] > 0 or self._open_count["body"] > 0
 
-    def _enter(self) -> None:
-        self.is_inside, self._is_closed = True, False
+    def _enter_page(self) -> None:
+        self._is_in_page, self._is_page_closed = True, False
 
-    def _leave(self) -> None:
-        self._around.clear()
+    def _leave_page(self) -> None:
+        self._open_count.clear()
         self._lists.clear()
-        self.is_inside, self._is_closed, self._is_fenced = False, True, False
+        self._is_in_page, self._is_page_closed, self._is_fenced = False, True, False
 
-    def _text(self, text: str) -> None:
-        if self._region and not self._region.implicit:
-            self._region.add_text(text)
+    def _add_text(self, text: str) -> None:
+        if self._element and not self._element.is_implicit:
+            self._element.add_text(text)
             return
         fence = _FENCE.search(text)
-        if self.is_inside:
-            mine = text[: fence.start()] if fence else text
-            if self._region or mine.strip():
-                self._implicit().add_text(mine)
-        if fence and self.is_inside:
-            if self._region:
-                self._finish(own=False)
-            self._leave()
+        if self._is_in_page:
+            page_text = text[: fence.start()] if fence else text
+            if self._element or page_text.strip():
+                self._get_or_create_implicit().add_text(page_text)
+        if fence and self._is_in_page:
+            self._finish_element(is_closed=False)
+            self._leave_page()
         elif fence:
             self._is_fenced = True
 
-    def _implicit(self) -> HtmlElement:
-        """The element for text that is in none: the open one, or a new one."""
-        if self._region is None:
-            root = Token("start", "p")
-            self._region = HtmlElement(root, "text", None, TagStack(root), implicit=True)
-        return self._region
+    def _get_or_create_implicit(self) -> HtmlElement:
+        if self._element is None:
+            self._element = create_implicit_element()
+        return self._element
 
-    def _start(self, token: Token) -> None:
+    def _add_start_tag(self, token: Token) -> None:
         if not is_inline(token):
-            self._enter()
-        region = self._region
-        if region and not is_ended_by(region, token):
-            absorb(region, token)
+            self._enter_page()
+        if self._element and not is_ended_by(self._element, token):
+            self._element.add_tag(token)
             return
-        if region:
-            self._finish(own=False)
+        self._finish_element(is_closed=False)
         self._open(token)
 
     def _open(self, token: Token) -> None:
-        """Opens an element with this tag, or notes the tag as one around elements."""
+        """Open an element with this tag, or count the tag as one around elements."""
         name = token.name
-        if name in LISTS:
-            self._lists.append(first_number(token) if name == "ol" else None)
-            self._around[name] += 1
-        elif name in ROOTS:
-            self._around[name] += 1
-        elif is_element(token):
-            self._open_region(token)
+        if name in LIST_TAGS:
+            self._lists.append(get_first_number(token) if name == "ol" else None)
+            self._open_count[name] += 1
+        elif name in ROOT_TAGS:
+            self._open_count[name] += 1
+        elif is_element_start(token):
+            self._open_element(token)
         elif token.kind == "start" and is_inline(token):
-            if self.is_inside:
-                self._implicit().nest.start(token)
+            if self._is_in_page:
+                self._get_or_create_implicit().stack.add_start_tag(token)
         elif token.kind == "start":
-            self._around[name] += 1
+            self._open_count[name] += 1
 
-    def _open_region(self, token: Token) -> None:
+    def _open_element(self, token: Token) -> None:
         is_item = token.name == "li"
-        number = self._item_number(token) if is_item else None
-        if number is not None:  # the list around it is no part of the element
+        number = self._take_item_number(token) if is_item else None
+        if number is not None:  # the list around the item, which would give its number, is not part of the element
             token.attributes = {**token.attributes, "value": str(number)}
-        region = new_region(token)
-        region.absorbs &= not self._is_strict
-        region.marker = self._marker(number) if is_item else None
-        self._region = region
+        element = create_element(token)
+        element.has_boxes_inside &= not self._is_replaying
+        element.marker = self._format_marker(number) if is_item else None
+        self._element = element
         if token.kind == "void":
-            self._finish(own=True)
+            self._finish_element(is_closed=True)
 
-    def _item_number(self, token: Token) -> int | None:
-        """The number of a list item, its own or the next of its list; `None` for bullets."""
-        number = whole_number(token, "value")
+    def _take_item_number(self, token: Token) -> int | None:
+        """Return the number of a list item, its own or the next of its list; `None` for bullets."""
+        number = parse_whole_number(token, "value")
         if number is None and self._lists:
             number = self._lists[-1]
         if number is not None and self._lists:
             self._lists[-1] = number + 1
         return number
 
-    def _marker(self, number: int | None) -> str:
+    def _format_marker(self, number: int | None) -> str:
         indent = "  " * (min(len(self._lists), 9) - 1)
         return indent + ("- " if number is None else f"{number}. ")
 
-    def _end(self, name: str) -> None:
-        region = self._region
-        if region:
-            if region.nest.end(name):
-                if not region.nest.depth:
-                    self._finish(own=True)
+    def _add_end_tag(self, name: str) -> None:
+        element = self._element
+        if element:
+            if element.stack.add_end_tag(name):
+                if not element.stack.depth:
+                    self._finish_element(is_closed=True)
                 return
-            if name not in BLOCKS or not (region.implicit or name in ROOTS or self._around[name] > 0):
+            is_around_element = element.is_implicit or name in ROOT_TAGS or self._open_count[name] > 0
+            if name not in BLOCK_TAGS or not is_around_element:
                 return
-            self._finish(own=False)
-        if name in LISTS and self._lists:
+            self._finish_element(is_closed=False)
+        if name in LIST_TAGS and self._lists:
             self._lists.pop()
-        if self._around[name] > 0:
-            self._around[name] -= 1
-        if name == "html" or (name == "body" and not self._around["html"]):
-            self._leave()
+        if self._open_count[name] > 0:
+            self._open_count[name] -= 1
+        if name == "html" or (name == "body" and not self._open_count["html"]):
+            self._leave_page()
 
-    def _finish(self, *, own: bool, complete: bool = True) -> None:
-        """Puts the open element with the others.
+    def _finish_element(self, *, is_closed: bool, is_at_end: bool = False) -> None:
+        """Add the open element, if there is one, to the elements of the page.
 
         Args:
-            own: Whether its own tag was ended, and not only one around it.
-            complete: Whether more text came behind it.
+            is_closed: Whether its own end tag was read, and not only one around it.
+            is_at_end: Whether the text ends here.
         """
-        region = self._region
-        if region is None:
+        element = self._element
+        if element is None:
             return
-        self._region = None
-        tail = region.nest.split(region.tail) if region.tail is not None and not own else []
-        if not complete and not tail:
-            _drop_fence(region.nest)
-            region.nest.drop_open_row()
-        region.nest.close()
-        if is_kept(region, own):
-            self.regions.append(region)
-        self.regions += region.images
+        self._element = None
+        tail = element.stack.split_off(element.tail_index) if element.tail_index is not None and not is_closed else []
+        if is_at_end and not tail:
+            _strip_fence(element.stack)
+            element.stack.drop_open_row()
+        element.stack.close()
+        if should_keep(element, is_closed):
+            self.elements.append(element)
+        self.elements += element.images
         if tail:
             self._replay(tail)
-            self._finish(own=False, complete=complete)
+            self._finish_element(is_closed=False, is_at_end=is_at_end)
 
     def _replay(self, tokens: list[Token]) -> None:
-        """Reads again what an element without an end tag took in. Now each box begins an element of its own."""
-        self._is_strict = True
+        """Read the tokens again that an element without an end tag took in; now each box begins an element."""
+        self._is_replaying = True
         for token in tokens:
             self.add(token)
-        self._is_strict = False
+        self._is_replaying = False
 
 
-def _drop_fence(nest: TagStack) -> None:
-    """Takes the end of a code fence off the text of an element that was not ended."""
-    last = nest.tokens[-1]
+def _strip_fence(stack: TagStack) -> None:
+    """Remove a closing code fence from the end of an element without an end tag."""
+    last = stack.tokens[-1]
     if last.kind == "text":
-        last.name = _LAST_FENCE.sub("", last.name)
+        last.text = _LAST_FENCE.sub("", last.text)

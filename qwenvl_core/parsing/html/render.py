@@ -1,4 +1,4 @@
-"""What to show of the tags inside of an element: HTML that is also XML, Markdown and plain text."""
+"""Render the tags inside an element as HTML that is also XML, as Markdown and as plain text."""
 
 from __future__ import annotations
 
@@ -7,145 +7,158 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from qwenvl_core.parsing.html.tokenizer import BLOCKS, INLINE, VOID, Token, first_number, whole_number
-from qwenvl_core.parsing.tables import Cell, Row, table_markdown, table_text
-from qwenvl_core.parsing.text import collapse_whitespace, escape, one_line, without_coordinates
+from qwenvl_core.parsing.html.tokenizer import (
+    BLOCK_TAGS,
+    INLINE_TAGS,
+    VOID_TAGS,
+    Token,
+    get_first_number,
+    parse_whole_number,
+)
+from qwenvl_core.parsing.tables import Cell, Row, format_table_markdown, format_table_text
+from qwenvl_core.parsing.text import collapse_whitespace, escape, join_lines, mask_coordinates
 
-_KNOWN = BLOCKS | INLINE
-_NOT_SHOWN = frozenset({"html", "head", "body"})
+_RENDERED_TAGS = (BLOCK_TAGS | INLINE_TAGS) - {"html", "head", "body"}
 _SPAN = re.compile(r"\s*0*([1-9]\d{0,3})\s*")
-_SPACE = re.compile(r"\s+")
+_WHITESPACE = re.compile(r"\s+")
 _LINK = re.compile(r"(?:https?://|mailto:|#)\S*", re.IGNORECASE)
-# The rest is for a style sheet that is gone, is a coordinate, or could act when the HTML is shown.
-_ATTRIBUTES = ("class", "format", "colspan", "rowspan", "start", "value", "alt", "href")
+# Other attributes belong to a missing style sheet, are coordinates, or could run code when the HTML is shown.
+_RENDERED_ATTRIBUTES = ("class", "format", "colspan", "rowspan", "start", "value", "alt", "href")
 
 
 @dataclass(slots=True)
-class Block:
-    """A paragraph, list item or table inside of an element."""
+class Paragraph:
+    """A paragraph, list item or table inside an element.
+
+    Attributes:
+        kind: The kind of paragraph.
+        text: Plain text.
+        markdown: Markdown; HTML for a table that Markdown cannot express.
+    """
 
     kind: Literal["text", "item", "table"]
     text: str
     markdown: str
 
 
-def to_html(tokens: Sequence[Token], root: str | None = None) -> str:
-    """Balanced tokens as one XML element.
+def render_html(tokens: Sequence[Token], root: str | None = None) -> str:
+    """Render balanced tokens as one XML element.
 
     Args:
-        tokens: The element's, beginning with its own tag.
-        root: Name for the outermost tag in place of its own.
+        tokens: The tokens of the element, beginning with its own tag.
+        root: The name to write for the outermost tag instead of its own.
     """
     parts = []
     last = len(tokens) - 1
-    for place, token in enumerate(tokens):
-        name = root if root and place in (0, last) else token.name
+    for index, token in enumerate(tokens):
+        name = root if root and index in (0, last) else token.name
         if token.kind == "text":
-            parts.append(escape(token.name))
-        elif name not in _KNOWN or name in _NOT_SHOWN:
+            parts.append(escape(token.text))
+        elif name not in _RENDERED_TAGS:
             continue
         elif token.kind == "end":
-            parts.append("" if name in VOID else f"</{name}>")
+            parts.append("" if name in VOID_TAGS else f"</{name}>")
         else:
-            empty = name in VOID
-            close = "/>" if empty else f"></{name}>" if token.kind == "void" and place else ">"
-            parts.append(f"<{name}{_attributes(token)}{close}")
-    return without_coordinates("".join(parts))
+            is_empty = name in VOID_TAGS
+            end = "/>" if is_empty else f"></{name}>" if token.kind == "void" and index else ">"
+            parts.append(f"<{name}{_render_attributes(token)}{end}")
+    return mask_coordinates("".join(parts))
 
 
-def _attributes(token: Token) -> str:
+def _render_attributes(token: Token) -> str:
     return "".join(
         f' {name}="{escape(value)}"'
-        for name in _ATTRIBUTES
-        if name in token.attributes and (value := _attribute(token, name))
+        for name in _RENDERED_ATTRIBUTES
+        if name in token.attributes and (value := _clean_attribute(token, name))
     )
 
 
-def _attribute(token: Token, name: str) -> str:
-    """The value of an attribute that is worth keeping, else nothing."""
+def _clean_attribute(token: Token, name: str) -> str:
+    """Return the value of an attribute if it is valid and useful, else an empty string."""
     value = token.attributes[name].strip()
     if name in ("colspan", "rowspan", "start"):
-        number = _span(token, name)
+        number = _parse_span(token, name)
         return str(number) if number > 1 else ""
     if name == "value":
-        place = whole_number(token, name) if token.name == "li" else None
-        return "" if place is None else str(place)
+        item_number = parse_whole_number(token, name) if token.name == "li" else None
+        return "" if item_number is None else str(item_number)
     if name == "href":
         return value if _LINK.fullmatch(value) else ""
     if name == "class":
-        return "" if token.name == "table" else one_line(value)
+        return "" if token.name == "table" else join_lines(value)
     return value
 
 
-def _span(token: Token, name: str) -> int:
+def _parse_span(token: Token, name: str) -> int:
     match = _SPAN.fullmatch(token.attributes.get(name, ""))
     return int(match[1]) if match else 1
 
 
-def only_table(tokens: Sequence[Token]) -> Sequence[Token]:
-    """The tokens of the one table in an element, or all when there is something else."""
-    starts = [place for place, token in enumerate(tokens) if token.kind == "start" and token.name == "table"]
+def select_table(tokens: Sequence[Token]) -> Sequence[Token]:
+    """Return the tokens of the only table of an element, or all tokens if the element holds anything else."""
+    starts = [index for index, token in enumerate(tokens) if token.kind == "start" and token.name == "table"]
     if not starts:
         return tokens
-    end = _end_of_table(tokens, starts[0])
+    end = _find_table_end(tokens, starts[0])
     around = [*tokens[: starts[0]], *tokens[end:]]
-    if any((token.kind == "text" and token.name.strip()) or token.name in ("table", "img") for token in around):
+    if any(token.has_text() or token.name in ("table", "img") for token in around):
         return tokens
     return tokens[starts[0] : end]
 
 
-def _end_of_table(tokens: Sequence[Token], start: int) -> int:
-    """The position behind the end tag of the table that starts at `start`."""
+def _find_table_end(tokens: Sequence[Token], start: int) -> int:
+    """Return the index behind the end tag of the table that starts at `start`."""
     depth = 0
-    for place in range(start, len(tokens)):
-        if tokens[place].name == "table" and tokens[place].kind in ("start", "end"):
-            depth += 1 if tokens[place].kind == "start" else -1
+    for index in range(start, len(tokens)):
+        if tokens[index].name == "table" and tokens[index].kind in ("start", "end"):
+            depth += 1 if tokens[index].kind == "start" else -1
             if not depth:
-                return place + 1
+                return index + 1
     return len(tokens)
 
 
-def blocks(tokens: Sequence[Token]) -> list[Block]:
-    """The paragraphs, list items and tables of an element, without those that are empty."""
-    reader = _Blocks()
-    place = 0
-    while place < len(tokens):
-        token = tokens[place]
+def split_paragraphs(tokens: Sequence[Token]) -> list[Paragraph]:
+    """Split an element into its paragraphs, list items and tables, without the empty ones."""
+    splitter = _ParagraphSplitter()
+    index = 0
+    while index < len(tokens):
+        token = tokens[index]
         if token.kind == "start" and token.name == "table":
-            end = _end_of_table(tokens, place)
-            reader.flush()
-            reader.found += _table_blocks(tokens[place:end])
-            place = end
+            end = _find_table_end(tokens, index)
+            splitter.flush()
+            splitter.paragraphs += _read_table(tokens[index:end])
+            index = end
         else:
-            reader.add(token)
-            place += 1
-    reader.flush()
-    return reader.found
+            splitter.add(token)
+            index += 1
+    splitter.flush()
+    return splitter.paragraphs
 
 
-class _Blocks:
+class _ParagraphSplitter:
     def __init__(self) -> None:
-        self.found: list[Block] = []
+        self.paragraphs: list[Paragraph] = []
         self._text: list[str] = []
-        self._lists: list[int | None] = []
+        self._lists: list[int | None] = []  # for each open list the next number, or None for bullets
         self._marker = ""
 
     def add(self, token: Token) -> None:
+        """Read a token outside tables."""
         if token.kind == "text":
-            self._text.append(token.name)
+            self._text.append(token.text)
         elif token.name == "br":
             self._text.append("\n" if token.kind != "end" else "")
-        elif token.name in BLOCKS:
+        elif token.name in BLOCK_TAGS:
             self.flush()
             self._add_list_tag(token)
 
     def _add_list_tag(self, token: Token) -> None:
         if token.name in ("ul", "ol") and token.kind == "start":
-            self._lists.append(first_number(token) if token.name == "ol" else None)
+            self._lists.append(get_first_number(token) if token.name == "ol" else None)
         elif token.name in ("ul", "ol") and self._lists:
             self._lists.pop()
         elif token.name == "li" and token.kind == "start" and self._lists:
-            own = whole_number(token, "value")
+            own = parse_whole_number(token, "value")
             number = self._lists[-1] if own is None else own
             if number is not None:
                 self._lists[-1] = number + 1
@@ -153,70 +166,81 @@ class _Blocks:
             self._marker = indent + ("- " if number is None else f"{number}. ")
 
     def flush(self) -> None:
-        """Ends the paragraph or list item."""
+        """Finish the current paragraph or list item."""
         text = collapse_whitespace("".join(self._text))
         self._text = []
         if text:
             kind: Literal["item", "text"] = "item" if self._marker else "text"
-            self.found.append(Block(kind, text, self._marker + text))
+            self.paragraphs.append(Paragraph(kind, text, self._marker + text))
             self._marker = ""
 
 
-def _table_blocks(tokens: Sequence[Token]) -> list[Block]:
-    """The caption of a table, the table, and text that is in neither cell nor caption."""
-    table = _TableReader()
+def _read_table(tokens: Sequence[Token]) -> list[Paragraph]:
+    """Return the caption of a table, the table, and its text that is in neither cell nor caption."""
+    reader = _TableReader()
     for token in tokens:
-        table.add(token)
-    caption, loose = one_line(table.texts("caption")), collapse_whitespace(table.texts("none"))
-    rows = [row for row in table.rows if row]
-    markdown = table_markdown(rows) if not table.is_nested else None
-    found = [Block("text", caption, caption)] if caption else []
-    if rows and markdown is None:  # the HTML shows the caption too
-        found = [Block("table", "\n".join(filter(None, (caption, table_text(rows)))), to_html(tokens))]
+        reader.add(token)
+    caption = join_lines(reader.get_text("caption"))
+    loose_text = collapse_whitespace(reader.get_text("outside"))
+    rows = [row for row in reader.rows if row]
+    markdown = format_table_markdown(rows) if not reader.has_inner_table else None
+    paragraphs = [Paragraph("text", caption, caption)] if caption else []
+    if rows and markdown is None:  # the HTML includes the caption
+        text = "\n".join(filter(None, (caption, format_table_text(rows))))
+        paragraphs = [Paragraph("table", text, render_html(tokens))]
     elif rows:
-        found.append(Block("table", table_text(rows), markdown or ""))
-    return [*found, Block("text", loose, loose)] if loose else found
+        paragraphs.append(Paragraph("table", format_table_text(rows), markdown or ""))
+    return [*paragraphs, Paragraph("text", loose_text, loose_text)] if loose_text else paragraphs
+
+
+_TablePart = Literal["cell", "caption", "outside"]
 
 
 class _TableReader:
-    """Reads the rows of one table. A table inside of a cell counts as text of the cell."""
+    """Read the rows of one table; the text of a table inside a cell is added to the cell.
+
+    Attributes:
+        rows: The rows so far.
+        has_inner_table: Whether a cell holds a table.
+    """
 
     def __init__(self) -> None:
         self.rows: list[Row] = []
-        self.is_nested = False
+        self.has_inner_table = False
         self._depth = 0
-        self._where = "none"
-        self._texts: dict[str, list[str]] = {}
+        self._part: _TablePart = "outside"
+        self._texts: dict[_TablePart, list[str]] = {"cell": [], "caption": [], "outside": []}
 
-    def texts(self, location: str) -> str:
-        """The text that was read in this place."""
-        return "".join(self._texts.get(location, ()))
+    def get_text(self, part: _TablePart) -> str:
+        """Return the text that was read in a part of the table; of cells, that of the last one."""
+        return "".join(self._texts[part])
 
     def add(self, token: Token) -> None:
+        """Read a token of the table."""
         if token.kind == "text":
-            text = _SPACE.sub(" ", token.name) if self._where == "cell" else token.name
-            self._texts.setdefault(self._where, []).append(text)
+            text = _WHITESPACE.sub(" ", token.text) if self._part == "cell" else token.text
+            self._texts[self._part].append(text)
         elif token.name == "table":
             self._depth += 1 if token.kind == "start" else -1
-            self.is_nested |= self._depth > 1
+            self.has_inner_table |= self._depth > 1
         elif self._depth == 1 and token.name in ("tr", "td", "th", "caption"):
-            self._part(token, opens=token.kind != "end")
-        elif token.name in BLOCKS or token.name == "br":
-            between = " " if self._depth > 1 else "\n"
-            self._texts.setdefault(self._where, []).append(between)
+            self._change_part(token)
+        elif token.name in BLOCK_TAGS or token.name == "br":
+            self._texts[self._part].append(" " if self._depth > 1 else "\n")
 
-    def _part(self, token: Token, *, opens: bool) -> None:
-        name = token.name
+    def _change_part(self, token: Token) -> None:
+        name, is_opened = token.name, token.kind != "end"
         if name == "caption":
-            self._where = "caption" if opens else "none"
+            self._part = "caption" if is_opened else "outside"
         elif name == "tr":
-            self._where = "none"
-            if opens:
+            self._part = "outside"
+            if is_opened:
                 self.rows.append([])
-        elif opens:
+        elif is_opened:
             self._texts["cell"] = []
-            self._where = "cell" if token.kind == "start" else "none"
-            self.rows[-1].append(Cell("", _span(token, "colspan"), _span(token, "rowspan"), name == "th"))
+            self._part = "cell" if token.kind == "start" else "outside"
+            cell = Cell("", _parse_span(token, "colspan"), _parse_span(token, "rowspan"), is_header=name == "th")
+            self.rows[-1].append(cell)
         else:
-            self.rows[-1][-1].text = collapse_whitespace(self.texts("cell"))
-            self._where = "none"
+            self.rows[-1][-1].text = collapse_whitespace(self.get_text("cell"))
+            self._part = "outside"

@@ -1,1 +1,1 @@
-"""Read the LaTeX that models write: tables and text."""
+"""Parse the LaTeX that models write: tables and text."""

@@ -1,8 +1,9 @@
-r"""LaTeX text as plain text: `\textbf{50\%}` is `50%`. Formulas and unknown commands stay as they are. Linear."""
+r"""Convert LaTeX text to plain text, in linear time: `\textbf{50\%}` becomes `50%`."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 
 from qwenvl_core.parsing.text import collapse_whitespace
 
@@ -13,25 +14,25 @@ TOKEN = re.compile(
     r"|(?P<open>\{)|(?P<close>\})|(?P<cell>&)|(?P<math>\$)|(?P<text>[^\\{}&$]++)",
     re.DOTALL,
 )
-"""One piece of LaTeX; together the pieces are the whole text."""
+"""A token of LaTeX. The tokens of a text cover all of it."""
 
 
-def _commands(text: str) -> frozenset[str]:
+def _split_commands(text: str) -> frozenset[str]:
     return frozenset("\\" + name for name in text.split())
 
 
-# The argument shows.
-_WRAPPERS = _commands(
+# Commands whose argument is shown.
+_WRAPPERS = _split_commands(
     "textbf textit emph text textrm texttt textsf textsc textup textmd textnormal textsubscript underline uline mbox "
     "hbox makecell thead shortstack tabincell"
 )
-# Nothing shows.
-_DECLARATIONS = _commands(
+# Commands without output.
+_DECLARATIONS = _split_commands(
     "bf it rm sf tt em bfseries itshape tiny scriptsize footnotesize small normalsize large Large centering "
     "raggedright raggedleft noindent relax hfill strut hline toprule midrule bottomrule"
 )
-# The first argument does not show.
-_WITH_SETTING = _commands(
+# Commands whose first argument is a setting or a name, and not shown.
+_WITH_SETTING = _split_commands(
     "caption cellcolor cline color colorbox fontsize hspace label parbox rotatebox textcolor vspace end"
 )
 _SYMBOLS = {
@@ -51,92 +52,103 @@ _SYMBOLS = {
     "\\ldots": "…",
     "\\dots": "…",
 }
-_OPTION = re.compile(r"\s*+\[[^\[\]]{0,40}\]")
+_OPTIONAL_ARGUMENT = re.compile(r"\s*+\[[^\[\]]{0,40}\]")
 
 
-def plain(source: str) -> str:
-    """A piece of LaTeX as text, on as many lines as it asks for."""
-    writer = _Writer()
+def latex_to_text(source: str) -> str:
+    """Convert LaTeX to plain text. Formulas and unknown commands stay unchanged; line breaks become new lines."""
+    writer = _TextWriter()
     for match in TOKEN.finditer(source):
         writer.add(match.lastgroup or "text", match.group())
     return collapse_whitespace("".join(writer.parts))
 
 
-class _Writer:
+class _TextWriter:
     def __init__(self) -> None:
         self.parts: list[str] = []
-        self._shown: list[bool] = []  # of each open brace, whether it is written
-        self._keeps_braces = False  # the next brace belongs to a command that is written
-        self._skips_option = False
-        self._to_drop = 0  # arguments that are still to be left out
-        self._dropping = 0  # depth inside of one that is left out
-        self._name: list[str] | None = None  # of an environment that begins
-        self._in_math = False
+        self._written_braces: list[bool] = []  # for each open brace, whether it was written
+        self._keeps_braces = False  # the next braces belong to a command that was written
+        self._skips_option = False  # an optional argument may come next, which is not written
+        self._arguments_to_skip = 0
+        self._skipped_depth = 0  # open braces inside the argument that is being skipped
+        self._environment: list[str] | None = None  # the name of the environment that begins, as it is read
+        self._is_in_math = False
+        self._handlers: dict[str, Callable[[str], None]] = {
+            "row": self._add_row_end,
+            "cell": self._add_cell_end,
+            "begin": self._add_begin,
+            "end": self._add_end,
+            "command": self._add_command,
+            "open": self._add_opening_brace,
+            "close": self._add_closing_brace,
+            "text": self._add_text,
+        }
 
     def add(self, kind: str, text: str) -> None:
-        if self._dropping:
-            self._drop(kind, text)
+        """Add a token; `kind` is the name of its group in `TOKEN`."""
+        if self._skipped_depth:
+            self._skip(kind, text)
         elif kind == "math":
-            self._in_math = not self._in_math
+            self._is_in_math = not self._is_in_math
             self.parts.append(text)
-        elif self._in_math:
+        elif self._is_in_math:
             self.parts.append(text)
         else:
-            handler = getattr(self, f"_on_{kind}")
-            handler(text)
+            self._handlers[kind](text)
 
-    def _drop(self, kind: str, text: str) -> None:
-        self._dropping += {"open": 1, "close": -1}.get(kind, 0)
-        if self._name is not None and self._dropping:
-            self._name.append(text)
-        if not self._dropping and self._name is not None:
-            if "tab" in "".join(self._name):
-                self._to_drop, self._skips_option = 1, True  # the columns, and where it stands on the line
-            self._name = None
+    def _skip(self, kind: str, text: str) -> None:
+        self._skipped_depth += {"open": 1, "close": -1}.get(kind, 0)
+        if self._environment is not None and self._skipped_depth:
+            self._environment.append(text)
+        if not self._skipped_depth and self._environment is not None:
+            if "tab" in "".join(self._environment):
+                # The vertical position and the columns of the table come next.
+                self._arguments_to_skip, self._skips_option = 1, True
+            self._environment = None
 
-    def _on_row(self, _: str) -> None:
+    def _add_row_end(self, _: str) -> None:
         self.parts.append("\n")
 
-    def _on_cell(self, _: str) -> None:
+    def _add_cell_end(self, _: str) -> None:
         self.parts.append(" ")
 
-    def _on_begin(self, _: str) -> None:
-        self._to_drop, self._name = 1, []
+    def _add_begin(self, _: str) -> None:
+        self._arguments_to_skip, self._environment = 1, []
 
-    def _on_end(self, _: str) -> None:
-        self._to_drop = 1
+    def _add_end(self, _: str) -> None:
+        self._arguments_to_skip = 1
 
-    def _on_command(self, command: str) -> None:
+    def _add_command(self, command: str) -> None:
         self._keeps_braces = False
         self._skips_option = command in _WRAPPERS or command in _WITH_SETTING
         if command in _WITH_SETTING:
-            self._to_drop = 1
+            self._arguments_to_skip = 1
         elif command not in _WRAPPERS and command not in _DECLARATIONS:
             self.parts.append(_SYMBOLS.get(command, command))
             self._keeps_braces = command not in _SYMBOLS
 
-    def _on_open(self, brace: str) -> None:
+    def _add_opening_brace(self, brace: str) -> None:
         self._skips_option = False
-        if self._to_drop:
-            self._to_drop -= 1
-            self._dropping = 1
+        if self._arguments_to_skip:
+            self._arguments_to_skip -= 1
+            self._skipped_depth = 1
             return
-        self._shown.append(self._keeps_braces)
+        self._written_braces.append(self._keeps_braces)
         if self._keeps_braces:
             self.parts.append(brace)
         self._keeps_braces = False
 
-    def _on_close(self, brace: str) -> None:
-        shown = self._shown.pop() if self._shown else False
-        if shown:
+    def _add_closing_brace(self, brace: str) -> None:
+        is_written = self._written_braces.pop() if self._written_braces else False
+        if is_written:
             self.parts.append(brace)
-        self._keeps_braces = shown  # a command may have several arguments
+        self._keeps_braces = is_written  # a command may have several arguments
 
-    def _on_text(self, text: str) -> None:
+    def _add_text(self, text: str) -> None:
         if self._skips_option:
-            option = _OPTION.match(text)
+            option = _OPTIONAL_ARGUMENT.match(text)
             text = text[option.end() :] if option else text
         self._skips_option = self._keeps_braces = False
         if text.strip():
-            self._to_drop = 0
+            self._arguments_to_skip = 0
         self.parts.append(text.replace("~", " ").replace("``", '"').replace("''", '"'))

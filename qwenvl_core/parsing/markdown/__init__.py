@@ -1,1 +1,1 @@
-"""Read the Markdown that models write: blocks, lines and pages."""
+"""Parse the Markdown that models write: blocks, lines and pages."""

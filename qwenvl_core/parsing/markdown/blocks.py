@@ -1,30 +1,36 @@
-"""Markdown as a list of pieces: tables in LaTeX, HTML or pipes, formulas, code, and lines of text."""
+"""Split Markdown into blocks (tables in LaTeX or HTML, formulas, code) and the lines between them."""
 
 from __future__ import annotations
 
 import re
 from collections import Counter
 
-from qwenvl_core.parsing.elements import PageElement, bare_formula, display_formula, element_html, paragraphs
-from qwenvl_core.parsing.html.convert import html_pieces
-from qwenvl_core.parsing.latex.tables import TABULAR, read_table
-from qwenvl_core.parsing.markdown.lines import line_pieces
-from qwenvl_core.parsing.tables import table_html, table_markdown, table_text
+from qwenvl_core.parsing.elements import (
+    PageElement,
+    format_formula,
+    format_html,
+    join_paragraphs,
+    strip_formula_delimiters,
+)
+from qwenvl_core.parsing.html.convert import parse_html_page
+from qwenvl_core.parsing.latex.tables import TABULAR_BEGIN, parse_latex_table
+from qwenvl_core.parsing.markdown.lines import read_markdown_lines
+from qwenvl_core.parsing.tables import format_table_html, format_table_markdown, format_table_text
 
-_FORMULAS = (
+_FORMULA_ENVIRONMENTS = (
     "equation align aligned alignat gather gathered multline eqnarray displaymath math array cases split matrix "
     "pmatrix bmatrix vmatrix"
 )
-_TABLES = "tabular tabularx tabulary longtable longtabu tabu"
-_NAMES = "|".join(f"{_TABLES} {_FORMULAS}".split())
-_OPENING = re.compile(
-    rf"\\begin\s{{0,9}}\{{(?P<environment>(?:{_NAMES})\*?)\}}|(?P<html><table\b)|(?P<dollars>\$\$)|(?P<bracket>\\\[)"
+_TABLE_ENVIRONMENTS = "tabular tabularx tabulary longtable longtabu tabu"
+_ENVIRONMENT_NAMES = "|".join(f"{_TABLE_ENVIRONMENTS} {_FORMULA_ENVIRONMENTS}".split())
+_BLOCK_START = re.compile(
+    rf"\\begin\s{{0,9}}\{{(?P<environment>(?:{_ENVIRONMENT_NAMES})\*?)\}}|(?P<html><table\b)|(?P<dollars>\$\$)|(?P<bracket>\\\[)"
     r"|^[ \t]{0,9}(?P<fence>```)`*+[ \t]{0,9}(?P<language>[\w+-]{0,30})[^\n`]{0,99}$",
     re.MULTILINE | re.IGNORECASE,
 )
-_KINDS = ("environment", "html", "dollars", "bracket", "fence")
-_ENVIRONMENT = re.compile(rf"\\(begin|end)\s{{0,9}}\{{((?:{_NAMES})\*?)\}}")
-_ENDS = {
+_BLOCK_KINDS = ("environment", "html", "dollars", "bracket", "fence")
+_ENVIRONMENT = re.compile(rf"\\(begin|end)\s{{0,9}}\{{((?:{_ENVIRONMENT_NAMES})\*?)\}}")
+_BLOCK_ENDS = {
     "html": re.compile(r"</table\s*+>", re.IGNORECASE),
     "dollars": re.compile(r"\$\$"),
     "bracket": re.compile(r"\\\]"),
@@ -34,120 +40,127 @@ _ROW_ENDS = {"environment": "\\\\", "html": "</tr"}
 _BLANK_LINE = re.compile(r"\n[ \t]*+\n")
 
 
-class MarkdownBlocks:
-    """The pieces of a stretch of Markdown. Linear.
+def read_markdown_blocks(text: str) -> tuple[list[PageElement], bool]:
+    """Read the elements of Markdown without coordinates, in linear time.
 
-    Attributes:
-        pieces: In their order.
-        is_open: Whether the text ends inside of a table, a formula or code.
+    Returns:
+        The elements in their order, and whether the text ends inside a table, a formula or code.
     """
+    reader = _BlockReader(text)
+    reader.read()
+    return reader.elements, reader.is_cut
 
+
+class _BlockReader:
     def __init__(self, text: str) -> None:
-        self.pieces: list[PageElement] = []
-        self.is_open = False
+        self.elements: list[PageElement] = []
+        self.is_cut = False
         self._text = text
-        self._ends = _environment_ends(text)
-        self._unending: set[str] = set()  # kinds of which no end is left
-        self._read()
+        self._environment_ends = _find_environment_ends(text)
+        self._unclosed: set[str] = set()  # kinds of block without a further end, which are not searched for again
 
-    def _read(self) -> None:
-        done = at = 0
-        while match := _OPENING.search(self._text, at):
-            at = match.end()
-            kind = next(name for name in _KINDS if match[name])
-            end = self._end(kind, match)
+    def read(self) -> None:
+        """Read the text to its end."""
+        done = offset = 0
+        while match := _BLOCK_START.search(self._text, offset):
+            offset = match.end()
+            kind = next(name for name in _BLOCK_KINDS if match[name])
+            end = self._find_block_end(kind, match)
             if end is not None:
-                self.pieces += line_pieces(self._text[done : match.start()])
-                self.pieces += _pieces(kind, match, self._text[match.start() : end])
-                done = at = end
-        self.pieces += line_pieces(self._text[done:])
+                self.elements += read_markdown_lines(self._text[done : match.start()])
+                self.elements += _convert_block(kind, match, self._text[match.start() : end])
+                done = offset = end
+        self.elements += read_markdown_lines(self._text[done:])
 
-    def _end(self, kind: str, match: re.Match[str]) -> int | None:
-        """The offset behind what `match` begins; `None` if it begins nothing."""
-        end = self._ends.get(match.start()) if kind == "environment" else self._closing(kind, match.end())
+    def _find_block_end(self, kind: str, match: re.Match[str]) -> int | None:
+        """Return the offset behind the block that begins with `match`, or `None` if it is not a block."""
+        if kind == "environment":
+            end = self._environment_ends.get(match.start())
+        else:
+            end = self._find_closing(kind, match.end())
         if end is not None:
             return end
-        # The end is missing: it was forgotten, or the text was cut off. In a table, rows that are complete count.
-        following = _OPENING.search(self._text, match.end())
+        # The end was forgotten or the text was cut off. A table without an end still has its complete rows.
+        following = _BLOCK_START.search(self._text, match.end())
         limit = following.start() if following and kind != "fence" else len(self._text)
         last_row = self._text.rfind(_ROW_ENDS.get(kind, "\0"), match.end(), limit)
         blank = _BLANK_LINE.search(self._text, max(last_row, match.end()), limit) if kind != "fence" else None
         is_last = blank is None and limit == len(self._text)
         is_empty_fence = kind == "fence" and not self._text[match.end() :].strip()
-        self.is_open |= is_last and not is_empty_fence
+        self.is_cut |= is_last and not is_empty_fence
         if kind in ("dollars", "bracket"):
             return None
         return blank.start() if blank else limit
 
-    def _closing(self, kind: str, at: int) -> int | None:
-        match = None if kind in self._unending else _ENDS[kind].search(self._text, at)
+    def _find_closing(self, kind: str, start: int) -> int | None:
+        match = None if kind in self._unclosed else _BLOCK_ENDS[kind].search(self._text, start)
         if match is None:
-            self._unending.add(kind)
+            self._unclosed.add(kind)
             return None
         return match.end()
 
 
-def _environment_ends(text: str) -> dict[int, int]:
-    """Where each environment that begins at an offset ends."""
+def _find_environment_ends(text: str) -> dict[int, int]:
+    """Return the end offset of each LaTeX environment by its start offset."""
     ends: dict[int, int] = {}
     stack: list[tuple[str, int]] = []
-    count: Counter[str] = Counter()
+    open_count: Counter[str] = Counter()
     for match in _ENVIRONMENT.finditer(text):
         name = match[2]
         if match[1] == "begin":
             stack.append((name, match.start()))
-            count[name] += 1
-        elif count[name]:
+            open_count[name] += 1
+        elif open_count[name]:
             while True:
                 opened, start = stack.pop()
-                count[opened] -= 1
+                open_count[opened] -= 1
                 if opened == name:
                     ends[start] = match.end()
                     break
     return ends
 
 
-def _pieces(kind: str, match: re.Match[str], source: str) -> list[PageElement]:
-    """The pieces of a table, a formula or code."""
+def _convert_block(kind: str, match: re.Match[str], source: str) -> list[PageElement]:
+    """Convert a table, a formula or code, whose source begins with `match`."""
     if kind == "html":
-        return html_pieces(source)[0]
-    inside = _inside(match, source) if kind == "fence" else source
-    if TABULAR.search(inside):
-        return _latex_table(bare_formula(inside))
+        return parse_html_page(source)[0]
+    content = _strip_fences(match, source) if kind == "fence" else source
+    if TABULAR_BEGIN.search(content):
+        return _convert_latex_table(strip_formula_delimiters(content))
     if kind != "fence":
-        return [_formula(source)]
-    if inside.lstrip().lower().startswith("<table"):
-        return html_pieces(inside)[0]
-    return [PageElement("text", inside, f"{source.strip()}", element_html("pre", inside))] if inside else []
+        return [_convert_formula(source)]
+    if content.lstrip().lower().startswith("<table"):
+        return parse_html_page(content)[0]
+    return [PageElement("text", content, source.strip(), format_html("pre", content))] if content else []
 
 
-def _inside(match: re.Match[str], source: str) -> str:
-    """The code between two fences."""
+def _strip_fences(match: re.Match[str], source: str) -> str:
+    """Return the code between the opening fence `match` and the closing one."""
     code = source[match.end() - match.start() :]
-    closing = _ENDS["fence"].search(code)
+    closing = _BLOCK_ENDS["fence"].search(code)
     return (code[: closing.start()] if closing else code).strip("\n").rstrip()
 
 
-def _formula(source: str) -> PageElement:
-    latex = bare_formula(source)
-    return PageElement("formula", latex, display_formula(latex), element_html("div", latex, "formula"), latex=latex)
+def _convert_formula(source: str) -> PageElement:
+    latex = strip_formula_delimiters(source)
+    return PageElement("formula", latex, format_formula(latex), format_html("div", latex, "formula"), latex=latex)
 
 
-def _latex_table(source: str) -> list[PageElement]:
-    """A table, or nothing if it was cut off before its first row was complete."""
+def _convert_latex_table(source: str) -> list[PageElement]:
+    """Convert a LaTeX table; one without a complete row gives no element."""
     source = source.strip()
-    table = read_table(source)
+    table = parse_latex_table(source)
     if table is None:
         return [PageElement("table", source, source, latex=source)]
     if not table.rows:
         return []
-    html = table_html(table.rows, table.caption)
-    markdown = table_markdown(table.rows)
+    html = format_table_html(table.rows, table.caption)
+    markdown = format_table_markdown(table.rows)
     return [
         PageElement(
             "table",
-            "\n".join(filter(None, (table.caption, table_text(table.rows)))),
-            paragraphs([table.caption, markdown]) if markdown else html,
+            "\n".join(filter(None, (table.caption, format_table_text(table.rows)))),
+            join_paragraphs([table.caption, markdown]) if markdown else html,
             html,
             latex=source,
         )
