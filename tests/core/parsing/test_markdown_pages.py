@@ -1,0 +1,149 @@
+"""Parse Markdown pages: comments with coordinates, LaTeX tables, formulas, code and lines."""
+
+from __future__ import annotations
+
+import pytest
+
+from qwenvl_core.grounding import Box
+from qwenvl_core.layout import PageLayout, parse_layout
+from tests.support.layout_pages import MARKDOWN, check_page, list_texts, list_types
+
+
+@pytest.mark.parametrize("wrap", ["{}", "```markdown\n{}\n```", "Sure:\n```md\n{}\n```\nDone.", "```\n{}\n```"])
+def test_markdown_page_gives_elements_boxes_and_markdown(wrap: str) -> None:
+    page = check_page(parse_layout(wrap.replace("{}", MARKDOWN)))
+    assert list(zip(list_types(page), list_texts(page), strict=True)) == [
+        ("title", "Report"),
+        ("text", "First paragraph\ngoes on."),
+        ("image", ""),
+        ("list_item", "one"),
+        ("list_item", "two"),
+        ("table", "Year | Sum\n2023 | 50%"),
+        ("formula", "E=mc^2"),
+        ("text", "The end."),
+    ]
+    table = page.elements[5]
+    assert page.elements[2].box == Box(0.066, 0.075, 0.454, 0.256)
+    assert table.box == Box(0.01, 0.02, 0.5, 0.6)
+    assert table.html == "<table><tr><td>Year</td><td>Sum</td></tr><tr><td>2023</td><td>50%</td></tr></table>"
+    assert (table.latex or "").startswith("\\begin{tabular}")
+    assert page.markdown == (
+        "# Report\n\nFirst paragraph\ngoes on.\n\n![image]()\n\n- one\n- two\n\n"
+        "| Year | Sum |\n| --- | --- |\n| 2023 | 50% |\n\n$$E=mc^2$$\n\nThe end."
+    )
+    assert not page.truncated
+
+
+LATEX = [
+    (
+        r"\multirow{2}{*}{a} & b \\ & c \\ \multicolumn{2}{|c|}{\textbf{d} \& e} \\",
+        '<tr><td rowspan="2">a</td><td>b</td></tr><tr><td>c</td></tr><tr><td colspan="2">d &amp; e</td></tr>',
+    ),
+    (
+        r"\multicolumn{2}{c}{\multirow{2}{*}{a}} & b \\ \cline{3-3} \multicolumn{2}{c}{} & c \\ \hline",
+        '<tr><td colspan="2" rowspan="2">a</td><td>b</td></tr><tr><td>c</td></tr>',
+    ),
+    (
+        r"\multirow{3}{2cm}{a} & b \\ \cmidrule(lr){1-2} x & c \\[2pt]",
+        "<tr><td>a</td><td>b</td></tr><tr><td>x</td><td>c</td></tr>",
+    ),
+    (r"\multirow{9}{*}{a} & b \\", "<tr><td>a</td><td>b</td></tr>"),
+    (
+        r"\toprule {\bf a} & \makecell[l]{b\\c} \\ \cline{1-2} $\frac{1}{2}$ & \textcolor{red}{d} \\ \bottomrule",
+        "<tr><td>a</td><td>b<br/>c</td></tr><tr><td>$\\frac{1}{2}$</td><td>d</td></tr>",
+    ),
+    (
+        r"a & \begin{tabular}{c} b \\ c \end{tabular} \\ \alpha & \frac{x}{y} \\",
+        "<tr><td>a</td><td>b<br/>c</td></tr><tr><td>\\alpha</td><td>\\frac{x}{y}</td></tr>",
+    ),
+    (
+        r"\textbf{[1] a} & \begin{tabular}[c]{@{}l@{}} b \\ c \end{tabular} \\ & \begin{tabular}{l}[2]\end{tabular} \\",
+        "<tr><td>[1] a</td><td>b<br/>c</td></tr><tr><td></td><td>[2]</td></tr>",
+    ),
+    (r"a & \\ \hline & b", "<tr><td>a</td><td></td></tr><tr><td></td><td>b</td></tr>"),
+]
+
+
+@pytest.mark.parametrize(("body", "rows"), LATEX)
+@pytest.mark.parametrize(
+    "environment", ["tabular}{ll", "tabularx}{\\textwidth}{l|l", "longtable}[h]{p{2cm}l", "tabular*}{5cm}{ll"]
+)
+def test_latex_table_becomes_html(body: str, rows: str, environment: str) -> None:
+    name = environment.split("}")[0]
+    source = f"\\begin{{{environment}}}{body}\\end{{{name}}}"
+    for text in (
+        source,
+        f"$$\n{source}\n$$",
+        f"```latex\n{source}\n```",
+        f"\\begin{{table}}[h]\n\\centering\n{source}\n\\end{{table}}",
+    ):
+        page = check_page(parse_layout(f"<!-- Table (1, 2, 3, 4) -->\n{text}\n\nafter"))
+        table, after = page.elements
+        assert (table.type, table.html, table.latex, after.text) == ("table", f"<table>{rows}</table>", source, "after")
+        assert table.box == Box(0.001, 0.002, 0.003, 0.004)
+
+
+def test_unreadable_latex_table_keeps_its_source() -> None:
+    source = r"\begin{tabular}{l} a & {b \\ c \end{tabular}"
+    page = check_page(parse_layout(source))
+    assert [(e.type, e.html, e.latex) for e in page.elements] == [("table", None, source)]
+    assert source in page.markdown
+
+
+@pytest.mark.parametrize("words", ["markdown", "md", "qwenvl markdown"])
+def test_fence_around_markdown_is_removed(words: str) -> None:
+    page = check_page(parse_layout(f"```{words}\n# a\n\nb\n```"))
+    assert list(zip(list_types(page), list_texts(page), strict=True)) == [("title", "a"), ("text", "b")]
+
+
+def test_captions_code_and_inner_fences_become_elements() -> None:
+    page = check_page(
+        parse_layout(
+            "```markdown\n\\begin{table}\n\\caption{The \\textbf{sums}}\n\\begin{tabular}{l} a \\\\ \\end{tabular}\n"
+            "\\end{table}\n```html\n<table><tr><td>b</td></tr></table>\n```\n```sh\nls\n```\nc\n```\nprose"
+        )
+    )
+    assert list(zip(list_types(page), list_texts(page), strict=True)) == [
+        ("caption", "The sums"),
+        ("table", "a"),
+        ("table", "b"),
+        ("text", "ls"),
+        ("text", "c"),
+    ]
+
+
+def test_further_markdown_gives_elements() -> None:
+    page = check_page(
+        parse_layout(
+            "<!-- Chart (1, 2, 3, 4) -->\n\n<!-- Title (1, 2, 3, 4) -->\nBig\n\n<!-- Signature (1, 2, 3, 4) -->\n"
+            "<!-- a remark -->\n| a | b \\| c |\n|---|:-:|\n| 1 |\n\n<!-- Table (5, 6, 7, 8) -->\nTable 1: sums\n\n"
+            "<table><tr><td>x</td></tr></table>\n\n```python\n# code\nprint()\n```\n\n![A cat](cat.png)\n\n"
+            "1. one\n   more\n---\n\\[ a^2 \\]\n\\begin{align} b \\\\ c \\end{align}\n## Sub ##\n"
+        )
+    )
+    assert list(zip(list_types(page), list_texts(page), strict=True)) == [
+        ("chart", ""),
+        ("title", "Big"),
+        ("image", ""),
+        ("table", "a | b | c\n1"),
+        ("text", "Table 1: sums"),
+        ("table", "x"),
+        ("text", "# code\nprint()"),
+        ("image", "A cat"),
+        ("list_item", "one\nmore"),
+        ("formula", "a^2"),
+        ("formula", "\\begin{align} b \\\\ c \\end{align}"),
+        ("title", "Sub"),
+    ]
+    assert [e.index for e in page.elements if e.box] == [0, 1, 2, 5]
+    assert not page.truncated
+
+
+def test_plain_text_becomes_paragraphs() -> None:
+    page = parse_layout("Just words.\n\nMore <b>words</b>, 1 < 2.")
+    assert list(zip(list_types(page), list_texts(page), strict=True)) == [
+        ("text", "Just words."),
+        ("text", "More <b>words</b>, 1 < 2."),
+    ]
+    assert parse_layout("") == PageLayout((), "", False, ())
+    assert list_texts(parse_layout("Just words.", format="html")) == ["Just words."]
