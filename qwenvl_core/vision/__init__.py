@@ -1,1 +1,1 @@
-"""Boxes on images: geometry, drawing and cropping. Pillow is imported on use."""
+"""Convert, draw and crop boxes on images. Pillow is imported on use."""

@@ -90,7 +90,7 @@ class HtmlElement:
         has_boxes_inside: Whether tags with boxes are part of the element, and do not end it.
         has_text: Whether it has text that is not only white space.
         has_table: Whether it has a table.
-        tail_index: In `stack.tokens`, the index from which on the tokens are a new element if the end tag never comes.
+        tail_index: Index in `stack.tokens` of the tokens that are new elements if the end tag of this one is missing.
         images: Pictures inside the element, which become elements behind it.
     """
 
@@ -127,8 +127,8 @@ class HtmlElement:
                 self.images.append(image)
                 return
             self.inner.append(numbers)
-            is_first_tail = self.has_boxes_inside and self.tail_index is None and self.stack.depth == 1
-            if is_first_tail and _can_be_next_element(self, token):
+            can_begin_tail = self.has_boxes_inside and self.tail_index is None and self.stack.depth == 1
+            if can_begin_tail and _can_be_next_element(self, token):
                 self.tail_index = len(self.stack.tokens)
         self.has_table |= token.name == "table"
         self.stack.add_start_tag(token)
