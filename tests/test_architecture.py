@@ -436,9 +436,11 @@ TEXTS = {".py", ".md", ".toml", ".yaml", ".yml", ".txt", ".sh", ".json", ".cfg",
 def our_files() -> Iterator[Path]:
     """What the project consists of: not what tools leave behind."""
     for path in sorted(ROOT.iterdir()):
+        if path.name == ".git":  # a file in a git worktree
+            continue
         if path.is_file():
             yield path
-        elif not path.name.startswith(".") or path.name == ".ci":
+        elif not path.name.startswith(".") or path.name in (".ci", ".github"):
             yield from (file for file in path.rglob("*") if file.is_file() and "__pycache__" not in file.parts)
 
 
