@@ -460,7 +460,36 @@ def test_what_is_looked_for_would_be_found() -> None:
     assert KEY.search("sk-" + "a1" * 10)
 
 
-def test_dependencies_are_those_of_the_modules() -> None:
-    """What a plain installation brings is all that the core needs; the rest is in extras."""
+EXTRAS = {
+    "langchain": {"langchain_core"},
+    "llama-index": {"llama_index"},
+    "dashscope": {"dashscope", "httpx"},
+    "documents": {"PIL", "pypdfium2", "tqdm"},
+}
+"""What each extra installs, by import name. numpy is imported only for arrays that a caller's own numpy saved."""
+
+DISTRIBUTIONS = {"PIL": "pillow", "typing_extensions": "typing-extensions"}
+"""Distributions whose name is not their import name with hyphens."""
+
+
+def third_party_imports() -> set[str]:
+    names = {name.partition(".")[0] for path in MODULES for name, _ in imports(path)}
+    return names - set(sys.stdlib_module_names) - set(PACKAGES) - {"numpy"}
+
+
+def test_dependencies_declare_every_direct_import() -> None:
+    """A plain installation brings what the core needs; every other direct import is in an extra."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
-    assert {re.split(r"[<>=!~ ]", one)[0] for one in project["dependencies"]} == {"openai", "jiter", "pydantic"}
+    declared = {
+        extra: {re.split(r"[<>=!~\[ ]", requirement)[0] for requirement in requirements}
+        for extra, requirements in project["optional-dependencies"].items()
+    }
+    required = {re.split(r"[<>=!~\[ ]", requirement)[0] for requirement in project["dependencies"]}
+    for extra, names in EXTRAS.items():
+        expected = {DISTRIBUTIONS.get(name, name.replace("_", "-")) for name in names}
+        assert {name.removesuffix("-core") for name in declared[extra]} == {
+            name.removesuffix("-core") for name in expected
+        }, extra
+    optional = set().union(*EXTRAS.values())
+    expected = {DISTRIBUTIONS.get(name, name.replace("_", "-")) for name in third_party_imports() - optional}
+    assert required == expected
