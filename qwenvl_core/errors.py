@@ -1,28 +1,29 @@
-"""What can go wrong, as one tree.
+"""Define the errors of this package and choose the class for a server's error.
 
 ```
 QwenVLError
-├── QwenVLInputError (ValueError)          the request can't be expressed or sent; nothing left this machine
+├── QwenVLInputError (ValueError)          the request can't be expressed or sent; nothing was sent
 ├── QwenVLAuthenticationError              401
-│   └── QwenVLMissingKeyError (ValueError) no key at all; nothing was sent
+│   └── QwenVLMissingKeyError (ValueError) the API key is missing; nothing was sent
 ├── QwenVLPermissionDeniedError            403
 │   └── QwenVLArrearageError               the account is in arrears, or the product was never purchased
 ├── QwenVLNotFoundError                    404
 │   └── QwenVLModelNotFoundError
 ├── QwenVLInvalidRequestError              400, 413, 422
-│   ├── QwenVLContentFilterError           input or output was refused by data inspection
+│   ├── QwenVLContentFilterError           data inspection rejected the input or the output
 │   └── QwenVLContextOverflowError         the input is longer than the model's context
 ├── QwenVLRateLimitError                   429
-│   └── QwenVLQuotaExceededError           a quota that waiting does not refill
-├── QwenVLTimeoutError                     no answer, or no next chunk, in time
-├── QwenVLConnectionError                  the server could not be reached, or hung up
-│   └── QwenVLStreamInterruptedError       the stream ended before the answer did
-├── QwenVLOutputError (ValueError)         the model's answer is not what was demanded of it
+│   └── QwenVLQuotaExceededError           a used-up quota that waiting does not refill
+├── QwenVLTimeoutError                     no response, or no next chunk, in time
+├── QwenVLConnectionError                  the server could not be reached, or closed the connection
+│   └── QwenVLStreamInterruptedError       the stream ended before the answer was complete
+├── QwenVLOutputError (ValueError)         the answer lacks the required tool call or JSON
 ├── QwenVLPageError                        a page of a document could not be read
-└── QwenVLAPIError                         5xx, or a reply that can't be read
+└── QwenVLAPIError                         5xx, or a reply of an unknown shape
 ```
 
-Codes and messages: the vendor's page "Error codes" (Model Studio), and what vLLM and transformers servers send.
+Sources of the codes and messages: the vendor's page "Error codes" (Model Studio); replies of vLLM and transformers
+servers.
 """
 
 from __future__ import annotations
@@ -33,16 +34,17 @@ from typing import Any, ClassVar
 
 
 class QwenVLError(Exception):
-    """Base of every error this project raises.
+    """Base class of every error that this package raises.
 
     Attributes:
-        message: What happened, in the server's words where it has some.
-        code: The server's error code, e.g. `"InvalidApiKey"`; `None` where there is none.
+        message: What happened; the server's own message where there is one.
+        code: The server's error code, e.g. `"InvalidApiKey"`; `None` if it sent none.
         status_code: The HTTP status; `None` when no response was received.
-        request_id: The vendor's id of the request, to quote to its support.
+        request_id: The vendor's id of the request, for its support.
         partial: The answer text received before the error.
-        hint: What to do about it.
-        retry_after: Seconds that the server asks to wait before the next request; `None` where it names none.
+        hint: What to do about the error.
+        retry_after: Seconds to wait before the next request, as the server requests; `None` if it states none.
+        retryable: Whether a later attempt of the same request may succeed.
     """
 
     hint: str = ""
@@ -69,7 +71,7 @@ class QwenVLError(Exception):
             self.hint = hint
 
     def __str__(self) -> str:
-        facts = [
+        details = [
             f"{name} {value}"
             for name, value in (
                 ("status", self.status_code),
@@ -78,82 +80,82 @@ class QwenVLError(Exception):
             )
             if value is not None
         ]
-        about = f" ({', '.join(facts)})" if facts else ""
-        return f"{self.message}{about}" + (f" {self.hint}" if self.hint else "")
+        suffix = f" ({', '.join(details)})" if details else ""
+        return f"{self.message}{suffix}" + (f" {self.hint}" if self.hint else "")
 
 
 class QwenVLInputError(QwenVLError, ValueError):
-    """The input can't be expressed for Qwen-VL. The message names the place; nothing was sent."""
+    """The input can't be expressed for Qwen-VL. The message names its location; nothing was sent."""
 
 
 class QwenVLAuthenticationError(QwenVLError):
-    """The key was refused (401)."""
+    """The server rejected the API key (401)."""
 
     hint = (
-        "Check the key, and that it belongs to this endpoint: Model Studio keys are valid in one region only "
-        "(set region=, workspace= or base_url= to the key's own)."
+        "Check the API key and that it belongs to this endpoint: a Model Studio key is valid in one region only. "
+        "Set region=, workspace= or base_url= to those of the key."
     )
 
 
 class QwenVLMissingKeyError(QwenVLAuthenticationError, ValueError):
-    """There is no key; nothing was sent."""
+    """The API key is missing; nothing was sent."""
 
     hint = "Pass api_key= or set the environment variable DASHSCOPE_API_KEY."
 
 
 class QwenVLPermissionDeniedError(QwenVLError):
-    """The key is valid but may not do this (403)."""
+    """The API key is valid but lacks the permission (403)."""
 
-    hint = "Check in the Model Studio console that this account and workspace may use the model."
+    hint = "Check in the Model Studio console that this account and workspace are allowed to use the model."
 
 
 class QwenVLArrearageError(QwenVLPermissionDeniedError):
     """The account is in arrears or the product was not purchased."""
 
-    hint = "Settle the account's balance in the Alibaba Cloud console; retrying does not help."
+    hint = "Settle the account's balance in the Alibaba Cloud console. Retrying does not help."
 
 
 class QwenVLNotFoundError(QwenVLError):
-    """There is nothing under this address (404)."""
+    """The address does not exist on the server (404)."""
 
     hint = "Check base_url= and that the model exists in this region."
 
 
 class QwenVLModelNotFoundError(QwenVLNotFoundError):
-    """The model does not exist at this endpoint, or this account may not use it."""
+    """The model does not exist at this endpoint, or the account has no access to it."""
 
-    hint = "Check the model's name and that this region offers it (models differ by region)."
+    hint = "Check the model's name and that this region offers the model. Models differ by region."
 
 
 class QwenVLInvalidRequestError(QwenVLError):
-    """The server refused the request as invalid (400, 413, 422)."""
+    """The server rejected the request as invalid (400, 413, 422)."""
 
-    hint = "Change what it names: the same request would be refused again."
+    hint = "Correct what the message names. The server would reject the same request again."
 
 
 class QwenVLContentFilterError(QwenVLInvalidRequestError):
-    """Data inspection refused the input or cut off the output."""
+    """Data inspection rejected the input or cut off the output."""
 
-    hint = "The vendor's content inspection refused it; change the input. Retrying the same one does not help."
+    hint = "The vendor's content inspection rejected it. Change the input; retrying the same one does not help."
 
 
 class QwenVLContextOverflowError(QwenVLInvalidRequestError):
     """The input is longer than the model's context."""
 
-    hint = "Send fewer messages, fewer or smaller images, or a model with a longer context."
+    hint = "Send fewer messages or fewer or smaller images, or use a model with a longer context."
 
 
 class QwenVLRateLimitError(QwenVLError):
-    """Requests or tokens come faster than the limit allows (429)."""
+    """The rate of requests or tokens exceeds the limit (429)."""
 
-    hint = "Slow down, or raise max_retries=."
+    hint = "Send requests less often, or raise max_retries=."
     retryable = True
 
 
 class QwenVLQuotaExceededError(QwenVLRateLimitError):
-    """A quota is used up that waiting does not refill."""
+    """A quota that waiting does not refill is used up."""
 
-    hint = "The quota is used up: change the prepared or the model in the console; retrying does not help."
+    hint = "The quota is used up. Change the plan or the model in the console; retrying does not help."
     retryable = False
 
 
@@ -167,33 +169,33 @@ class QwenVLTimeoutError(QwenVLError):
 class QwenVLConnectionError(QwenVLError):
     """The server could not be reached, or the connection broke."""
 
-    hint = "Check base_url= and the network, its proxies included (HTTPS_PROXY, NO_PROXY)."
+    hint = "Check base_url= and the network, including its proxies (HTTPS_PROXY, NO_PROXY)."
     retryable = True
 
 
 class QwenVLStreamInterruptedError(QwenVLConnectionError):
-    """The stream ended before the answer did; `partial` holds the text that had arrived."""
+    """The stream ended before the answer was complete; `partial` holds the text received until then."""
 
-    hint = "What had arrived is in .partial; send the request again."
+    hint = "The text received so far is in .partial. Send the request again."
 
 
 class QwenVLOutputError(QwenVLError, ValueError):
-    """The model called no tool, or wrote no JSON, though the request demanded it.
+    """The answer lacks the tool call or the JSON that the request required.
 
     Attributes:
-        finish: The reply's `Finish` event, where the answer is whole but for that demand.
+        finish: The reply's `Finish` event, if the answer is complete otherwise.
     """
 
     finish: Any = None
-    hint = "Ask again, make the demand in the prompt plainer, or take a model that can be forced."
+    hint = "Try again, state the requirement more clearly in the prompt, or use a model that can be forced."
 
 
 class QwenVLPageError(QwenVLError):
-    """A page of a document could not be read. Code, status, partial text and hint are those of the cause.
+    """A page of a document could not be read; code, status, request id, partial text and hint are those of the cause.
 
     Attributes:
-        page_number: The page, from 1.
-        cause: Why; `__cause__` as well.
+        page_number: Number of the page, counted from 1.
+        cause: The error that occurred; also set as `__cause__`.
     """
 
     page_number: int = 0
@@ -201,7 +203,7 @@ class QwenVLPageError(QwenVLError):
 
     @classmethod
     def of(cls, cause: Exception, page_number: int, document: str) -> QwenVLPageError:
-        """The error for a page of `document`."""
+        """Create the error of one page of `document` from its cause."""
         known = cause if isinstance(cause, QwenVLError) else QwenVLError(f"{type(cause).__name__}: {cause}")
         error = cls(
             f"{document}, page {page_number}: {known.message}",
@@ -216,17 +218,21 @@ class QwenVLPageError(QwenVLError):
 
 
 class QwenVLAPIError(QwenVLError):
-    """The server failed (5xx), or its reply can't be read."""
+    """The server failed (5xx), or its reply has an unknown shape."""
 
-    hint = "The fault is the server's: try again later, and quote the request id to its support if it stays."
+    hint = "The server failed. Try again later; if the error persists, report the request id to the server's support."
     retryable = True
 
 
 @dataclass(frozen=True, slots=True)
 class ErrorPayload:
-    """A server's failure as read from any of its carriers, before it has a class.
+    """A server's error as parsed from its reply, before an exception class is chosen.
 
-    `status_code` is the HTTP status, or the one named inside a stream; `None` when neither is known.
+    Attributes:
+        message: The server's message.
+        code: The server's error code, if it sent one.
+        status_code: The HTTP status, or the one stated inside a stream; `None` when neither is known.
+        request_id: The vendor's id of the request, if known.
     """
 
     message: str
@@ -235,82 +241,86 @@ class ErrorPayload:
     request_id: str | None = None
 
 
-def _says(*needles: str) -> Callable[[ErrorPayload], bool]:
-    """A test for any of `needles` in the code or the message, case ignored."""
-    folded = tuple(needle.lower() for needle in needles)
+def _contains(*phrases: str) -> Callable[[ErrorPayload], bool]:
+    """Build a test for any of `phrases` in the code or the message, ignoring case."""
+    lowered = tuple(phrase.lower() for phrase in phrases)
 
-    def matches(failure: ErrorPayload) -> bool:
-        text = f"{failure.code or ''} {failure.message}".lower()
-        return any(needle in text for needle in folded)
+    def matches(payload: ErrorPayload) -> bool:
+        text = f"{payload.code or ''} {payload.message}".lower()
+        return any(phrase in text for phrase in lowered)
 
     return matches
 
 
-def _code(*starts: str) -> Callable[[ErrorPayload], bool]:
-    """A test for a code that begins with any of `starts`, case ignored."""
-    folded = tuple(start.lower() for start in starts)
-    return lambda failure: (failure.code or "").lower().startswith(folded)
+def _has_code(*prefixes: str) -> Callable[[ErrorPayload], bool]:
+    """Build a test for a code that begins with any of `prefixes`, ignoring case."""
+    lowered = tuple(prefix.lower() for prefix in prefixes)
+    return lambda payload: (payload.code or "").lower().startswith(lowered)
 
 
-def _status(low: int, high: int | None = None) -> Callable[[ErrorPayload], bool]:
-    """A test for an HTTP status from `low` up to `high`, both included."""
-    return lambda failure: low <= (failure.status_code or 0) <= (high or low)
+def _has_status(low: int, high: int | None = None) -> Callable[[ErrorPayload], bool]:
+    """Build a test for an HTTP status from `low` to `high`, both included."""
+    return lambda payload: low <= (payload.status_code or 0) <= (high or low)
 
 
-# First match wins: what the code or message says is more exact than the status, which in-stream errors lack.
+# The first match wins. Codes and messages come first: they are more specific than the status, and errors inside a
+# stream may have no status.
 _CLASSES: tuple[tuple[Callable[[ErrorPayload], bool], type[QwenVLError]], ...] = (
-    (_says("DataInspectionFailed", "data_inspection_failed"), QwenVLContentFilterError),
-    (_says("Arrearage", "BillOverdue", "CommodityNotPurchased"), QwenVLArrearageError),
-    (_says("FreeTierOnly", "free allocated quota exceeded", "free tier"), QwenVLQuotaExceededError),
+    (_contains("DataInspectionFailed", "data_inspection_failed"), QwenVLContentFilterError),
+    (_contains("Arrearage", "BillOverdue", "CommodityNotPurchased"), QwenVLArrearageError),
+    (_contains("FreeTierOnly", "free allocated quota exceeded", "free tier"), QwenVLQuotaExceededError),
     (
-        _says(
+        _contains(
             "Range of input length",
-            "token length exceed model limit",  # the vendor's
+            "token length exceed model limit",  # Model Studio
             "maximum context length",
             "context_length_exceeded",
         ),
         QwenVLContextOverflowError,
     ),
-    (_code("InvalidApiKey", "invalid_api_key"), QwenVLAuthenticationError),
-    (_code("ModelNotFound", "model_not_found", "model_not_supported"), QwenVLModelNotFoundError),
-    (_says("does not exist or you do not have access to it", "` does not exist"), QwenVLModelNotFoundError),  # vLLM
+    (_has_code("InvalidApiKey", "invalid_api_key"), QwenVLAuthenticationError),
+    (_has_code("ModelNotFound", "model_not_found", "model_not_supported"), QwenVLModelNotFoundError),
+    (_contains("does not exist or you do not have access to it", "` does not exist"), QwenVLModelNotFoundError),  # vLLM
     (
-        _code("AccessDenied", "Model.AccessDenied", "Workspace.AccessDenied", "access_denied"),
+        _has_code("AccessDenied", "Model.AccessDenied", "Workspace.AccessDenied", "access_denied"),
         QwenVLPermissionDeniedError,
     ),
-    (_code("Throttling", "limit_requests", "limit_burst_rate", "insufficient_quota"), QwenVLRateLimitError),
-    (_code("RequestTimeOut", "request_timeout"), QwenVLTimeoutError),
-    (_code("InvalidParameter", "invalid_parameter", "InvalidURL", "BadRequest"), QwenVLInvalidRequestError),
-    (_status(401), QwenVLAuthenticationError),
-    (_status(402), QwenVLArrearageError),
-    (_status(403), QwenVLPermissionDeniedError),
-    (_status(404), QwenVLNotFoundError),
-    (_status(429), QwenVLRateLimitError),
-    (_status(408), QwenVLTimeoutError),
-    (_status(504), QwenVLTimeoutError),
-    (_status(400, 499), QwenVLInvalidRequestError),
+    (_has_code("Throttling", "limit_requests", "limit_burst_rate", "insufficient_quota"), QwenVLRateLimitError),
+    (_has_code("RequestTimeOut", "request_timeout"), QwenVLTimeoutError),
+    (_has_code("InvalidParameter", "invalid_parameter", "InvalidURL", "BadRequest"), QwenVLInvalidRequestError),
+    (_has_status(401), QwenVLAuthenticationError),
+    (_has_status(402), QwenVLArrearageError),
+    (_has_status(403), QwenVLPermissionDeniedError),
+    (_has_status(404), QwenVLNotFoundError),
+    (_has_status(429), QwenVLRateLimitError),
+    (_has_status(408), QwenVLTimeoutError),
+    (_has_status(504), QwenVLTimeoutError),
+    (_has_status(400, 499), QwenVLInvalidRequestError),
 )
 
-_redirects = _status(300, 399)
-_ELSEWHERE = "This address leads elsewhere, where neither key nor documents are sent: check base_url=."
+_is_redirect = _has_status(300, 399)
+_REDIRECT_HINT = (
+    "The server redirects to another address. Redirects are not followed, so that the API key and the documents go "
+    "nowhere else. Check base_url=."
+)
 
 
-def error_from_payload(failure: ErrorPayload, *, partial: str = "") -> QwenVLError:
-    """The error of the right class for a server's failure.
+def error_from_payload(payload: ErrorPayload, *, partial: str = "") -> QwenVLError:
+    """Create the error of the matching class for a server's error.
 
     Args:
-        failure: What the server said.
+        payload: The server's error.
         partial: The answer text received before it.
 
     Returns:
-        An error ready to raise; `QwenVLAPIError` when nothing more exact fits.
+        The error, not raised; a `QwenVLAPIError` if no more specific class matches.
     """
-    cls = next((cls for matches, cls in _CLASSES if matches(failure)), QwenVLAPIError)
+    cls = next((cls for matches, cls in _CLASSES if matches(payload)), QwenVLAPIError)
     return cls(
-        failure.message or "The server failed without saying why.",
-        code=failure.code,
-        status_code=failure.status_code,
-        request_id=failure.request_id,
+        payload.message or "The server reported an error without a message.",
+        code=payload.code,
+        status_code=payload.status_code,
+        request_id=payload.request_id,
         partial=partial,
-        hint=_ELSEWHERE if _redirects(failure) else None,
+        hint=_REDIRECT_HINT if _is_redirect(payload) else None,
     )

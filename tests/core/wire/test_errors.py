@@ -133,7 +133,7 @@ ROWS = [
         "AllocationQuota.FreeTierOnly",
         "The free tier of the model has been exhausted.",
         QwenVLQuotaExceededError,
-        "used up",
+        "used up. Change the plan or the model",
     ),
     Row(
         404,
@@ -485,4 +485,4 @@ def test_the_message_tells_all() -> None:
 
 
 def test_a_failure_without_words() -> None:
-    assert error_from_payload(ErrorPayload("")).message == "The server failed without saying why."
+    assert error_from_payload(ErrorPayload("")).message == "The server reported an error without a message."
