@@ -1,14 +1,18 @@
-"""What Qwen-VL is and how to talk to it. Knows no framework.
+"""Describe the Qwen-VL models and talk to them, independent of any framework.
 
-Where to look:
+Where to find what:
 
-- a request's way: `client` (one door), `request`, `settings`, `policy`, `tool_turns`, `wire/`, `body`, `transport/`;
-- its answer's: `sse`, `reading`, `wire/`, `events` (and the accumulator), `errors`;
-- what models are and take: `models`, `endpoints`, `tokens`, `counting`, `checks`, `tool_checks`;
-- media: `media` (where they come from), `probe`, `movie`, `looking` (what they are), `picture`, `fit`, `uploads`,
-  `attachments` (PDFs in a conversation);
-- what models say of images and pages: `grounding`, `layout`, `box`, `drawing`, `markup/`;
-- whole documents: `documents/`; what both chat models share: `keywords`.
+- `client`: the pipeline from a request to response events; the configuration that both chat models share;
+- `request`: policy, validation, image fitting, PDF attachments, tool messages, token counts;
+- `wire`: JSON bodies and events of both APIs, server-sent events, the response reader;
+- `transport`: HTTP over the SDKs' clients, retries, event loops, redaction;
+- `types`: messages, media sources, settings, requests, events, replies, and the reply accumulator;
+- `catalog`: rows of models and endpoints; `models` and `tokens`: facts and token counts of a model;
+- `media`: sources, sniffing, inspection and uploads of images and videos;
+- `vision` and `rendering`: boxes, drawing, pages as images;
+- `grounding`, `layout`, `parsing`: what models write about images and pages;
+- `documents`: transcription of whole documents;
+- `errors`: every exception.
 """
 
 __version__ = "0.1.0"

@@ -1,1 +1,1 @@
-"""Model rows and endpoints: data with their sources, no behaviour."""
+"""Hold the rows of models and endpoints: data with their sources."""

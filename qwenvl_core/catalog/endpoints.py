@@ -1,4 +1,4 @@
-"""Where the service lives: regions, workspace gateways, and which path each API has there.
+"""Map regions, workspaces and base URLs to the endpoints of both APIs.
 
 Sources: the vendor's pages "Visual understanding (Qwen-VL)" and "Visual reasoning" (hosts of Beijing, Singapore, US),
 the dashscope SDK (Hong Kong, workspace gateways).
@@ -20,7 +20,13 @@ PATHS: dict[str, str] = {"openai": "/compatible-mode/v1", "dashscope": "/api/v1"
 
 @dataclass(frozen=True, slots=True)
 class Region:
-    """One region: the vendor's id, other names for it, and its public host (`None`: workspace gateway only)."""
+    """One region of the service.
+
+    Attributes:
+        id: The vendor's id.
+        aliases: Other accepted names.
+        host: The public host; `None` if the region has workspace gateways only.
+    """
 
     id: str
     aliases: tuple[str, ...]
@@ -39,46 +45,51 @@ _BY_NAME = {name: region for region in REGIONS for name in (region.id, *region.a
 
 
 def endpoint(api: str, *, region: str, workspace: str | None = None, base_url: str | None = None) -> str:
-    """The base URL to send requests to, without a trailing slash.
+    """Return the base URL for requests, without a trailing slash.
 
     Args:
         api: `"openai"` or `"dashscope"`.
-        region: A vendor's region id or an alias; case ignored.
-        workspace: A workspace id; selects its gateway in the region.
-        base_url: Overrides both.
+        region: The vendor's region id or an alias; case is ignored.
+        workspace: A workspace id; it selects the workspace gateway in the region.
+        base_url: Overrides both `region` and `workspace`.
 
     Raises:
-        QwenVLInputError: An unknown API or region, a region that needs a workspace, or a base URL of the other API.
+        QwenVLInputError: The API, the region, the workspace or the base URL is invalid, the region needs a workspace,
+            or the base URL belongs to the other API.
     """
     if api not in PATHS:
-        raise QwenVLInputError(f'api must be "openai" or "dashscope", not {api!r}.')
+        raise QwenVLInputError(f'Unknown api: {api!r}. Use "openai" or "dashscope".')
     if base_url:
-        return _checked(api, base_url.strip().rstrip("/"))
+        return _validate_base_url(api, base_url.strip().rstrip("/"))
     row = _BY_NAME.get(region.strip().lower())
     if row is None:
         known = ", ".join(region.id for region in REGIONS)
-        raise QwenVLInputError(f"Unknown region {region!r}; the service has {known}.")
+        raise QwenVLInputError(f"Unknown region: {region!r}. Known regions: {known}.")
     if workspace:
         if not re.fullmatch(r"[A-Za-z0-9-]+", workspace):
-            raise QwenVLInputError(f"workspace must be an id of letters, digits and hyphens, not {workspace!r}.")
+            raise QwenVLInputError(
+                f"Invalid workspace: {workspace!r}. A workspace id holds letters, digits and hyphens only."
+            )
         return f"https://{workspace}.{row.id}.maas.aliyuncs.com{PATHS[api]}"
     if row.host is None:
-        raise QwenVLInputError(f"Region {row.id} is reached through a workspace only: pass workspace= as well.")
+        raise QwenVLInputError(
+            f"Missing workspace for region {row.id}. It has workspace gateways only: pass workspace= too."
+        )
     return f"https://{row.host}{PATHS[api]}"
 
 
-def _checked(api: str, base_url: str) -> str:
+def _validate_base_url(api: str, base_url: str) -> str:
     try:
         parts = urlsplit(base_url)
         host = (parts.hostname or "").encode("idna")
-        usable = parts.scheme in ("http", "https") and bool(host) and parts.port != 0
-    except ValueError:  # brackets that do not match, a port that is no number, an empty or too long part of a name
-        usable = False
-    if not usable:
-        raise QwenVLInputError(f"base_url must be an http(s) URL, not {base_url!r}.")
+        is_valid = parts.scheme in ("http", "https") and bool(host) and parts.port != 0
+    except ValueError:  # unbalanced brackets, a port that is not a number, an empty or too long label of the host
+        is_valid = False
+    if not is_valid:
+        raise QwenVLInputError(f"Invalid base_url: {base_url!r}. Pass an http(s) URL.")
     other = "dashscope" if api == "openai" else "openai"
     if parts.path.endswith(PATHS[other]):
         raise QwenVLInputError(
-            f'base_url {base_url!r} is that of api="{other}"; for api="{api}" it ends in {PATHS[api]}.'
+            f'base_url {base_url!r} belongs to api="{other}". For api="{api}" it ends in {PATHS[api]}.'
         )
     return base_url

@@ -1,12 +1,11 @@
-"""The model catalogue: what each Qwen-VL model can do, as rows of data.
+"""The model catalog: capabilities and limits of each Qwen-VL model, as rows of data.
 
-A name is matched without regard to case, to an ``org/`` prefix and to a trailing ``-us``: first against the
-exact names, then against the prefixes, where ``-`` ends a prefix, so that dated snapshots and fine-tunes
-count as their base. Nothing here is asked of a server, and nothing is ever an error: a name that no row
-knows gives a row that says so (``known=False``).
+A name is matched without its case, an `org/` prefix and a trailing `-us`: first against the exact names, then against
+the prefixes. A prefix ends at a `-`, so dated snapshots and fine-tunes get the row of their base model. No server is
+queried, and no name is an error: a name without a row gets one with `known=False`.
 
-Where the vendor's pages disagree, "Visual understanding (Qwen-VL)" of 2025-12-18 wins; the later "Image and
-video understanding" page speaks only for models that the former does not know (Qwen3.5 and newer).
+Where the vendor's pages disagree, "Visual understanding (Qwen-VL)" of 2025-12-18 wins. The later page "Image and video
+understanding" is used only for models that the former does not list (Qwen3.5 and newer).
 """
 
 from __future__ import annotations
@@ -34,40 +33,41 @@ _MODELS_DEV = "models.dev, 2026-09"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelFacts:
-    """What is known of one model.
+    """Capabilities and limits of one model.
 
-    ``None`` in a limit means that no source states it: there is nothing to check then. In a row with
-    ``known=False`` the capabilities are all true, since nothing is known against them.
+    A limit of `None` is stated by no source and is not checked. In a row with `known=False` all capabilities are true,
+    so that nothing is refused for a model without data.
 
     Attributes:
         name: Base name of the row, without date and region.
-        known: Whether a row of the catalogue matched. If not, send only what the caller set.
-        thinking: ``hybrid`` obeys ``enable_thinking``, ``always`` and ``never`` refuse the parameter.
-        server_thinking_default: What the service does when ``enable_thinking`` is absent.
-        stream_only: The service answers streamed requests only.
-        tools: Function calling is offered.
-        json_object: ``response_format`` JSON mode is offered (for a hybrid: while it does not think).
-        json_schema: ``response_format`` with a JSON schema is offered, under the same condition.
-        preserve_thinking: The model makes use of earlier reasoning when ``preserve_thinking`` is sent.
-        images: Takes images.
-        videos: Takes videos, as a file or as a list of frames.
-        context_window: Input and output together, in tokens.
+        known: Whether a row of the catalog matched. If not, only what the caller set is sent.
+        thinking: `hybrid` models accept `enable_thinking`; `always` and `never` models reject the parameter.
+        server_thinking_default: Whether the service lets the model think when `enable_thinking` is absent.
+        stream_only: Whether the service accepts streamed requests only.
+        tools: Whether function calling is supported.
+        json_object: Whether the JSON mode of `response_format` is supported (hybrid models: while not thinking).
+        json_schema: Whether `response_format` with a JSON schema is supported, under the same condition.
+        preserve_thinking: Whether the model uses earlier reasoning when `preserve_thinking` is sent.
+        images: Whether images are accepted.
+        videos: Whether videos are accepted, as a file or as a list of frames.
+        context_window: Largest input and output together, in tokens.
         max_input: Largest input in tokens while not thinking.
         max_input_thinking: Largest input in tokens while thinking.
         max_output: Largest answer in tokens.
-        max_thinking_budget: Largest ``thinking_budget`` in tokens.
-        token_factor: Side in pixels of the square that one image token stands for.
+        max_thinking_budget: Largest `thinking_budget` in tokens.
+        token_factor: Side, in pixels, of the square that one image token covers.
         video_factor: The same for video frames.
-        default_image_tokens: Cap per image in tokens when ``max_pixels`` does not raise it.
-        max_image_tokens: Cap per image in tokens that nothing raises.
-        frames_min: Fewest frames of a video.
-        max_frames: Most frames of a video, sampled by the service or given as a list.
-        video_frame_tokens: Cap per frame, in squares of 32 x 32 pixels (for every model).
-        video_total_tokens: Cap per video, in the same squares, a pair of frames counting once.
-        video_max_bytes: Largest video file behind a URL, in bytes.
+        default_image_tokens: Cap per image, in tokens, unless `max_pixels` raises it.
+        max_image_tokens: Cap per image, in tokens, that `max_pixels` can't raise.
+        frames_min: Smallest number of frames of a video.
+        max_frames: Largest number of frames of a video, sampled by the service or sent as a list.
+        video_frame_tokens: Cap per frame, in squares of 32 x 32 pixels (all models).
+        video_total_tokens: Cap per video, in the same squares; a pair of frames counts once.
+        video_max_bytes: Largest video file sent by URL, in bytes.
         video_seconds: Shortest and longest duration of a video file, in seconds.
-        coordinates: Space of the boxes in answers: thousandths of the image, or pixels of the resized image.
-        source: Where the row comes from.
+        coordinates: Space of the boxes in answers: `relative` is thousandths of the image, `absolute` is pixels of the
+            resized image; `None` if no source states it.
+        source: The pages that state the row's values.
     """
 
     name: str
@@ -101,15 +101,15 @@ class ModelFacts:
 
 
 class _Row(NamedTuple):
-    """A prefix of names, and the part between hyphens that a name must also have, if any."""
+    """The facts for names with a prefix and, if `part` is set, with that part between two hyphens."""
 
     prefix: str
     facts: ModelFacts
     part: str = ""
 
 
-# --- Qwen3-VL: 32 x 32 pixels a token, relative coordinates. For lists of frames the page names the plus and the
-# --- flash series only, so that the open-source sizes are "other models" (the 2026 page allows them 512).
+# --- Qwen3-VL: 32 x 32 pixels a token, relative coordinates. For lists of frames the page names the plus and flash
+# --- series only, so the open-source sizes count as "other models" (the 2026 page allows them 512).
 _QWEN3_VL = ModelFacts(
     name="qwen3-vl",
     token_factor=32,
@@ -125,7 +125,7 @@ _QWEN3_VL_FLASH = replace(
     _QWEN3_VL,
     name="qwen3-vl-flash",
     thinking="hybrid",
-    json_object=True,  # while not thinking; a JSON schema is not on the vendor's list for Qwen3-VL
+    json_object=True,  # while not thinking; the vendor does not list Qwen3-VL for JSON schemas
     context_window=262_144,
     max_input=260_096,
     max_input_thinking=258_048,
@@ -144,7 +144,7 @@ _QWEN3_VL_PLUS = replace(
 )
 _QWEN3_VL_INSTRUCT = replace(
     _QWEN3_VL,
-    name="",  # the size in the name: filled in on a match
+    name="",  # filled in on a match, with the size
     json_object=True,
     context_window=131_072,
     max_output=32_768,
@@ -158,7 +158,7 @@ _QWEN3_VL_THINKING = replace(
     source=f"{_VISION}; {_REASONING}; context: {_MODELS_DEV}",
 )
 
-# --- Qwen2.5-VL, to which the page also counts qwen-vl-max, qwen-vl-plus and QVQ: 512 frames.
+# --- Qwen2.5-VL: 512 frames. The page counts qwen-vl-max, qwen-vl-plus and QVQ among it.
 _QWEN25_VL = ModelFacts(
     name="",
     context_window=131_072,
@@ -175,18 +175,18 @@ _QVQ = replace(
     thinking="always",
     server_thinking_default=True,
     stream_only=True,
-    coordinates=None,  # stated nowhere
+    coordinates=None,  # no source states it
     source=f"{_VISION}; {_REASONING}; context: {_MODELS_DEV}",
 )
 _QWEN_VL_PLUS_OLD = replace(_QWEN25_VL, name="qwen-vl-plus", coordinates=None)
 _QWEN_VL_PLUS_0710 = replace(_QWEN_VL_PLUS_OLD, video_factor=32)  # named in the video sample only
 _QWEN_VL_PLUS_0815 = replace(_QWEN_VL_PLUS_OLD, token_factor=32, video_factor=32)
-_QWEN_VL_PLUS = replace(_QWEN_VL_PLUS_0815, json_object=True)  # stable and latest, not the snapshots
+_QWEN_VL_PLUS = replace(_QWEN_VL_PLUS_0815, json_object=True)  # of the stable and latest versions, not of the snapshots
 _QWEN_VL_MAX_OLD = replace(_QWEN_VL_PLUS_OLD, name="qwen-vl-max")
 _QWEN_VL_MAX_0408 = replace(_QWEN_VL_MAX_OLD, video_max_bytes=2 * _GB, video_seconds=(2.0, 20 * _MINUTE))
 _QWEN_VL_MAX_0813 = replace(_QWEN_VL_MAX_0408, token_factor=32, video_factor=32)
 _QWEN_VL_MAX = replace(_QWEN_VL_MAX_0813, json_object=True)
-# Not on the page. The vendor's OCR page counts 32 x 32 pixels a token for the snapshot of 2025-11-20.
+# Not on the page. The vendor's OCR page states 32 x 32 pixels a token for the snapshot of 2025-11-20.
 _QWEN_VL_OCR = ModelFacts(
     name="qwen-vl-ocr",
     videos=False,
@@ -200,7 +200,7 @@ _QWEN_VL_OCR = ModelFacts(
 )
 _OTHER = ModelFacts(name="")  # Qwen2-VL and the first qwen-vl snapshots: the page's "other models"
 
-# --- Qwen3.5 and newer: vision is built in, and they think unless told not to.
+# --- Qwen3.5 and newer: vision is built in, and thinking is on by default.
 _QWEN35 = ModelFacts(
     name="",
     thinking="hybrid",
@@ -211,7 +211,7 @@ _QWEN35 = ModelFacts(
     token_factor=32,
     video_factor=32,
     default_image_tokens=2560,
-    max_frames=8000,  # stated for qwen3.5; its successors are taken to be no worse
+    max_frames=8000,  # stated for qwen3.5; assumed for its successors
     video_max_bytes=2 * _GB,
     video_seconds=(2.0, 2 * _HOUR),
     coordinates="relative",
@@ -225,12 +225,12 @@ _UNKNOWN = ModelFacts(
     known=False,
     thinking="unknown",
     server_thinking_default=None,
-    # True: nothing is known against it, so nothing that the caller asks for is refused or rewritten.
+    # True, so that no setting of the caller is refused or rewritten.
     tools=True,
     json_object=True,
     json_schema=True,
     preserve_thinking=True,
-    # The dearer of the two known values each, so that an estimate errs on the high side.
+    # The larger of the two known values, so that an estimate is rather too high than too low.
     default_image_tokens=2560,
     frames_min=None,
     max_frames=None,
@@ -257,10 +257,10 @@ _EXACT: dict[str, ModelFacts] = {
 
 
 def _newer_family(family: str, facts: ModelFacts, *rows: ModelFacts) -> Iterator[_Row]:
-    """The named rows of a Qwen3.5-or-newer family, then what holds for its other members."""
+    """Yield the named rows of a Qwen3.5-or-newer family, then the rows of its other members."""
     for row in rows:
         yield _Row(row.name, row)
-    # Siblings that share the version number, but are no vision chat models.
+    # Models that share the version number but are not vision chat models.
     for part in ("omni", "ocr", "asr", "tts", "coder", "embedding", "rerank", "reranker", "livetranslate"):
         yield _Row(family, _UNKNOWN, part)
     yield _Row(family, replace(facts, thinking="always", json_object=False, json_schema=False), "thinking")
@@ -268,11 +268,11 @@ def _newer_family(family: str, facts: ModelFacts, *rows: ModelFacts) -> Iterator
     yield _Row(family, facts)
 
 
-def _open(name: str, facts: ModelFacts = _QWEN35) -> ModelFacts:
+def _open_weights(name: str, facts: ModelFacts = _QWEN35) -> ModelFacts:
     return replace(facts, name=name, context_window=262_144)
 
 
-# Scanned in order: the first row whose prefix (and part) fits wins.
+# Scanned in order; the first row whose prefix (and part) matches wins.
 _PREFIXES: tuple[_Row, ...] = (
     _Row("qwen3-vl-plus", _QWEN3_VL_PLUS),
     _Row("qwen3-vl-flash", _QWEN3_VL_FLASH),
@@ -295,15 +295,17 @@ _PREFIXES: tuple[_Row, ...] = (
         _QWEN35,
         replace(_QWEN35, name="qwen3.5-plus", context_window=1_000_000),
         replace(_QWEN35, name="qwen3.5-flash", context_window=1_000_000),
-        *(_open(f"qwen3.5-{size}") for size in ("397b-a17b", "122b-a10b", "35b-a3b", "27b")),
+        *(_open_weights(f"qwen3.5-{size}") for size in ("397b-a17b", "122b-a10b", "35b-a3b", "27b")),
     ),
     *_newer_family(
         "qwen3.6",
         _QWEN35,
         _QWEN36_PLUS,
         replace(_QWEN35, name="qwen3.6-flash", context_window=1_000_000),
-        replace(_QWEN36_PLUS, name="qwen3.6-max", context_window=None),  # keeps reasoning; size unstated
-        *(_open(f"qwen3.6-{size}") for size in ("35b-a3b", "27b")),
+        replace(
+            _QWEN36_PLUS, name="qwen3.6-max", context_window=None
+        ),  # preserves reasoning; no source states the size
+        *(_open_weights(f"qwen3.6-{size}") for size in ("35b-a3b", "27b")),
     ),
     *_newer_family("qwen3.7", _QWEN37, replace(_QWEN37, name="qwen3.7-plus", context_window=1_000_000)),
 )
@@ -311,20 +313,19 @@ _PREFIXES: tuple[_Row, ...] = (
 CATALOGUE: tuple[ModelFacts, ...] = tuple(
     dict.fromkeys(facts for facts in (*_EXACT.values(), *(row.facts for row in _PREFIXES)) if facts.name)
 )
-"""Every row that has a name of its own, each once (open-source sizes are matched by pattern)."""
+"""Every row with a name of its own, each once (rows of open-source sizes get their name on a match)."""
 
 
 @lru_cache(maxsize=512)
 def describe(name: str) -> ModelFacts:
-    """What is known of the model called ``name``.
+    """Return the facts of the model called `name`.
 
     Args:
-        name: A model name as sent to the service, or of a self-hosted checkpoint: case, an ``org/`` prefix,
-            a date, a ``-us`` suffix and a ``:tag`` do not matter.
+        name: The name of a model of the service or of a self-hosted checkpoint. Case, an `org/` prefix, a date, a
+            `-us` suffix and a `:tag` are ignored.
 
     Returns:
-        The row; for a name outside the catalogue one with ``known=False`` and ``thinking="unknown"``.
-        Never raises for a string.
+        The matching row, or one with `known=False` and `thinking="unknown"`; no string raises an error.
     """
     key = name.strip().lower().rsplit("/", 1)[-1].replace(":", "-").removesuffix("-us")
     exact = _EXACT.get(key)
