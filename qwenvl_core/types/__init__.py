@@ -1,1 +1,1 @@
-"""Frozen values that the pipeline passes on: messages, settings, requests, events, replies."""
+"""Hold the frozen values that the pipeline passes on: messages, settings, requests, events and replies."""

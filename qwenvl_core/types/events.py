@@ -1,6 +1,6 @@
-"""What is answered: a small closed set of events, and the one accumulator that folds them into a reply.
+"""Define the closed set of events that a reply consists of.
 
-A streamed and a whole reply are the same events, so `invoke` and the folded stream can't differ.
+Streamed and whole replies yield the same events, so the result of `invoke` equals the accumulated stream.
 """
 
 from __future__ import annotations
@@ -9,21 +9,28 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 
-# Named tuples, not dataclasses: one of them is built for every chunk of every stream.
+# Named tuples instead of dataclasses: an event is created for every chunk, and named tuples are created faster.
 class ReasoningDelta(NamedTuple):
-    """More of the model's thinking."""
+    """The next piece of the reasoning text."""
 
     text: str
 
 
 class TextDelta(NamedTuple):
-    """More of the answer."""
+    """The next piece of the answer text."""
 
     text: str
 
 
 class ToolCallDelta(NamedTuple):
-    """A piece of the call at `call_index`, numbered from 0. `id` and `name` come once, with the call's first piece."""
+    """The next piece of a tool call.
+
+    Attributes:
+        call_index: Index of the call in the reply, from 0.
+        id: The call's id, in its first piece only.
+        name: The tool's name, once per call: in the first piece whose fragment holds it.
+        arguments: The next piece of the arguments' JSON text.
+    """
 
     call_index: int
     id: str | None
@@ -32,10 +39,17 @@ class ToolCallDelta(NamedTuple):
 
 
 class Usage(NamedTuple):
-    """Tokens billed for the whole reply; a detail is `None` where the server does not tell it.
+    """Tokens billed for the whole reply; details that the server does not report are `None`.
 
-    `input` and `output` include their details: `cached`, `image` and `video` are of the input, `reasoning`
-    is of the output. `raw` is the server's own object.
+    Attributes:
+        input: All input tokens, including `cached`, `image` and `video`.
+        output: All output tokens, including `reasoning`.
+        total: Input and output tokens together.
+        reasoning: Output tokens of the reasoning.
+        cached: Input tokens read from the context cache.
+        image: Input tokens of images.
+        video: Input tokens of videos.
+        raw: The server's own usage object.
     """
 
     input: int
@@ -49,15 +63,15 @@ class Usage(NamedTuple):
 
 
 class Finish(NamedTuple):
-    """The reply is whole.
+    """The end of a complete reply.
 
     Attributes:
-        finish_reason: The server's word: `stop`, `length`, `tool_calls`, ….
-        model: The model that answered, by the server's word.
+        finish_reason: The reason that the server reports: `stop`, `length`, `tool_calls`, ….
+        model: The model that answered, as the server reports it.
         reply_id: The server's id of the reply.
         request_id: The vendor's id of the request, from the response's header or body.
-        adjustments: What policy changed in the request, one sentence each.
-        extras: What else came with the reply (`logprobs`, `search_info`, `ocr_result`, …).
+        adjustments: The changes that policy made to the request, one sentence each.
+        extras: Further fields of the reply (`logprobs`, `search_info`, `ocr_result`, …).
     """
 
     finish_reason: str

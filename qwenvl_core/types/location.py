@@ -1,4 +1,4 @@
-"""Where a content block stands in the caller's messages, for errors."""
+"""Locate a content block in the caller's messages, for error messages."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ class Location:
         message: Index of the message in the conversation.
         block: Index of the block in the message's content.
         role: Role of the message; it decides which blocks are allowed.
-        block_type: Type of the block, in the framework's words.
-        attribute: The message's attribute that holds the blocks: `content` in LangChain, `blocks` in LlamaIndex.
+        block_type: The framework's name for the block's type.
+        attribute: The message attribute that holds the blocks: `content` in LangChain, `blocks` in LlamaIndex.
     """
 
     message: int
@@ -34,5 +34,5 @@ class Location:
         return replace(self, block_type=block_type)
 
     def error(self, reason: str) -> QwenVLInputError:
-        """Build an error that names this location."""
+        """Create an error whose message begins with this location."""
         return QwenVLInputError(f"{self}: {reason}")

@@ -1,4 +1,4 @@
-"""Where the bytes of an image or a video come from."""
+"""Define the sources of the bytes of images and videos."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from pathlib import Path
 
 @dataclass(frozen=True, slots=True)
 class UrlSource:
-    """Media the server fetches itself: `http(s)://`, or `oss://` in the vendor's storage."""
+    """A URL that the server fetches itself: `http(s)://`, or `oss://` in the vendor's storage."""
 
     url: str
 
 
 @dataclass(frozen=True, slots=True)
 class InlineSource:
-    """Media in hand.
+    """Bytes or base64 text in memory.
 
     Attributes:
-        data: The medium's bytes; or base64 text, when `base64_from` is set.
-        mime: What the caller said it is; the bytes decide.
-        base64_from: Where in `data` the base64 text begins (after `data:…;base64,`, in a data URI).
+        data: The bytes; or base64 text, if `base64_from` is set.
+        mime: The MIME type that the caller stated; the type sniffed from the bytes takes precedence.
+        base64_from: Offset in `data` at which the base64 text begins (after `data:…;base64,` in a data URI).
     """
 
     data: bytes | str = field(repr=False)
@@ -30,7 +30,7 @@ class InlineSource:
 
 @dataclass(frozen=True, slots=True)
 class FileSource:
-    """Media on this machine's disk; read only when the request is sent."""
+    """A local file, read only when the request is sent."""
 
     path: Path
 

@@ -1,4 +1,4 @@
-"""What is asked: one conversation turn as frozen values, in no framework's and no wire's terms."""
+"""Define the messages of a conversation as frozen values, independent of frameworks and JSON shapes."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Role = Literal["system", "user", "assistant", "tool"]
 
 @dataclass(frozen=True, slots=True)
 class TextPart:
-    """Words. `cache` sets the vendor's cache marker behind this part."""
+    """Text; with `cache`, the vendor's cache marker is sent with this part."""
 
     text: str
     cache: bool = False
@@ -22,8 +22,12 @@ class TextPart:
 class ImagePart:
     """One image.
 
-    `min_pixels` and `max_pixels` bound its area in pixels after the server's resize. `location` is where the part
-    stands in the caller's messages, for errors.
+    Attributes:
+        source: Where the image's bytes come from.
+        min_pixels: Smallest area after the server's resize, in pixels.
+        max_pixels: Largest area after the server's resize, in pixels.
+        cache: Whether the vendor's cache marker is sent with this part.
+        location: Location of the part in the caller's messages, for error messages.
     """
 
     source: Source
@@ -35,12 +39,22 @@ class ImagePart:
 
 @dataclass(frozen=True, slots=True)
 class PdfPart(ImagePart):
-    """A PDF, which stands for the images of its pages: `attachments` puts them in its place before anything is sent."""
+    """A PDF; `request.pdf_attachments` replaces it with the images of its pages before the request is sent."""
 
 
 @dataclass(frozen=True, slots=True)
 class VideoPart:
-    """One video file; `fps` frames are taken per second. Pixel bounds are per frame, `total_pixels` overall."""
+    """One video file.
+
+    Attributes:
+        source: Where the file's bytes come from.
+        fps: Frames that the server samples per second.
+        min_pixels: Smallest area of a frame after the server's resize, in pixels.
+        max_pixels: Largest area of a frame after the server's resize, in pixels.
+        total_pixels: Largest area of all frames together, in pixels.
+        cache: Whether the vendor's cache marker is sent with this part.
+        location: Location of the part in the caller's messages, for error messages.
+    """
 
     source: Source
     fps: float | None = None
@@ -53,7 +67,14 @@ class VideoPart:
 
 @dataclass(frozen=True, slots=True)
 class FramesPart:
-    """A video as a list of images, taken from it `fps` times a second."""
+    """A video as a list of frames.
+
+    Attributes:
+        sources: Where the bytes of each frame, an image, come from.
+        fps: Frames per second at which the list was sampled.
+
+    The other attributes are those of `VideoPart`.
+    """
 
     sources: tuple[Source, ...]
     fps: float | None = None
@@ -63,9 +84,9 @@ class FramesPart:
     cache: bool = False
     location: str = field(default="", compare=False)
 
-    def frame_location(self, at: int) -> str:
-        """Where in the caller's messages one of the images stands, for errors."""
-        return f"{self.location}, frame {at}"
+    def frame_location(self, index: int) -> str:
+        """Return the location of one frame in the caller's messages, for error messages."""
+        return f"{self.location}, frame {index}"
 
 
 Media = ImagePart | VideoPart | FramesPart
@@ -73,7 +94,7 @@ Part = TextPart | Media
 
 
 def media_sources(part: Part) -> tuple[Source, ...]:
-    """Where a part's media come from; nothing, for text."""
+    """Return the sources of a part's media; empty for text."""
     match part:
         case TextPart():
             return ()
@@ -85,7 +106,7 @@ def media_sources(part: Part) -> tuple[Source, ...]:
 
 @dataclass(frozen=True, slots=True)
 class ToolCall:
-    """A call the model made. `arguments` is the JSON text exactly as the model wrote it."""
+    """A tool call of the model; `arguments` is the JSON text exactly as the model wrote it."""
 
     id: str
     name: str
@@ -97,13 +118,13 @@ class Message:
     """One message of the conversation.
 
     Attributes:
-        role: Who speaks.
-        parts: What is said, in order.
-        tool_calls: Calls an assistant message made.
-        tool_call_id: Which call a tool message answers.
-        name: An optional name of the speaker.
-        reasoning: What an assistant thought; sent back only with `preserve_thinking`.
-        partial: The assistant's message is unfinished, and the model is to continue it.
+        role: Role of the author.
+        parts: The content, in order.
+        tool_calls: Tool calls of an assistant message.
+        tool_call_id: Id of the call whose result a tool message holds.
+        name: Optional name of the author.
+        reasoning: Reasoning text of an assistant message; sent back only with `preserve_thinking`.
+        partial: Whether the assistant message is unfinished and the model must continue it.
     """
 
     role: Role
@@ -116,5 +137,5 @@ class Message:
 
     @property
     def text(self) -> str:
-        """The text parts, one to a line."""
+        """The text parts, joined by line breaks."""
         return "\n".join(part.text for part in self.parts if isinstance(part, TextPart))

@@ -1,4 +1,4 @@
-"""A whole reply, and the one accumulator that builds it from events."""
+"""Accumulate events into a reply."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _UNFINISHED = Finish("")
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """A whole reply: the fold of its events."""
+    """A whole reply, accumulated from its events."""
 
     reasoning: str
     text: str
@@ -24,23 +24,29 @@ class Reply:
 
 
 class TextBuffer(list[str]):
-    """A text that grows by pieces, and can be had as it was when it had fewer."""
+    """A list of the pieces of a text, from which earlier states of the text can be read."""
 
-    _known: tuple[int, str] = (0, "")
+    _joined: tuple[int, str] = (0, "")
 
-    def first(self, count: int) -> str:
-        """The text of the first `count` pieces; asked for ever more of them, only the new ones are joined."""
-        known, text = self._known
-        if count < known:
+    def join_first(self, count: int) -> str:
+        """Join the first `count` pieces.
+
+        The longest text so far is cached, so calls with a growing `count` join only the new pieces.
+        """
+        joined_count, text = self._joined
+        if count < joined_count:
             return "".join(self[:count])
-        if count > known:
-            text += "".join(self[known:count])
-            self._known = (count, text)
+        if count > joined_count:
+            text += "".join(self[joined_count:count])
+            self._joined = (count, text)
         return text
 
 
 class Snapshot(NamedTuple):
-    """What a accumulator held at one moment: taken in O(1), folded when it is asked for, unchanged by later events."""
+    """The state of an accumulator at one time: created in O(1), unchanged by later events.
+
+    Each text is a buffer that the accumulator keeps growing, with the number of its pieces at that time.
+    """
 
     reasoning: tuple[TextBuffer, int]
     text: tuple[TextBuffer, int]
@@ -49,12 +55,14 @@ class Snapshot(NamedTuple):
     finish: Finish
 
     def reply(self) -> Reply:
-        """The fold of the events up to this moment."""
+        """Build the reply from the events up to this snapshot."""
+        reasoning, reasoning_count = self.reasoning
+        text, text_count = self.text
         return Reply(
-            reasoning=self.reasoning[0].first(self.reasoning[1]),
-            text=self.text[0].first(self.text[1]),
+            reasoning=reasoning.join_first(reasoning_count),
+            text=text.join_first(text_count),
             tool_calls=tuple(
-                ToolCall(call_id, name, pieces.first(count)) for call_id, name, pieces, count in self.calls
+                ToolCall(call_id, name, arguments.join_first(count)) for call_id, name, arguments, count in self.calls
             ),
             usage=self.usage,
             finish=self.finish,
@@ -63,7 +71,7 @@ class Snapshot(NamedTuple):
 
 @dataclass(slots=True)
 class ReplyAccumulator:
-    """Collects events in O(total length): pieces are kept, and joined once by `reply`."""
+    """Accumulate events in O(total length): pieces of text are kept in lists and joined by `reply`."""
 
     _reasoning: TextBuffer = field(default_factory=TextBuffer)
     _text: TextBuffer = field(default_factory=TextBuffer)
@@ -72,23 +80,23 @@ class ReplyAccumulator:
     _finish: Finish = field(default=_UNFINISHED)
 
     def add(self, event: Event) -> None:
-        """Take one event."""
-        # Asked for by class, not matched: that takes half of the time, and this is done with every chunk.
+        """Add one event."""
+        # `type(...) is` takes half the time of `match`, and this runs for every chunk.
         if type(event) is TextDelta:
             self._text.append(event.text)
         elif type(event) is ReasoningDelta:
             self._reasoning.append(event.text)
         elif type(event) is ToolCallDelta:
-            known_id, known_name, pieces = self._calls.get(event.call_index) or ("", "", TextBuffer())
-            pieces.append(event.arguments)
-            self._calls[event.call_index] = (known_id or event.id or "", known_name or event.name or "", pieces)
+            call_id, name, arguments = self._calls.get(event.call_index) or ("", "", TextBuffer())
+            arguments.append(event.arguments)
+            self._calls[event.call_index] = (call_id or event.id or "", name or event.name or "", arguments)
         elif type(event) is Usage:
             self._usage = event
         elif type(event) is Finish:
             self._finish = event
 
     def snapshot(self) -> Snapshot:
-        """What has been collected so far, to be folded later or never."""
+        """Return the state so far, without joining any text yet."""
         return Snapshot(
             (self._reasoning, len(self._reasoning)),
             (self._text, len(self._text)),
@@ -98,12 +106,12 @@ class ReplyAccumulator:
         )
 
     def reply(self) -> Reply:
-        """What has been collected so far."""
+        """Build the reply from the events so far."""
         return self.snapshot().reply()
 
 
 def accumulate(events: Iterable[Event]) -> Reply:
-    """The reply that `events` make up."""
+    """Accumulate events into a reply."""
     accumulator = ReplyAccumulator()
     for event in events:
         accumulator.add(event)

@@ -1,4 +1,4 @@
-"""A request before and after policy."""
+"""Define a request before and after policy."""
 
 from __future__ import annotations
 
@@ -10,7 +10,13 @@ from qwenvl_core.types.settings import ModelSettings
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """A conversation and how to answer it. `stream` is what the caller asked for; policy has the last word."""
+    """A conversation and its settings.
+
+    Attributes:
+        messages: The conversation.
+        settings: The settings.
+        stream: Whether the caller requests a stream; policy may stream on the wire even if not.
+    """
 
     messages: tuple[Message, ...]
     settings: ModelSettings
@@ -22,13 +28,14 @@ class PreparedRequest:
     """A request as it goes on the wire.
 
     Attributes:
-        messages: The conversation, rewritten where the service demands it.
-        settings: The settings, likewise.
-        enable_thinking: What is sent; `None` sends nothing.
-        stream: Whether the wire streams, whatever the caller asked for.
-        adjustments: What was changed, a sentence each.
-        needs_tool_call: The reply must call a tool, though the service could not be told so; why.
-        needs_json: The reply must be JSON, though the service could not be told so; why.
+        messages: The conversation, changed where the service requires it.
+        settings: The settings, changed where the service requires it.
+        enable_thinking: The value to send; `None` omits the parameter.
+        stream: Whether the reply is streamed on the wire, whatever the caller requested.
+        adjustments: The changes, one sentence each.
+        needs_tool_call: Why the reply is checked for a tool call that the request could not force; `None` if it
+            need not call a tool.
+        needs_json: Why the reply is checked for JSON that the request could not force; `None` if it need not be JSON.
     """
 
     messages: tuple[Message, ...]

@@ -1,9 +1,10 @@
-"""The keywords that shape a request: one list of them, for both adapters and for every call."""
+"""Define the settings of a request and merge those of a model object with those of a call."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Set
 from dataclasses import dataclass, field, fields
+from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from qwenvl_core.errors import QwenVLInputError
@@ -23,12 +24,12 @@ ToolChoice = Literal["auto", "none", "required"] | NamedTool
 
 
 class MediaSettings(NamedTuple):
-    """What holds for one image or video.
+    """The effective settings of one image or video.
 
     Attributes:
-        min_pixels: Least area after the server's resize, in pixels; per frame of a video.
-        max_pixels: Largest area, likewise.
-        fps: Frames that are taken per second of a video; `None` for images.
+        min_pixels: Smallest area after the server's resize, in pixels; per frame of a video.
+        max_pixels: Largest area after the server's resize, in pixels; per frame of a video.
+        fps: Frames sampled per second of a video; `None` for images.
     """
 
     min_pixels: int | None
@@ -38,27 +39,27 @@ class MediaSettings(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelSettings:
-    """What shapes a request beside its messages; `None` is never sent, and 0 is a value.
+    """The settings of a request; a value of `None` is never sent, a value of 0 is.
 
     Attributes:
         model: The model's name.
         enable_thinking: Whether a hybrid model thinks before it answers.
-        thinking_source: Whose word `enable_thinking` is: nobody's, the model object's, or this call's.
-        thinking_budget: Longest thinking, in tokens.
-        preserve_thinking: Send earlier reasoning back; the models of `ModelFacts.preserve_thinking` use it.
-        fold_system_prompt: Move system messages into the first user message.
-        forced_tool_choice: What a forced tool does to a thinking hybrid model: it stops the thinking of that
-            request, or becomes `auto`.
-        vl_high_resolution_images: Up to 16,384 tokens an image; `max_pixels` is ignored then.
-        min_pixels: Default for every image and video, in pixels.
-        max_pixels: Likewise.
-        fps: Default for every video, in frames per second.
-        media_policy: What happens to a local image that the service would refuse or shrink: `error` sends the latter
-            as it is and raises for the former, `fit` converts and scales both.
-        extra_body: Merged into the body last, over everything else.
+        thinking_source: Where `enable_thinking` was set: `default` (nowhere), the model object, or the call.
+        thinking_budget: Largest number of thinking tokens.
+        preserve_thinking: Whether earlier reasoning is sent back; models with `ModelFacts.preserve_thinking` use it.
+        fold_system_prompt: Whether system messages are moved into the first user message.
+        forced_tool_choice: How a forced tool choice is sent to a hybrid model that thinks: `no_thinking` turns thinking
+            off for that request, `auto` sends the choice as `auto`.
+        vl_high_resolution_images: Whether images may have up to 16,384 tokens; `max_pixels` is ignored then.
+        min_pixels: Default of every image and video, in pixels.
+        max_pixels: Default of every image and video, in pixels.
+        fps: Default of every video, in frames per second.
+        media_policy: How local images are treated that the service would reject or scale down: `error` raises for the
+            former and sends the latter unchanged, `fit` converts and scales both.
+        extra_body: Fields that are merged into the body last and override all others.
 
-    The others are the vendor's, under the vendor's names. Sources: the pages "Qwen API reference", "Visual
-    understanding (Qwen-VL)" and "Visual reasoning".
+    The other attributes have the vendor's names and meanings. Sources: the vendor's pages "Qwen API reference",
+    "Visual understanding (Qwen-VL)" and "Visual reasoning".
     """
 
     model: str = "qwen3-vl-plus"
@@ -90,7 +91,7 @@ class ModelSettings:
     extra_body: Mapping[str, Any] = field(default_factory=dict)
 
     def for_part(self, part: Media) -> MediaSettings:
-        """Return the settings of one image or video: the part's own values, else these defaults."""
+        """Return the effective settings of one image or video: the part's own values, else these defaults."""
         own_fps = getattr(part, "fps", None)
         return MediaSettings(
             self.min_pixels if part.min_pixels is None else part.min_pixels,
@@ -100,11 +101,10 @@ class ModelSettings:
 
 
 CALL_SETTINGS = frozenset(item.name for item in fields(ModelSettings)) - {"thinking_source"}
-"""The keywords a call may give."""
+"""The settings that a call may pass as keywords."""
 
-
-_KINDS: dict[str, tuple[type, str]] = {
-    "model": (str, "a model's name"),
+_VALUE_TYPES: dict[str, tuple[type, str]] = {
+    "model": (str, "the name of a model"),
     "response_format": (Mapping, 'a dict such as {"type": "json_object"}'),
     "extra_body": (Mapping, "a dict"),
     **dict.fromkeys(
@@ -113,7 +113,10 @@ _KINDS: dict[str, tuple[type, str]] = {
         (bool, "True or False"),
     ),
 }  # fmt: skip
-"""What a value must be where the service would refuse another, or take it for something else. Numbers: see `checks`."""
+"""Type and description of the settings that the service would reject or misread with a value of another type.
+
+Ranges of numbers are checked in `request.validation`.
+"""
 
 
 def resolve_settings(defaults: Mapping[str, Any], explicit: Set[str], overrides: Mapping[str, Any]) -> ModelSettings:
@@ -122,7 +125,7 @@ def resolve_settings(defaults: Mapping[str, Any], explicit: Set[str], overrides:
     Args:
         defaults: The values of the model object's fields; names that are not settings are ignored.
         explicit: The fields that the caller set, as opposed to those left at their defaults.
-        overrides: The keywords of this call. They win, except `None`, which keeps the model's value.
+        overrides: The keywords of this call. They take precedence; `None` keeps the value of the model object.
 
     Raises:
         QwenVLInputError: A keyword is unknown or belongs to the model object, or a value has the wrong type.
@@ -130,23 +133,23 @@ def resolve_settings(defaults: Mapping[str, Any], explicit: Set[str], overrides:
     overrides = {name: value for name, value in overrides.items() if value is not None}
     for name in overrides.keys() - CALL_SETTINGS:
         if name in defaults:
-            raise QwenVLInputError(f"{name}= belongs to the model, not to one call: set it on the model, or on a copy.")
-        from difflib import get_close_matches  # here: a slip is rare
-
-        near = get_close_matches(name, CALL_SETTINGS, n=1)
+            raise QwenVLInputError(
+                f"{name}= belongs to the model, not to a call. Set it on the model or on a copy of it."
+            )
+        similar = get_close_matches(name, CALL_SETTINGS, n=1)
         raise QwenVLInputError(
-            f"Unknown keyword {name!r}" + (f"; did you mean {near[0]!r}?" if near else ".")
-            + " What the service takes beyond the known keywords goes into extra_body={...}."
+            f"Unknown keyword {name!r}" + (f"; did you mean {similar[0]!r}?" if similar else ".")
+            + " Pass further parameters of the service in extra_body={...}."
         )  # fmt: skip
     values = {
         name: value for name, value in defaults.items() if name in CALL_SETTINGS and value is not None
     } | overrides
-    for name, (kind, said) in _KINDS.items():
+    for name, (value_type, description) in _VALUE_TYPES.items():
         value = values.get(name)
-        if value is not None and (value == "" or not isinstance(value, kind)):
-            raise QwenVLInputError(f"{name}={value!r}: this is {said}.")
+        if value is not None and (value == "" or not isinstance(value, value_type)):
+            raise QwenVLInputError(f"{name}={value!r} is invalid. Pass {description}.")
     source = "call" if "enable_thinking" in overrides else "model" if "enable_thinking" in explicit else "default"
-    stop = _stop(values.pop("stop", None))
+    stop = _parse_stop(values.pop("stop", None))
     tools = tuple(values.pop("tools", ()))
     return ModelSettings(
         **{
@@ -154,38 +157,41 @@ def resolve_settings(defaults: Mapping[str, Any], explicit: Set[str], overrides:
             "thinking_source": source,
             "stop": stop or None,
             "tools": tools,
-            "tool_choice": tool_choice(values.get("tool_choice"), tools),
+            "tool_choice": parse_tool_choice(values.get("tool_choice"), tools),
             "extra_body": {**(defaults.get("extra_body") or {}), **overrides.get("extra_body", {})},
         }
     )
 
 
-def _stop(said: Any) -> tuple[str, ...]:
-    words = (said,) if isinstance(said, str) else said or ()
-    if not isinstance(words, (list, tuple, Set)) or not all(isinstance(word, str) for word in words):
-        raise QwenVLInputError(f"stop={said!r}: this is a string or a list of strings.")
-    return tuple(words)
+def _parse_stop(value: Any) -> tuple[str, ...]:
+    sequences = (value,) if isinstance(value, str) else value or ()
+    if not isinstance(sequences, (list, tuple, Set)) or not all(isinstance(item, str) for item in sequences):
+        raise QwenVLInputError(f"stop={value!r} is invalid. Pass a string or a list of strings.")
+    return tuple(sequences)
 
 
-def tool_choice(said: Any, tools: tuple[Mapping[str, Any], ...]) -> ToolChoice | None:
-    """A tool choice in any of the forms that frameworks use.
+def parse_tool_choice(value: Any, tools: tuple[Mapping[str, Any], ...]) -> ToolChoice | None:
+    """Parse a tool choice in any of the forms that frameworks use.
 
     Args:
-        said: `None`, a bool, `"auto"`, `"none"`, `"any"`, `"required"`, a tool's name, or a dict that names one.
-        tools: The tools on offer.
+        value: `None`, a bool, `"auto"`, `"none"`, `"any"`, `"required"`, a tool's name, or a dict that names a tool.
+        tools: The tools of the request.
+
+    Returns:
+        The choice; `None` if `value` is `None` or `False`.
 
     Raises:
-        QwenVLInputError: Nothing that names a choice, or a tool that is not on offer.
+        QwenVLInputError: The value is not a tool choice or names a tool that is not among `tools`.
     """
-    if isinstance(said, Mapping):
-        function = said.get("function")
-        said = function.get("name") if isinstance(function, Mapping) else said.get("name", said.get("type"))
-        said = said or ""  # names nothing
-    match said:
-        case None | False:  # LangChain's integrations take `False` for no word about it
+    if isinstance(value, Mapping):
+        function = value.get("function")
+        value = function.get("name") if isinstance(function, Mapping) else value.get("name", value.get("type"))
+        value = value or ""  # a dict without a name is an error, unlike `None`
+    match value:
+        case None | False:  # LangChain's integrations treat `False` as no choice
             return None
         case NamedTool():
-            return said
+            return value
         case True | "any" | "required":
             return "required"
         case "none":
@@ -193,6 +199,6 @@ def tool_choice(said: Any, tools: tuple[Mapping[str, Any], ...]) -> ToolChoice |
         case "auto":
             return "auto"
     names = [tool.get("function", {}).get("name") for tool in tools]
-    if said not in names:
-        raise QwenVLInputError(f"tool_choice {said!r} is none of auto, none, required, or the tools {names}.")
-    return NamedTool(said)
+    if value not in names:
+        raise QwenVLInputError(f"Unknown tool_choice: {value!r}. Use auto, none, required or one of the tools {names}.")
+    return NamedTool(value)

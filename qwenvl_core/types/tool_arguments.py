@@ -9,18 +9,19 @@ from qwenvl_core.types.messages import ToolCall
 from qwenvl_core.types.reply import Reply
 
 
-def parse_arguments(call: ToolCall, *, cut: bool = False) -> dict[str, Any] | None:
-    """The arguments of a call as an object, or `None` when it must not be executed.
+def parse_arguments(call: ToolCall, *, truncated: bool = False) -> dict[str, Any] | None:
+    """Parse the arguments of a complete call.
 
     Args:
         call: A call whose pieces have all arrived.
-        cut: The reply ended by `length` within this call, so an empty text is a missing one.
+        truncated: Whether the reply ended by `length` within this call, so that empty text means missing arguments.
 
     Returns:
-        The object; `{}` for a tool without arguments; `None` for broken JSON or JSON that is no object.
+        The object; `{}` for a call without arguments; `None` for invalid JSON or JSON other than an object: such a
+        call must not be executed.
     """
-    if not call.arguments.strip(" \t\r\n"):  # what JSON takes for white space
-        return None if cut else {}
+    if not call.arguments.strip(" \t\r\n"):  # the white space of JSON, which is less than that of Python
+        return None if truncated else {}
     try:
         arguments = json.loads(call.arguments)
     except (ValueError, RecursionError):
@@ -29,8 +30,8 @@ def parse_arguments(call: ToolCall, *, cut: bool = False) -> dict[str, Any] | No
 
 
 def parse_partial_json(text: str) -> dict[str, Any]:
-    """As much of a JSON object as `text` has of it; `{}` where it is none."""
-    from jiter import from_json  # here, so that importing an adapter loads nothing but its framework
+    """Parse the beginning of a JSON object as far as it goes; `{}` if `text` does not begin one."""
+    from jiter import from_json  # imported on first use, so that importing an adapter loads its framework only
 
     try:
         value = from_json(text.encode(errors="replace"), partial_mode="trailing-strings")
@@ -40,9 +41,10 @@ def parse_partial_json(text: str) -> dict[str, Any]:
 
 
 def parse_tool_calls(reply: Reply) -> list[tuple[ToolCall, dict[str, Any] | None]]:
-    """Each call of a reply with its arguments, `None` where the call must not be executed."""
+    """Parse the arguments of each call of a reply; `None` marks a call that must not be executed."""
     last = len(reply.tool_calls) - 1
-    cut = reply.finish.finish_reason == "length"
+    truncated = reply.finish.finish_reason == "length"
     return [
-        (call, parse_arguments(call, cut=cut and position == last)) for position, call in enumerate(reply.tool_calls)
+        (call, parse_arguments(call, truncated=truncated and index == last))
+        for index, call in enumerate(reply.tool_calls)
     ]

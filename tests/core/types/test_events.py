@@ -117,7 +117,7 @@ def test_folding_is_linear() -> None:
     ],
 )
 def test_arguments(arguments: str, cut: bool, expected: Any) -> None:
-    assert parse_arguments(ToolCall("1", "crop", arguments), cut=cut) == expected
+    assert parse_arguments(ToolCall("1", "crop", arguments), truncated=cut) == expected
 
 
 @pytest.mark.parametrize(

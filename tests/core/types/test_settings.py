@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from qwenvl_core.errors import QwenVLInputError
-from qwenvl_core.types.settings import CALL_SETTINGS, ModelSettings, NamedTool, resolve_settings, tool_choice
+from qwenvl_core.types.settings import CALL_SETTINGS, ModelSettings, NamedTool, parse_tool_choice, resolve_settings
 
 TOOL = {"type": "function", "function": {"name": "crop", "parameters": {}}}
 SEARCH = {"type": "web_search"}
@@ -133,15 +133,15 @@ def test_a_value_of_none_is_not_given() -> None:
     ],
 )
 def test_tool_choices(said: Any, expected: Any) -> None:
-    assert tool_choice(said, (SEARCH, TOOL)) == expected
+    assert parse_tool_choice(said, (SEARCH, TOOL)) == expected
 
 
 @pytest.mark.parametrize("said", ["zoom", "", 5, {}, {"type": "function"}, {"function": {"name": "zoom"}}, ["crop"]])
 def test_choices_that_name_no_tool(said: Any) -> None:
     with pytest.raises(QwenVLInputError, match="crop"):
-        tool_choice(said, (SEARCH, TOOL))
+        parse_tool_choice(said, (SEARCH, TOOL))
     with pytest.raises(QwenVLInputError):
-        tool_choice("crop", ())
+        parse_tool_choice("crop", ())
 
 
 @given(
