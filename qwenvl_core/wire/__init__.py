@@ -1,1 +1,1 @@
-"""The wire: the only place that spells the shape of a JSON body or event."""
+"""Encode request bodies and decode replies; no other package knows the JSON shapes of the APIs."""

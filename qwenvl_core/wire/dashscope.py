@@ -1,4 +1,4 @@
-r"""The native DashScope API, both ways.
+r"""Encode requests to the native DashScope API and decode its replies.
 
 ```
 POST {base_url}/services/aigc/multimodal-generation/generation        (X-DashScope-SSE: enable, for a stream)
@@ -23,8 +23,8 @@ data:{"output":{"choices":[{"message":{"content":[{"text":"Four."}],"role":"assi
       "finish_reason":"stop"}]},"usage":{"input_tokens":24,"output_tokens":9,…},"request_id":"…"}
 ```
 
-Each chunk's usage counts from the beginning. No `[DONE]` follows the last one; it ends with the connection. A whole
-reply is one such payload.
+The usage of each chunk covers the whole reply so far. No `[DONE]` follows the last chunk: the stream ends with the
+connection. A whole reply is one such payload.
 
 Sources: the vendor's pages "Visual understanding (Qwen-VL)", "Visual reasoning", "Qwen API reference", "Context cache",
 "Text extraction (Qwen-OCR)"; recorded traffic.
@@ -40,15 +40,22 @@ from qwenvl_core.types.events import Event
 from qwenvl_core.types.messages import FramesPart, ImagePart, Message, Part, TextPart, VideoPart
 from qwenvl_core.types.request import PreparedRequest
 from qwenvl_core.types.settings import ModelSettings
-from qwenvl_core.wire.decode import ReplyDecoder, text_of
-from qwenvl_core.wire.encode import encode_message, frames, non_empty_parts, parameters, part_options, upload_headers
-from qwenvl_core.wire.fields import string
+from qwenvl_core.wire.decode import ReplyDecoder, read_text
+from qwenvl_core.wire.encode import (
+    build_upload_headers,
+    drop_empty_text,
+    encode_frames,
+    encode_message,
+    encode_parameters,
+    encode_part_options,
+)
+from qwenvl_core.wire.fields import read_string
 
 PATH = "/services/aigc/multimodal-generation/generation"
 
 
 def encode(prepared: PreparedRequest) -> dict[str, Any]:
-    """The body of a request; media in it may be `DataUri` objects.
+    """Encode the body of a request; media in it may be `DataUri` objects.
 
     Raises:
         QwenVLInputError: A medium can't be read or is too large.
@@ -56,33 +63,35 @@ def encode(prepared: PreparedRequest) -> dict[str, Any]:
     settings = prepared.settings
     return {
         "model": settings.model,
-        "input": {"messages": [encode_message(_content(message, settings), message) for message in prepared.messages]},
+        "input": {
+            "messages": [encode_message(_encode_content(message, settings), message) for message in prepared.messages]
+        },
         "parameters": {
             "result_format": "message",
-            # Without it a stream repeats all text in each chunk, and is refused while thinking; a whole reply is the
-            # same with and without.
+            # Without it each chunk repeats all text so far, and the service rejects streams that think. It does not
+            # affect whole replies.
             "incremental_output": True,
-            **parameters(prepared),
+            **encode_parameters(prepared),
             **settings.extra_body,
         },
     }
 
 
 def headers(prepared: PreparedRequest) -> dict[str, str]:
-    """Headers that this request needs beside those of every request."""
+    """Return the headers that this request needs in addition to those of every request."""
     streamed = {"X-DashScope-SSE": "enable"} if prepared.stream else {}
-    return {**streamed, **upload_headers(prepared)}
+    return {**streamed, **build_upload_headers(prepared)}
 
 
-def _content(message: Message, settings: ModelSettings) -> list[dict[str, Any]]:
-    """A list of parts, also where nothing but words is said."""
-    parts = non_empty_parts(message)
+def _encode_content(message: Message, settings: ModelSettings) -> list[dict[str, Any]]:
+    """Encode the content of a message: a list of parts, also for plain text."""
+    parts = drop_empty_text(message)
     if not parts and not message.tool_calls:
         return [{"text": ""}]
-    words = [part.text for part in parts if isinstance(part, TextPart) and not part.cache]
-    if message.role in ("assistant", "tool") and len(words) == len(parts) > 1:
-        return [{"text": "\n".join(words)}]
-    return [{**_encode_part(part), **part_options(part, settings)} for part in parts]
+    plain_texts = [part.text for part in parts if isinstance(part, TextPart) and not part.cache]
+    if message.role in ("assistant", "tool") and len(plain_texts) == len(parts) > 1:
+        return [{"text": "\n".join(plain_texts)}]
+    return [{**_encode_part(part), **encode_part_options(part, settings)} for part in parts]
 
 
 def _encode_part(part: Part) -> dict[str, Any]:
@@ -94,35 +103,35 @@ def _encode_part(part: Part) -> dict[str, Any]:
         case VideoPart():
             return {"video": to_url_or_data_uri(part.source, "video", part.location)}
         case FramesPart():
-            return {"video": frames(part)}
+            return {"video": encode_frames(part)}
 
 
 class Decoder(ReplyDecoder):
-    """Reads the documents of one reply, streamed or whole, and says the events in them."""
+    """Decode the payloads of one reply, streamed or whole, into events."""
 
     def decode_payload(self, payload: Mapping[str, Any]) -> list[Event]:
-        """The events of one payload.
+        """Decode one payload.
 
-        One chunk may hold reasoning and text, several tool calls, usage and a finish reason: all of it is used.
+        A single chunk may hold reasoning and text, several tool calls, usage and a finish reason; all are used.
         """
         if not self.request_id:
-            self.request_id = self.reply_id = string(payload.get("request_id"))
+            self.request_id = self.reply_id = read_string(payload.get("request_id"))
         output = payload.get("output") or {}
-        if len(output) > 1:  # beside the choices: `search_info` and the like
-            self._keep(output, without=("choices", "finish_reason"))
+        if len(output) > 1:  # further fields, such as `search_info`
+            self._keep_extras(output, exclude=("choices", "finish_reason"))
         if payload.get("usage"):
             self._usage = payload["usage"]
         choices = output.get("choices")
-        return self._choice(choices[0]) if choices else []
+        return self._decode_choice(choices[0]) if choices else []
 
-    def _text(self, content: Any) -> str:
-        """The text of a list of parts. What else they hold, `ocr_result` for instance, is kept."""
+    def _read_content(self, content: Any) -> str:
+        """Return the text of a list of parts; other fields of the parts, such as `ocr_result`, go to `extras`."""
         for part in [content] if isinstance(content, dict) else content:
             if isinstance(part, dict) and (len(part) > 1 or "text" not in part):
-                self._keep(part, without=("text",))
-        return text_of(content)
+                self._keep_extras(part, exclude=("text",))
+        return read_text(content)
 
-    def _keep(self, told: Mapping[str, Any], *, without: tuple[str, ...]) -> None:
-        for name, value in told.items():
-            if value and name not in without:
+    def _keep_extras(self, fields: Mapping[str, Any], *, exclude: tuple[str, ...]) -> None:
+        for name, value in fields.items():
+            if value and name not in exclude:
                 self.extras[name] = value

@@ -1,4 +1,4 @@
-"""What both APIs spell alike in a reply: a choice with its reasoning, text and tool calls, and the usage."""
+"""Decode what both APIs share in a reply: a choice with reasoning, text and tool calls, and the usage."""
 
 from __future__ import annotations
 
@@ -6,19 +6,19 @@ from collections.abc import Mapping
 from typing import Any
 
 from qwenvl_core.types.events import Event, ReasoningDelta, TextDelta, Usage
-from qwenvl_core.wire.fields import count, string
+from qwenvl_core.wire.fields import read_count, read_string
 from qwenvl_core.wire.tool_call_deltas import ToolCallAssembler
 
 
 class ReplyDecoder:
-    """Reads the choices of one reply, streamed or whole, and says the events in them.
+    """Decode the choices of one reply, streamed or whole, into events.
 
     Attributes:
-        reason: Why the reply ended; empty until the server says so.
+        finish_reason: Why the reply ended; empty until the server reports it.
         model: The model that answered.
         reply_id: The server's id of the reply.
-        request_id: The vendor's id of the request, where the body tells it.
-        extras: What else came with the reply.
+        request_id: The vendor's id of the request, if the body holds it.
+        extras: Further fields of the reply.
     """
 
     def __init__(self) -> None:
@@ -32,20 +32,20 @@ class ReplyDecoder:
 
     @property
     def usage(self) -> Usage | None:
-        """The last usage the server told: it repeats, and never adds up."""
-        return usage_of(self._usage) if self._usage else None
+        """The last usage that the server reported; each report covers the whole reply so far."""
+        return read_usage(self._usage) if self._usage else None
 
-    def _choice(self, choice: Mapping[str, Any]) -> list[Event]:
-        """The events of a chunk's `delta`, or of a whole `message`: one may hold several kinds at once."""
-        events: list[Event] = []  # no generator: there is hardly ever more than one, and there are thousands of chunks
+    def _decode_choice(self, choice: Mapping[str, Any]) -> list[Event]:
+        """Decode a chunk's `delta` or a whole `message`, which may hold several kinds of events at once."""
+        events: list[Event] = []  # a list costs less than a generator: most chunks hold one event
         delta = choice.get("delta") or choice.get("message") or {}
-        # vLLM and its kin say `reasoning`.
+        # vLLM and servers derived from it send `reasoning`.
         reasoning = delta.get("reasoning_content") or delta.get("reasoning")
-        if reasoning and (thought := text_of(reasoning)):
-            events.append(ReasoningDelta(thought))
+        if reasoning and (reasoning_text := read_text(reasoning)):
+            events.append(ReasoningDelta(reasoning_text))
         content = delta.get("content")
         if content:
-            text = content if type(content) is str else self._text(content)
+            text = content if type(content) is str else self._read_content(content)
             if text:
                 events.append(TextDelta(text))
         if delta.get("tool_calls"):
@@ -54,40 +54,40 @@ class ReplyDecoder:
             self._add_logprobs(choice["logprobs"])
         reason = choice.get("finish_reason")
         if reason and reason != "null":
-            self.finish_reason = string(reason)
+            self.finish_reason = read_string(reason)
         return events
 
-    def _text(self, content: Any) -> str:
-        """The text of content that came as a list of parts."""
-        return text_of(content)
+    def _read_content(self, content: Any) -> str:
+        """Return the text of content that is a list of parts."""
+        return read_text(content)
 
     def _add_logprobs(self, logprobs: Mapping[str, Any]) -> None:
         if logprobs.get("content"):
             self.extras.setdefault("logprobs", {"content": []})["content"].extend(logprobs["content"])
 
 
-def text_of(content: Any) -> str:
-    """Content as a string, also where it came as a list of parts."""
+def read_text(content: Any) -> str:
+    """Return content as a string, whether it is a string or a list of parts."""
     if isinstance(content, str):
         return content
     parts = [content] if isinstance(content, dict) else content
-    return "".join([part if isinstance(part, str) else string(part.get("text")) for part in parts])
+    return "".join([part if isinstance(part, str) else read_string(part.get("text")) for part in parts])
 
 
-def usage_of(told: Mapping[str, Any]) -> Usage:
-    """Token counts, whichever of the APIs' names they have."""
-    of_input = told.get("prompt_tokens_details") or {}
-    of_input = {**(told.get("input_tokens_details") or {}), **of_input}
-    of_output = told.get("completion_tokens_details") or told.get("output_tokens_details") or {}
-    input_tokens = count(told.get("prompt_tokens", told.get("input_tokens"))) or 0
-    output_tokens = count(told.get("completion_tokens", told.get("output_tokens"))) or 0
+def read_usage(payload: Mapping[str, Any]) -> Usage:
+    """Read the token counts of a usage object under the field names of either API."""
+    input_details = payload.get("prompt_tokens_details") or {}
+    input_details = {**(payload.get("input_tokens_details") or {}), **input_details}
+    output_details = payload.get("completion_tokens_details") or payload.get("output_tokens_details") or {}
+    input_tokens = read_count(payload.get("prompt_tokens", payload.get("input_tokens"))) or 0
+    output_tokens = read_count(payload.get("completion_tokens", payload.get("output_tokens"))) or 0
     return Usage(
         input=input_tokens,
         output=output_tokens,
-        total=count(told.get("total_tokens")) or input_tokens + output_tokens,
-        reasoning=count(of_output.get("reasoning_tokens", told.get("reasoning_tokens"))),
-        cached=count(of_input.get("cached_tokens")),
-        image=count(of_input.get("image_tokens", told.get("image_tokens"))),
-        video=count(of_input.get("video_tokens", told.get("video_tokens"))),
-        raw=told,
+        total=read_count(payload.get("total_tokens")) or input_tokens + output_tokens,
+        reasoning=read_count(output_details.get("reasoning_tokens", payload.get("reasoning_tokens"))),
+        cached=read_count(input_details.get("cached_tokens")),
+        image=read_count(input_details.get("image_tokens", payload.get("image_tokens"))),
+        video=read_count(input_details.get("video_tokens", payload.get("video_tokens"))),
+        raw=payload,
     )

@@ -1,4 +1,4 @@
-"""What both APIs spell alike in a request: parameters, the fields of a message, hints beside a part, headers."""
+"""Encode what both APIs share in a request: parameters, fields of a message, options of a part, headers."""
 
 from __future__ import annotations
 
@@ -7,22 +7,21 @@ from typing import Any
 
 from qwenvl_core.media.sources import DataUri, to_url_or_data_uri
 from qwenvl_core.types.media import UrlSource
-from qwenvl_core.types.messages import FramesPart, Message, Part, TextPart, ToolCall, media_sources
+from qwenvl_core.types.messages import FramesPart, ImagePart, Message, Part, TextPart, ToolCall, media_sources
 from qwenvl_core.types.request import PreparedRequest
-from qwenvl_core.types.settings import ModelSettings, NamedTool
+from qwenvl_core.types.settings import ModelSettings, NamedTool, ToolChoice
 from qwenvl_core.types.tool_arguments import parse_arguments
 
-# Settings that are sent under their own names.
 _PASSTHROUGH = (
     "temperature", "top_p", "top_k", "max_tokens", "stop", "seed", "presence_penalty", "repetition_penalty",
     "logprobs", "top_logprobs", "parallel_tool_calls", "response_format", "thinking_budget",
     "vl_high_resolution_images",
 )  # fmt: skip
-_HINTS = ("fps", "min_pixels", "max_pixels", "total_pixels")
+"""Settings that are sent under their own names."""
 
 
-def parameters(prepared: PreparedRequest) -> dict[str, Any]:
-    """How the model is to answer; without `extra_body`, which each API puts where it belongs."""
+def encode_parameters(prepared: PreparedRequest) -> dict[str, Any]:
+    """Encode the parameters of a request, except `extra_body`, whose place differs between the APIs."""
     settings = prepared.settings
     body: dict[str, Any] = {}
     if prepared.enable_thinking is not None:
@@ -32,7 +31,7 @@ def parameters(prepared: PreparedRequest) -> dict[str, Any]:
     if settings.tools:
         body["tools"] = list(settings.tools)
         if settings.tool_choice is not None:
-            body["tool_choice"] = _tool_choice(settings.tool_choice)
+            body["tool_choice"] = _encode_tool_choice(settings.tool_choice)
     for name in _PASSTHROUGH:
         value = getattr(settings, name)
         if value is not None:
@@ -40,19 +39,19 @@ def parameters(prepared: PreparedRequest) -> dict[str, Any]:
     return body
 
 
-def _tool_choice(choice: Any) -> Any:
+def _encode_tool_choice(choice: ToolChoice) -> str | dict[str, Any]:
     return {"type": "function", "function": {"name": choice.name}} if isinstance(choice, NamedTool) else choice
 
 
 def encode_message(content: Any, message: Message) -> dict[str, Any]:
-    """`message`, whose `content` is encoded already."""
+    """Encode a message whose content is already encoded."""
     body: dict[str, Any] = {"role": message.role, "content": content}
     if message.name:
         body["name"] = message.name
     if message.reasoning:
         body["reasoning_content"] = message.reasoning
     if message.tool_calls:
-        body["tool_calls"] = [_call(call) for call in message.tool_calls]
+        body["tool_calls"] = [_encode_call(call) for call in message.tool_calls]
     if message.role == "tool":
         body["tool_call_id"] = message.tool_call_id or ""
     if message.partial:
@@ -60,16 +59,16 @@ def encode_message(content: Any, message: Message) -> dict[str, Any]:
     return body
 
 
-def _call(call: ToolCall) -> dict[str, Any]:
-    # The service refuses a history with arguments that are no JSON object, though its model may write them.
+def _encode_call(call: ToolCall) -> dict[str, Any]:
+    # The service rejects histories whose arguments are not a JSON object, although its models may write such calls.
     arguments = call.arguments if parse_arguments(call) else "{}"
-    # Nor does it take a call without a name, which frameworks keep as an invalid one.
+    # It also rejects calls without a name, which frameworks keep as invalid calls.
     name = call.name or "unnamed"
     return {"id": call.id, "type": "function", "function": {"name": name, "arguments": arguments}}
 
 
-def non_empty_parts(message: Message) -> list[Part]:
-    """A message's parts but empty words; the cache marker behind these stands behind the part before them."""
+def drop_empty_text(message: Message) -> list[Part]:
+    """Return the parts of a message without empty text; the cache marker of empty text moves to the part before."""
     parts: list[Part] = []
     for part in message.parts:
         if not isinstance(part, TextPart) or part.text:
@@ -79,31 +78,36 @@ def non_empty_parts(message: Message) -> list[Part]:
     return parts
 
 
-def part_options(part: Part, settings: ModelSettings) -> dict[str, Any]:
-    """What stands beside a part's own key: the vendor's hints, where a part's own win, and the cache marker."""
+def encode_part_options(part: Part, settings: ModelSettings) -> dict[str, Any]:
+    """Encode the sibling keys of a part's content: sampling rate, pixel bounds and the cache marker."""
     body: dict[str, Any] = {}
-    for name in _HINTS:
-        if hasattr(part, name):
-            value = getattr(part, name)
-            value = getattr(settings, name, None) if value is None else value
-            if value is not None:
-                body[name] = value
+    if not isinstance(part, TextPart):
+        effective = settings.for_part(part)
+        options = {
+            "fps": effective.fps,
+            "min_pixels": effective.min_pixels,
+            "max_pixels": effective.max_pixels,
+            "total_pixels": None if isinstance(part, ImagePart) else part.total_pixels,
+        }
+        body = {name: value for name, value in options.items() if value is not None}
     if part.cache:
         body["cache_control"] = {"type": "ephemeral"}
     return body
 
 
-def frames(part: FramesPart) -> list[str | DataUri]:
-    """Where the server gets each image of a video from.
+def encode_frames(part: FramesPart) -> list[str | DataUri]:
+    """Encode the frames of a video as URLs and data URIs.
 
     Raises:
-        QwenVLInputError: One can't be read, is no image, or is too large.
+        QwenVLInputError: A frame can't be read, is not an image, or is too large.
     """
-    return [to_url_or_data_uri(source, "image", part.frame_location(at)) for at, source in enumerate(part.sources)]
+    return [
+        to_url_or_data_uri(source, "image", part.frame_location(index)) for index, source in enumerate(part.sources)
+    ]
 
 
-def upload_headers(prepared: PreparedRequest) -> dict[str, str]:
-    """What lets the service read `oss://` URLs, where there are any."""
+def build_upload_headers(prepared: PreparedRequest) -> dict[str, str]:
+    """Return the header that makes the service read `oss://` URLs, if the request holds any."""
     sources = [source for message in prepared.messages for part in message.parts for source in media_sources(part)]
     if any(isinstance(source, UrlSource) and source.url[:6].lower() == "oss://" for source in sources):
         return {"X-DashScope-OssResourceResolve": "enable"}

@@ -1,14 +1,14 @@
-r"""A server's failure, read from any of its carriers.
+r"""Parse the error of a server from every shape in which it arrives.
 
 ```
 HTTP 401  {"error": {"message": "Incorrect API key provided.", "code": "invalid_api_key"}, "request_id": "…"}
 HTTP 401  {"code": "InvalidApiKey", "message": "Invalid API-key provided.", "request_id": "…"}
-HTTP 400  data: {"error": {"code": "data_inspection_failed", …}}        (a body that is one event)
+HTTP 400  data: {"error": {"code": "data_inspection_failed", …}}        (a body that holds one event)
 HTTP 200  event:error\n:HTTP_STATUS/400\ndata:{"code": "InvalidParameter", …}   (inside a stream)
 HTTP 4xx  {"error": "text"}, {"detail": …}, {"object": "error", "message": …, "code": 400}   (vLLM, transformers)
 ```
 
-Source: the vendor's page "Error codes"; recorded replies.
+Sources: the vendor's page "Error codes"; recorded replies.
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ from typing import Any
 from qwenvl_core.errors import ErrorPayload
 from qwenvl_core.wire.sse import DONE, SSEDecoder
 
-_LONGEST_QUOTE = 500
-_LONGEST_READ = 100_000  # characters of what is quoted from; a page may be of any length
+_MAX_QUOTE = 500
+_MAX_SEARCHED = 100_000  # characters that are searched for base64; a page may be of any length
 _STATUS = re.compile(r"[45]\d\d")
-_MARKED = re.compile(r"<([45]\d\d)> ")  # "<400> InternalError.Algo.InvalidParameter: …"
-_ENCODED = re.compile(r"[A-Za-z0-9+/_-]{100,}={0,2}")  # base64: some servers echo the request
+_STATUS_PREFIX = re.compile(r"<([45]\d\d)> ")  # "<400> InternalError.Algo.InvalidParameter: …"
+_BASE64 = re.compile(r"[A-Za-z0-9+/_-]{100,}={0,2}")  # some servers echo the media of the request
 
 
-def is_failure(payload: Mapping[str, Any]) -> bool:
-    """Whether a JSON payload inside a 200 reply says that the request failed."""
+def is_error_payload(payload: Mapping[str, Any]) -> bool:
+    """Return whether a JSON payload inside a 200 reply reports an error."""
     if payload.get("choices"):
         return bool(payload.get("error"))
     return bool(
@@ -38,50 +38,59 @@ def is_failure(payload: Mapping[str, Any]) -> bool:
     )
 
 
-def from_payload(payload: Any, *, status_code: int | None = None, request_id: str | None = None) -> ErrorPayload:
-    """The failure that a JSON payload tells of, whichever of the known shapes it has."""
+def parse_error_payload(payload: Any, *, status_code: int | None = None, request_id: str | None = None) -> ErrorPayload:
+    """Parse the error in a JSON payload of any of the known shapes.
+
+    Args:
+        payload: The JSON value.
+        status_code: The HTTP status. Below 400 or `None`, the status stated in the payload takes precedence.
+        request_id: The request id of the response's headers, used if the payload holds none.
+    """
     outer = payload if isinstance(payload, Mapping) else {}
-    inner = outer.get("error", outer.get("detail", outer if outer else payload))
-    told = inner if isinstance(inner, Mapping) else {}
-    code = told.get("code", outer.get("code")) or told.get("type") or outer.get("type")
-    message = told.get("message", outer.get("message"))
+    error = outer.get("error", outer.get("detail", outer if outer else payload))
+    fields = error if isinstance(error, Mapping) else {}
+    code = fields.get("code", outer.get("code")) or fields.get("type") or outer.get("type")
+    message = fields.get("message", outer.get("message"))
     if not isinstance(message, str):
-        message = inner if isinstance(inner, str) else json.dumps(inner, ensure_ascii=False, default=str)
-    marked = _MARKED.match(message)
-    named = int(marked[1]) if marked else None
+        message = error if isinstance(error, str) else json.dumps(error, ensure_ascii=False, default=str)
+    prefix = _STATUS_PREFIX.match(message)
+    stated_status = int(prefix[1]) if prefix else None
     if _STATUS.fullmatch(str(code)):  # vLLM repeats the HTTP status as the code
-        named, code = int(str(code)), told.get("type") or code
+        stated_status, code = int(str(code)), fields.get("type") or code
     return ErrorPayload(
         message=_quote(message),
         code=None if code is None else _quote(str(code)),
-        status_code=status_code if status_code and status_code >= 400 else named or status_code,
-        request_id=_text(outer.get("request_id")) or _text(told.get("request_id")) or request_id,
+        status_code=status_code if status_code and status_code >= 400 else stated_status or status_code,
+        request_id=_string_or_empty(outer.get("request_id"))
+        or _string_or_empty(fields.get("request_id"))
+        or request_id,
     )
 
 
 def from_body(body: str, *, status_code: int, request_id: str | None = None) -> ErrorPayload:
-    """The failure that an HTTP error's body tells of: JSON, one `data:` event, HTML, text or nothing."""
+    """Parse the error in the body of an HTTP error: JSON, one `data:` event, HTML, text or nothing."""
     text = body.removeprefix("\ufeff").strip()
     try:
-        payload = _first_event(text) if text.startswith(("data:", "id:", "event:", ":")) else json.loads(text)
+        payload = _parse_first_event(text) if text.startswith(("data:", "id:", "event:", ":")) else json.loads(text)
     except (ValueError, RecursionError):
         quote = "an HTML page" if text[:15].lower().startswith(("<!doctype", "<html")) else _quote(text)
         message = f"HTTP {status_code}" + (f": {quote}" if quote else " with an empty body")
         return ErrorPayload(message=message, status_code=status_code, request_id=request_id)
-    return from_payload(payload, status_code=status_code, request_id=request_id)
+    return parse_error_payload(payload, status_code=status_code, request_id=request_id)
 
 
-def _first_event(text: str) -> Any:
-    stream = SSEDecoder()
-    for _, payload in chain(stream.decode(text.encode(errors="replace")), stream.flush()):
+def _parse_first_event(text: str) -> Any:
+    decoder = SSEDecoder()
+    for _, payload in chain(decoder.decode(text.encode(errors="replace")), decoder.flush()):
         if payload is not DONE:
             return payload
     raise ValueError("no event")
 
 
-def _text(value: Any) -> str:
+def _string_or_empty(value: Any) -> str:
     return value if isinstance(value, str) else ""
 
 
 def _quote(text: str) -> str:
-    return _ENCODED.sub("…", text[:_LONGEST_READ])[:_LONGEST_QUOTE]
+    """Shorten a text for an error message, with base64 replaced by an ellipsis."""
+    return _BASE64.sub("…", text[:_MAX_SEARCHED])[:_MAX_QUOTE]

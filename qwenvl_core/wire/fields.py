@@ -1,29 +1,29 @@
-"""What a reply is made of: a value of another type is no value, but a reply that is not understood."""
+"""Read typed fields of a reply; a field of another type raises `TypeError`, as an unknown shape of the reply."""
 
 from __future__ import annotations
 
 from typing import Any
 
 
-def string(value: Any) -> str:
-    """A string; `""` where there is none.
+def read_string(value: Any) -> str:
+    """Return a string field; `""` if it is absent.
 
     Raises:
-        TypeError: It is something else.
+        TypeError: The value is not a string.
     """
     if value is None or isinstance(value, str):
         return value or ""
-    raise TypeError(f"{type(value).__name__} where text belongs")
+    raise TypeError(f"expected a string, not {type(value).__name__}")
 
 
-def count(value: Any) -> int | None:
-    """A number of tokens; `None` where there is none.
+def read_count(value: Any) -> int | None:
+    """Return a number of tokens; `None` if it is absent.
 
     Raises:
-        TypeError: It is something else.
+        TypeError: The value is not a whole number.
     """
     if value is None or (isinstance(value, int) and not isinstance(value, bool)):
         return value
     if isinstance(value, float) and value.is_integer():
         return int(value)
-    raise TypeError(f"{type(value).__name__} where a number of tokens belongs")
+    raise TypeError(f"expected a number of tokens, not {type(value).__name__}")

@@ -1,8 +1,9 @@
-"""A request body: JSON that is written while it is sent, so that media in it is never held a second time."""
+"""Encode request bodies as JSON; large media are encoded while the body is sent, so they are not copied in memory."""
 
 from __future__ import annotations
 
 import json
+import os
 import secrets
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
@@ -10,26 +11,26 @@ from typing import Any
 from qwenvl_core.errors import QwenVLInputError
 from qwenvl_core.media.sources import DataUri
 
-_STREAMED_FROM = 1 << 20  # bytes; below it one joined body is cheaper, and easier to look at
+_STREAMED_FROM = 1 << 20  # bytes; a smaller body is joined, which is cheaper and easier to inspect
 
 
 class Body:
-    """A body of known length that can be sent any number of times, each time from its beginning.
+    """A body of known length that can be sent repeatedly, each time from its beginning.
 
-    It has the little of a file that HTTP clients ask for. `tell` is always 0: a client asks it before each try, to
-    seek back to it for the next one.
+    It implements the file methods that HTTP clients call. `tell` always returns 0, because clients call it before each
+    attempt to seek back to that position for the next one.
     """
 
     def __init__(self, pieces: list[bytes | DataUri]) -> None:
         self._pieces = pieces
         self._length = sum(map(len, pieces))
-        self._sending = self.blocks()
+        self._remaining = self.blocks()
 
     def __len__(self) -> int:
         return self._length
 
     def blocks(self) -> Iterator[bytes]:
-        """The body, a block at a time."""
+        """Iterate over the bytes of the body in chunks."""
         for piece in self._pieces:
             if isinstance(piece, bytes):
                 yield piece
@@ -37,22 +38,22 @@ class Body:
                 yield from piece.blocks()
 
     def read(self, size: int = -1) -> bytes:
-        """The next block, of any size; `b""` at the end."""
-        return next(self._sending, b"")
+        """Return the next chunk, whatever its size; `b""` at the end."""
+        return next(self._remaining, b"")
 
     def seekable(self) -> bool:
-        """True: it can be sent again."""
+        """Return True: the body can be sent again."""
         return True
 
     def tell(self) -> int:
-        """0: it is only ever sent from its beginning."""
+        """Return 0: the body is only sent from its beginning."""
         return 0
 
     def seek(self, offset: int, whence: int = 0) -> int:
-        """Go back to the beginning; or, from the end, tell the length."""
-        if whence == 2:
+        """Seek to the beginning; or return the length, if `whence` is the end of the body."""
+        if whence == os.SEEK_END:
             return self._length
-        self._sending = self.blocks()
+        self._remaining = self.blocks()
         return 0
 
 
@@ -64,15 +65,15 @@ class SyncBody(Body):
 
 
 class AsyncBody(Body):
-    """A body for an async client, which must not be a sync iterable as well."""
+    """A body for an async client; it must not be a sync iterable too."""
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
-        for block in self.blocks():
-            yield block
+        for chunk in self.blocks():
+            yield chunk
 
 
 class _Joined(bytes):
-    """A body in one piece. SDKs write the options of a request into their logs, and media are no text for a log."""
+    """A body in one piece, with a short `repr`, because SDKs log the options of a request and media are too large."""
 
     def __repr__(self) -> str:
         return f"<a body of {len(self)} bytes>"
@@ -81,33 +82,35 @@ class _Joined(bytes):
 
 
 def encode_body(value: Any, streamed: type[Body]) -> Body | bytes:
-    """`value` as a JSON body.
+    """Encode `value` as a JSON body.
 
     Args:
-        value: JSON-like data that may hold `DataUri` objects where a string may stand.
-        streamed: What a large body with media becomes, `SyncBody` or `AsyncBody`. A small one is joined.
+        value: JSON-like data that may hold `DataUri` objects in place of strings.
+        streamed: The class of a large body with media: `SyncBody` or `AsyncBody`. A small body is returned as bytes.
 
     Raises:
-        QwenVLInputError: Something in it has no JSON form.
+        QwenVLInputError: The data hold a value that JSON can't represent.
     """
     uris: list[DataUri] = []
-    mark = secrets.token_hex(16)  # unguessable, so no text of a message can pass for a place to put media
+    marker = secrets.token_hex(16)  # unguessable, so that no text of a message is mistaken for it
 
-    def note(item: Any) -> str:
+    def replace_uri(item: Any) -> str:
         if not isinstance(item, DataUri):
-            raise TypeError(f"{type(item).__name__} has no JSON form")
+            raise TypeError(f"JSON has no type for {type(item).__name__}")
         uris.append(item)
-        return mark
+        return marker
 
     try:
-        text = json.dumps(value, default=note, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()
+        text = json.dumps(
+            value, default=replace_uri, ensure_ascii=False, separators=(",", ":"), allow_nan=False
+        ).encode()
     except (TypeError, ValueError) as error:
-        raise QwenVLInputError(f"The request can't be written as JSON: {error}.") from error
+        raise QwenVLInputError(f"The request can't be written as JSON: {error}. Pass JSON values only.") from error
     if not uris:
         return _Joined(text)
-    first, *others = text.split(mark.encode())
+    first, *others = text.split(marker.encode())
     pieces: list[bytes | DataUri] = [first]
-    for uri, between in zip(uris, others, strict=True):
-        pieces += (uri, between)
+    for uri, following in zip(uris, others, strict=True):
+        pieces += (uri, following)
     body = streamed(pieces)
     return body if len(body) > _STREAMED_FROM else _Joined(b"".join(body.blocks()))

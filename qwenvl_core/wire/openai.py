@@ -1,4 +1,4 @@
-r"""The OpenAI-compatible API, both ways.
+r"""Encode requests to the OpenAI-compatible API and decode its replies.
 
 ```
 POST {base_url}/chat/completions
@@ -18,7 +18,7 @@ data: {"choices": [], "usage": {"prompt_tokens": 24, "completion_tokens": 9, "co
 data: [DONE]
 ```
 
-A whole reply has `message` where a chunk has `delta`, and is read by the same code.
+A whole reply has `message` where a chunk has `delta`; the same code decodes both.
 
 Sources: the vendor's pages "Visual understanding (Qwen-VL)", "Visual reasoning", "Qwen API reference", "Context cache".
 """
@@ -34,8 +34,15 @@ from qwenvl_core.types.messages import FramesPart, ImagePart, Message, Part, Tex
 from qwenvl_core.types.request import PreparedRequest
 from qwenvl_core.types.settings import ModelSettings
 from qwenvl_core.wire.decode import ReplyDecoder
-from qwenvl_core.wire.encode import encode_message, frames, non_empty_parts, parameters, part_options, upload_headers
-from qwenvl_core.wire.fields import string
+from qwenvl_core.wire.encode import (
+    build_upload_headers,
+    drop_empty_text,
+    encode_frames,
+    encode_message,
+    encode_parameters,
+    encode_part_options,
+)
+from qwenvl_core.wire.fields import read_string
 
 PATH = "/chat/completions"
 
@@ -43,7 +50,7 @@ _EXTRAS = ("search_info", "system_fingerprint", "service_tier")
 
 
 def encode(prepared: PreparedRequest) -> dict[str, Any]:
-    """The body of a request; media in it may be `DataUri` objects.
+    """Encode the body of a request; media in it may be `DataUri` objects.
 
     Raises:
         QwenVLInputError: A medium can't be read or is too large.
@@ -51,25 +58,25 @@ def encode(prepared: PreparedRequest) -> dict[str, Any]:
     settings = prepared.settings
     body: dict[str, Any] = {
         "model": settings.model,
-        "messages": [encode_message(_content(message, settings), message) for message in prepared.messages],
+        "messages": [encode_message(_encode_content(message, settings), message) for message in prepared.messages],
     }
     if prepared.stream:
         body |= {"stream": True, "stream_options": {"include_usage": True}}
-    return {**body, **parameters(prepared), **settings.extra_body}
+    return {**body, **encode_parameters(prepared), **settings.extra_body}
 
 
 def headers(prepared: PreparedRequest) -> dict[str, str]:
-    """Headers that this request needs beside those of every request."""
-    return upload_headers(prepared)
+    """Return the headers that this request needs in addition to those of every request."""
+    return build_upload_headers(prepared)
 
 
-def _content(message: Message, settings: ModelSettings) -> Any:
-    """A string where nothing but words is said; a list of parts otherwise."""
-    parts = non_empty_parts(message)
-    words_only = all(isinstance(part, TextPart) and not part.cache for part in parts)
-    if words_only and (len(parts) < 2 or message.role in ("assistant", "tool")):
+def _encode_content(message: Message, settings: ModelSettings) -> Any:
+    """Encode the content of a message: a string if it is plain text, else a list of parts."""
+    parts = drop_empty_text(message)
+    is_plain_text = all(isinstance(part, TextPart) and not part.cache for part in parts)
+    if is_plain_text and (len(parts) < 2 or message.role in ("assistant", "tool")):
         return "\n".join(part.text for part in parts if isinstance(part, TextPart))
-    return [{**_encode_part(part), **part_options(part, settings)} for part in parts]
+    return [{**_encode_part(part), **encode_part_options(part, settings)} for part in parts]
 
 
 def _encode_part(part: Part) -> dict[str, Any]:
@@ -81,25 +88,25 @@ def _encode_part(part: Part) -> dict[str, Any]:
         case VideoPart():
             return {"type": "video_url", "video_url": {"url": to_url_or_data_uri(part.source, "video", part.location)}}
         case FramesPart():
-            return {"type": "video", "video": frames(part)}
+            return {"type": "video", "video": encode_frames(part)}
 
 
 class Decoder(ReplyDecoder):
-    """Reads the documents of one reply, streamed or whole, and says the events in them."""
+    """Decode the payloads of one reply, streamed or whole, into events."""
 
     def decode_payload(self, payload: Mapping[str, Any]) -> list[Event]:
-        """The events of one payload.
+        """Decode one payload.
 
-        One chunk may hold reasoning and text, several tool calls, usage and a finish reason: all of it is used.
+        A single chunk may hold reasoning and text, several tool calls, usage and a finish reason; all are used.
         """
         if not self.model:
-            self.model = string(payload.get("model"))
-            self.reply_id = string(payload.get("id"))
+            self.model = read_string(payload.get("model"))
+            self.reply_id = read_string(payload.get("id"))
         if payload.get("usage"):
             self._usage = payload["usage"]
         for name in _EXTRAS:
             if payload.get(name):
                 self.extras[name] = payload[name]
         choices = payload.get("choices")
-        # One answer is read; `n` asks for more.
-        return self._choice(choices[0]) if choices and not choices[0].get("index") else []
+        # Only the first choice is used; `n` in `extra_body` may add others.
+        return self._decode_choice(choices[0]) if choices and not choices[0].get("index") else []

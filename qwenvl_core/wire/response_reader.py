@@ -1,12 +1,11 @@
-"""A reply on its way in: from the bytes of a response to events, with no I/O of its own.
+"""Read a reply: turn the bytes of a response into events, without I/O.
 
-Sync and async, streamed and whole replies are read by this one class; only the loops that bring the bytes differ.
+The same class reads sync and async, streamed and whole replies; only the loops that fetch the bytes differ.
 """
 
 from __future__ import annotations
 
 import json
-import re
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
@@ -21,18 +20,18 @@ from qwenvl_core.errors import (
     QwenVLTimeoutError,
     error_from_payload,
 )
+from qwenvl_core.parsing.json_answer import parse_json_answer
 from qwenvl_core.types.events import Event, Finish, TextDelta, ToolCallDelta, Usage
 from qwenvl_core.types.request import PreparedRequest
 from qwenvl_core.wire import errors
 from qwenvl_core.wire.sse import DONE, SSEDecodeError, SSEDecoder
 
-_FENCE = re.compile(r"```(?:json)?\s*(.*?)\s*```", re.DOTALL)
-_SAYS_NOTHING = b"\xef\xbb\xbf \t\r\n"  # a byte order mark and white space, in front of either kind of body
-_SHAPE_ERRORS = (AttributeError, IndexError, KeyError, TypeError)  # raised by readers that meet what they don't expect
+_BOM_AND_SPACE = b"\xef\xbb\xbf \t\r\n"  # may precede either kind of body
+_SHAPE_ERRORS = (AttributeError, IndexError, KeyError, TypeError)  # raised by decoders for payloads of another shape
 
 
 class Decoder(Protocol):
-    """What reads the payloads of one API's reply."""
+    """Decode the payloads of one reply of an API; see `qwenvl_core.wire.decode.ReplyDecoder`."""
 
     finish_reason: str
     model: str
@@ -41,20 +40,20 @@ class Decoder(Protocol):
     extras: dict[str, Any]
 
     def decode_payload(self, payload: Mapping[str, Any]) -> list[Event]:
-        """The events of one payload."""
+        """Decode one payload."""
 
     @property
     def usage(self) -> Usage | None:
-        """The last usage error_payload."""
+        """The last usage that the server reported."""
 
 
 class ResponseReader:
-    """One reply as it is read.
+    """Read one reply.
 
     Attributes:
-        started: Response data has arrived, so the request must not be retried; an error event alone does not
-            count.
-        done: The server has said everything; what it may still send is nothing to wait for.
+        started: Whether response data has arrived, so that the request must not be retried. An error event alone does
+            not count.
+        done: Whether the reply is complete, so that further data need not be awaited.
     """
 
     def __init__(
@@ -66,131 +65,143 @@ class ResponseReader:
         chunk_timeout: float | None = None,
     ) -> None:
         self._decoder = decoder
-        self._plan = prepared
+        self._prepared = prepared
         self._timeout = timeout
         self._chunk_timeout = chunk_timeout
         self._sse = SSEDecoder()
-        self._whole: list[bytes] | None = None
+        self._body_chunks: list[bytes] | None = None  # of a whole reply; `None` for a stream
         self._format_unknown = False
-        self._text: list[str] = []
-        self._called = False
+        self._text_pieces: list[str] = []
+        self._has_tool_call = False
         self._request_id = ""
         self._partial_response = False
-        self._payloads = 0
-        self._paced_at = 0.0
+        self._payload_count = 0
+        self._last_progress = 0.0
         self.started = False
         self.done = False
 
     def start(self, headers: Mapping[str, str]) -> None:
-        """Take the response's headers (a case-insensitive mapping)."""
+        """Read the response's headers.
+
+        Args:
+            headers: A case-insensitive mapping.
+        """
         self._request_id = headers.get("x-request-id") or ""
         self._partial_response = headers.get("x-dashscope-partialresponse", "").lower() == "true"
-        # A server that was asked to stream may still answer with one payload or a page.
-        kind = headers.get("content-type", "").lower()
-        if not self._plan.stream or "json" in kind or "html" in kind:
-            self._whole = []
-        self._format_unknown = self._whole is None
-        self._paced_at = time.monotonic()
+        # Even if the request demands a stream, the server may send a single payload or an HTML page.
+        content_type = headers.get("content-type", "").lower()
+        if not self._prepared.stream or "json" in content_type or "html" in content_type:
+            self._body_chunks = []
+        self._format_unknown = self._body_chunks is None
+        self._last_progress = time.monotonic()
         self.started = True
 
-    def decode(self, block: bytes) -> Iterator[Event]:
-        """The events that a block of the body completes.
+    def decode(self, data: bytes) -> Iterator[Event]:
+        """Return the events that `data`, the next bytes of the body, completes.
 
         Raises:
-            QwenVLError: The server says that it failed, or can't be understood, or is too slow.
+            QwenVLError: The server reports an error, the reply has an unknown shape, or the reply takes too long.
         """
         if self._format_unknown:
-            self._detect_format(block)
-        if self._whole is not None:
-            self._whole.append(block)
-            self._check_progress(self._timeout, "The answer was not whole after", made_progress=False)
+            self._detect_format(data)
+        if self._body_chunks is not None:
+            self._body_chunks.append(data)
+            self._check_progress(self._timeout, "The reply was not complete after", made_progress=False)
             return iter(())
-        return self._read(self._sse.decode(block))
+        return self._read(self._sse.decode(data))
 
-    def _detect_format(self, block: bytes) -> None:
-        """Tell a payload or a page by its first character, where the headers don't: no line of a stream has it."""
-        first = block.lstrip(_SAYS_NOTHING)[:1]
-        if first:
+    def _detect_format(self, data: bytes) -> None:
+        """Detect a JSON payload or an HTML page by its first character, with which no line of a stream begins."""
+        first_character = data.lstrip(_BOM_AND_SPACE)[:1]
+        if first_character:
             self._format_unknown = False
-            if first in (b"{", b"<"):
-                self._whole = []
+            if first_character in (b"{", b"<"):
+                self._body_chunks = []
 
     def flush(self) -> Iterator[Event]:
-        """The events that the end of the body completes: the rest, then usage and finish.
+        """Yield the events that the end of the body completes: remaining ones, then usage and finish.
 
         Raises:
-            QwenVLError: As `decode`; and when the reply ended before the answer did.
+            QwenVLError: As `decode`, or the reply ended before the answer was complete.
         """
         if self.done:
             return
-        if self._whole is not None:
-            yield from self._read(self._whole_payloads(b"".join(self._whole)))
+        if self._body_chunks is not None:
+            yield from self._read(self._decode_whole(b"".join(self._body_chunks)))
         else:
             yield from self._read(self._sse.flush())
         if not self.done:
             yield from self._finish()
 
     def finish_after_error(self, error: QwenVLError) -> Iterator[Event]:
-        """What an error within the answer leaves: the error, or the end of a reply that had said why it ended.
+        """Finish the reply despite `error`, or raise it.
 
-        The latter where the connection broke or fell silent afterwards.
+        The reply is finished if the connection broke or stalled after the finish reason had arrived.
+
+        Raises:
+            QwenVLError: `error` with the context of this reply, in all other cases.
         """
-        hung_up = isinstance(error, (QwenVLConnectionError, QwenVLTimeoutError))
-        if not (hung_up and self._decoder.finish_reason):
+        is_disconnect = isinstance(error, (QwenVLConnectionError, QwenVLTimeoutError))
+        if not (is_disconnect and self._decoder.finish_reason):
             raise self.add_context(error)
         if not self.done:
             yield from self._finish()
 
     def add_context(self, error: QwenVLError) -> QwenVLError:
-        """The `error` with what is known of this reply: its request id and the text so far."""
-        error.partial = error.partial or "".join(self._text)
+        """Add the request id and the text received so far to `error`."""
+        error.partial = error.partial or "".join(self._text_pieces)
         error.request_id = error.request_id or self._request_id or self._decoder.request_id or None
         return error
 
     def _read(self, payloads: Iterator[tuple[str, Any]]) -> Iterator[Event]:
-        before = self._payloads
+        count_before = self._payload_count
         try:
             for name, payload in payloads:
                 if payload is DONE:
                     yield from self._finish()
                     return
-                if name == "error" or errors.is_failure(payload):
-                    self.started = self._payloads > 0
-                    error_payload = errors.from_payload(
+                if name == "error" or errors.is_error_payload(payload):
+                    self.started = self._payload_count > 0
+                    error_payload = errors.parse_error_payload(
                         payload, status_code=self._sse.status, request_id=self._request_id or None
                     )
                     raise error_from_payload(error_payload)
-                self._payloads += 1
+                self._payload_count += 1
                 for event in self._decoder.decode_payload(payload):
                     if type(event) is TextDelta:
-                        self._text.append(event.text)
+                        self._text_pieces.append(event.text)
                     elif type(event) is ToolCallDelta:
-                        self._called = True
+                        self._has_tool_call = True
                     yield event
         except SSEDecodeError as error:
-            raise QwenVLStreamInterruptedError(f"The stream broke off within an event: {error}") from error
+            raise QwenVLStreamInterruptedError(f"The stream ended within an event: {error}") from error
         except _SHAPE_ERRORS as error:
-            raise _not_understood(error) from error
-        self._check_progress(self._chunk_timeout, "No chunk came for", made_progress=self._payloads > before)
+            raise _unknown_shape_error(error) from error
+        self._check_progress(
+            self._chunk_timeout, "No chunk arrived for", made_progress=self._payload_count > count_before
+        )
 
-    def _whole_payloads(self, body: bytes) -> Iterator[tuple[str, Any]]:
-        with suppress(ValueError, RecursionError):  # and forgotten: such an error holds all of the body
+    def _decode_whole(self, body: bytes) -> Iterator[tuple[str, Any]]:
+        with suppress(ValueError, RecursionError):  # not chained to later errors, because it references the whole body
             yield "", json.loads(body)
             return
-        if body.lstrip(_SAYS_NOTHING).startswith((b"data:", b"id:", b"event:", b":")):
+        if body.lstrip(_BOM_AND_SPACE).startswith((b"data:", b"id:", b"event:", b":")):
             yield from self._sse.decode(body)
             yield from self._sse.flush()
             return
         error_payload = errors.from_body(body.decode(errors="replace"), status_code=200)
-        raise QwenVLAPIError(f"The reply is no JSON: {error_payload.message}", status_code=200)
+        raise QwenVLAPIError(f"The reply is not valid JSON: {error_payload.message}", status_code=200)
 
-    def _check_progress(self, limit: float | None, missed: str, *, made_progress: bool) -> None:
-        """Comments and scraps keep a connection alive, but they are no chunk of an answer, and no whole one."""
+    def _check_progress(self, limit: float | None, problem: str, *, made_progress: bool) -> None:
+        """Raise a timeout if no payload arrived for `limit` seconds, although comments may keep the connection alive.
+
+        `problem` begins the message: the limit in seconds follows.
+        """
         now = time.monotonic()
         if made_progress:
-            self._paced_at = now
-        elif limit is not None and now - self._paced_at > limit:
-            raise QwenVLTimeoutError(f"{missed} {limit:g} seconds.")
+            self._last_progress = now
+        elif limit is not None and now - self._last_progress > limit:
+            raise QwenVLTimeoutError(f"{problem} {limit:g} seconds.")
 
     def _finish(self) -> Iterator[Event]:
         decoder = self._decoder
@@ -199,16 +210,16 @@ class ResponseReader:
             decoder.finish_reason = decoder.finish_reason or "length"
             decoder.extras["partial_response"] = True
         if not decoder.finish_reason:
-            raise QwenVLStreamInterruptedError("The stream ended without a finish reason: the answer is not whole.")
-        usage = self._usage()
+            raise QwenVLStreamInterruptedError("The stream ended without a finish reason: the answer is incomplete.")
+        usage = self._read_usage()
         if usage:
             yield usage
         finish = Finish(
             decoder.finish_reason,
-            decoder.model or self._plan.settings.model,
+            decoder.model or self._prepared.settings.model,
             decoder.reply_id,
             self._request_id or decoder.request_id,
-            self._plan.adjustments,
+            self._prepared.adjustments,
             decoder.extras,
         )
         try:
@@ -218,31 +229,24 @@ class ResponseReader:
             raise
         yield finish
 
-    def _usage(self) -> Usage | None:
+    def _read_usage(self) -> Usage | None:
         try:
             return self._decoder.usage
         except _SHAPE_ERRORS as error:
-            raise _not_understood(error) from error
+            raise _unknown_shape_error(error) from error
 
     def _check_required_output(self) -> None:
-        """What could not be demanded of the service is demanded of its reply."""
-        if self._plan.needs_tool_call and not self._called:
-            raise QwenVLOutputError(f"The model called no tool: {self._plan.needs_tool_call}.")
-        if self._plan.needs_json and not self._called:
-            _check_json("".join(self._text), self._plan.needs_json)
+        """Raise if the reply lacks the tool call or the JSON that the request could not force."""
+        if self._prepared.needs_tool_call and not self._has_tool_call:
+            raise QwenVLOutputError(f"The model called no tool: {self._prepared.needs_tool_call}.")
+        if self._prepared.needs_json and not self._has_tool_call:
+            try:
+                parse_json_answer("".join(self._text_pieces))
+            except ValueError as error:
+                raise QwenVLOutputError(
+                    f"The answer is not valid JSON ({error}): {self._prepared.needs_json}."
+                ) from error
 
 
-def _not_understood(error: Exception) -> QwenVLAPIError:
+def _unknown_shape_error(error: Exception) -> QwenVLAPIError:
     return QwenVLAPIError(f"The reply has an unknown shape ({type(error).__name__}: {error}).")
-
-
-def _check_json(text: str, why: str) -> None:
-    """Raise if `text` is no JSON, as it is or within the first fence: a string in JSON may hold a fence too."""
-    fenced = _FENCE.search(text)
-    try:
-        with suppress(ValueError):
-            json.loads(text)
-            return
-        json.loads(fenced.group(1) if fenced else text)
-    except (ValueError, RecursionError) as error:
-        raise QwenVLOutputError(f"The answer is no JSON ({error}): {why}.") from error

@@ -1,6 +1,6 @@
-"""Server-sent events, from bytes to JSON documents.
+"""Decode server-sent events from bytes to JSON payloads.
 
-Source: the WHATWG HTML standard, "Server-sent events", as the vendor's two APIs, vLLM and transformers send it.
+Source: the WHATWG HTML standard, "Server-sent events", as sent by the vendor's two APIs, vLLM and transformers.
 """
 
 from __future__ import annotations
@@ -14,22 +14,22 @@ _BLANK = (b"\n", b"\r\n", b"\r")
 _STATUS = b"HTTP_STATUS/"
 
 DONE = object()
-"""Stands for the `[DONE]` that ends an OpenAI-style stream."""
+"""The payload of the `[DONE]` that ends an OpenAI-style stream."""
 
 
 class SSEDecodeError(ValueError):
-    """An event whose data is no JSON."""
+    """The data of an event is not valid JSON."""
 
 
 class SSEDecoder:
-    """Cuts a byte stream into `(event name, document)` pairs, whatever its reads were cut into.
+    """Decode a byte stream into pairs of an event name and a JSON payload, independent of how the bytes were split.
 
-    Lines end at CR, LF or CRLF only: U+2028, U+0085 and their like are text. A `data:` line that is whole JSON is
-    delivered at once, without waiting for the blank line after it (some servers leave that out); only where a line
-    alone is not whole are the lines up to the blank one joined, as the standard says.
+    Lines end at CR, LF or CRLF only; U+2028, U+0085 and similar characters are text. A `data:` line that is complete
+    JSON is delivered at once, without the blank line after it, which some servers omit. Other `data:` lines are joined
+    up to the blank line, as the standard requires.
 
     Attributes:
-        status: The HTTP status of a failure that the native API tells in a comment, for the event it belongs to.
+        status: The HTTP status of an error, which the native API sends in a comment before the event's data.
     """
 
     def __init__(self) -> None:
@@ -39,45 +39,45 @@ class SSEDecoder:
         self._started = False
         self.status: int | None = None
 
-    def decode(self, block: bytes) -> Iterator[tuple[str, Any]]:
-        """The documents that `block` completes.
+    def decode(self, data: bytes) -> Iterator[tuple[str, Any]]:
+        """Yield the payloads that `data` completes.
 
         Raises:
-            BrokenEventError: An event is over and its data is no JSON.
+            SSEDecodeError: The data of a complete event is not valid JSON.
         """
-        for line in self._lines(block):
+        for line in self._split_lines(data):
             field, _, value = line.partition(b":")
             if field == b"data":
                 if self._pending:
                     self._pending.append(value)
                     continue
                 try:
-                    document = from_json(value)
+                    payload = from_json(value)
                 except ValueError:
                     if value.strip() == b"[DONE]":
                         yield self._name, DONE
                     elif value.strip():
                         self._pending.append(value)
                 else:
-                    yield self._name, document
+                    yield self._name, payload
             elif field in _BLANK:
                 if self._pending:
-                    yield self._joined()
+                    yield self._decode_pending()
                 self._name = ""
                 self.status = None
             else:
                 self._read_field(field, value)
 
-    def _lines(self, block: bytes) -> list[bytes]:
-        """The lines that `block` completes; the rest is kept, and joined only when its end has come."""
+    def _split_lines(self, data: bytes) -> list[bytes]:
+        """Return the lines that `data` completes; an unfinished line stays in a buffer that is joined at its end."""
         if self._buffer:
-            self._buffer.append(block)
-            if b"\n" not in block and b"\r" not in block:
+            self._buffer.append(data)
+            if b"\n" not in data and b"\r" not in data:
                 return []
-            block = b"".join(self._buffer)
+            data = b"".join(self._buffer)
             self._buffer.clear()
-        lines = block.splitlines(keepends=True)  # of bytes, it knows CR, LF and CRLF, and no other line end
-        if lines and not block.endswith(b"\n"):  # an unfinished line, or a CR whose LF may be still to come
+        lines = data.splitlines(keepends=True)  # splits bytes at CR, LF and CRLF only
+        if lines and not data.endswith(b"\n"):  # an unfinished line, or a CR whose LF may follow
             self._buffer.append(lines.pop())
         if not self._started and lines:
             self._started = True
@@ -85,29 +85,30 @@ class SSEDecoder:
         return lines
 
     def flush(self) -> Iterator[tuple[str, Any]]:
-        """The document that the end of the stream completes, if any.
+        """Yield the payload that the end of the stream completes, if any.
 
         Raises:
-            BrokenEventError: The stream was cut within an event.
+            SSEDecodeError: The stream ended within an event.
         """
         yield from self.decode(b"\n")
         if self._pending:
-            yield self._joined()
+            yield self._decode_pending()
 
-    def _joined(self) -> tuple[str, Any]:
-        """The document of an event that took several lines, now that it is over."""
+    def _decode_pending(self) -> tuple[str, Any]:
+        """Decode the data of a complete event that took several lines."""
         data = b"".join(self._pending)
         self._pending.clear()
         try:
-            document = from_json(data)
+            payload = from_json(data)
         except ValueError as error:
             raise SSEDecodeError(data[:200].decode(errors="replace")) from error
-        return self._name, document
+        return self._name, payload
 
     def _read_field(self, field: bytes, value: bytes) -> None:
-        """Of all other fields, and of comments, one each means something here."""
+        """Read the event's name, or the status in a comment; ignore all other fields and comments."""
         if field == b"event":
             self._name = value.decode(errors="replace").strip()
         elif not field and value.startswith(_STATUS):
-            told = value[len(_STATUS) :].strip()
-            self.status = int(told) if told >= b"400" and len(told) == 3 and told.isdigit() else None
+            status = value[len(_STATUS) :].strip()
+            is_error = status >= b"400" and len(status) == 3 and status.isdigit()
+            self.status = int(status) if is_error else None

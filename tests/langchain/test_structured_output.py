@@ -405,7 +405,7 @@ class TestAlwaysThinking:
         emulator.script(*[Reply(reasoning="Hm.", text=PROSE)] * 3)
         chain = llm.with_structured_output(Joke, method=method)
         for call in (lambda: chain.invoke("A joke!"), lambda: list(chain.stream("A joke!"))):
-            with pytest.raises(OutputParserException, match="no JSON"):
+            with pytest.raises(OutputParserException, match="not valid JSON"):
                 call()
         with pytest.raises(OutputParserException):
             await chain.ainvoke("A joke!")

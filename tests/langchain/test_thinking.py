@@ -264,7 +264,7 @@ def test_prose_instead_of_json_is_an_error_where_the_service_could_not_be_told(m
     from langchain_core.exceptions import OutputParserException
 
     emulator.script(Reply(reasoning="Hm.", text="Well…"))
-    with pytest.raises(OutputParserException, match=r"no JSON.*qvq-max always thinks") as raised:
+    with pytest.raises(OutputParserException, match=r"not valid JSON.*qvq-max always thinks") as raised:
         make(model="qvq-max").invoke("Hi", response_format=JSON_OBJECT)
     assert raised.value.llm_output == "Well…"
 

@@ -151,7 +151,7 @@ async def test_a_model_that_always_thinks_is_held_to_it(
     emulator: Emulator, make: Callable[..., QwenVL], call_mode: Any
 ) -> None:
     emulator.script(Reply(reasoning="Hm.", text="I can't read it."))
-    with pytest.raises(ValueError, match="no JSON"):
+    with pytest.raises(ValueError, match="not valid JSON"):
         await call_mode(make(model="qwen3-vl-8b-thinking"))
 
 

@@ -529,12 +529,12 @@ FAILURES: dict[str, tuple[bytes, type[QwenVLError], str | None, str]] = {
         "data_inspection_failed",
         "inappropriate",
     ),
-    "broken JSON": (sse(*SAID, '{"error": {"message": "Ba'), QwenVLStreamInterruptedError, None, "broke off"),
+    "broken JSON": (sse(*SAID, '{"error": {"message": "Ba'), QwenVLStreamInterruptedError, None, "ended within"),
     "broken JSON at the end": (
         sse(*SAID, done=False) + b'data: {"error": {"mess',
         QwenVLStreamInterruptedError,
         None,
-        "broke off",
+        "ended within",
     ),
     "no finish reason": (sse(*SAID), QwenVLStreamInterruptedError, None, "finish reason"),
     "no finish reason, no end": (sse(*SAID, done=False), QwenVLStreamInterruptedError, None, "finish reason"),
@@ -543,7 +543,7 @@ FAILURES: dict[str, tuple[bytes, type[QwenVLError], str | None, str]] = {
         sse(*SAID, chunk("stop", content="x"), done=False)[:-20],
         QwenVLStreamInterruptedError,
         None,
-        "broke off",
+        "ended within",
     ),
     "a number": (sse(*SAID, 5), QwenVLAPIError, None, "unknown shape"),
     "a list": (sse(*SAID, [chunk("stop")]), QwenVLAPIError, None, "unknown shape"),
@@ -590,16 +590,16 @@ def test_what_goes_wrong_in_a_stream_is_an_error_with_the_text_so_far(name: str)
         (b"<html><head><title>Welcome</title></head></html>", "HTML"),
         (b"  <!DOCTYPE html><html></html>", "HTML"),
         (b"Bad gateway", "Bad gateway"),
-        (b'{"choices": [{"message": {"con', "no JSON"),
+        (b'{"choices": [{"message": {"con', "not valid JSON"),
         (b'{"choices": []}', "finish reason"),
         (b'{"choices": [{"message": {"content": "Half"}, "finish_reason": null}]}', "finish reason"),
         (b"{}", "finish reason"),
         (b"[]", "unknown shape"),
         (b"null", "unknown shape"),
-        (b"[" * 100_000, "no JSON"),
+        (b"[" * 100_000, "not valid JSON"),
         (b'{"error": {"message": "Bad."}}', "Bad."),
         (b'{"code": "InternalError", "message": "Bad.", "request_id": "r"}', "Bad."),
-        (b"\xff\xfe\x00", "no JSON"),
+        (b"\xff\xfe\x00", "not valid JSON"),
     ],
 )
 @pytest.mark.parametrize("kind", ["application/json", "text/html"])
@@ -657,7 +657,7 @@ def test_json_in_the_answer(text: str) -> None:
 
 @pytest.mark.parametrize("text", ["", "No.", '{"a": 1', "```json\n{'a'}\n```", "[" * 100_000])
 def test_an_answer_that_is_no_json_is_an_error(text: str) -> None:
-    with pytest.raises(QwenVLOutputError, match=r"no JSON.*always thinks") as caught:
+    with pytest.raises(QwenVLOutputError, match=r"not valid JSON.*always thinks") as caught:
         read(sse(chunk("stop", content=text)), asked=MUST_JSON)
     assert caught.value.partial == text
 
