@@ -77,11 +77,11 @@ def body_of(asked: Request) -> dict[str, Any]:
 def read(
     blocks: bytes | Iterable[bytes],
     *,
-    asked: Request | None = None,
+    chat_request: Request | None = None,
     headers: Mapping[str, str] | None = None,
 ) -> list[Event]:
     """The events of a reply, as the client's loop reads it; an error has the partial text and the request id."""
-    reading = ResponseReader(wire.Decoder(), prepare(asked or request(stream=True)))
+    reading = ResponseReader(wire.Decoder(), prepare(chat_request or request(stream=True)))
     events: list[Event] = []
     try:
         reading.start(headers or {"content-type": "text/event-stream"})

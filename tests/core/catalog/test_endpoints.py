@@ -29,20 +29,20 @@ per_api = pytest.mark.parametrize("api", PATHS)
 
 @per_api
 @pytest.mark.parametrize("region", [*HOSTS, *ALIASES])
-def test_public_hosts(api: str, region: str) -> None:
+def test_region_selects_public_host(api: str, region: str) -> None:
     assert endpoint(api, region=region) == f"https://{HOSTS[ALIASES.get(region, region)]}{PATHS[api]}"
 
 
 @per_api
 @pytest.mark.parametrize("region", ["eu-central-1", "ap-northeast-1"])
-def test_regions_that_are_reached_through_a_workspace_only(api: str, region: str) -> None:
+def test_region_without_public_host_requires_workspace(api: str, region: str) -> None:
     with pytest.raises(QwenVLInputError, match="workspace"):
         endpoint(api, region=region)
     assert endpoint(api, region=region, workspace="ws-1") == f"https://ws-1.{region}.maas.aliyuncs.com{PATHS[api]}"
 
 
 @per_api
-def test_a_workspace_has_a_gateway_in_every_region(api: str) -> None:
+def test_workspace_selects_gateway_in_every_region(api: str) -> None:
     for region in REGIONS:
         url = endpoint(api, region=region.id, workspace="llm-Abc123")
         assert url == f"https://llm-Abc123.{region.id}.maas.aliyuncs.com{PATHS[api]}"
@@ -50,7 +50,7 @@ def test_a_workspace_has_a_gateway_in_every_region(api: str) -> None:
 
 @per_api
 @pytest.mark.parametrize("workspace", ["a.b", "a/b", "a b", "evil.com/", "a@b", "ä", "a\n", "-x?"])
-def test_a_workspace_leads_to_no_other_host(api: str, workspace: str) -> None:
+def test_invalid_workspace_raises_input_error(api: str, workspace: str) -> None:
     with pytest.raises(QwenVLInputError, match="workspace"):
         endpoint(api, region="cn-beijing", workspace=workspace)
 
@@ -65,7 +65,7 @@ def test_a_workspace_leads_to_no_other_host(api: str, workspace: str) -> None:
         "http://[::1]:8000",
     ],
 )
-def test_a_base_url_overrides_both(api: str, base_url: str) -> None:
+def test_base_url_overrides_region_and_workspace(api: str, base_url: str) -> None:
     assert endpoint(api, region="nowhere", workspace="!", base_url=base_url) == base_url.rstrip("/")
     assert endpoint(api, region="nowhere", base_url=f" {base_url}\n") == base_url.rstrip("/")
 
@@ -87,7 +87,7 @@ def test_a_base_url_overrides_both(api: str, base_url: str) -> None:
         ({"api": "openai", "region": "us", "base_url": f"http://{64 * 'a'}.com/v1"}, "base_url"),
     ],
 )
-def test_what_leads_nowhere(arguments: dict[str, Any], words: str) -> None:
+def test_invalid_endpoint_raises_input_error(arguments: dict[str, Any], words: str) -> None:
     with pytest.raises(QwenVLInputError, match=words):
         endpoint(**arguments)
 
@@ -96,12 +96,12 @@ def test_what_leads_nowhere(arguments: dict[str, Any], words: str) -> None:
     ("timeout", "chunk", "read"),
     [(300.0, 120.0, 120.0), (10.0, 120.0, 10.0), (None, 5.0, 5.0), (5.0, None, 5.0), (None, None, None)],
 )
-def test_a_connection_waits_for_the_shorter_of_two_times(timeout: Any, chunk: Any, read: Any) -> None:
+def test_connection_read_timeout_is_shorter_limit(timeout: Any, chunk: Any, read: Any) -> None:
     connection = Connection(api="openai", base_url="u", api_key="k", timeout=timeout, stream_chunk_timeout=chunk)
     assert connection.read_timeout == read
 
 
-def test_a_connection_shows_no_secret() -> None:
+def test_connection_repr_omits_secrets() -> None:
     connection = Connection(
         api="openai", base_url="https://a/v1", api_key="sk-secret", default_headers={"X-A": "sk-too"}
     )

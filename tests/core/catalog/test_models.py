@@ -42,7 +42,7 @@ MB = 1024**2
         ("qwen3.5-9b-instruct", "qwen3.5-9b-instruct", "never"),
     ],
 )
-def test_a_name_finds_its_row(name: str, base: str, thinking: str) -> None:
+def test_name_matches_its_row(name: str, base: str, thinking: str) -> None:
     facts = describe(name)
     assert (facts.name, facts.thinking, facts.known) == (base, thinking, True)
     assert describe(f"  {name.upper()} ") == facts
@@ -61,7 +61,7 @@ def test_a_name_finds_its_row(name: str, base: str, thinking: str) -> None:
         "",
     ],
 )
-def test_a_name_outside_the_catalogue_promises_nothing(name: str) -> None:
+def test_unknown_name_has_no_limits(name: str) -> None:
     facts = describe(name)
     assert not facts.known
     assert facts.thinking == "unknown"
@@ -79,7 +79,7 @@ def test_a_name_outside_the_catalogue_promises_nothing(name: str) -> None:
 
 
 @given(st.text())
-def test_no_string_raises(name: str) -> None:
+def test_any_string_is_described(name: str) -> None:
     assert isinstance(describe(name).name, str)
 
 
@@ -107,7 +107,7 @@ def test_no_string_raises(name: str) -> None:
         ("qwen2.5-vl-7b-instruct", 28, 28, 1280),
     ],
 )
-def test_image_token_table(name: str, factor: int, video_factor: int, default: int) -> None:
+def test_image_token_factors_and_caps(name: str, factor: int, video_factor: int, default: int) -> None:
     facts = describe(name)
     assert (facts.token_factor, facts.video_factor) == (factor, video_factor)
     assert (facts.default_image_tokens, facts.max_image_tokens) == (default, 16384)
@@ -130,9 +130,7 @@ def test_image_token_table(name: str, factor: int, video_factor: int, default: i
         ("qwen3.5-plus", 8000, 768, 65536, 2 * GB, 7200),
     ],
 )
-def test_video_limit_table(
-    name: str, frames: int, frame_tokens: int, total_tokens: int, size: int, seconds: float
-) -> None:
+def test_video_limits(name: str, frames: int, frame_tokens: int, total_tokens: int, size: int, seconds: float) -> None:
     facts = describe(name)
     assert (facts.frames_min, facts.max_frames) == (4, frames)
     assert (facts.video_frame_tokens, facts.video_total_tokens) == (frame_tokens, total_tokens)
@@ -154,7 +152,7 @@ def test_video_limit_table(
         ("qwen3.7-plus", 1_000_000, None, None, 65_536, None),
     ],
 )
-def test_context_table(
+def test_context_and_output_limits(
     name: str,
     context: int,
     max_input: int | None,
@@ -168,7 +166,7 @@ def test_context_table(
     assert facts.max_thinking_budget == budget
 
 
-def test_json_mode_is_for_stable_and_latest_and_not_for_models_that_always_think() -> None:
+def test_json_mode_per_model() -> None:
     assert describe("qwen-vl-max").json_object
     assert describe("qwen-vl-plus-latest").json_object
     assert not describe("qwen-vl-max-2025-08-13").json_object
@@ -181,7 +179,7 @@ def test_json_mode_is_for_stable_and_latest_and_not_for_models_that_always_think
     assert describe("qwen3.7-plus").json_schema
 
 
-def test_other_capabilities() -> None:
+def test_capabilities_per_model() -> None:
     assert describe("qvq-max").stream_only
     assert not describe("qwen3-vl-8b-thinking").stream_only
     assert describe("qwen3-vl-plus").tools
@@ -195,7 +193,7 @@ def test_other_capabilities() -> None:
     assert not describe("qwen3-vl-plus").preserve_thinking
 
 
-def test_coordinate_spaces() -> None:
+def test_coordinate_space_per_model() -> None:
     assert describe("qwen2.5-vl-7b-instruct").coordinates == "absolute"
     for name in ("qwen3-vl-plus", "qwen3-vl-8b-instruct", "qwen3.5-plus", "qwen3.7-plus"):
         assert describe(name).coordinates == "relative"
@@ -203,7 +201,7 @@ def test_coordinate_spaces() -> None:
         assert describe(name).coordinates is None
 
 
-def test_every_row_names_its_source_and_is_frozen() -> None:
+def test_every_row_has_source_and_is_frozen() -> None:
     assert len(CATALOGUE) >= 20
     for facts in CATALOGUE:
         assert not facts.known or facts.source
@@ -211,6 +209,6 @@ def test_every_row_names_its_source_and_is_frozen() -> None:
             facts.name = "other"  # type: ignore[misc]
 
 
-def test_rows_are_found_by_their_own_name() -> None:
+def test_row_name_matches_its_row() -> None:
     for facts in CATALOGUE:
         assert describe(facts.name).name == facts.name

@@ -41,7 +41,7 @@ def reply(
         ([Finish("stop", extras={"a": 1})], reply(finish=Finish("stop", extras={"a": 1}))),
     ],
 )
-def test_folding(events: list[Event], expected: Reply) -> None:
+def test_events_are_accumulated_into_reply(events: list[Event], expected: Reply) -> None:
     assert accumulate(events) == expected
 
 
@@ -64,28 +64,28 @@ EVENTS = st.lists(
 
 
 @given(EVENTS)
-def test_a_moment_is_what_had_come_by_then_whenever_it_is_looked_at(events: list[Event]) -> None:
-    accumulator, moments = ReplyAccumulator(), []
+def test_snapshot_is_unchanged_by_later_events(events: list[Event]) -> None:
+    accumulator, snapshots = ReplyAccumulator(), []
     for event in events:
         accumulator.add(event)
-        moments.append(accumulator.snapshot())
+        snapshots.append(accumulator.snapshot())
     expected = [accumulate(events[: count + 1]) for count in range(len(events))]
-    assert [moment.reply() for moment in moments] == expected
-    assert [moment.reply() for moment in reversed(moments)] == expected[::-1]
+    assert [snapshot.reply() for snapshot in snapshots] == expected
+    assert [snapshot.reply() for snapshot in reversed(snapshots)] == expected[::-1]
     assert accumulator.reply() == accumulate(events)
 
 
 @given(EVENTS)
-def test_no_letter_is_lost_and_none_invented(events: list[Event]) -> None:
-    folded = accumulate(events)
-    assert folded.text == "".join(event.text for event in events if type(event) is TextDelta)
-    assert folded.reasoning == "".join(event.text for event in events if type(event) is ReasoningDelta)
-    assert sum(len(call.arguments) for call in folded.tool_calls) == sum(
+def test_accumulated_texts_equal_joined_deltas(events: list[Event]) -> None:
+    accumulated = accumulate(events)
+    assert accumulated.text == "".join(event.text for event in events if type(event) is TextDelta)
+    assert accumulated.reasoning == "".join(event.text for event in events if type(event) is ReasoningDelta)
+    assert sum(len(call.arguments) for call in accumulated.tool_calls) == sum(
         len(event.arguments) for event in events if type(event) is ToolCallDelta
     )
 
 
-def test_folding_is_linear() -> None:
+def test_accumulation_time_is_linear() -> None:
     def seconds(count: int) -> float:
         start = time.process_time()
         accumulator = ReplyAccumulator()
@@ -100,7 +100,7 @@ def test_folding_is_linear() -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "cut", "expected"),
+    ("arguments", "truncated", "expected"),
     [
         ('{"x": 1}', False, {"x": 1}),
         ('{"x": 1}', True, {"x": 1}),
@@ -116,8 +116,8 @@ def test_folding_is_linear() -> None:
         ("[" * 100_000, False, None),
     ],
 )
-def test_arguments(arguments: str, cut: bool, expected: Any) -> None:
-    assert parse_arguments(ToolCall("1", "crop", arguments), truncated=cut) == expected
+def test_arguments_are_parsed_or_rejected(arguments: str, truncated: bool, expected: Any) -> None:
+    assert parse_arguments(ToolCall("1", "crop", arguments), truncated=truncated) == expected
 
 
 @pytest.mark.parametrize(
@@ -133,7 +133,7 @@ def test_arguments(arguments: str, cut: bool, expected: Any) -> None:
         ("\ud800", {}),
     ],
 )
-def test_objects_that_are_still_being_written(text: str, expected: Any) -> None:
+def test_partial_json_is_parsed_as_far_as_it_goes(text: str, expected: Any) -> None:
     assert parse_partial_json(text) == expected
 
 
@@ -149,10 +149,8 @@ def test_objects_that_are_still_being_written(text: str, expected: Any) -> None:
         ("length", [], []),
     ],
 )
-def test_a_call_that_was_cut_off_or_is_no_object_must_not_be_executed(
-    reason: str, arguments: list[str], executable: list[bool]
-) -> None:
+def test_truncated_or_invalid_call_has_no_arguments(reason: str, arguments: list[str], executable: list[bool]) -> None:
     calls = tuple(ToolCall(str(number), "crop", text) for number, text in enumerate(arguments))
-    judged = parse_tool_calls(Reply("", "", calls, None, Finish(reason)))
-    assert [call for call, _ in judged] == list(calls)
-    assert [arguments is not None for _, arguments in judged] == executable
+    parsed = parse_tool_calls(Reply("", "", calls, None, Finish(reason)))
+    assert [call for call, _ in parsed] == list(calls)
+    assert [arguments is not None for _, arguments in parsed] == executable

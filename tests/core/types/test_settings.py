@@ -41,14 +41,16 @@ SEARCH = {"type": "web_search"}
         ({"enable_thinking": False}, {}, ModelSettings(enable_thinking=False)),
     ],
 )
-def test_a_call_wins_over_the_model(model: dict[str, Any], call: dict[str, Any], expected: ModelSettings) -> None:
+def test_call_settings_override_model_settings(
+    model: dict[str, Any], call: dict[str, Any], expected: ModelSettings
+) -> None:
     before = copy.deepcopy((model, call))
     assert resolve_settings(model, set(), call) == expected
     assert (model, call) == before
 
 
 @pytest.mark.parametrize(
-    ("given_by_user", "call", "thinking", "set_by"),
+    ("explicit", "call", "thinking", "source"),
     [
         (set(), {}, True, "default"),
         ({"enable_thinking"}, {}, True, "model"),
@@ -58,9 +60,9 @@ def test_a_call_wins_over_the_model(model: dict[str, Any], call: dict[str, Any],
         ({"temperature"}, {}, True, "default"),
     ],
 )
-def test_whose_word_thinking_is(given_by_user: set[str], call: Any, thinking: bool, set_by: str) -> None:
-    settings = resolve_settings({"enable_thinking": True}, given_by_user, call)
-    assert (settings.enable_thinking, settings.thinking_source) == (thinking, set_by)
+def test_thinking_source_is_recorded(explicit: set[str], call: Any, thinking: bool, source: str) -> None:
+    settings = resolve_settings({"enable_thinking": True}, explicit, call)
+    assert (settings.enable_thinking, settings.thinking_source) == (thinking, source)
 
 
 @pytest.mark.parametrize(
@@ -73,13 +75,13 @@ def test_whose_word_thinking_is(given_by_user: set[str], call: Any, thinking: bo
         ("stream", "extra_body"),
     ],
 )
-def test_unknown_keywords_of_a_call_are_errors(name: str, words: str) -> None:
+def test_unknown_keyword_raises_input_error(name: str, words: str) -> None:
     with pytest.raises(QwenVLInputError, match=words) as caught:
         resolve_settings({}, set(), {name: 1})
     assert repr(name) in str(caught.value)
 
 
-def test_a_call_is_not_told_to_send_what_belongs_to_the_model() -> None:
+def test_connection_keyword_in_call_raises_input_error() -> None:
     with pytest.raises(QwenVLInputError, match="api_key= belongs to the model") as caught:
         resolve_settings({"api_key": None}, set(), {"api_key": "sk-other"})
     assert "sk-other" not in str(caught.value)
@@ -102,18 +104,18 @@ def test_a_call_is_not_told_to_send_what_belongs_to_the_model() -> None:
         ("stop", {"a": 1}, "list of strings"),
     ],
 )
-def test_values_of_another_kind_are_errors(name: str, value: Any, kind: str) -> None:
+def test_value_of_wrong_type_raises_input_error(name: str, value: Any, kind: str) -> None:
     with pytest.raises(QwenVLInputError, match=kind) as caught:
         resolve_settings({}, set(), {name: value})
     assert str(caught.value).startswith(f"{name}={value!r}")
 
 
-def test_a_value_of_none_is_not_given() -> None:
+def test_none_in_call_keeps_defaults() -> None:
     assert resolve_settings({}, set(), dict.fromkeys(CALL_SETTINGS)) == ModelSettings()
 
 
 @pytest.mark.parametrize(
-    ("said", "expected"),
+    ("value", "expected"),
     [
         (None, None),
         ("auto", "auto"),
@@ -132,14 +134,14 @@ def test_a_value_of_none_is_not_given() -> None:
         ({"type": "auto"}, "auto"),
     ],
 )
-def test_tool_choices(said: Any, expected: Any) -> None:
-    assert parse_tool_choice(said, (SEARCH, TOOL)) == expected
+def test_tool_choice_is_parsed(value: Any, expected: Any) -> None:
+    assert parse_tool_choice(value, (SEARCH, TOOL)) == expected
 
 
-@pytest.mark.parametrize("said", ["zoom", "", 5, {}, {"type": "function"}, {"function": {"name": "zoom"}}, ["crop"]])
-def test_choices_that_name_no_tool(said: Any) -> None:
+@pytest.mark.parametrize("value", ["zoom", "", 5, {}, {"type": "function"}, {"function": {"name": "zoom"}}, ["crop"]])
+def test_tool_choice_of_unknown_tool_raises_input_error(value: Any) -> None:
     with pytest.raises(QwenVLInputError, match="crop"):
-        parse_tool_choice(said, (SEARCH, TOOL))
+        parse_tool_choice(value, (SEARCH, TOOL))
     with pytest.raises(QwenVLInputError):
         parse_tool_choice("crop", ())
 
@@ -148,7 +150,7 @@ def test_choices_that_name_no_tool(said: Any) -> None:
     st.fixed_dictionaries({}, optional={"temperature": st.floats(0, 1), "seed": st.integers(0, 9), "top_k": st.none()}),
     st.fixed_dictionaries({}, optional={"temperature": st.floats(0, 1), "seed": st.none(), "top_k": st.integers(0, 9)}),
 )
-def test_each_value_is_the_calls_or_else_the_models(model: dict[str, Any], call: dict[str, Any]) -> None:
+def test_call_value_takes_precedence_over_model_value(model: dict[str, Any], call: dict[str, Any]) -> None:
     settings = resolve_settings(model, set(), call)
     for name in ("temperature", "seed", "top_k"):
         own = call.get(name)

@@ -39,7 +39,7 @@ USER = Message("user", (TextPart("Hi"),))
 FOUR = tuple(UrlSource(f"https://e.com/{n}.jpg") for n in range(4))
 
 
-def plan_of(*messages: Message, stream: bool = False, **settings: Any) -> PreparedRequest:
+def prepare_request(*messages: Message, stream: bool = False, **settings: Any) -> PreparedRequest:
     settings = {"enable_thinking": False, **settings}
     return policy.prepare(
         Request(messages=messages or (USER,), settings=ModelSettings(**settings), stream=stream),
@@ -150,9 +150,9 @@ MESSAGES: dict[str, tuple[Sequence[Message], list[dict[str, Any]]]] = {
 
 
 @pytest.mark.parametrize("name", MESSAGES)
-def test_messages(name: str) -> None:
+def test_messages_are_encoded(name: str) -> None:
     messages, expected = MESSAGES[name]
-    assert wire.encode(plan_of(*messages)) == {
+    assert wire.encode(prepare_request(*messages)) == {
         "model": "qwen3-vl-plus",
         "input": {"messages": expected},
         "parameters": {"result_format": "message", "incremental_output": True, "enable_thinking": False},
@@ -192,19 +192,21 @@ PARAMETERS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
 
 
 @pytest.mark.parametrize("name", PARAMETERS)
-def test_parameters(name: str) -> None:
+def test_parameters_are_encoded(name: str) -> None:
     settings, expected = PARAMETERS[name]
-    sent = wire.encode(plan_of(**settings))["parameters"]
+    sent = wire.encode(prepare_request(**settings))["parameters"]
     assert sent == {"result_format": "message", "incremental_output": True, "enable_thinking": False, **expected}
 
 
-def test_response_format_is_a_parameter() -> None:
-    sent = wire.encode(plan_of(Message("user", (TextPart("json"),)), response_format={"type": "json_object"}))
+def test_response_format_is_sent_as_parameter() -> None:
+    sent = wire.encode(prepare_request(Message("user", (TextPart("json"),)), response_format={"type": "json_object"}))
     assert sent["parameters"]["response_format"] == {"type": "json_object"}
 
 
 def test_both_apis_send_the_same_parameters() -> None:
-    prepared = plan_of(enable_thinking=True, thinking_budget=9, tools=(TOOL,), temperature=0.1, seed=1, stop=("x",))
+    prepared = prepare_request(
+        enable_thinking=True, thinking_budget=9, tools=(TOOL,), temperature=0.1, seed=1, stop=("x",)
+    )
     native = wire.encode(prepared)["parameters"]
     compatible = openai.encode(prepared)
     assert {name: native[name] for name in native if name not in ("result_format", "incremental_output")} == {
@@ -212,13 +214,15 @@ def test_both_apis_send_the_same_parameters() -> None:
     }
 
 
-def test_defaults_of_the_model_object_stand_beside_each_medium() -> None:
+def test_default_options_are_sent_with_each_part() -> None:
     parts = (
         ImagePart(UrlSource("https://e.com/a.png")),
         VideoPart(UrlSource("https://e.com/a.mp4"), fps=1),
         FramesPart(FOUR),
     )
-    content = wire.encode(plan_of(Message("user", parts), fps=3, max_pixels=7))["input"]["messages"][0]["content"]
+    content = wire.encode(prepare_request(Message("user", parts), fps=3, max_pixels=7))["input"]["messages"][0][
+        "content"
+    ]
     assert content == [
         {"image": "https://e.com/a.png", "max_pixels": 7},
         {"video": "https://e.com/a.mp4", "fps": 1, "max_pixels": 7},
@@ -226,8 +230,8 @@ def test_defaults_of_the_model_object_stand_beside_each_medium() -> None:
     ]
 
 
-def test_media_in_hand_become_data_uris_that_are_encoded_later() -> None:
-    sent = wire.encode(plan_of(Message("user", (ImagePart(InlineSource(PNG)),))))
+def test_inline_image_becomes_lazy_data_uri() -> None:
+    sent = wire.encode(prepare_request(Message("user", (ImagePart(InlineSource(PNG)),))))
     uri = sent["input"]["messages"][0]["content"][0]["image"]
     assert isinstance(uri, DataUri)
     assert b"".join(uri.blocks()).startswith(b"data:image/png;base64,iVBOR")
@@ -236,41 +240,41 @@ def test_media_in_hand_become_data_uris_that_are_encoded_later() -> None:
 @pytest.mark.parametrize(
     ("prepared", "expected"),
     [
-        (plan_of(), {}),
-        (plan_of(stream=True), {"X-DashScope-SSE": "enable"}),
+        (prepare_request(), {}),
+        (prepare_request(stream=True), {"X-DashScope-SSE": "enable"}),
         (
-            plan_of(Message("user", (ImagePart(UrlSource("oss://a/b.png")),))),
+            prepare_request(Message("user", (ImagePart(UrlSource("oss://a/b.png")),))),
             {"X-DashScope-OssResourceResolve": "enable"},
         ),
         (
-            plan_of(Message("user", (FramesPart((*FOUR[:3], UrlSource("OSS://a/b.png"))),)), stream=True),
+            prepare_request(Message("user", (FramesPart((*FOUR[:3], UrlSource("OSS://a/b.png"))),)), stream=True),
             {"X-DashScope-SSE": "enable", "X-DashScope-OssResourceResolve": "enable"},
         ),
-        (plan_of(Message("user", (TextPart("oss://a/b.png"),))), {}),
+        (prepare_request(Message("user", (TextPart("oss://a/b.png"),))), {}),
     ],
 )
-def test_headers(prepared: PreparedRequest, expected: dict[str, str]) -> None:
+def test_headers_per_request(prepared: PreparedRequest, expected: dict[str, str]) -> None:
     assert wire.headers(prepared) == expected
 
 
 @pytest.mark.parametrize("fps", [0.1, 0.5, 2, 10])
-def test_rates(fps: float) -> None:
+def test_fps_is_sent_with_part(fps: float) -> None:
     for part in (VideoPart(UrlSource("https://e.com/a.mp4"), fps=fps), FramesPart(FOUR, fps=fps)):
-        content = wire.encode(plan_of(Message("user", (part,))))["input"]["messages"][0]["content"]
+        content = wire.encode(prepare_request(Message("user", (part,))))["input"]["messages"][0]["content"]
         assert content[0]["fps"] == fps
 
 
 # --- decode -----------------------------------------------------------------------------------------------------
 
 
-def event(document: Any, *, kind: str = "result", status: int = 200, number: int = 1) -> bytes:
-    body = document if isinstance(document, str) else json.dumps(document, ensure_ascii=False)
+def event(payload: Any, *, kind: str = "result", status: int = 200, number: int = 1) -> bytes:
+    body = payload if isinstance(payload, str) else json.dumps(payload, ensure_ascii=False)
     return f"id:{number}\nevent:{kind}\n:HTTP_STATUS/{status}\ndata:{body}\n\n".encode()
 
 
-def chunk(message: dict[str, Any], finish: str | None = "null", **beside: Any) -> bytes:
+def chunk(message: dict[str, Any], finish: str | None = "null", **extra_fields: Any) -> bytes:
     choice = {"message": {"role": "assistant", **message}, "finish_reason": finish}
-    return event({"output": {"choices": [choice]}, "request_id": "r-1", **beside})
+    return event({"output": {"choices": [choice]}, "request_id": "r-1", **extra_fields})
 
 
 def read(
@@ -279,17 +283,17 @@ def read(
     prepared = policy.prepare(
         Request(messages=(USER,), settings=ModelSettings(model=model), stream=stream), describe(model)
     )
-    reading = ResponseReader(wire.Decoder(), prepared)
-    told: list[Event] = []
+    reader = ResponseReader(wire.Decoder(), prepared)
+    events: list[Event] = []
     try:
-        reading.start(headers or {})
-        for at in range(0, len(body), cut or len(body)):
-            told += reading.decode(body[at : at + (cut or len(body))])
-        told += reading.flush()
+        reader.start(headers or {})
+        for start in range(0, len(body), cut or len(body)):
+            events += reader.decode(body[start : start + (cut or len(body))])
+        events += reader.flush()
     except QwenVLError as error:
-        reading.add_context(error)
+        reader.add_context(error)
         raise
-    return told
+    return events
 
 
 WHOLE = Finish("stop", "qwen-x", "r-1", "r-1")
@@ -438,12 +442,12 @@ EVENTS: dict[str, tuple[bytes, list[Event]]] = {
 @pytest.mark.parametrize("cut", [0, 1, 7])
 @pytest.mark.parametrize("crlf", [False, True])
 @pytest.mark.parametrize("name", EVENTS)
-def test_events(name: str, crlf: bool, cut: int) -> None:
+def test_chunks_of_each_shape_yield_expected_events(name: str, crlf: bool, cut: int) -> None:
     body, expected = EVENTS[name]
     assert read(body.replace(b"\n", b"\r\n") if crlf else body, cut=cut) == expected
 
 
-def test_a_line_of_a_megabyte() -> None:
+def test_line_of_a_megabyte_is_decoded() -> None:
     text = "好" * 400_000
     assert read(chunk({"content": [{"text": text}]}, "stop"), cut=4096) == [TextDelta(text), WHOLE]
 
@@ -488,26 +492,26 @@ USAGES: dict[str, tuple[dict[str, Any], Usage]] = {
 
 
 @pytest.mark.parametrize("name", USAGES)
-def test_usage(name: str) -> None:
-    told, expected = USAGES[name]
-    events = read(chunk({"content": "A"}, "stop", usage=told))
-    assert events[1] == expected._replace(raw=told)
+def test_usage_of_each_shape_is_read(name: str) -> None:
+    payload, expected = USAGES[name]
+    events = read(chunk({"content": "A"}, "stop", usage=payload))
+    assert events[1] == expected._replace(raw=payload)
 
 
-def test_the_request_id_of_the_header_wins() -> None:
+def test_request_id_header_takes_precedence() -> None:
     assert read(chunk({"content": "A"}, "stop"), headers={"x-request-id": "r-2"})[-1] == WHOLE._replace(
         request_id="r-2"
     )
 
 
-def test_a_call_without_an_id_gets_one() -> None:
+def test_call_without_id_gets_generated_id() -> None:
     fragments = [{"index": 0, "function": {"name": "crop", "arguments": "{}"}}]
     (call,) = accumulate(read(chunk({"content": [], "tool_calls": fragments}, "tool_calls"))).tool_calls
     assert call == ToolCall("call_r-1_0", "crop", "{}")
 
 
 @pytest.mark.parametrize("content", ["Four.", [{"text": "Four."}], [{"text": "Fo"}, {"text": "ur."}]])
-def test_a_whole_reply(content: Any) -> None:
+def test_whole_reply_yields_all_events(content: Any) -> None:
     message = {"role": "assistant", "content": content, "reasoning_content": "Hm"}
     body = json.dumps(
         {
@@ -517,8 +521,8 @@ def test_a_whole_reply(content: Any) -> None:
         }
     ).encode()
     expected = [ReasoningDelta("Hm"), TextDelta("Four."), Usage(3613, 3, 3616, image=3577), WHOLE]
-    told = read(body, cut=5, stream=False, headers={"content-type": "application/json"})
-    assert [item._replace(raw={}) if isinstance(item, Usage) else item for item in told] == expected
+    events = read(body, cut=5, stream=False, headers={"content-type": "application/json"})
+    assert [item._replace(raw={}) if isinstance(item, Usage) else item for item in events] == expected
 
 
 # --- failures ---------------------------------------------------------------------------------------------------
@@ -536,11 +540,11 @@ FAILURES: list[tuple[str, str, int, type[QwenVLError]]] = [
 
 @pytest.mark.parametrize(("code", "message", "status", "cls"), FAILURES)
 @pytest.mark.parametrize("spaced", [False, True])
-def test_an_error_inside_a_200_stream(
+def test_error_in_stream_raises_matching_class(
     code: str, message: str, status: int, cls: type[QwenVLError], spaced: bool
 ) -> None:
-    told = event({"code": code, "message": message, "request_id": "r-9"}, kind="error", status=status)
-    body = chunk({"content": [{"text": "So far"}]}) + (told.replace(b"event:", b"event: ") if spaced else told)
+    payload = event({"code": code, "message": message, "request_id": "r-9"}, kind="error", status=status)
+    body = chunk({"content": [{"text": "So far"}]}) + (payload.replace(b"event:", b"event: ") if spaced else payload)
     with pytest.raises(cls, match=message[:9]) as caught:
         read(body, cut=3)
     error = caught.value
@@ -548,10 +552,10 @@ def test_an_error_inside_a_200_stream(
     assert (error.code, error.status_code, error.request_id, error.partial) == (code, status, "r-9", "So far")
 
 
-def test_an_error_without_a_comment_has_no_status() -> None:
-    told = b'data:{"code":"Throttling","message":"Slow down","request_id":"r-9"}\n\n'
+def test_error_without_status_comment_has_no_status_code() -> None:
+    payload = b'data:{"code":"Throttling","message":"Slow down","request_id":"r-9"}\n\n'
     with pytest.raises(QwenVLRateLimitError) as caught:
-        read(chunk({"content": "A"}) + told)
+        read(chunk({"content": "A"}) + payload)
     assert caught.value.status_code is None
 
 
@@ -560,7 +564,7 @@ def test_an_error_without_a_comment_has_no_status() -> None:
     [b"", chunk({"content": []}), b'data:{"output":{"choices":[{"mess', event({"output": {}})],
     ids=["nothing", "null", "half an event", "no choices"],
 )
-def test_a_stream_that_ends_without_a_finish_reason(end: bytes) -> None:
+def test_stream_without_finish_reason_raises_interrupted_error(end: bytes) -> None:
     with pytest.raises(QwenVLStreamInterruptedError) as caught:
         read(chunk({"content": [{"text": "So far"}]}) + end)
     assert (caught.value.partial, caught.value.request_id) == ("So far", "r-1")
@@ -585,19 +589,19 @@ def reference(name: str) -> dict[str, Any]:
     """What a recording holds, read in the plainest way: line by line, everything joined."""
     lines = (RECORDINGS / f"{name}.response.body.txt").read_text("utf-8-sig").split("\n")
     if name.endswith("nosse"):
-        documents = [json.loads("\n".join(lines))]
+        payloads = [json.loads("\n".join(lines))]
     else:
-        documents = [json.loads(line[5:]) for line in lines if line.startswith("data:")]
-    messages = [document["output"]["choices"][0]["message"] for document in documents]
+        payloads = [json.loads(line[5:]) for line in lines if line.startswith("data:")]
+    messages = [payload["output"]["choices"][0]["message"] for payload in payloads]
     contents = [message["content"] for message in messages]
     return {
         "text": "".join(
             content if isinstance(content, str) else "".join(item["text"] for item in content) for content in contents
         ),
         "reasoning": "".join(message.get("reasoning_content") or "" for message in messages),
-        "reason": documents[-1]["output"]["choices"][0]["finish_reason"],
-        "usage": documents[-1]["usage"],
-        "request_id": documents[-1]["request_id"],
+        "reason": payloads[-1]["output"]["choices"][0]["finish_reason"],
+        "usage": payloads[-1]["usage"],
+        "request_id": payloads[-1]["request_id"],
     }
 
 
@@ -620,7 +624,7 @@ def reference(name: str) -> dict[str, Any]:
         "single-generation-message-with-tools-nosse",
     ],
 )
-def test_a_recording(name: str, cut: int) -> None:
+def test_recording_is_decoded(name: str, cut: int) -> None:
     reply, expected = replay(name, cut), reference(name)
     assert reply.text == expected["text"]
     assert reply.reasoning == expected["reasoning"]
@@ -636,7 +640,7 @@ def test_a_recording(name: str, cut: int) -> None:
 
 
 @needs_recordings
-def test_recorded_details() -> None:
+def test_recordings_hold_known_details() -> None:
     thought = replay("multimodal-generation-message-with-tools-sse", 100)
     assert thought.reasoning.startswith("用户需要编写一个基于图片的小故事")
     assert thought.text
@@ -659,7 +663,7 @@ def test_recorded_details() -> None:
 
 
 @needs_recordings
-def test_a_recorded_error_inside_a_stream() -> None:
+def test_recorded_error_in_stream_raises_error() -> None:
     name = "parameter-error-sse"
     body = (RECORDINGS / f"{name}.response.body.txt").read_bytes()
     with pytest.raises(QwenVLInvalidRequestError, match="Role must be user or assistant") as caught:
@@ -670,7 +674,7 @@ def test_a_recorded_error_inside_a_stream() -> None:
 
 
 @needs_recordings
-def test_a_recorded_excerpt_of_a_model_that_only_streams() -> None:
+def test_recorded_stream_of_stream_only_model_is_decoded() -> None:
     body = (RECORDINGS / "openai-compatible" / "qvq-max.native.excerpt.sse").read_bytes()
     reply = accumulate(read(body, cut=11))
     assert (reply.reasoning, reply.text, reply.finish.finish_reason) == ("好的", "厘米", "stop")

@@ -206,12 +206,12 @@ NAMES = [f"{row.status} {row.compat}: {row.message[:30]}" for row in ROWS]
 per_row = pytest.mark.parametrize("row", ROWS, ids=NAMES)
 
 
-def compat(row: Row) -> dict[str, Any]:
-    told = {"message": row.message, "type": "invalid_request_error", "param": None, "code": row.compat}
-    return {"error": told, "id": "chatcmpl-r-1", "request_id": "r-1"}
+def compatible_payload(row: Row) -> dict[str, Any]:
+    fields = {"message": row.message, "type": "invalid_request_error", "param": None, "code": row.compat}
+    return {"error": fields, "id": "chatcmpl-r-1", "request_id": "r-1"}
 
 
-def native(row: Row) -> dict[str, Any]:
+def native_payload(row: Row) -> dict[str, Any]:
     return {"code": row.native, "message": row.message, "request_id": "r-1"}
 
 
@@ -225,13 +225,13 @@ def check(error: QwenVLError, row: Row, *, code: str, status: int | None) -> Non
 
 
 @per_row
-def test_http_json_of_both_apis(row: Row) -> None:
-    for document, code in ((compat(row), row.compat), (native(row), row.native)):
-        told = errors.from_body(json.dumps(document), status_code=row.status)
-        check(error_from_payload(told), row, code=code, status=row.status)
-        del document["request_id"]
-        told = errors.from_body(json.dumps(document), status_code=row.status, request_id="r-1")
-        check(error_from_payload(told), row, code=code, status=row.status)
+def test_json_body_of_either_api_is_parsed(row: Row) -> None:
+    for payload, code in ((compatible_payload(row), row.compat), (native_payload(row), row.native)):
+        parsed = errors.from_body(json.dumps(payload), status_code=row.status)
+        check(error_from_payload(parsed), row, code=code, status=row.status)
+        del payload["request_id"]
+        parsed = errors.from_body(json.dumps(payload), status_code=row.status, request_id="r-1")
+        check(error_from_payload(parsed), row, code=code, status=row.status)
 
 
 @per_row
@@ -247,23 +247,23 @@ def test_http_json_of_both_apis(row: Row) -> None:
         "data: {}\r\r",
     ],
 )
-def test_an_http_body_that_is_an_event(row: Row, body: str) -> None:
-    for document, code in ((compat(row), row.compat), (native(row), row.native)):
-        text = body.replace("{}", json.dumps(document))
+def test_body_that_is_an_event_is_parsed(row: Row, body: str) -> None:
+    for payload, code in ((compatible_payload(row), row.compat), (native_payload(row), row.native)):
+        text = body.replace("{}", json.dumps(payload))
         check(error_from_payload(errors.from_body(text, status_code=row.status)), row, code=code, status=row.status)
 
 
 @per_row
-def test_an_event_in_a_stream_of_http_200(row: Row) -> None:
+def test_error_event_in_stream_raises_error(row: Row) -> None:
     with pytest.raises(QwenVLError) as caught:
-        read(sse(compat(row), done=False))
-    told = row.status if row.message.startswith(f"<{row.status}>") else None  # HTTP says 200
-    check(caught.value, row, code=row.compat, status=told)
+        read(sse(compatible_payload(row), done=False))
+    status = row.status if row.message.startswith(f"<{row.status}>") else None  # the HTTP status is 200
+    check(caught.value, row, code=row.compat, status=status)
 
 
 @per_row
 @pytest.mark.parametrize("call_mode", CALL_MODES)
-def test_over_http(row: Row, call_mode: CallMode, emulator: Emulator) -> None:
+def test_http_error_raises_matching_class(row: Row, call_mode: CallMode, emulator: Emulator) -> None:
     fault = Fault(status=row.status, code=row.compat, message=row.message)
     emulator.script(fault)
     with pytest.raises(QwenVLError) as caught:
@@ -278,7 +278,7 @@ def test_over_http(row: Row, call_mode: CallMode, emulator: Emulator) -> None:
 
 
 @per_row
-def test_retrying_is_for_what_may_pass(row: Row) -> None:
+def test_retryable_is_set_for_transient_errors(row: Row) -> None:
     passes = row.kind in (QwenVLRateLimitError, QwenVLAPIError, QwenVLTimeoutError)
     assert row.kind.retryable is passes
 
@@ -375,7 +375,9 @@ SHAPES: list[tuple[int, Any, type[QwenVLError], str | None, str]] = [
 
 
 @pytest.mark.parametrize(("status", "body", "kind", "code", "message"), SHAPES)
-def test_shapes_of_other_servers(status: int, body: Any, kind: Any, code: str | None, message: str) -> None:
+def test_error_shape_of_other_server_is_parsed(
+    status: int, body: Any, kind: Any, code: str | None, message: str
+) -> None:
     error = error_from_payload(errors.from_body(json.dumps(body), status_code=status, request_id="r"))
     assert type(error) is kind
     assert (error.code, error.status_code, error.message, error.request_id) == (code, status, message, "r")
@@ -397,7 +399,7 @@ def test_shapes_of_other_servers(status: int, body: Any, kind: Any, code: str | 
         (599, "x" * 100_000, QwenVLAPIError, "HTTP 599"),
     ],
 )
-def test_bodies_that_are_no_json(status: int, body: str, kind: Any, words: str) -> None:
+def test_body_that_is_not_json_is_quoted(status: int, body: str, kind: Any, words: str) -> None:
     error = error_from_payload(errors.from_body(body, status_code=status))
     assert type(error) is kind
     assert error.message.startswith(words)
@@ -416,11 +418,11 @@ def test_bodies_that_are_no_json(status: int, body: str, kind: Any, words: str) 
     ],
 )
 @pytest.mark.parametrize("error_format", ["json", "data-body", "in-stream"])
-def test_servers_that_say_it_otherwise(
+def test_error_format_of_emulated_server_raises_error(
     quirks: Quirks, kind: Any, code: str | None, error_format: Any, emulator: Emulator
 ) -> None:
-    said = Reply(text=["Ein ", "Löwe"])
-    emulator.script(Fault(status=400, message="Bad.", error_format=error_format, quirks=quirks, reply=said, after=3))
+    reply = Reply(text=["Ein ", "Löwe"])
+    emulator.script(Fault(status=400, message="Bad.", error_format=error_format, quirks=quirks, reply=reply, after=3))
     with pytest.raises(QwenVLError) as caught:
         events_of(client(emulator.compat_url), request(stream=True), "sync")
     error = caught.value
@@ -439,7 +441,7 @@ def test_servers_that_say_it_otherwise(
         assert error.status_code == (400 if not in_stream or quirks.integer_error_code else None)
 
 
-def test_a_server_that_echoes_the_request_is_not_quoted_with_the_media_in_it() -> None:
+def test_echoed_media_are_omitted_from_message() -> None:
     picture = "iVBORw0KGgo" * 500
     for echoed in (f"Bad image data:image/png;base64,{picture}!", picture):
         error = error_from_payload(errors.from_body(json.dumps({"error": echoed}), status_code=400))
@@ -470,7 +472,7 @@ def test_a_server_that_echoes_the_request_is_not_quoted_with_the_media_in_it() -
         (QwenVLAPIError, (QwenVLError,)),
     ],
 )
-def test_the_tree(kind: type[QwenVLError], parents: tuple[type[Exception], ...]) -> None:
+def test_error_class_has_its_bases(kind: type[QwenVLError], parents: tuple[type[Exception], ...]) -> None:
     assert all(issubclass(kind, parent) for parent in parents)
     bare = kind("What happened.")
     assert bare.message == "What happened."
@@ -478,11 +480,11 @@ def test_the_tree(kind: type[QwenVLError], parents: tuple[type[Exception], ...])
     assert str(bare) == f"What happened. {bare.hint}".strip()
 
 
-def test_the_message_tells_all() -> None:
+def test_error_str_holds_details_and_hint() -> None:
     error = QwenVLRateLimitError("Slow down.", code="limit_requests", status_code=429, request_id="r-1", hint="Wait.")
     assert str(error) == "Slow down. (status 429, code limit_requests, request id r-1) Wait."
     assert re.search("max_retries", QwenVLRateLimitError.hint)  # the class keeps its own
 
 
-def test_a_failure_without_words() -> None:
+def test_error_payload_without_message_has_default_message() -> None:
     assert error_from_payload(ErrorPayload("")).message == "The server reported an error without a message."

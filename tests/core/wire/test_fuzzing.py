@@ -21,24 +21,24 @@ from qwenvl_core.wire.response_reader import ResponseReader
 from tests.support.pipeline import chunk, prepare, request, sse
 
 STREAM, WHOLE = request(stream=True), request(enable_thinking=False)
-SAID: list[tuple[str, str]] = [
+DELTAS: list[tuple[str, str]] = [
     ("reasoning_content", "Es "), ("reasoning_content", "好."), ("content", "Ein "), ("content", "Löwe\u2028"),
     ("content", "😀 \u0085"), ("content", "sah."),
 ]  # fmt: skip
 CALL = {"index": 0, "id": "c1", "type": "function", "function": {"name": "crop", "arguments": '{"x": [1, 2]}'}}
-REASONING = "".join(said for name, said in SAID if name == "reasoning_content")
-TEXT = "".join(said for name, said in SAID if name == "content")
+REASONING = "".join(text for name, text in DELTAS if name == "reasoning_content")
+TEXT = "".join(text for name, text in DELTAS if name == "content")
 
 
-def native(name: str = "content", said: Any = (), finish: str = "null", number: int = 1) -> str:
-    said = [{"text": said}] if name == "content" and said else said
-    message = {"role": "assistant", "content": [], name: said}
-    document = {
+def native(name: str = "content", text: Any = (), finish: str = "null", number: int = 1) -> str:
+    text = [{"text": text}] if name == "content" and text else text
+    message = {"role": "assistant", "content": [], name: text}
+    payload = {
         "output": {"choices": [{"message": message, "finish_reason": finish}]},
         "usage": {"input_tokens": 5, "output_tokens": number, "image_tokens": 2},
         "request_id": "r-1",
     }
-    data = json.dumps(document, ensure_ascii=False)
+    data = json.dumps(payload, ensure_ascii=False)
     return f"id:{number}\nevent:result\n:HTTP_STATUS/200\ndata:{data}\n\n"
 
 
@@ -46,7 +46,7 @@ STREAMS: dict[str, tuple[ModuleType, bytes]] = {
     "openai": (
         openai,
         sse(
-            *(chunk(**{name: said}) for name, said in SAID),
+            *(chunk(**{name: text}) for name, text in DELTAS),
             chunk(tool_calls=[CALL]),
             chunk("tool_calls"),
             {"id": "chatcmpl-1", "choices": [], "usage": {"prompt_tokens": 5, "completion_tokens": 8}},
@@ -56,7 +56,7 @@ STREAMS: dict[str, tuple[ModuleType, bytes]] = {
         dashscope,
         "".join(
             [
-                *(native(name, said, number=at) for at, (name, said) in enumerate(SAID)),
+                *(native(name, text, number=at) for at, (name, text) in enumerate(DELTAS)),
                 native("tool_calls", [CALL]),
                 native(finish="tool_calls"),
             ]
@@ -81,21 +81,21 @@ per_api = pytest.mark.parametrize("api", STREAMS)
 
 
 def outcome(
-    api: str, blocks: list[bytes], asked: Request = STREAM, headers: Mapping[str, str] | None = None
+    api: str, segments: list[bytes], chat_request: Request = STREAM, headers: Mapping[str, str] | None = None
 ) -> tuple[list[Event], QwenVLError | None]:
     """The events and the error, as the client's loop has them; anything but our errors fails the test."""
-    reading = ResponseReader(STREAMS[api][0].Decoder(), prepare(asked))
-    reading.start(headers or {})
+    reader = ResponseReader(STREAMS[api][0].Decoder(), prepare(chat_request))
+    reader.start(headers or {})
     events: list[Event] = []
     error: QwenVLError | None = None
     try:
-        for block in blocks:
-            events += reading.decode(block)
-            if reading.done:
+        for data in segments:
+            events += reader.decode(data)
+            if reader.done:
                 break
-        events += reading.flush()
+        events += reader.flush()
     except QwenVLError as raised:
-        error = reading.add_context(raised)
+        error = reader.add_context(raised)
         assert str(error)
         assert error.partial == accumulate(events).text
     finishes = [event for event in events if isinstance(event, Finish)]
@@ -107,7 +107,7 @@ def outcome(
 
 def cut(data: bytes, places: list[int]) -> list[bytes]:
     """The bytes in blocks."""
-    at = [0, *sorted(place % (len(data) + 1) for place in places), len(data)]
+    at = [0, *sorted(target % (len(data) + 1) for target in places), len(data)]
     return [data[a:b] for a, b in pairwise(at)]
 
 
@@ -120,9 +120,9 @@ places = st.lists(st.integers(0, 5000), max_size=6)
 
 
 @per_api
-def test_undamaged(api: str) -> None:
-    for blocks, asked in (([STREAMS[api][1]], STREAM), ([WHOLES[api]], WHOLE)):
-        events, error = outcome(api, blocks, asked)
+def test_intact_reply_yields_all_content(api: str) -> None:
+    for segments, chat_request in (([STREAMS[api][1]], STREAM), ([WHOLES[api]], WHOLE)):
+        events, error = outcome(api, segments, chat_request)
         reply = accumulate(events)
         assert error is None
         assert (reply.text, reply.reasoning, reply.finish.finish_reason) == (TEXT, REASONING, "tool_calls")
@@ -180,15 +180,15 @@ damages = st.lists(
 @per_api
 @given(damages, places)
 @settings(max_examples=150)
-def test_a_damaged_reply_gives_events_or_our_errors(
-    api: str, done: list[tuple[Damage, int, int, int]], blocks: list[int]
+def test_damaged_reply_yields_events_or_package_error(
+    api: str, done: list[tuple[Damage, int, int, int]], segments: list[int]
 ) -> None:
-    for original, asked in ((STREAMS[api][1], STREAM), (WHOLES[api], WHOLE)):
+    for original, chat_request in ((STREAMS[api][1], STREAM), (WHOLES[api], WHOLE)):
         data = bytearray(original)
         for damage, at, length, byte in done:
             if data:
                 damage(data, at % len(data), length, byte)
-        outcome(api, cut(bytes(data), blocks), asked)
+        outcome(api, cut(bytes(data), segments), chat_request)
 
 
 # --- what was only taken away: nothing that was not there -----------------------------------------------------------
@@ -197,23 +197,23 @@ def test_a_damaged_reply_gives_events_or_our_errors(
 @per_api
 @given(st.lists(st.tuples(st.integers(0, 5000), st.integers(1, 300)), min_size=1, max_size=4), places)
 @settings(max_examples=150)
-def test_what_remains_of_a_reply_is_from_it(api: str, gaps: list[tuple[int, int]], blocks: list[int]) -> None:
-    for original, asked in ((STREAMS[api][1], STREAM), (WHOLES[api], WHOLE)):
+def test_reply_with_gaps_adds_no_content(api: str, gaps: list[tuple[int, int]], segments: list[int]) -> None:
+    for original, chat_request in ((STREAMS[api][1], STREAM), (WHOLES[api], WHOLE)):
         data = bytearray(original)
         for at, length in gaps:
             at %= max(len(data), 1)
             del data[at : at + length]
-        events, _ = outcome(api, cut(bytes(data), blocks), asked)
+        events, _ = outcome(api, cut(bytes(data), segments), chat_request)
         reply = accumulate(events)
         source = original.decode()
-        for said in (reply.text, reply.reasoning, *(call.name for call in reply.tool_calls)):
-            assert is_subsequence(said, source)
+        for text in (reply.text, reply.reasoning, *(call.name for call in reply.tool_calls)):
+            assert is_subsequence(text, source)
 
 
 @per_api
 @given(st.lists(st.integers(0, 200), min_size=1, max_size=6))
 @settings(max_examples=100)
-def test_what_remains_of_the_lines_is_in_its_place(api: str, gone: list[int]) -> None:
+def test_stream_with_dropped_lines_keeps_order(api: str, gone: list[int]) -> None:
     lines = STREAMS[api][1].splitlines(keepends=True)
     dropped = {at % len(lines) for at in gone}
     events, error = outcome(api, [b"".join(line for at, line in enumerate(lines) if at not in dropped)])
@@ -227,7 +227,7 @@ def test_what_remains_of_the_lines_is_in_its_place(api: str, gone: list[int]) ->
 
 @per_api
 @pytest.mark.parametrize("whole", [False, True])
-def test_a_reply_that_is_cut_anywhere_is_whole_or_an_error(api: str, whole: bool) -> None:
+def test_truncated_reply_is_complete_or_raises_error(api: str, whole: bool) -> None:
     data = WHOLES[api] if whole else STREAMS[api][1]
     for end in range(len(data)):
         events, error = outcome(api, [data[:end]], WHOLE if whole else STREAM)
@@ -244,9 +244,9 @@ def test_a_reply_that_is_cut_anywhere_is_whole_or_an_error(api: str, whole: bool
 @per_api
 @given(st.binary(max_size=300), st.sampled_from(["", "text/event-stream", "application/json", "text/html"]))
 @settings(max_examples=60)
-def test_any_bytes_are_an_error(api: str, data: bytes, kind: str) -> None:
-    for asked in (STREAM, WHOLE):
-        events, error = outcome(api, [data], asked, {"content-type": kind})
+def test_arbitrary_bytes_raise_package_error(api: str, data: bytes, kind: str) -> None:
+    for chat_request in (STREAM, WHOLE):
+        events, error = outcome(api, [data], chat_request, {"content-type": kind})
         assert error is not None
         assert events == []
 
@@ -278,22 +278,22 @@ STEPS: dict[str, list[tuple[Any, ...]]] = {
 @per_api
 @given(st.data())
 @settings(max_examples=150)
-def test_documents_of_any_shape_give_events_or_our_errors(api: str, data: st.DataObject) -> None:
+def test_payload_of_any_shape_yields_events_or_package_error(api: str, data: st.DataObject) -> None:
     lines = STREAMS[api][1].splitlines(keepends=True)
     at = data.draw(st.sampled_from([at for at, line in enumerate(lines) if line.startswith(b"data") and b"{" in line]))
     head, _, text = lines[at].partition(b":")
     for original, whole in ((json.loads(text), False), (json.loads(WHOLES[api]), True)):
-        document: Any = original
+        payload: Any = original
         steps = data.draw(st.sampled_from(STEPS[api]))
         value = data.draw(JSON)
-        place = document
+        target = payload
         for step in steps[:-1]:
-            if not place:
+            if not target:
                 break
-            place = place[step] if isinstance(step, int) else place.get(step)
-        if isinstance(place, dict) or (isinstance(place, list) and place):
-            place[steps[-1]] = value
-        body = json.dumps(document).encode()
+            target = target[step] if isinstance(step, int) else target.get(step)
+        if isinstance(target, dict) or (isinstance(target, list) and target):
+            target[steps[-1]] = value
+        body = json.dumps(payload).encode()
         if whole:
             outcome(api, [body], WHOLE)
         else:
@@ -302,7 +302,7 @@ def test_documents_of_any_shape_give_events_or_our_errors(api: str, data: st.Dat
 
 # --- failures of any shape --------------------------------------------------------------------------------------------
 
-TOLD = st.recursive(
+ERROR_VALUES = st.recursive(
     st.none()
     | st.booleans()
     | st.integers()
@@ -319,11 +319,13 @@ TOLD = st.recursive(
 
 
 @given(
-    TOLD, st.sampled_from([200, 307, 400, 429, 500]), st.sampled_from(["{}", "data: {}\n\n", "event:error\ndata:{}"])
+    ERROR_VALUES,
+    st.sampled_from([200, 307, 400, 429, 500]),
+    st.sampled_from(["{}", "data: {}\n\n", "event:error\ndata:{}"]),
 )
 @settings(max_examples=200)
-def test_an_error_of_any_shape_is_an_error_with_what_it_promises(told: Any, status: int, error_format: str) -> None:
-    body = error_format.replace("{}", json.dumps(told))
+def test_error_payload_of_any_shape_has_typed_fields(value: Any, status: int, error_format: str) -> None:
+    body = error_format.replace("{}", json.dumps(value))
     error = error_from_payload(errors.from_body(body, status_code=status, request_id="r-1"))
     assert isinstance(error.code, str | None)
     assert isinstance(error.status_code, int)

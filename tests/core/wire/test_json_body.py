@@ -49,12 +49,12 @@ def sources(data: bytes, path: Path) -> list[Source]:
 
 
 @pytest.mark.parametrize("data", [PNG, PNG + b"\0", PNG + b"\0\0", png(padding=48 * 1024 - len(PNG)), BIG])
-def test_the_bytes_are_those_of_plain_json(data: bytes, tmp_path: Path) -> None:
-    picture = f"data:image/png;base64,{base64.b64encode(data).decode()}"
+def test_body_with_media_equals_plain_json(data: bytes, tmp_path: Path) -> None:
+    image = f"data:image/png;base64,{base64.b64encode(data).decode()}"
     for source in sources(data, tmp_path / "a.png"):
         for value in (uri(source), [uri(source)] * 2, {"a": ['ö\u2028"\\', {"b": uri(source)}, None, 1.5], "c": ""}):
             expected = plain(value)
-            assert picture.encode() in expected
+            assert image.encode() in expected
             body = encode_body(value, SyncBody)
             if isinstance(body, bytes):
                 assert body == expected
@@ -71,22 +71,22 @@ def test_the_bytes_are_those_of_plain_json(data: bytes, tmp_path: Path) -> None:
         lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
     )
 )
-def test_any_json_around_the_media(value: Any) -> None:
-    picture = uri(InlineSource(PNG))
-    body = encode_body([value, picture, {"x": value, "y": picture}], SyncBody)
-    text = b"".join(picture.blocks()).decode()
+def test_json_around_media_is_unchanged(value: Any) -> None:
+    image = uri(InlineSource(PNG))
+    body = encode_body([value, image, {"x": value, "y": image}], SyncBody)
+    text = b"".join(image.blocks()).decode()
     assert json.loads(bytes(body)) == [value, text, {"x": value, "y": text}]  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
     "value", [float("nan"), float("inf"), b"bytes", {1, 2}, object(), {"a": Path("x")}, "\ud800", {(1, 2): 3}]
 )
-def test_what_has_no_json_form(value: Any) -> None:
+def test_value_without_json_type_raises_input_error(value: Any) -> None:
     with pytest.raises(QwenVLInputError, match="can't be written as JSON"):
         encode_body({"a": value}, SyncBody)
 
 
-def test_a_value_that_holds_itself() -> None:
+def test_circular_value_raises_input_error() -> None:
     value: dict[str, Any] = {}
     value["a"] = value
     with pytest.raises(QwenVLInputError, match="can't be written as JSON"):
@@ -98,7 +98,7 @@ def read_all(body: Body) -> bytes:
 
 
 @pytest.mark.parametrize("kind", [SyncBody, AsyncBody])
-def test_it_can_be_sent_again_from_the_beginning(kind: type[Body], tmp_path: Path) -> None:
+def test_body_after_seek_is_sent_again(kind: type[Body], tmp_path: Path) -> None:
     for source in sources(BIG, tmp_path / "a.png"):
         body = encode_body([uri(source)], kind)
         assert isinstance(body, kind)
@@ -114,14 +114,14 @@ def test_it_can_be_sent_again_from_the_beginning(kind: type[Body], tmp_path: Pat
         assert body.seek(0, 2) == len(expected)
 
 
-async def test_async_it_can_be_sent_again_too(tmp_path: Path) -> None:
+async def test_async_body_is_sent_again(tmp_path: Path) -> None:
     body = encode_body([uri(InlineSource(BIG))], AsyncBody)
     assert isinstance(body, AsyncBody)
     expected = plain([uri(InlineSource(BIG))])
     async for _ in body:
         break
     for _ in range(2):
-        assert b"".join([block async for block in body]) == expected
+        assert b"".join([chunk async for chunk in body]) == expected
     assert not hasattr(body, "__iter__")
 
 
@@ -138,7 +138,7 @@ def _peak(make: Any) -> int:
 
 
 @pytest.mark.parametrize("form", ["bytes", "path", "data URI"])
-def test_twenty_large_pictures_take_next_to_no_memory(form: str, tmp_path: Path) -> None:
+def test_large_images_are_not_held_in_memory(form: str, tmp_path: Path) -> None:
     data = png(padding=5_000_000)
     source: Source = InlineSource(data)
     if form == "path":
@@ -151,7 +151,7 @@ def test_twenty_large_pictures_take_next_to_no_memory(form: str, tmp_path: Path)
     assert peak < 2_000_000
 
 
-def test_a_body_does_not_show_what_is_in_it() -> None:
+def test_body_repr_omits_content() -> None:
     """SDKs write a request's options into their logs."""
     for media in ("secret", DataUri("image/png", b"secret" * 300_000, 2_400_000)):
         body = encode_body({"image": media}, SyncBody)

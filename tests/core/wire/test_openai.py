@@ -37,9 +37,9 @@ NAMED = {"type": "function", "function": {"name": "crop"}}
 SCHEMA = {"type": "object", "properties": {"a": {"type": "integer", "description": "größer"}}}
 JSON_SCHEMA = {"type": "json_schema", "json_schema": {"name": "answer", "schema": SCHEMA, "strict": True}}
 JSON_OBJECT = {"type": "json_object"}
-DEMAND = "Answer with one JSON object and nothing else."
+INSTRUCTION = "Answer with one JSON object and nothing else."
 WITH_SCHEMA = (
-    f"{DEMAND} It must match this JSON schema:\n"
+    f"{INSTRUCTION} It must match this JSON schema:\n"
     '{"type": "object", "properties": {"a": {"type": "integer", "description": "größer"}}}'
 )
 
@@ -47,20 +47,20 @@ WITH_SCHEMA = (
 class Case(NamedTuple):
     """What is asked, and what is sent beside model and messages."""
 
-    asked: Request
+    chat_request: Request
     sent: dict[str, Any]
     messages: list[dict[str, Any]] = HI
-    adjusted: tuple[str, ...] = ()
+    adjustments: tuple[str, ...] = ()
     """What each adjustment says, in part."""
 
 
 def check(case: Case) -> None:
-    expected = {"model": case.asked.settings.model, "messages": case.messages, **case.sent}
-    assert body_of(case.asked) == expected
-    told = prepare(case.asked).adjustments
-    assert len(told) == len(case.adjusted), told
-    for words, said in zip(case.adjusted, told, strict=True):
-        assert words in said
+    expected = {"model": case.chat_request.settings.model, "messages": case.messages, **case.sent}
+    assert body_of(case.chat_request) == expected
+    adjustments = prepare(case.chat_request).adjustments
+    assert len(adjustments) == len(case.adjustments), adjustments
+    for words, adjustment in zip(case.adjustments, adjustments, strict=True):
+        assert words in adjustment
 
 
 # --- thinking and streaming -------------------------------------------------------------------------------------------
@@ -100,10 +100,12 @@ THINKING: list[tuple[str, bool, str, dict[str, Any]]] = [
 
 
 @pytest.mark.parametrize(("model", "thinking", "set_by", "sent"), THINKING)
-def test_thinking(model: str, thinking: bool, set_by: Any, sent: dict[str, Any]) -> None:
-    asked = request(model=model, enable_thinking=thinking, thinking_source=set_by)
-    check(Case(asked, sent))
-    check(Case(replace(asked, stream=True), {**sent, **STREAM}))
+def test_thinking_per_model_and_source_is_encoded(
+    model: str, thinking: bool, set_by: Any, sent: dict[str, Any]
+) -> None:
+    chat_request = request(model=model, enable_thinking=thinking, thinking_source=set_by)
+    check(Case(chat_request, sent))
+    check(Case(replace(chat_request, stream=True), {**sent, **STREAM}))
 
 
 @pytest.mark.parametrize(
@@ -117,7 +119,7 @@ def test_thinking(model: str, thinking: bool, set_by: Any, sent: dict[str, Any])
         ("qwen-vl-ocr", True, CALL, "does not think"),
     ],
 )
-def test_a_model_is_not_asked_for_what_it_cannot_do(model: str, thinking: bool, set_by: Any, words: str) -> None:
+def test_unsupported_thinking_raises_input_error(model: str, thinking: bool, set_by: Any, words: str) -> None:
     with pytest.raises(ValueError, match=words) as caught:
         prepare(request(model=model, enable_thinking=thinking, thinking_source=set_by))
     assert isinstance(caught.value, QwenVLInputError)
@@ -125,7 +127,7 @@ def test_a_model_is_not_asked_for_what_it_cannot_do(model: str, thinking: bool, 
 
 
 @pytest.mark.parametrize(
-    ("asked", "sent", "adjusted"),
+    ("chat_request", "sent", "adjustments"),
     [
         (request(thinking_budget=500), {**ON, "thinking_budget": 500}, ()),
         (request(model=THINKER, thinking_budget=1), {**STREAM, "thinking_budget": 1}, ()),
@@ -134,12 +136,14 @@ def test_a_model_is_not_asked_for_what_it_cannot_do(model: str, thinking: bool, 
         (request(model=PLAIN, thinking_budget=500), {}, ("thinking_budget not sent",)),
     ],
 )
-def test_thinking_budget(asked: Request, sent: dict[str, Any], adjusted: tuple[str, ...]) -> None:
-    check(Case(asked, sent, adjusted=adjusted))
+def test_thinking_budget_is_sent_only_while_thinking(
+    chat_request: Request, sent: dict[str, Any], adjustments: tuple[str, ...]
+) -> None:
+    check(Case(chat_request, sent, adjustments=adjustments))
 
 
 @pytest.mark.parametrize("budget", [0, -1])
-def test_a_thinking_budget_is_positive(budget: int) -> None:
+def test_thinking_budget_not_positive_raises_value_error(budget: int) -> None:
     with pytest.raises(ValueError, match="thinking_budget"):
         prepare(request(thinking_budget=budget))
 
@@ -193,23 +197,25 @@ TOOLS: list[tuple[dict[str, Any], dict[str, Any], tuple[str, ...]]] = [
 ]
 
 
-@pytest.mark.parametrize(("settings", "sent", "adjusted"), TOOLS)
-def test_tools(settings: dict[str, Any], sent: dict[str, Any], adjusted: tuple[str, ...]) -> None:
-    check(Case(request(tools=(TOOL, ZOOM), **settings), {**sent, "tools": [TOOL, ZOOM]}, adjusted=adjusted))
+@pytest.mark.parametrize(("settings", "sent", "adjustments"), TOOLS)
+def test_tool_choice_per_model_is_encoded(
+    settings: dict[str, Any], sent: dict[str, Any], adjustments: tuple[str, ...]
+) -> None:
+    check(Case(request(tools=(TOOL, ZOOM), **settings), {**sent, "tools": [TOOL, ZOOM]}, adjustments=adjustments))
 
 
 @pytest.mark.parametrize("choice", ["required", "auto", "none"])
-def test_without_tools_there_is_no_choice_and_nothing_to_stop_thinking_for(choice: Any) -> None:
+def test_tool_choice_without_tools_is_not_sent(choice: Any) -> None:
     check(Case(request(tool_choice=choice), ON))
 
 
-def test_what_a_forced_choice_does_is_one_of_two() -> None:
+def test_unknown_forced_tool_choice_raises_value_error() -> None:
     with pytest.raises(ValueError, match="forced_tool_choice"):
         prepare(request(forced_tool_choice="never"))
 
 
 @pytest.mark.parametrize(
-    ("asked", "promised"),
+    ("chat_request", "is_required"),
     [
         (request(tools=(TOOL,), tool_choice="required"), False),
         (request(tools=(TOOL,), tool_choice="required", forced_tool_choice="auto"), True),
@@ -218,8 +224,8 @@ def test_what_a_forced_choice_does_is_one_of_two() -> None:
         (request(tools=(TOOL,), tool_choice="auto", model=THINKER), False),
     ],
 )
-def test_a_call_that_could_not_be_forced_is_demanded_of_the_reply(asked: Request, promised: bool) -> None:
-    assert bool(prepare(asked).needs_tool_call) is promised
+def test_unforced_tool_choice_requires_call_in_reply(chat_request: Request, is_required: bool) -> None:
+    assert bool(prepare(chat_request).needs_tool_call) is is_required
 
 
 # --- JSON output ------------------------------------------------------------------------------------------------------
@@ -228,93 +234,98 @@ ASK_JSON = request("Say it in JSON.")
 JSON_HI = [{"role": "user", "content": "Say it in JSON."}]
 
 
-def asked_json(**settings: Any) -> Request:
+def json_request(**settings: Any) -> Request:
     return replace(ASK_JSON, settings=replace(ASK_JSON.settings, **settings))
 
 
-def said(text: str) -> list[dict[str, Any]]:
+def user_text(text: str) -> list[dict[str, Any]]:
     return [{"role": "user", "content": text}]
 
 
 JSON_CASES: list[Case] = [
     # hybrid: no thinking for the request; a schema goes into the prompt
     Case(
-        asked_json(response_format=JSON_OBJECT),
+        json_request(response_format=JSON_OBJECT),
         {**OFF, "response_format": JSON_OBJECT},
         JSON_HI,
         ("enable_thinking=False",),
     ),
     Case(
-        asked_json(response_format=JSON_OBJECT, enable_thinking=False), {**OFF, "response_format": JSON_OBJECT}, JSON_HI
+        json_request(response_format=JSON_OBJECT, enable_thinking=False),
+        {**OFF, "response_format": JSON_OBJECT},
+        JSON_HI,
     ),
     Case(
         request(response_format=JSON_OBJECT),
         {**OFF, "response_format": JSON_OBJECT},
-        said(f"Hi\n\n{DEMAND}"),
+        user_text(f"Hi\n\n{INSTRUCTION}"),
         ("enable_thinking=False", 'the word "json"'),
     ),
     Case(
         request(response_format=JSON_SCHEMA, enable_thinking=False),
         {**OFF, "response_format": JSON_OBJECT},
-        said(f"Hi\n\n{WITH_SCHEMA}"),
+        user_text(f"Hi\n\n{WITH_SCHEMA}"),
         ("json_object instead of json_schema",),
     ),
     Case(
         request(response_format=JSON_SCHEMA),
         {**OFF, "response_format": JSON_OBJECT},
-        said(f"Hi\n\n{WITH_SCHEMA}"),
+        user_text(f"Hi\n\n{WITH_SCHEMA}"),
         ("enable_thinking=False", "json_object instead of json_schema"),
     ),
     Case(
         request(response_format=JSON_SCHEMA, thinking_budget=7),
         {**OFF, "response_format": JSON_OBJECT},
-        said(f"Hi\n\n{WITH_SCHEMA}"),
+        user_text(f"Hi\n\n{WITH_SCHEMA}"),
         ("enable_thinking=False", "json_object instead of json_schema", "thinking_budget not sent"),
     ),
     # a model that takes schemas
     Case(
-        asked_json(model=NEWER, response_format=JSON_SCHEMA),
+        json_request(model=NEWER, response_format=JSON_SCHEMA),
         {**OFF, "response_format": JSON_SCHEMA},
         JSON_HI,
         ("enable_thinking=False",),
     ),
     # thinking-only: nothing but the prompt can ask for it
     Case(
-        asked_json(model=THINKER, response_format=JSON_OBJECT),
+        json_request(model=THINKER, response_format=JSON_OBJECT),
         STREAM,
-        said(f"Say it in JSON.\n\n{DEMAND}"),
+        user_text(f"Say it in JSON.\n\n{INSTRUCTION}"),
         ("response_format json_object not sent",),
     ),
     Case(
         request(model=THINKER, response_format=JSON_SCHEMA),
         STREAM,
-        said(f"Hi\n\n{WITH_SCHEMA}"),
+        user_text(f"Hi\n\n{WITH_SCHEMA}"),
         ("response_format json_schema not sent",),
     ),
     Case(
-        request(model=QVQ, response_format=JSON_SCHEMA), STREAM, said(f"Hi\n\n{WITH_SCHEMA}"), ("json_schema not sent",)
+        request(model=QVQ, response_format=JSON_SCHEMA),
+        STREAM,
+        user_text(f"Hi\n\n{WITH_SCHEMA}"),
+        ("json_schema not sent",),
     ),
     # never thinking, with and without JSON mode
-    Case(asked_json(model=PLAIN, response_format=JSON_OBJECT), {"response_format": JSON_OBJECT}, JSON_HI),
+    Case(json_request(model=PLAIN, response_format=JSON_OBJECT), {"response_format": JSON_OBJECT}, JSON_HI),
     Case(
         request(model="qwen2.5-vl-7b-instruct", response_format=JSON_OBJECT),
         {},
-        said(f"Hi\n\n{DEMAND}"),
+        user_text(f"Hi\n\n{INSTRUCTION}"),
         ("response_format json_object not sent",),
     ),
     # outside the catalogue: as the caller says
-    Case(asked_json(model=UNKNOWN, response_format=JSON_SCHEMA), {"response_format": JSON_SCHEMA}, JSON_HI),
+    Case(json_request(model=UNKNOWN, response_format=JSON_SCHEMA), {"response_format": JSON_SCHEMA}, JSON_HI),
     # no JSON: nothing happens
     Case(request(response_format={"type": "text"}), {**ON, "response_format": {"type": "text"}}),
 ]
 
 
 @pytest.mark.parametrize("case", JSON_CASES)
-def test_json_output(case: Case) -> None:
+def test_response_format_per_model_is_encoded(case: Case) -> None:
     check(case)
 
 
-def test_json_that_could_not_be_demanded_is_demanded_of_the_reply() -> None:
+def test_unsupported_json_mode_requires_json_in_reply() -> None:
     assert prepare(request(model=THINKER, response_format=JSON_OBJECT)).needs_json
     assert prepare(request(model="qwen-vl-ocr", response_format=JSON_OBJECT)).needs_json
     assert not prepare(request(response_format=JSON_SCHEMA)).needs_json
@@ -329,7 +340,7 @@ def test_json_that_could_not_be_demanded_is_demanded_of_the_reply() -> None:
         # the demand ends the last user message
         (
             (user("A"), Message("assistant", (TextPart("B"),)), user("C")),
-            [*said("A"), {"role": "assistant", "content": "B"}, *said(f"C\n\n{DEMAND}")],
+            [*user_text("A"), {"role": "assistant", "content": "B"}, *user_text(f"C\n\n{INSTRUCTION}")],
         ),
         # … behind its media
         (
@@ -340,17 +351,17 @@ def test_json_that_could_not_be_demanded_is_demanded_of_the_reply() -> None:
                     "content": [
                         {"type": "text", "text": "What?"},
                         {"type": "image_url", "image_url": {"url": "https://a/b.png"}},
-                        {"type": "text", "text": DEMAND},
+                        {"type": "text", "text": INSTRUCTION},
                     ],
                 }
             ],
         ),
     ],
 )
-def test_where_the_demand_for_json_goes(messages: tuple[Message, ...], expected: Any) -> None:
-    asked = request(*messages, response_format=JSON_OBJECT, enable_thinking=False)
-    body = body_of(asked)
-    assert body["messages"] == expected if expected else DEMAND not in str(body)
+def test_json_instruction_is_added_to_last_user_message(messages: tuple[Message, ...], expected: Any) -> None:
+    chat_request = request(*messages, response_format=JSON_OBJECT, enable_thinking=False)
+    body = body_of(chat_request)
+    assert body["messages"] == expected if expected else INSTRUCTION not in str(body)
 
 
 # --- plain settings ---------------------------------------------------------------------------------------------------
@@ -371,18 +382,18 @@ NUMBERS: dict[str, list[Any]] = {
 
 @pytest.mark.parametrize(("name", "value"), [(name, value) for name in NUMBERS for value in NUMBERS[name]])
 @pytest.mark.parametrize("model", [HYBRID, UNKNOWN])
-def test_what_is_given_is_sent_under_its_name(name: str, value: Any, model: str) -> None:
+def test_setting_with_value_is_sent_under_its_name(name: str, value: Any, model: str) -> None:
     check(Case(request(model=model, **{name: value}), {**(ON if model == HYBRID else {}), name: value}))
 
 
 @pytest.mark.parametrize("model", [HYBRID, THINKER, PLAIN, UNKNOWN])
-def test_what_is_not_given_is_not_sent(model: str) -> None:
+def test_setting_of_none_is_not_sent(model: str) -> None:
     body = body_of(request(model=model, **dict.fromkeys(NUMBERS)))
     assert set(body) - {"stream", "stream_options", "enable_thinking"} == {"model", "messages"}
     assert None not in body.values()
 
 
-def test_stop() -> None:
+def test_stop_is_sent_as_list() -> None:
     check(Case(request(stop=("\n", "END")), {**ON, "stop": ["\n", "END"]}))
 
 
@@ -399,7 +410,7 @@ def test_stop() -> None:
         ({"something": None}, {"something": None}),
     ],
 )
-def test_the_extra_body_has_the_last_word(extra: dict[str, Any], sent: dict[str, Any]) -> None:
+def test_extra_body_overrides_other_fields(extra: dict[str, Any], sent: dict[str, Any]) -> None:
     check(Case(request(temperature=0.5, extra_body=extra), {**ON, "temperature": 0.5, **sent}))
 
 
@@ -478,7 +489,7 @@ MESSAGES: list[tuple[tuple[Message, ...], list[dict[str, Any]]]] = [
 
 
 @pytest.mark.parametrize(("messages", "sent"), MESSAGES)
-def test_messages(messages: tuple[Message, ...], sent: list[dict[str, Any]]) -> None:
+def test_messages_are_encoded(messages: tuple[Message, ...], sent: list[dict[str, Any]]) -> None:
     check(Case(request(*messages, model=UNKNOWN), {}, sent))
 
 
@@ -499,12 +510,12 @@ def test_messages(messages: tuple[Message, ...], sent: list[dict[str, Any]]) -> 
         ("[" * 100_000, "{}"),
     ],
 )
-def test_arguments_that_are_no_object_go_as_an_empty_one(arguments: str, sent: str) -> None:
+def test_arguments_other_than_object_are_sent_as_empty_object(arguments: str, sent: str) -> None:
     body = body_of(request(user("Hi"), assistant(tool_calls=(call(arguments=arguments),)), tool("call_1", "ok")))
     assert body["messages"][1]["tool_calls"] == [sent_call(arguments=sent)]
 
 
-def test_reasoning_goes_back_only_on_demand() -> None:
+def test_reasoning_is_sent_back_only_with_preserve_thinking() -> None:
     history = (user("Hi"), assistant("a", reasoning="Hm."), user("And?"))
     for model in (HYBRID, NEWER, THINKER, PLAIN, UNKNOWN):
         assert "Hm." not in str(body_of(request(*history, model=model)))
@@ -564,19 +575,21 @@ FOLDED: list[tuple[tuple[Message, ...], list[dict[str, Any]]]] = [
 
 
 @pytest.mark.parametrize(("messages", "sent"), FOLDED)
-def test_system_messages_are_folded_on_demand(messages: tuple[Message, ...], sent: list[dict[str, Any]]) -> None:
+def test_fold_system_prompt_moves_system_messages_into_user_message(
+    messages: tuple[Message, ...], sent: list[dict[str, Any]]
+) -> None:
     check(Case(request(*messages, fold_system_prompt=True), ON, sent, ("folded",)))
     assert body_of(request(*messages))["messages"][0]["role"] == "system"
 
 
-def test_there_may_be_nothing_to_fold() -> None:
+def test_fold_system_prompt_without_system_message_changes_nothing() -> None:
     check(Case(request("Hi", fold_system_prompt=True), ON))
 
 
 # --- continuing a partial answer --------------------------------------------------------------------------------------
 
 
-def test_a_partial_answer_is_continued_without_thinking() -> None:
+def test_partial_message_is_continued_without_thinking() -> None:
     sent = [*HI, {"role": "assistant", "content": "Once upon", "partial": True}]
     history = (user("Hi"), assistant("Once upon", partial=True))
     check(Case(request(*history), OFF, sent, ("enable_thinking=False: a partial message",)))
@@ -587,7 +600,7 @@ def test_a_partial_answer_is_continued_without_thinking() -> None:
     )
 
 
-def test_only_the_last_message_is_continued() -> None:
+def test_partial_message_before_last_is_sent_as_complete() -> None:
     check(
         Case(
             request(user("Hi"), assistant("Once", partial=True), user("Go on")),
@@ -605,7 +618,7 @@ def test_only_the_last_message_is_continued() -> None:
         ((replace(user("Hi"), partial=True),), HYBRID, r"messages\[0\]"),
     ],
 )
-def test_what_cannot_be_continued(messages: tuple[Message, ...], model: str, words: str) -> None:
+def test_unsupported_partial_message_raises_value_error(messages: tuple[Message, ...], model: str, words: str) -> None:
     with pytest.raises(ValueError, match=words):
         prepare(request(*messages, model=model))
 
@@ -619,12 +632,12 @@ FRAME_URLS = [frame.url for frame in FRAMES]
 DEFAULTS = {"min_pixels": 4096, "max_pixels": 1_000_000, "fps": 1.5}
 
 
-def image_url(url: str, **beside: Any) -> dict[str, Any]:
-    return {"type": "image_url", "image_url": {"url": url}, **beside}
+def image_url(url: str, **options: Any) -> dict[str, Any]:
+    return {"type": "image_url", "image_url": {"url": url}, **options}
 
 
-def video_url(url: str, **beside: Any) -> dict[str, Any]:
-    return {"type": "video_url", "video_url": {"url": url}, **beside}
+def video_url(url: str, **options: Any) -> dict[str, Any]:
+    return {"type": "video_url", "video_url": {"url": url}, **options}
 
 
 PARTS: list[tuple[Any, dict[str, Any], dict[str, Any]]] = [
@@ -677,7 +690,7 @@ PARTS: list[tuple[Any, dict[str, Any], dict[str, Any]]] = [
 
 
 @pytest.mark.parametrize(("part", "bare", "defaulted"), PARTS)
-def test_parts_and_their_hints(part: Any, bare: dict[str, Any], defaulted: dict[str, Any]) -> None:
+def test_part_options_override_defaults(part: Any, bare: dict[str, Any], defaulted: dict[str, Any]) -> None:
     question = {"type": "text", "text": "?"}
     for settings, sent in (({}, bare), (DEFAULTS, defaulted)):
         body = body_of(request(user(part, "?"), **settings))
@@ -689,13 +702,13 @@ def test_parts_and_their_hints(part: Any, bare: dict[str, Any], defaulted: dict[
 
 
 @pytest.mark.parametrize("role", ["system", "user", "assistant", "tool"])
-def test_a_cache_marker_makes_a_part_of_a_string(role: Any) -> None:
+def test_cached_text_is_sent_as_part(role: Any) -> None:
     marked = Message(role, (TextPart("Hi", cache=True),), tool_call_id="1" if role == "tool" else None)
     content = body_of(request(user("?"), marked, model=UNKNOWN))["messages"][1]["content"]
     assert content == [{"type": "text", "text": "Hi", "cache_control": {"type": "ephemeral"}}]
 
 
-def test_media_in_hand_and_on_disk_are_inlined(tmp_path: Path) -> None:
+def test_bytes_and_files_are_inlined(tmp_path: Path) -> None:
     path = tmp_path / "misnamed.gif"
     path.write_bytes(JPEG)
     body = body_of(
@@ -725,7 +738,7 @@ def test_media_in_hand_and_on_disk_are_inlined(tmp_path: Path) -> None:
         (TextPart("oss://a"), {}),
     ],
 )
-def test_the_storage_is_resolved_where_it_is_used(part: Any, headers: dict[str, str]) -> None:
+def test_oss_url_adds_resolve_header(part: Any, headers: dict[str, str]) -> None:
     assert wire.headers(prepare(request(user(part)))) == headers
 
 
@@ -795,13 +808,11 @@ RELOCATED: list[tuple[tuple[Message, ...], list[dict[str, Any]]]] = [
 
 
 @pytest.mark.parametrize(("messages", "sent"), RELOCATED)
-def test_media_of_tool_results_follow_in_a_user_message(
-    messages: tuple[Message, ...], sent: list[dict[str, Any]]
-) -> None:
+def test_media_of_tool_results_move_to_user_message(messages: tuple[Message, ...], sent: list[dict[str, Any]]) -> None:
     check(Case(request(user("Hi"), *messages), ON, [*HI, *sent], ("media of tool results",)))
 
 
-def test_hints_and_markers_move_with_the_media_and_stay_with_the_text() -> None:
+def test_moved_media_keep_options_and_cache_markers() -> None:
     image = replace(A, max_pixels=7, cache=True)
     body = body_of(request(user("Hi"), ONE, tool("c1", TextPart("Cropped.", cache=True), image), min_pixels=3))
     marker = {"cache_control": {"type": "ephemeral"}}
@@ -844,18 +855,18 @@ def test_hints_and_markers_move_with_the_media_and_stay_with_the_text() -> None:
         },
     ),
 )
-def test_nothing_mutates_and_what_is_sent_holds_the_rules(
+def test_encoding_keeps_request_and_service_rules(
     model: str, messages: list[Message], settings: dict[str, Any]
 ) -> None:
-    asked = request(*messages, model=model, **settings)
-    before = copy.deepcopy(asked)
+    chat_request = request(*messages, model=model, **settings)
+    before = copy.deepcopy(chat_request)
     try:
-        first = body_of(asked)
+        first = body_of(chat_request)
     except QwenVLInputError:
-        assert asked == before
+        assert chat_request == before
         return
-    assert body_of(asked) == first
-    assert asked == before
+    assert body_of(chat_request) == first
+    assert chat_request == before
     thinks = first.get("enable_thinking") or model == THINKER
     if thinks:
         assert first["stream"] is True

@@ -22,7 +22,7 @@ pytestmark = pytest.mark.skipif(not COMPATIBLE.is_dir(), reason="the recordings 
 
 
 @dataclass(frozen=True)
-class Told:
+class ExpectedReply:
     """What a recorded reply says, read off by eye."""
 
     reasoning: str
@@ -30,11 +30,11 @@ class Told:
     usage: dict[str, int | None]
     model: str
     reply_id: str
-    asked: Any = field(default_factory=lambda: request(stream=True))
+    chat_request: Any = field(default_factory=lambda: request(stream=True))
 
 
 EXPECTED = {
-    "alibaba-nonstream-reasoning.json": Told(
+    "alibaba-nonstream-reasoning.json": ExpectedReply(
         "Okay, so I need to calculate 17 multiplied by 23. [... shortened by me ...]",
         "391",
         {"input": 24, "output": 504, "total": 528, "reasoning": 496, "cached": 0, "image": None},
@@ -42,14 +42,14 @@ EXPECTED = {
         "chatcmpl-f5f046ac-bc79-9446-a6d8-73d306abbdc7",
         request(enable_thinking=False),
     ),
-    "alibaba-reasoning.excerpt.jsonl": Told(
+    "alibaba-reasoning.excerpt.jsonl": ExpectedReply(
         "We are asked:",
         "  \n\n**Answer: 3**",
         {"input": 24, "output": 1355, "total": 1379, "reasoning": 1084, "cached": 0, "image": None},
         "qwen3-max",
         "chatcmpl-3792851e-8f1b-9182-a1dc-b84603c81344",
     ),
-    "qvq-max.compat.excerpt.sse": Told(
+    "qvq-max.compat.excerpt.sse": ExpectedReply(
         "好的",
         "方",
         {"input": 544, "output": 590, "total": 1134, "reasoning": None, "cached": None, "image": 520},
@@ -67,34 +67,36 @@ def replayed(path: Path) -> bytes:
     return b"".join(b"data: " + line + b"\n\n" for line in data.splitlines() if line) + b"data: [DONE]\n\n"
 
 
-def test_every_recording_is_read() -> None:
+def test_recordings_are_all_covered() -> None:
     found = {path.name for path in COMPATIBLE.iterdir() if ".native." not in path.name}
     assert found == set(EXPECTED)
 
 
 @pytest.mark.parametrize("name", EXPECTED)
 @pytest.mark.parametrize("size", [1, 7, 1 << 20])
-def test_recorded_replies(name: str, size: int) -> None:
-    told, data = EXPECTED[name], replayed(COMPATIBLE / name)
+def test_recorded_reply_is_decoded(name: str, size: int) -> None:
+    expected, data = EXPECTED[name], replayed(COMPATIBLE / name)
     kind = "application/json" if name.endswith(".json") else "text/event-stream;charset=UTF-8"
-    blocks = [data[at : at + size] for at in range(0, len(data), size)]
-    reply = accumulate(read(blocks, asked=told.asked, headers={"content-type": kind, "x-request-id": "r-1"}))
-    assert (reply.reasoning, reply.text, reply.tool_calls) == (told.reasoning, told.text, ())
+    segments = [data[start : start + size] for start in range(0, len(data), size)]
+    reply = accumulate(
+        read(segments, chat_request=expected.chat_request, headers={"content-type": kind, "x-request-id": "r-1"})
+    )
+    assert (reply.reasoning, reply.text, reply.tool_calls) == (expected.reasoning, expected.text, ())
     assert isinstance(reply.usage, Usage)
-    assert {name: getattr(reply.usage, name) for name in told.usage} == told.usage
-    assert (reply.finish.finish_reason, reply.finish.model) == ("stop", told.model)
-    assert (reply.finish.reply_id, reply.finish.request_id) == (told.reply_id, "r-1")
+    assert {name: getattr(reply.usage, name) for name in expected.usage} == expected.usage
+    assert (reply.finish.finish_reason, reply.finish.model) == ("stop", expected.model)
+    assert (reply.finish.reply_id, reply.finish.request_id) == (expected.reply_id, "r-1")
 
 
 @pytest.mark.parametrize("name", [name for name in EXPECTED if not name.endswith(".json")])
-def test_recorded_streams_that_break_off(name: str) -> None:
+def test_truncated_recording_raises_error_with_partial_text(name: str) -> None:
     """Cut anywhere before the finish reason, a recorded stream is an error with what had come; never half an answer."""
-    told, data = EXPECTED[name], replayed(COMPATIBLE / name)
-    said = data.index(b'"finish_reason":"stop"')
-    for end in range(0, said, 11):
+    expected, data = EXPECTED[name], replayed(COMPATIBLE / name)
+    finish_offset = data.index(b'"finish_reason":"stop"')
+    for end in range(0, finish_offset, 11):
         with pytest.raises(QwenVLError) as caught:
             read(data[:end])
-        assert told.text.startswith(caught.value.partial)
+        assert expected.text.startswith(caught.value.partial)
 
 
 FAILURES: dict[str, tuple[int, type[QwenVLError], str]] = {
@@ -105,11 +107,11 @@ FAILURES: dict[str, tuple[int, type[QwenVLError], str]] = {
 
 
 @pytest.mark.parametrize("name", FAILURES)
-def test_recorded_failures(name: str) -> None:
+def test_recorded_error_is_parsed(name: str) -> None:
     """They are of the native API; the carriers are read by the same code."""
     status, kind, code = FAILURES[name]
     body = (RECORDINGS / f"{name}.response.body.txt").read_text("utf-8")
-    told = json.loads(body[body.index("{") :])
+    expected = json.loads(body[body.index("{") :])
     error = error_from_payload(errors.from_body(body, status_code=status))
     assert type(error) is kind
-    assert (error.code, error.message, error.request_id) == (code, told["message"], told["request_id"])
+    assert (error.code, error.message, error.request_id) == (code, expected["message"], expected["request_id"])

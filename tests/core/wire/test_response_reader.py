@@ -28,7 +28,7 @@ from qwenvl_core.types.messages import ToolCall
 from qwenvl_core.types.reply import accumulate
 from qwenvl_core.types.request import Request
 from qwenvl_core.wire import openai as wire
-from qwenvl_core.wire import response_reader as reading_module
+from qwenvl_core.wire import response_reader as reader_module
 from qwenvl_core.wire.response_reader import ResponseReader
 from tests.support.pipeline import chunk, prepare, read, request, sse
 
@@ -54,12 +54,12 @@ def usage_chunk(usage: Any = USAGE) -> dict[str, Any]:
 
 
 def fragment(index: int | None = 0, call_id: Any = None, name: Any = None, arguments: Any = None) -> dict[str, Any]:
-    told: dict[str, Any] = {"function": {}, "type": "function"}
-    told |= {} if index is None else {"index": index}
-    told |= {} if call_id is None else {"id": call_id}
-    told["function"] |= {} if name is None else {"name": name}
-    told["function"] |= {} if arguments is None else {"arguments": arguments}
-    return told
+    payload: dict[str, Any] = {"function": {}, "type": "function"}
+    payload |= {} if index is None else {"index": index}
+    payload |= {} if call_id is None else {"id": call_id}
+    payload["function"] |= {} if name is None else {"name": name}
+    payload["function"] |= {} if arguments is None else {"arguments": arguments}
+    return payload
 
 
 def calls(*fragments: dict[str, Any], finish: str | None = None, **delta: Any) -> dict[str, Any]:
@@ -389,9 +389,9 @@ def without_identity(events: list[Event]) -> list[Event]:
 
 @pytest.mark.parametrize("done", [True, False], ids=["DONE", "no DONE"])
 @pytest.mark.parametrize("name", GOLDEN)
-def test_golden_streams(name: str, done: bool) -> None:
-    documents, events = GOLDEN[name]
-    raw = sse(*documents, done=done)
+def test_stream_of_each_shape_yields_expected_events(name: str, done: bool) -> None:
+    payloads, events = GOLDEN[name]
+    raw = sse(*payloads, done=done)
     assert without_identity(read(raw)) == without_identity(events)
     assert read([raw[at : at + 1] for at in range(len(raw))]) == read(raw)
 
@@ -400,8 +400,8 @@ STREAMS_ONLY = {"usage on every chunk", "only the first of several answers", "se
 
 
 @pytest.mark.parametrize("name", [name for name in GOLDEN if name not in STREAMS_ONLY])
-def test_a_whole_reply_is_the_folded_stream(name: str) -> None:
-    documents, events = GOLDEN[name]
+def test_whole_reply_equals_accumulated_stream(name: str) -> None:
+    payloads, events = GOLDEN[name]
     streamed = accumulate(events)
     message: dict[str, Any] = {
         "role": "assistant",
@@ -422,143 +422,147 @@ def test_a_whole_reply_is_the_folded_stream(name: str) -> None:
     }
     body = json.dumps(whole).encode()
     for headers in ({"content-type": "application/json"}, {}):
-        assert accumulate(read(body, asked=WHOLE, headers=headers)) == streamed
+        assert accumulate(read(body, chat_request=WHOLE, headers=headers)) == streamed
     # A server may answer whole where it was asked to stream, and the other way round.
     assert accumulate(read(body, headers={"content-type": "application/json;charset=UTF-8"})) == streamed
     assert accumulate(read(body, headers={"content-type": "Application/JSON"})) == streamed
-    assert accumulate(without_identity(read(sse(*documents), asked=WHOLE))) == accumulate(without_identity(events))
+    assert accumulate(without_identity(read(sse(*payloads), chat_request=WHOLE))) == accumulate(
+        without_identity(events)
+    )
 
 
 @pytest.mark.parametrize("kind", [None, "text/plain", "application/octet-stream", "text/event-stream"])
 @pytest.mark.parametrize("lead", ["", "\ufeff", "\r\n\r\n", "\ufeff\n"])
-def test_what_came_is_told_by_itself(kind: str | None, lead: str) -> None:
+def test_format_without_reliable_headers_is_detected_from_body(kind: str | None, lead: str) -> None:
     """Servers leave out what they send, or say it wrongly: a document or a stream, whichever was asked for."""
     headers = {"x-request-id": "r-1"} | ({"content-type": kind} if kind else {})
     whole = {"choices": [{"message": {"content": "Hi"}, "finish_reason": "stop"}], "id": "chatcmpl-1"}
     for body in (json.dumps(whole, indent=1).encode(), sse(chunk(content="Hi"), STOP)):
         data = lead.encode() + body
-        for asked in (STREAM, WHOLE):
-            for blocks in ([data], [data[at : at + 1] for at in range(len(data))]):
-                reply = accumulate(read(blocks, asked=asked, headers=headers))
+        for chat_request in (STREAM, WHOLE):
+            for segments in ([data], [data[at : at + 1] for at in range(len(data))]):
+                reply = accumulate(read(segments, chat_request=chat_request, headers=headers))
                 assert (reply.text, reply.finish.finish_reason, reply.finish.request_id) == ("Hi", "stop", "r-1")
 
 
 @pytest.mark.parametrize("lead", ["", "\ufeff"])
-def test_a_failure_that_came_as_an_event_is_read_as_one(lead: str) -> None:
-    told = b'id:1\nevent:error\n:HTTP_STATUS/400\ndata:{"code":"InvalidParameter","message":"Bad.","request_id":"r"}'
-    for asked in (STREAM, WHOLE):
+def test_error_event_without_content_type_raises_its_error(lead: str) -> None:
+    payload = b'id:1\nevent:error\n:HTTP_STATUS/400\ndata:{"code":"InvalidParameter","message":"Bad.","request_id":"r"}'
+    for chat_request in (STREAM, WHOLE):
         with pytest.raises(QwenVLInvalidRequestError) as caught:
-            read(lead.encode() + told, asked=asked, headers={"x-a": "b"})
+            read(lead.encode() + payload, chat_request=chat_request, headers={"x-a": "b"})
         assert (caught.value.code, caught.value.status_code) == ("InvalidParameter", 400)
 
 
-def test_what_the_headers_tell() -> None:
+def test_request_id_header_is_in_finish() -> None:
     finish = read(sse(STOP), headers={"x-request-id": "r-1", "content-type": "text/event-stream"})[-1]
     assert finish == last(request_id="r-1")
 
 
-def test_what_policy_changed_is_told_with_the_end() -> None:
-    asked = request(stream=True, enable_thinking=False, thinking_budget=5)
-    (adjustment,) = prepare(asked).adjustments
-    assert read(sse(STOP), asked=asked)[-1] == last(adjustments=(adjustment,))
+def test_adjustments_of_policy_are_in_finish() -> None:
+    chat_request = request(stream=True, enable_thinking=False, thinking_budget=5)
+    (adjustment,) = prepare(chat_request).adjustments
+    assert read(sse(STOP), chat_request=chat_request)[-1] == last(adjustments=(adjustment,))
 
 
-def test_a_reply_that_the_time_limit_cut_says_length() -> None:
+def test_partial_response_header_sets_finish_reason_length() -> None:
     whole = {"choices": [{"message": {"content": "Half an ans"}, "finish_reason": None}], "model": "m", "id": "i"}
     headers = {"content-type": "application/json", "x-dashscope-partialresponse": "true", "x-request-id": "r"}
-    reply = accumulate(read(json.dumps(whole).encode(), asked=WHOLE, headers=headers))
+    reply = accumulate(read(json.dumps(whole).encode(), chat_request=WHOLE, headers=headers))
     assert reply.text == "Half an ans"
     assert reply.finish == Finish("length", "m", "i", "r", extras={"partial_response": True})
     with pytest.raises(QwenVLStreamInterruptedError):
-        read(json.dumps(whole).encode(), asked=WHOLE, headers={**headers, "x-dashscope-partialresponse": "false"})
+        read(
+            json.dumps(whole).encode(), chat_request=WHOLE, headers={**headers, "x-dashscope-partialresponse": "false"}
+        )
 
 
 # --- errors -----------------------------------------------------------------------------------------------------------
 
-SAID = [chunk(reasoning_content="Hm."), chunk(content="Ein "), chunk(content="Löwe")]
+CHUNKS = [chunk(reasoning_content="Hm."), chunk(content="Ein "), chunk(content="Löwe")]
 LIMIT = {"error": {"code": "limit_requests", "message": "Slow down.", "type": "limit_requests"}, "request_id": "r-2"}
 
 FAILURES: dict[str, tuple[bytes, type[QwenVLError], str | None, str]] = {
     # the bytes, the error's class, its code, words of its message
-    "an object": (sse(*SAID, LIMIT, done=False), QwenVLRateLimitError, "limit_requests", "Slow down."),
-    "and then the end": (sse(*SAID, LIMIT), QwenVLRateLimitError, "limit_requests", "Slow down."),
+    "an object": (sse(*CHUNKS, LIMIT, done=False), QwenVLRateLimitError, "limit_requests", "Slow down."),
+    "and then the end": (sse(*CHUNKS, LIMIT), QwenVLRateLimitError, "limit_requests", "Slow down."),
     "an integer code": (
-        sse(*SAID, {"error": {"message": "Bad.", "type": "BadRequestError", "param": None, "code": 400}}),
+        sse(*CHUNKS, {"error": {"message": "Bad.", "type": "BadRequestError", "param": None, "code": 400}}),
         QwenVLInvalidRequestError,
         "BadRequestError",
         "Bad.",
     ),
-    "a string": (sse(*SAID, {"error": "CUDA out of memory"}), QwenVLAPIError, None, "CUDA out of memory"),
+    "a string": (sse(*CHUNKS, {"error": "CUDA out of memory"}), QwenVLAPIError, None, "CUDA out of memory"),
     "an event named error": (
         b"data: " + json.dumps(chunk(content="Ein Löwe")).encode() + b'\n\nevent: error\ndata: "Out of memory"\n\n',
         QwenVLAPIError,
         None,
         "Out of memory",
     ),
-    "a detail": (sse(*SAID, {"detail": "Not now."}), QwenVLAPIError, None, "Not now."),
+    "a detail": (sse(*CHUNKS, {"detail": "Not now."}), QwenVLAPIError, None, "Not now."),
     "flat": (
-        sse(*SAID, {"object": "error", "message": "Bad.", "type": "BadRequestError", "code": 400}),
+        sse(*CHUNKS, {"object": "error", "message": "Bad.", "type": "BadRequestError", "code": 400}),
         QwenVLInvalidRequestError,
         "BadRequestError",
         "Bad.",
     ),
     "too long": (
-        sse(*SAID, {"error": {"message": "This model's maximum context length is 4096 tokens.", "code": 400}}),
+        sse(*CHUNKS, {"error": {"message": "This model's maximum context length is 4096 tokens.", "code": 400}}),
         QwenVLContextOverflowError,
         "400",
         "maximum context length",
     ),
     "the status in the message": (
-        sse(*SAID, {"error": {"message": "<429> InternalError.Algo: Too many requests.", "code": "internal_error"}}),
+        sse(*CHUNKS, {"error": {"message": "<429> InternalError.Algo: Too many requests.", "code": "internal_error"}}),
         QwenVLRateLimitError,
         "internal_error",
         "Too many requests.",
     ),
     "the status as a text": (
-        sse(*SAID, {"error": {"message": "Slow down.", "type": "throttled", "code": "429"}}),
+        sse(*CHUNKS, {"error": {"message": "Slow down.", "type": "throttled", "code": "429"}}),
         QwenVLRateLimitError,
         "throttled",
         "Slow down.",
     ),
     "moderation": (
         sse(
-            *SAID,
+            *CHUNKS,
             {"error": {"code": "data_inspection_failed", "message": "Output data may contain inappropriate content."}},
         ),
         QwenVLContentFilterError,
         "data_inspection_failed",
         "inappropriate",
     ),
-    "broken JSON": (sse(*SAID, '{"error": {"message": "Ba'), QwenVLStreamInterruptedError, None, "ended within"),
+    "broken JSON": (sse(*CHUNKS, '{"error": {"message": "Ba'), QwenVLStreamInterruptedError, None, "ended within"),
     "broken JSON at the end": (
-        sse(*SAID, done=False) + b'data: {"error": {"mess',
+        sse(*CHUNKS, done=False) + b'data: {"error": {"mess',
         QwenVLStreamInterruptedError,
         None,
         "ended within",
     ),
-    "no finish reason": (sse(*SAID), QwenVLStreamInterruptedError, None, "finish reason"),
-    "no finish reason, no end": (sse(*SAID, done=False), QwenVLStreamInterruptedError, None, "finish reason"),
-    "no finish reason but usage": (sse(*SAID, usage_chunk()), QwenVLStreamInterruptedError, None, "finish reason"),
+    "no finish reason": (sse(*CHUNKS), QwenVLStreamInterruptedError, None, "finish reason"),
+    "no finish reason, no end": (sse(*CHUNKS, done=False), QwenVLStreamInterruptedError, None, "finish reason"),
+    "no finish reason but usage": (sse(*CHUNKS, usage_chunk()), QwenVLStreamInterruptedError, None, "finish reason"),
     "cut in a chunk": (
-        sse(*SAID, chunk("stop", content="x"), done=False)[:-20],
+        sse(*CHUNKS, chunk("stop", content="x"), done=False)[:-20],
         QwenVLStreamInterruptedError,
         None,
         "ended within",
     ),
-    "a number": (sse(*SAID, 5), QwenVLAPIError, None, "unknown shape"),
-    "a list": (sse(*SAID, [chunk("stop")]), QwenVLAPIError, None, "unknown shape"),
-    "null": (sse(*SAID, None), QwenVLAPIError, None, "unknown shape"),
-    "a text": (sse(*SAID, '"hello"'), QwenVLAPIError, None, "unknown shape"),
-    "choices of another shape": (sse(*SAID, {"choices": {"0": "x"}}), QwenVLAPIError, None, "unknown shape"),
-    "usage of another shape": (sse(*SAID, chunk("stop", usage=[1])), QwenVLAPIError, None, "unknown shape"),
+    "a number": (sse(*CHUNKS, 5), QwenVLAPIError, None, "unknown shape"),
+    "a list": (sse(*CHUNKS, [chunk("stop")]), QwenVLAPIError, None, "unknown shape"),
+    "null": (sse(*CHUNKS, None), QwenVLAPIError, None, "unknown shape"),
+    "a text": (sse(*CHUNKS, '"hello"'), QwenVLAPIError, None, "unknown shape"),
+    "choices of another shape": (sse(*CHUNKS, {"choices": {"0": "x"}}), QwenVLAPIError, None, "unknown shape"),
+    "usage of another shape": (sse(*CHUNKS, chunk("stop", usage=[1])), QwenVLAPIError, None, "unknown shape"),
     "usage of another shape, no end": (
-        sse(*SAID, chunk("stop", usage="many"), done=False),
+        sse(*CHUNKS, chunk("stop", usage="many"), done=False),
         QwenVLAPIError,
         None,
         "unknown shape",
     ),
     "tokens that are no numbers": (
-        sse(*SAID, chunk("stop", usage={"prompt_tokens": "3", "completion_tokens": {}}), done=False),
+        sse(*CHUNKS, chunk("stop", usage={"prompt_tokens": "3", "completion_tokens": {}}), done=False),
         QwenVLAPIError,
         None,
         "unknown shape",
@@ -567,12 +571,12 @@ FAILURES: dict[str, tuple[bytes, type[QwenVLError], str | None, str]] = {
 
 
 @pytest.mark.parametrize("name", FAILURES)
-def test_what_goes_wrong_in_a_stream_is_an_error_with_the_text_so_far(name: str) -> None:
+def test_stream_failure_raises_error_with_partial_text(name: str) -> None:
     raw, cls, code, words = FAILURES[name]
     headers = {"x-request-id": "r-1", "content-type": "text/event-stream"}
-    for blocks in ([raw], [raw[at : at + 1] for at in range(len(raw))]):
+    for segments in ([raw], [raw[at : at + 1] for at in range(len(raw))]):
         with pytest.raises(QwenVLError, match=re.escape(words)) as caught:
-            read(blocks, headers=headers)
+            read(segments, headers=headers)
         error = caught.value
         assert type(error) is cls
         assert error.code == code
@@ -603,22 +607,22 @@ def test_what_goes_wrong_in_a_stream_is_an_error_with_the_text_so_far(name: str)
     ],
 )
 @pytest.mark.parametrize("kind", ["application/json", "text/html"])
-@pytest.mark.parametrize("asked", [STREAM, WHOLE], ids=["stream", "whole"])
-def test_a_body_that_is_no_whole_answer_is_an_error(body: bytes, words: str, kind: str, asked: Request) -> None:
+@pytest.mark.parametrize("chat_request", [STREAM, WHOLE], ids=["stream", "whole"])
+def test_incomplete_body_raises_error(body: bytes, words: str, kind: str, chat_request: Request) -> None:
     with pytest.raises(QwenVLError, match=words):
-        read(body, asked=asked, headers={"content-type": kind})
+        read(body, chat_request=chat_request, headers={"content-type": kind})
 
 
-def test_a_long_body_is_not_quoted_at_length() -> None:
+def test_error_of_long_body_is_short() -> None:
     with pytest.raises(QwenVLAPIError) as caught:
-        read(b"x" * 1_000_000, asked=WHOLE, headers={"content-type": "text/plain"})
+        read(b"x" * 1_000_000, chat_request=WHOLE, headers={"content-type": "text/plain"})
     assert len(str(caught.value)) < 1000
 
 
-def test_media_that_a_server_echoes_are_not_in_the_error() -> None:
-    told = {"detail": [{"loc": ["body"], "input": "data:image/png;base64," + "iVBORw0KGgo" * 5000}]}
+def test_error_with_echoed_media_omits_base64() -> None:
+    payload = {"detail": [{"loc": ["body"], "input": "data:image/png;base64," + "iVBORw0KGgo" * 5000}]}
     with pytest.raises(QwenVLError) as caught:
-        read(sse(told))
+        read(sse(payload))
     assert "iVBORw0KGgoiVBORw0KGgo" not in str(caught.value)
 
 
@@ -629,10 +633,10 @@ MUST_CALL = request(stream=True, tools=(TOOL,), tool_choice="required", forced_t
 MUST_JSON = request(model="qvq-max", response_format={"type": "json_object"})
 
 
-def test_a_reply_without_the_demanded_call_is_an_error() -> None:
-    read(sse(calls(fragment(0, "c1", "crop", "{}")), CALLED), asked=MUST_CALL)
+def test_reply_without_required_tool_call_raises_output_error() -> None:
+    read(sse(calls(fragment(0, "c1", "crop", "{}")), CALLED), chat_request=MUST_CALL)
     with pytest.raises(QwenVLOutputError, match=r"called no tool.*'required'.*thinks") as caught:
-        read(sse(chunk("stop", content="No."), usage_chunk()), asked=MUST_CALL)
+        read(sse(chunk("stop", content="No."), usage_chunk()), chat_request=MUST_CALL)
     assert isinstance(caught.value, ValueError)
     assert caught.value.partial == "No."
     assert COUNTED in caught.value.events  # type: ignore[attr-defined]
@@ -651,19 +655,19 @@ def test_a_reply_without_the_demanded_call_is_an_error() -> None:
         json.dumps({"code": "```json\n{'a'}\n```"}),
     ],
 )
-def test_json_in_the_answer(text: str) -> None:
-    assert accumulate(read(sse(chunk("stop", content=text)), asked=MUST_JSON)).text == text
+def test_answer_with_required_json_is_accepted(text: str) -> None:
+    assert accumulate(read(sse(chunk("stop", content=text)), chat_request=MUST_JSON)).text == text
 
 
 @pytest.mark.parametrize("text", ["", "No.", '{"a": 1', "```json\n{'a'}\n```", "[" * 100_000])
-def test_an_answer_that_is_no_json_is_an_error(text: str) -> None:
+def test_answer_without_required_json_raises_output_error(text: str) -> None:
     with pytest.raises(QwenVLOutputError, match=r"not valid JSON.*always thinks") as caught:
-        read(sse(chunk("stop", content=text)), asked=MUST_JSON)
+        read(sse(chunk("stop", content=text)), chat_request=MUST_JSON)
     assert caught.value.partial == text
 
 
-def test_a_call_is_as_good_as_json() -> None:
-    read(sse(calls(fragment(0, "c1", "crop", "{}")), CALLED), asked=MUST_JSON)
+def test_tool_call_satisfies_required_json() -> None:
+    read(sse(calls(fragment(0, "c1", "crop", "{}")), CALLED), chat_request=MUST_JSON)
 
 
 # --- pace -------------------------------------------------------------------------------------------------------------
@@ -674,49 +678,49 @@ class Clock:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.now = 1000.0
-        monkeypatch.setattr(reading_module.time, "monotonic", lambda: self.now)
+        monkeypatch.setattr(reader_module.time, "monotonic", lambda: self.now)
 
 
 def paced(limit: float | None) -> ResponseReader:
-    reading = ResponseReader(wire.Decoder(), prepare(STREAM), chunk_timeout=limit)
-    reading.start({"content-type": "text/event-stream"})
-    return reading
+    reader = ResponseReader(wire.Decoder(), prepare(STREAM), chunk_timeout=limit)
+    reader.start({"content-type": "text/event-stream"})
+    return reader
 
 
-@pytest.mark.parametrize("scrap", [b": keep-alive\n\n", b"x", b"\n", b"id: 1\n"])
-def test_scraps_are_no_chunks(scrap: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
-    clock, reading = Clock(monkeypatch), paced(5.0)
-    list(reading.decode(sse(chunk(content="a"), done=False)))
+@pytest.mark.parametrize("data", [b": keep-alive\n\n", b"x", b"\n", b"id: 1\n"])
+def test_incomplete_data_does_not_reset_chunk_timeout(data: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock, reader = Clock(monkeypatch), paced(5.0)
+    list(reader.decode(sse(chunk(content="a"), done=False)))
     for _ in range(5):
         clock.now += 1.0
-        assert list(reading.decode(scrap)) == []
+        assert list(reader.decode(data)) == []
     clock.now += 1.0
     with pytest.raises(QwenVLTimeoutError, match="5 seconds"):
-        list(reading.decode(scrap))
+        list(reader.decode(data))
 
 
-def test_chunks_in_time_are_never_too_late(monkeypatch: pytest.MonkeyPatch) -> None:
-    clock, reading = Clock(monkeypatch), paced(5.0)
+def test_chunks_within_limit_do_not_time_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock, reader = Clock(monkeypatch), paced(5.0)
     for _ in range(10):
         clock.now += 4.0
-        list(reading.decode(b": keep-alive\n\n"))
+        list(reader.decode(b": keep-alive\n\n"))
         clock.now += 0.9
-        assert list(reading.decode(sse(chunk(content="a"), done=False))) == [T("a")]
+        assert list(reader.decode(sse(chunk(content="a"), done=False))) == [T("a")]
 
 
-def test_a_reader_that_takes_its_time_is_no_slow_server(monkeypatch: pytest.MonkeyPatch) -> None:
-    clock, reading = Clock(monkeypatch), paced(5.0)
-    for _ in reading.decode(sse(chunk(content="a"), chunk(content="b"), done=False)):
+def test_slow_consumer_does_not_time_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock, reader = Clock(monkeypatch), paced(5.0)
+    for _ in reader.decode(sse(chunk(content="a"), chunk(content="b"), done=False)):
         clock.now += 60.0  # the caller's own work
-    assert list(reading.decode(b": keep-alive\n\n")) == []  # had come meanwhile
+    assert list(reader.decode(b": keep-alive\n\n")) == []  # had come meanwhile
     clock.now += 1.0
-    assert list(reading.decode(sse(chunk(content="c"), done=False))) == [T("c")]
+    assert list(reader.decode(sse(chunk(content="c"), done=False))) == [T("c")]
 
 
-def test_without_a_limit_nothing_is_too_late(monkeypatch: pytest.MonkeyPatch) -> None:
-    clock, reading = Clock(monkeypatch), paced(None)
+def test_no_limit_does_not_time_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock, reader = Clock(monkeypatch), paced(None)
     clock.now += 10_000.0
-    assert list(reading.decode(b": keep-alive\n\n")) == []
+    assert list(reader.decode(b": keep-alive\n\n")) == []
 
 
 # --- properties -------------------------------------------------------------------------------------------------------
@@ -759,10 +763,12 @@ def check_types(events: list[Event]) -> None:
     assert [type(event) for event in events].count(Finish) <= 1
 
 
-def outcome(blocks: list[bytes], asked: Request = STREAM, **headers: str) -> tuple[list[Event], QwenVLError | None]:
+def outcome(
+    segments: list[bytes], chat_request: Request = STREAM, **headers: str
+) -> tuple[list[Event], QwenVLError | None]:
     """The events and the error; anything but our errors is a failure of the test."""
     try:
-        events, error = read(blocks, asked=asked, headers=headers), None
+        events, error = read(segments, chat_request=chat_request, headers=headers), None
         assert isinstance(events[-1], Finish)
     except QwenVLError as raised:
         events, error = raised.events, raised  # type: ignore[attr-defined]
@@ -774,13 +780,13 @@ def outcome(blocks: list[bytes], asked: Request = STREAM, **headers: str) -> tup
 
 
 @given(st.lists(st.integers(0, len(VALID)), max_size=20))
-def test_any_cut_into_blocks_gives_the_same_events(places: list[int]) -> None:
+def test_split_at_any_offset_yields_same_events(places: list[int]) -> None:
     at = [0, *sorted(places), len(VALID)]
     assert read([VALID[a:b] for a, b in pairwise(at)]) == read(VALID)
 
 
 @given(st.integers(0, len(VALID) - 1))
-def test_a_stream_that_is_cut_anywhere_is_whole_or_an_error(end: int) -> None:
+def test_truncated_stream_is_complete_or_raises_error(end: int) -> None:
     events, error = outcome([VALID[:end]])
     reply = accumulate(events)
     assert ALL.text.startswith(reply.text)
@@ -811,9 +817,9 @@ def mutated_lines(draw: st.DrawFn) -> bytes:
 
 
 @given(mutated_lines(), st.booleans())
-def test_a_mutated_stream_never_invents_content(data: bytes, bytewise: bool) -> None:
-    blocks = [data[at : at + 1] for at in range(len(data))] if bytewise else [data]
-    events, error = outcome(blocks)
+def test_mutated_stream_adds_no_content(data: bytes, bytewise: bool) -> None:
+    segments = [data[at : at + 1] for at in range(len(data))] if bytewise else [data]
+    events, error = outcome(segments)
     reply = accumulate(events)
     assert is_subsequence(reply.text, ALL.text)
     assert is_subsequence(reply.reasoning, ALL.reasoning)
@@ -853,38 +859,38 @@ PATHS = [
 
 @given(st.lists(st.tuples(st.integers(0, 8), st.sampled_from(PATHS), JSON), min_size=1, max_size=3), st.booleans())
 @settings(max_examples=300, suppress_health_check=[HealthCheck.too_slow])
-def test_documents_of_any_shape_give_events_or_our_errors(
+def test_payload_of_any_shape_yields_events_or_package_error(
     changes: list[tuple[int, tuple[Any, ...], Any]], done: bool
 ) -> None:
-    documents = [json.loads(line[6:]) for line in VALID.decode().split("\n") if line.startswith("data: {")]
+    payloads = [json.loads(line[6:]) for line in VALID.decode().split("\n") if line.startswith("data: {")]
     for number, path, value in changes:
-        place: Any = documents[number % len(documents)]
+        target: Any = payloads[number % len(payloads)]
         for step, following in pairwise(path):
             try:
-                place = place[step]
+                target = target[step]
             except (KeyError, IndexError, TypeError):
-                if not isinstance(place, dict):
+                if not isinstance(target, dict):
                     break
-                place[step] = [{}] if following == 0 else {}
-                place = place[step]
-        if isinstance(place, dict):
-            place[path[-1]] = value
-        elif isinstance(place, list) and place:
-            place[0] = value
-    outcome([sse(*documents, done=done)])
-    whole = documents[-1] | {"choices": [{"message": documents[0].get("choices"), "finish_reason": "stop"}]}
-    outcome([json.dumps(whole).encode()], asked=WHOLE)
+                target[step] = [{}] if following == 0 else {}
+                target = target[step]
+        if isinstance(target, dict):
+            target[path[-1]] = value
+        elif isinstance(target, list) and target:
+            target[0] = value
+    outcome([sse(*payloads, done=done)])
+    whole = payloads[-1] | {"choices": [{"message": payloads[0].get("choices"), "finish_reason": "stop"}]}
+    outcome([json.dumps(whole).encode()], chat_request=WHOLE)
 
 
 @given(st.binary(max_size=300), st.sampled_from(["", "text/event-stream", "application/json", "text/html"]))
-def test_any_bytes_are_an_error(data: bytes, kind: str) -> None:
-    for asked in (STREAM, WHOLE):
-        events, error = outcome([data], asked=asked, **{"content-type": kind})
+def test_arbitrary_bytes_raise_package_error(data: bytes, kind: str) -> None:
+    for chat_request in (STREAM, WHOLE):
+        events, error = outcome([data], chat_request=chat_request, **{"content-type": kind})
         assert error is not None
         assert events == []
 
 
-def test_a_long_stream_is_read_in_linear_time() -> None:
+def test_long_stream_is_read_in_linear_time() -> None:
     def seconds(count: int) -> float:
         data = sse(*[chunk(content="word ")] * count, STOP)
         start = time.process_time()
@@ -894,7 +900,7 @@ def test_a_long_stream_is_read_in_linear_time() -> None:
     assert min(seconds(16_000) for _ in range(2)) < 24 * max(min(seconds(2000) for _ in range(3)), 0.005)
 
 
-def test_calls_as_they_are_folded() -> None:
+def test_fragments_are_accumulated_into_calls() -> None:
     assert ALL.tool_calls == (ToolCall("c1", "crop", '{"x": 1}'), ToolCall("c2", "zoom", "{}"))
     assert ALL.text == "Löwe 😀\u2028"
     assert ALL.reasoning == "Es 好."

@@ -14,11 +14,11 @@ from qwenvl_core.wire.sse import DONE, SSEDecodeError, SSEDecoder
 END = "<done>"
 
 
-def documents(*blocks: bytes) -> list[tuple[str, Any]]:
-    stream = SSEDecoder()
-    said = [pair for block in blocks for pair in stream.decode(block)]
-    said += stream.flush()
-    return [(name, END if document is DONE else document) for name, document in said]
+def decode_all(*segments: bytes) -> list[tuple[str, Any]]:
+    decoder = SSEDecoder()
+    pairs = [pair for segment in segments for pair in decoder.decode(segment)]
+    pairs += decoder.flush()
+    return [(name, END if payload is DONE else payload) for name, payload in pairs]
 
 
 def cut(data: bytes, places: list[int]) -> list[bytes]:
@@ -61,12 +61,12 @@ WIRE = json.dumps(HELLO, ensure_ascii=False)
         ("<html>\n</html>\n", []),
     ],
 )
-def test_documents(data: str, expected: list[tuple[str, Any]]) -> None:
+def test_stream_is_decoded_into_payloads(data: str, expected: list[tuple[str, Any]]) -> None:
     raw = data.encode()
-    assert documents(raw) == expected
-    assert documents(*(bytes([byte]) for byte in raw)) == expected  # one byte at a time
+    assert decode_all(raw) == expected
+    assert decode_all(*(bytes([byte]) for byte in raw)) == expected  # one byte at a time
     for at in range(len(raw)):
-        assert documents(raw[:at], raw[at:]) == expected
+        assert decode_all(raw[:at], raw[at:]) == expected
 
 
 @pytest.mark.parametrize(
@@ -82,16 +82,16 @@ def test_documents(data: str, expected: list[tuple[str, Any]]) -> None:
         "data: 1 2\n\n",
     ],
 )
-def test_broken_json_is_an_error_and_never_skipped(data: str) -> None:
+def test_invalid_json_raises_decode_error(data: str) -> None:
     raw = data.encode()
     for at in range(len(raw)):
         with pytest.raises(SSEDecodeError):
-            documents(raw[:at], raw[at:])
+            decode_all(raw[:at], raw[at:])
 
 
-def test_broken_bytes_are_an_error() -> None:
+def test_invalid_utf8_raises_decode_error() -> None:
     with pytest.raises(SSEDecodeError):
-        documents(b'data: {"a": "\xff\xfe"}\n\n')
+        decode_all(b'data: {"a": "\xff\xfe"}\n\n')
 
 
 JSON = st.recursive(
@@ -107,19 +107,19 @@ def streams(draw: st.DrawFn) -> tuple[bytes, list[tuple[str, Any]]]:
     end = draw(st.sampled_from(["\n", "\r\n", "\r"]))
     lines: list[str] = []
     expected: list[tuple[str, Any]] = []
-    for document in draw(st.lists(JSON | st.just(HELLO), max_size=4)):
+    for payload in draw(st.lists(JSON | st.just(HELLO), max_size=4)):
         name = draw(st.sampled_from(["", "", "result", "error"]))
         field = draw(st.sampled_from(["data:", "data: "]))
         lines += draw(
             st.lists(st.sampled_from([":", ": ping", ":HTTP_STATUS/200", "id:1", "retry: 5", "x: y"]), max_size=2)
         )
         lines += [f"event: {name}"] if name else []
-        several = isinstance(document, dict | list) and draw(st.booleans())
-        text = json.dumps(document, ensure_ascii=False, indent=1 if several else None)
+        several = isinstance(payload, dict | list) and draw(st.booleans())
+        text = json.dumps(payload, ensure_ascii=False, indent=1 if several else None)
         lines += [field + line for line in text.split("\n")]
         if name or several or draw(st.booleans()):
             lines += [""]
-        expected.append((name, document))
+        expected.append((name, payload))
     if draw(st.booleans()):
         lines += ["data: [DONE]", ""]
         expected.append(("", END))
@@ -128,20 +128,20 @@ def streams(draw: st.DrawFn) -> tuple[bytes, list[tuple[str, Any]]]:
 
 
 @given(streams(), st.lists(st.integers(0, 10_000), max_size=12))
-def test_any_cut_of_the_bytes_gives_the_same_documents(
+def test_split_at_any_offset_yields_same_payloads(
     stream: tuple[bytes, list[tuple[str, Any]]], places: list[int]
 ) -> None:
     data, expected = stream
-    assert documents(*cut(data, places)) == expected
+    assert decode_all(*cut(data, places)) == expected
 
 
 @given(st.binary(max_size=200), st.lists(st.integers(0, 200), max_size=6))
 @example(b"data: \x00\xff", [3])
 @example(b"\r\ndata:1\r", [1])
-def test_any_bytes_give_documents_or_one_error_wherever_they_are_cut(data: bytes, places: list[int]) -> None:
-    def outcome(*blocks: bytes) -> Any:
+def test_arbitrary_bytes_yield_same_result_for_any_split(data: bytes, places: list[int]) -> None:
+    def outcome(*segments: bytes) -> Any:
         try:
-            return documents(*blocks)
+            return decode_all(*segments)
         except SSEDecodeError:
             return "broken"
 
@@ -149,17 +149,17 @@ def test_any_bytes_give_documents_or_one_error_wherever_they_are_cut(data: bytes
 
 
 @pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
-def test_a_document_is_delivered_with_its_line_and_not_with_the_next(end: str) -> None:
-    stream = SSEDecoder()
-    assert list(stream.decode(f"data: 1{end}{end}".encode())) == [("", 1)]
-    assert list(stream.decode(f"data: 2{end}{end}".encode())) == [("", 2)]
+def test_payload_is_yielded_with_its_line(end: str) -> None:
+    decoder = SSEDecoder()
+    assert list(decoder.decode(f"data: 1{end}{end}".encode())) == [("", 1)]
+    assert list(decoder.decode(f"data: 2{end}{end}".encode())) == [("", 2)]
     if end != "\r":  # a lone CR may be half a CRLF
-        assert list(stream.decode(f"data: 3{end}".encode())) == [("", 3)]
+        assert list(decoder.decode(f"data: 3{end}".encode())) == [("", 3)]
 
 
-def _seconds(blocks: list[bytes]) -> float:
+def _seconds(segments: list[bytes]) -> float:
     start = time.process_time()
-    assert len(documents(*blocks)) == 1
+    assert len(decode_all(*segments)) == 1
     return time.process_time() - start
 
 
@@ -177,7 +177,7 @@ def _seconds(blocks: list[bytes]) -> float:
         pytest.param(lambda size: [b"data: 1\n\n", *[b"\r"] * (size // 10)], id="many carriage returns"),
     ],
 )
-def test_the_time_is_linear_in_the_length(make: Any) -> None:
+def test_decoding_time_is_linear(make: Any) -> None:
     small = min(_seconds(make(125_000)) for _ in range(3))
     large = min(_seconds(make(1_000_000)) for _ in range(2))
     assert large < 24 * max(small, 0.001)  # eight times the bytes
