@@ -1,4 +1,4 @@
-"""Where requests go: regions, workspaces and base URLs."""
+"""Resolve regions, workspaces and base URLs to endpoints."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The model catalogue: names, capabilities and limits."""
+"""Match model names to rows, and check the capabilities and limits of the rows."""
 
 import dataclasses
 
@@ -36,7 +36,7 @@ MB = 1024**2
         ("Qwen/Qwen3.5-35B-A3B", "qwen3.5-35b-a3b", "hybrid"),
         ("qwen3.6-flash-2026-04-16", "qwen3.6-flash", "hybrid"),
         ("qwen3.7-plus-2026-05-26", "qwen3.7-plus", "hybrid"),
-        # Members that no row names: the family says enough.
+        # Members without a row of their own get the row of the family.
         ("qwen3.6-72b", "qwen3.6-72b", "hybrid"),
         ("qwen3.7-max-2026-06-08", "qwen3.7-max-2026-06-08", "hybrid"),
         ("qwen3.5-9b-instruct", "qwen3.5-9b-instruct", "never"),
@@ -69,7 +69,7 @@ def test_unknown_name_has_no_limits(name: str) -> None:
     assert facts.context_window is None
     assert facts.max_frames is None
     assert facts.video_max_bytes is None
-    # Nothing is known against it either, so nothing is refused.
+    # All capabilities are true, so that nothing is refused.
     assert facts.images
     assert facts.videos
     assert facts.tools

@@ -1,4 +1,4 @@
-"""Events and the one accumulator that folds them."""
+"""Accumulate events into replies and parse tool arguments."""
 
 from __future__ import annotations
 

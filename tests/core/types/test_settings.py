@@ -1,4 +1,4 @@
-"""The keywords of a call over those of a model, and tool choices in every form that frameworks use."""
+"""Merge the settings of a call with those of a model object, and parse tool choices."""
 
 from __future__ import annotations
 

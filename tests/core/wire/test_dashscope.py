@@ -1,4 +1,4 @@
-"""The native API's wire: core messages to exact JSON, bytes to events."""
+"""Encode requests to the native API and decode its replies."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ MESSAGES: dict[str, tuple[Sequence[Message], list[dict[str, Any]]]] = {
         [Message("system", (TextPart("Be brief."),)), USER],
         [{"role": "system", "content": [{"text": "Be brief."}]}, {"role": "user", "content": [{"text": "Hi"}]}],
     ),
-    "no words": ([Message("user", (TextPart(""),))], [{"role": "user", "content": [{"text": ""}]}]),
+    "empty text": ([Message("user", (TextPart(""),))], [{"role": "user", "content": [{"text": ""}]}]),
     "image": (
         [
             Message(
@@ -168,7 +168,7 @@ PARAMETERS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
         {"temperature": 0, "top_p": 0.5, "top_k": 0, "seed": 0, "presence_penalty": 0, "repetition_penalty": 1.1},
         {"temperature": 0, "top_p": 0.5, "top_k": 0, "seed": 0, "presence_penalty": 0, "repetition_penalty": 1.1},
     ),
-    "the rest": (
+    "other settings": (
         {"max_tokens": 9, "stop": ("a",), "logprobs": True, "top_logprobs": 2, "vl_high_resolution_images": True},
         {"max_tokens": 9, "stop": ("a",), "logprobs": True, "top_logprobs": 2, "vl_high_resolution_images": True},
     ),
@@ -176,7 +176,7 @@ PARAMETERS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
         {"tools": (TOOL,), "tool_choice": "auto", "parallel_tool_calls": True},
         {"tools": [TOOL], "tool_choice": "auto", "parallel_tool_calls": True},
     ),
-    "a named tool": (
+    "named tool": (
         {"tools": (TOOL,), "tool_choice": NamedTool("crop")},
         {"tools": [TOOL], "tool_choice": {"type": "function", "function": {"name": "crop"}}},
     ),
@@ -305,7 +305,7 @@ EVENTS: dict[str, tuple[bytes, list[Event]]] = {
         + chunk({"content": [{"text": "."}]}, "stop"),
         [ReasoningDelta("用"), ReasoningDelta("户"), TextDelta("Yes"), TextDelta("."), WHOLE],
     ),
-    "nothing said in all its forms": (
+    "empty content in every form": (
         chunk({"content": []})
         + chunk({"content": ""})
         + chunk({"content": None, "reasoning_content": None})
@@ -317,11 +317,11 @@ EVENTS: dict[str, tuple[bytes, list[Event]]] = {
         + chunk({"content": []}, "stop"),
         [TextDelta("A"), TextDelta("BC"), WHOLE],
     ),
-    "another key for the reasoning": (
+    "reasoning under its other key": (
         chunk({"content": None, "reasoning": "Hm"}) + chunk({"content": "A"}, "stop"),
         [ReasoningDelta("Hm"), TextDelta("A"), WHOLE],
     ),
-    "two calls, two indexes in a chunk, ids said once": (
+    "two calls, two indexes in a chunk, each id sent once": (
         chunk(
             {
                 "content": [],
@@ -363,7 +363,7 @@ EVENTS: dict[str, tuple[bytes, list[Event]]] = {
             WHOLE._replace(finish_reason="tool_calls"),
         ],
     ),
-    "usage that grows: the last counts": (
+    "growing usage: the last is used": (
         chunk({"content": [{"text": "A"}]}, usage={"input_tokens": 5, "output_tokens": 1})
         + chunk({"content": [{"text": "B"}]}, "stop", usage={"input_tokens": 5, "output_tokens": 2}),
         [
@@ -373,16 +373,16 @@ EVENTS: dict[str, tuple[bytes, list[Event]]] = {
             WHOLE,
         ],
     ),
-    "thinking that used up the budget": (
+    "truncated thinking": (
         chunk({"content": "", "reasoning_content": "Hm"}, "length"),
         [ReasoningDelta("Hm"), WHOLE._replace(finish_reason="length")],
     ),
-    "what stands beside text is kept": (
+    "fields next to text go to extras": (
         chunk({"content": [{"text": "A"}]})
         + chunk({"content": [{"text": "B", "ocr_result": {"kv_result": {"a": 1}}}]}, "stop"),
         [TextDelta("A"), TextDelta("B"), WHOLE._replace(extras={"ocr_result": {"kv_result": {"a": 1}}})],
     ),
-    "a part without text is kept too": (
+    "a part without text goes to extras": (
         chunk({"content": [{"ocr_result": {"words_info": []}}, {"text": "A"}]}, "stop"),
         [TextDelta("A"), WHOLE._replace(extras={"ocr_result": {"words_info": []}})],
     ),
@@ -390,7 +390,7 @@ EVENTS: dict[str, tuple[bytes, list[Event]]] = {
         chunk({"content": {"text": "A", "ocr_result": {"a": 1}}}, "stop"),
         [TextDelta("A"), WHOLE._replace(extras={"ocr_result": {"a": 1}})],
     ),
-    "what stands beside the choices is kept": (
+    "fields next to the choices go to extras": (
         event(
             {
                 "output": {
@@ -420,7 +420,7 @@ EVENTS: dict[str, tuple[bytes, list[Event]]] = {
         ),
         [TextDelta("A"), WHOLE._replace(extras={"logprobs": {"content": [{"token": "A"}]}})],
     ),
-    "line ends that are text": (
+    "Unicode line ends are text": (
         chunk({"content": [{"text": "a\u2028b\u0085c\x0cd"}]}, "stop"),
         [TextDelta("a\u2028b\u0085c\x0cd"), WHOLE],
     ),
@@ -470,7 +470,7 @@ USAGES: dict[str, tuple[dict[str, Any], Usage]] = {
         {"output_tokens": 180, "video_tokens": 1440, "input_tokens": 1466},
         Usage(1466, 180, 1646, video=1440),
     ),
-    "a model that does not count its thoughts": (
+    "no reasoning tokens": (
         {
             "total_tokens": 547,
             "input_tokens": 544,
@@ -525,7 +525,7 @@ def test_whole_reply_yields_all_events(content: Any) -> None:
     assert [item._replace(raw={}) if isinstance(item, Usage) else item for item in events] == expected
 
 
-# --- failures ---------------------------------------------------------------------------------------------------
+# --- errors -----------------------------------------------------------------------------------------------------
 
 FAILURES: list[tuple[str, str, int, type[QwenVLError]]] = [
     ("InvalidParameter", "url error", 400, QwenVLInvalidRequestError),
@@ -562,7 +562,7 @@ def test_error_without_status_comment_has_no_status_code() -> None:
 @pytest.mark.parametrize(
     "end",
     [b"", chunk({"content": []}), b'data:{"output":{"choices":[{"mess', event({"output": {}})],
-    ids=["nothing", "null", "half an event", "no choices"],
+    ids=["nothing", "null", "truncated event", "no choices"],
 )
 def test_stream_without_finish_reason_raises_interrupted_error(end: bytes) -> None:
     with pytest.raises(QwenVLStreamInterruptedError) as caught:
@@ -572,7 +572,7 @@ def test_stream_without_finish_reason_raises_interrupted_error(end: bytes) -> No
 
 # --- real traffic -----------------------------------------------------------------------------------------------
 
-needs_recordings = pytest.mark.skipif(not RECORDINGS.is_dir(), reason="the recordings are not here")
+needs_recordings = pytest.mark.skipif(not RECORDINGS.is_dir(), reason="the recordings are absent")
 
 
 def headers_of(name: str) -> dict[str, str]:
@@ -586,7 +586,7 @@ def replay(name: str, cut: int) -> Reply:
 
 
 def reference(name: str) -> dict[str, Any]:
-    """What a recording holds, read in the plainest way: line by line, everything joined."""
+    """Read a recording line by line and join the texts, as a reference."""
     lines = (RECORDINGS / f"{name}.response.body.txt").read_text("utf-8-sig").split("\n")
     if name.endswith("nosse"):
         payloads = [json.loads("\n".join(lines))]
@@ -635,7 +635,7 @@ def test_recording_is_decoded(name: str, cut: int) -> None:
     assert reply.usage.input == expected["usage"]["input_tokens"]
     assert reply.usage.output == expected["usage"]["output_tokens"]
     assert reply.finish.reply_id == expected["request_id"]
-    # Of one recording, headers and body were taken from two runs.
+    # The headers and the body of one recording are from two different runs.
     assert reply.finish.request_id == headers_of(name).get("x-request-id", expected["request_id"])
 
 

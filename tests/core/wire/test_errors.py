@@ -39,7 +39,7 @@ Invalid, Limit = QwenVLInvalidRequestError, QwenVLRateLimitError
 
 
 class Row(NamedTuple):
-    """One row of the vendor's table of errors."""
+    """One row of the vendor's page "Error codes"."""
 
     status: int
     native: str
@@ -47,7 +47,7 @@ class Row(NamedTuple):
     message: str
     kind: type[QwenVLError]
     hint: str = ""
-    """A word of the hint."""
+    """Part of the hint."""
 
 
 ROWS = [
@@ -279,8 +279,8 @@ def test_http_error_raises_matching_class(row: Row, call_mode: CallMode, emulato
 
 @per_row
 def test_retryable_is_set_for_transient_errors(row: Row) -> None:
-    passes = row.kind in (QwenVLRateLimitError, QwenVLAPIError, QwenVLTimeoutError)
-    assert row.kind.retryable is passes
+    is_transient = row.kind in (QwenVLRateLimitError, QwenVLAPIError, QwenVLTimeoutError)
+    assert row.kind.retryable is is_transient
 
 
 # --- other servers ----------------------------------------------------------------------------------------------------
@@ -432,7 +432,7 @@ def test_error_format_of_emulated_server_raises_error(
     if in_stream and quirks.broken_error:
         assert type(error) is QwenVLStreamInterruptedError
     elif in_stream and (quirks.error_as_string or quirks.detail_error):
-        assert type(error) is QwenVLAPIError  # there is nothing to tell the kind by
+        assert type(error) is QwenVLAPIError  # neither a code nor a status identifies the class
         assert error.message == "Bad."
     else:
         assert type(error) is kind
@@ -442,18 +442,18 @@ def test_error_format_of_emulated_server_raises_error(
 
 
 def test_echoed_media_are_omitted_from_message() -> None:
-    picture = "iVBORw0KGgo" * 500
-    for echoed in (f"Bad image data:image/png;base64,{picture}!", picture):
+    image = "iVBORw0KGgo" * 500
+    for echoed in (f"Bad image data:image/png;base64,{image}!", image):
         error = error_from_payload(errors.from_body(json.dumps({"error": echoed}), status_code=400))
-        assert picture[:100] not in str(error)
+        assert image[:100] not in str(error)
     assert "Bad image data:image/png;base64,…!" in str(
         error_from_payload(
-            ErrorPayload(errors.from_body(f"Bad image data:image/png;base64,{picture}!", status_code=400).message)
+            ErrorPayload(errors.from_body(f"Bad image data:image/png;base64,{image}!", status_code=400).message)
         )
     )
 
 
-# --- the tree ---------------------------------------------------------------------------------------------------------
+# --- classes ----------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -483,7 +483,7 @@ def test_error_class_has_its_bases(kind: type[QwenVLError], parents: tuple[type[
 def test_error_str_holds_details_and_hint() -> None:
     error = QwenVLRateLimitError("Slow down.", code="limit_requests", status_code=429, request_id="r-1", hint="Wait.")
     assert str(error) == "Slow down. (status 429, code limit_requests, request id r-1) Wait."
-    assert re.search("max_retries", QwenVLRateLimitError.hint)  # the class keeps its own
+    assert re.search("max_retries", QwenVLRateLimitError.hint)  # the hint of the class is unchanged
 
 
 def test_error_payload_without_message_has_default_message() -> None:

@@ -1,4 +1,4 @@
-"""Streams and whole replies of both APIs, damaged at random: events or our errors, and never a word nobody said."""
+"""Read randomly damaged replies of both APIs: events or package errors result, and no content is added."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ STREAMS: dict[str, tuple[ModuleType, bytes]] = {
         dashscope,
         "".join(
             [
-                *(native(name, text, number=at) for at, (name, text) in enumerate(DELTAS)),
+                *(native(name, text, number=index) for index, (name, text) in enumerate(DELTAS)),
                 native("tool_calls", [CALL]),
                 native(finish="tool_calls"),
             ]
@@ -83,7 +83,7 @@ per_api = pytest.mark.parametrize("api", STREAMS)
 def outcome(
     api: str, segments: list[bytes], chat_request: Request = STREAM, headers: Mapping[str, str] | None = None
 ) -> tuple[list[Event], QwenVLError | None]:
-    """The events and the error, as the client's loop has them; anything but our errors fails the test."""
+    """Return the events and the error of a reply; any exception other than `QwenVLError` fails the test."""
     reader = ResponseReader(STREAMS[api][0].Decoder(), prepare(chat_request))
     reader.start(headers or {})
     events: list[Event] = []
@@ -105,10 +105,10 @@ def outcome(
     return events, error
 
 
-def cut(data: bytes, places: list[int]) -> list[bytes]:
-    """The bytes in blocks."""
-    at = [0, *sorted(target % (len(data) + 1) for target in places), len(data)]
-    return [data[a:b] for a, b in pairwise(at)]
+def split(data: bytes, offsets: list[int]) -> list[bytes]:
+    """Split bytes at the given offsets."""
+    bounds = [0, *sorted(offset % (len(data) + 1) for offset in offsets), len(data)]
+    return [data[start:end] for start, end in pairwise(bounds)]
 
 
 def is_subsequence(short: str, long: str) -> bool:
@@ -116,7 +116,7 @@ def is_subsequence(short: str, long: str) -> bool:
     return all(letter in rest for letter in short)
 
 
-places = st.lists(st.integers(0, 5000), max_size=6)
+split_offsets = st.lists(st.integers(0, 5000), max_size=6)
 
 
 @per_api
@@ -129,40 +129,40 @@ def test_intact_reply_yields_all_content(api: str) -> None:
         assert [(call.id, call.name, call.arguments) for call in reply.tool_calls] == [("c1", "crop", '{"x": [1, 2]}')]
 
 
-# --- any damage: events or our errors ---------------------------------------------------------------------------
+# --- any damage: events or package errors -----------------------------------------------------------------------------
 
 Damage = Callable[[bytearray, int, int, int], None]
-"""Takes the bytes, a place in them, a length and a byte."""
+"""Change data at an offset; length and byte are parameters of the change."""
 
 
-def _move(data: bytearray, at: int, length: int, byte: int) -> None:
-    """A line goes elsewhere."""
+def _move(data: bytearray, offset: int, length: int, byte: int) -> None:
+    """Move one line to another position."""
     lines = bytes(data).splitlines(keepends=True)
-    line = lines.pop(at % len(lines))
+    line = lines.pop(offset % len(lines))
     lines.insert(length % (len(lines) + 1), line)
     data[:] = b"".join(lines)
 
 
-def _double(data: bytearray, at: int, length: int, byte: int) -> None:
+def _double(data: bytearray, offset: int, length: int, byte: int) -> None:
     lines = bytes(data).splitlines(keepends=True)
-    lines.insert(at % len(lines), lines[at % len(lines)])
+    lines.insert(offset % len(lines), lines[offset % len(lines)])
     data[:] = b"".join(lines)
 
 
-def _flip(data: bytearray, at: int, length: int, byte: int) -> None:
-    data[at] ^= byte or 1
+def _flip(data: bytearray, offset: int, length: int, byte: int) -> None:
+    data[offset] ^= byte or 1
 
 
-def _drop(data: bytearray, at: int, length: int, byte: int) -> None:
-    del data[at : at + length]
+def _drop(data: bytearray, offset: int, length: int, byte: int) -> None:
+    del data[offset : offset + length]
 
 
-def _insert(data: bytearray, at: int, length: int, byte: int) -> None:
-    data[at:at] = bytes([byte]) * (length % 4)
+def _insert(data: bytearray, offset: int, length: int, byte: int) -> None:
+    data[offset:offset] = bytes([byte]) * (length % 4)
 
 
-def _repeat(data: bytearray, at: int, length: int, byte: int) -> None:
-    data[at:at] = data[at : at + length]
+def _repeat(data: bytearray, offset: int, length: int, byte: int) -> None:
+    data[offset:offset] = data[offset : offset + length]
 
 
 damages = st.lists(
@@ -178,32 +178,32 @@ damages = st.lists(
 
 
 @per_api
-@given(damages, places)
+@given(damages, split_offsets)
 @settings(max_examples=150)
 def test_damaged_reply_yields_events_or_package_error(
-    api: str, done: list[tuple[Damage, int, int, int]], segments: list[int]
+    api: str, changes: list[tuple[Damage, int, int, int]], splits: list[int]
 ) -> None:
     for original, chat_request in ((STREAMS[api][1], STREAM), (WHOLES[api], WHOLE)):
         data = bytearray(original)
-        for damage, at, length, byte in done:
+        for damage, offset, length, byte in changes:
             if data:
-                damage(data, at % len(data), length, byte)
-        outcome(api, cut(bytes(data), segments), chat_request)
+                damage(data, offset % len(data), length, byte)
+        outcome(api, split(bytes(data), splits), chat_request)
 
 
-# --- what was only taken away: nothing that was not there -----------------------------------------------------------
+# --- removed data: no content is added --------------------------------------------------------------------------------
 
 
 @per_api
-@given(st.lists(st.tuples(st.integers(0, 5000), st.integers(1, 300)), min_size=1, max_size=4), places)
+@given(st.lists(st.tuples(st.integers(0, 5000), st.integers(1, 300)), min_size=1, max_size=4), split_offsets)
 @settings(max_examples=150)
-def test_reply_with_gaps_adds_no_content(api: str, gaps: list[tuple[int, int]], segments: list[int]) -> None:
+def test_reply_with_gaps_adds_no_content(api: str, gaps: list[tuple[int, int]], splits: list[int]) -> None:
     for original, chat_request in ((STREAMS[api][1], STREAM), (WHOLES[api], WHOLE)):
         data = bytearray(original)
-        for at, length in gaps:
-            at %= max(len(data), 1)
-            del data[at : at + length]
-        events, _ = outcome(api, cut(bytes(data), segments), chat_request)
+        for offset, length in gaps:
+            offset %= max(len(data), 1)
+            del data[offset : offset + length]
+        events, _ = outcome(api, split(bytes(data), splits), chat_request)
         reply = accumulate(events)
         source = original.decode()
         for text in (reply.text, reply.reasoning, *(call.name for call in reply.tool_calls)):
@@ -213,10 +213,10 @@ def test_reply_with_gaps_adds_no_content(api: str, gaps: list[tuple[int, int]], 
 @per_api
 @given(st.lists(st.integers(0, 200), min_size=1, max_size=6))
 @settings(max_examples=100)
-def test_stream_with_dropped_lines_keeps_order(api: str, gone: list[int]) -> None:
+def test_stream_with_dropped_lines_keeps_order(api: str, indexes: list[int]) -> None:
     lines = STREAMS[api][1].splitlines(keepends=True)
-    dropped = {at % len(lines) for at in gone}
-    events, error = outcome(api, [b"".join(line for at, line in enumerate(lines) if at not in dropped)])
+    dropped = {index % len(lines) for index in indexes}
+    events, error = outcome(api, [b"".join(line for index, line in enumerate(lines) if index not in dropped)])
     reply = accumulate(events)
     assert is_subsequence(reply.text, TEXT)
     assert is_subsequence(reply.reasoning, REASONING)
@@ -251,7 +251,7 @@ def test_arbitrary_bytes_raise_package_error(api: str, data: bytes, kind: str) -
         assert events == []
 
 
-# --- documents of any shape -----------------------------------------------------------------------------------------
+# --- payloads of any shape --------------------------------------------------------------------------------------------
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers(-5, 5) | st.floats() | st.sampled_from(["", "x", "null", "stop"]),
@@ -280,8 +280,9 @@ STEPS: dict[str, list[tuple[Any, ...]]] = {
 @settings(max_examples=150)
 def test_payload_of_any_shape_yields_events_or_package_error(api: str, data: st.DataObject) -> None:
     lines = STREAMS[api][1].splitlines(keepends=True)
-    at = data.draw(st.sampled_from([at for at, line in enumerate(lines) if line.startswith(b"data") and b"{" in line]))
-    head, _, text = lines[at].partition(b":")
+    indexes = [index for index, line in enumerate(lines) if line.startswith(b"data") and b"{" in line]
+    index = data.draw(st.sampled_from(indexes))
+    head, _, text = lines[index].partition(b":")
     for original, whole in ((json.loads(text), False), (json.loads(WHOLES[api]), True)):
         payload: Any = original
         steps = data.draw(st.sampled_from(STEPS[api]))
@@ -297,10 +298,10 @@ def test_payload_of_any_shape_yields_events_or_package_error(api: str, data: st.
         if whole:
             outcome(api, [body], WHOLE)
         else:
-            outcome(api, [b"".join([*lines[:at], head + b":" + body + b"\n", *lines[at + 1 :]])])
+            outcome(api, [b"".join([*lines[:index], head + b":" + body + b"\n", *lines[index + 1 :]])])
 
 
-# --- failures of any shape --------------------------------------------------------------------------------------------
+# --- errors of any shape ----------------------------------------------------------------------------------------------
 
 ERROR_VALUES = st.recursive(
     st.none()

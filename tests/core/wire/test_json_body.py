@@ -1,4 +1,4 @@
-"""The request's body: the same bytes as plain JSON, sent any number of times, and never whole in memory."""
+"""Encode request bodies: the bytes equal plain JSON, can be sent repeatedly and are not held in memory."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ def uri(source: Source) -> DataUri:
 
 
 def plain(value: Any) -> bytes:
-    """The same body, made the plain way."""
+    """Encode the same body with `json.dumps`."""
     return json.dumps(
         value, ensure_ascii=False, separators=(",", ":"), default=lambda item: b"".join(item.blocks()).decode()
     ).encode()
 
 
 def sources(data: bytes, path: Path) -> list[Source]:
-    """One medium in every form in which it may be held."""
+    """Return a source of the same bytes for every kind of source."""
     path.write_bytes(data)
     text = base64.b64encode(data).decode()
     return [
@@ -44,7 +44,7 @@ def sources(data: bytes, path: Path) -> list[Source]:
         InlineSource(f"data:image/png;base64,{text}", base64_from=22),
         InlineSource(text, base64_from=0),
         InlineSource(text.encode(), base64_from=0),
-        InlineSource("\n".join(text[at : at + 76] for at in range(0, len(text), 76)), base64_from=0),
+        InlineSource("\n".join(text[start : start + 76] for start in range(0, len(text), 76)), base64_from=0),
     ]
 
 
@@ -126,7 +126,7 @@ async def test_async_body_is_sent_again(tmp_path: Path) -> None:
 
 
 def _peak(make: Any) -> int:
-    """Bytes at the most, while a body is made and sent."""
+    """Return the peak memory, in bytes, while a body is encoded and sent."""
     tracemalloc.start()
     try:
         body = make()
@@ -152,8 +152,8 @@ def test_large_images_are_not_held_in_memory(form: str, tmp_path: Path) -> None:
 
 
 def test_body_repr_omits_content() -> None:
-    """SDKs write a request's options into their logs."""
+    """SDKs log the options of a request."""
     for media in ("secret", DataUri("image/png", b"secret" * 300_000, 2_400_000)):
         body = encode_body({"image": media}, SyncBody)
-        assert "secret" not in f"{body!r} {body!s} {body} {[body]}"
+        assert "secret" not in f"{body!r} {body!s} {format(body)} {[body]}"
         assert b"".join(body.blocks() if isinstance(body, Body) else [body]).startswith(b'{"image":"')

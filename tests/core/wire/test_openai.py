@@ -1,4 +1,4 @@
-"""The wire contract of the compatible API: a request as values, and the exact JSON body that it becomes."""
+"""Encode requests to the OpenAI-compatible API: values and the exact JSON body that they become."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ PLAIN = "qwen-vl-max"
 NEWER = "qwen3.7-plus"
 UNKNOWN = "my-model"
 
-HI = [{"role": "user", "content": "Hi"}]
+HI: list[dict[str, Any]] = [{"role": "user", "content": "Hi"}]
 STREAM: dict[str, Any] = {"stream": True, "stream_options": {"include_usage": True}}
 ON: dict[str, Any] = {**STREAM, "enable_thinking": True}
 OFF: dict[str, Any] = {"enable_thinking": False}
@@ -45,13 +45,13 @@ WITH_SCHEMA = (
 
 
 class Case(NamedTuple):
-    """What is asked, and what is sent beside model and messages."""
+    """A request, and the fields of its body in addition to model and messages."""
 
     chat_request: Request
     sent: dict[str, Any]
     messages: list[dict[str, Any]] = HI
     adjustments: tuple[str, ...] = ()
-    """What each adjustment says, in part."""
+    """Part of each adjustment."""
 
 
 def check(case: Case) -> None:
@@ -68,7 +68,7 @@ def check(case: Case) -> None:
 DEFAULT, MODEL, CALL = ("default", "model", "call")
 
 THINKING: list[tuple[str, bool, str, dict[str, Any]]] = [
-    # model, enable_thinking, whose word it is, what is sent
+    # model, enable_thinking, where it was set, fields of the body
     (HYBRID, True, DEFAULT, ON),
     (HYBRID, True, MODEL, ON),
     (HYBRID, True, CALL, ON),
@@ -86,7 +86,7 @@ THINKING: list[tuple[str, bool, str, dict[str, Any]]] = [
     (QVQ, True, DEFAULT, STREAM),
     ("qvq-plus-latest", True, CALL, STREAM),
     (PLAIN, True, DEFAULT, {}),
-    (PLAIN, True, MODEL, {}),  # only a call's own word is taken for a mistake
+    (PLAIN, True, MODEL, {}),  # only a value of the call is an error
     (PLAIN, False, CALL, {}),
     ("qwen2.5-vl-72b-instruct", True, DEFAULT, {}),
     ("qwen3-vl-32b-instruct", False, MODEL, {}),
@@ -151,7 +151,7 @@ def test_thinking_budget_not_positive_raises_value_error(budget: int) -> None:
 # --- tools ------------------------------------------------------------------------------------------------------------
 
 TOOLS: list[tuple[dict[str, Any], dict[str, Any], tuple[str, ...]]] = [
-    # settings, what is sent beside the tools, adjustments
+    # settings, fields of the body in addition to the tools, adjustments
     ({}, ON, ()),
     ({"tool_choice": "auto"}, {**ON, "tool_choice": "auto"}, ()),
     ({"tool_choice": "none"}, {**ON, "tool_choice": "none"}, ()),
@@ -231,7 +231,7 @@ def test_unforced_tool_choice_requires_call_in_reply(chat_request: Request, is_r
 # --- JSON output ------------------------------------------------------------------------------------------------------
 
 ASK_JSON = request("Say it in JSON.")
-JSON_HI = [{"role": "user", "content": "Say it in JSON."}]
+JSON_HI: list[dict[str, Any]] = [{"role": "user", "content": "Say it in JSON."}]
 
 
 def json_request(**settings: Any) -> Request:
@@ -243,7 +243,7 @@ def user_text(text: str) -> list[dict[str, Any]]:
 
 
 JSON_CASES: list[Case] = [
-    # hybrid: no thinking for the request; a schema goes into the prompt
+    # hybrid: thinking is off for the request; a schema is added to the prompt
     Case(
         json_request(response_format=JSON_OBJECT),
         {**OFF, "response_format": JSON_OBJECT},
@@ -279,14 +279,14 @@ JSON_CASES: list[Case] = [
         user_text(f"Hi\n\n{WITH_SCHEMA}"),
         ("enable_thinking=False", "json_object instead of json_schema", "thinking_budget not sent"),
     ),
-    # a model that takes schemas
+    # a model with JSON schemas
     Case(
         json_request(model=NEWER, response_format=JSON_SCHEMA),
         {**OFF, "response_format": JSON_SCHEMA},
         JSON_HI,
         ("enable_thinking=False",),
     ),
-    # thinking-only: nothing but the prompt can ask for it
+    # thinking-only: the demand is in the prompt only
     Case(
         json_request(model=THINKER, response_format=JSON_OBJECT),
         STREAM,
@@ -305,7 +305,7 @@ JSON_CASES: list[Case] = [
         user_text(f"Hi\n\n{WITH_SCHEMA}"),
         ("json_schema not sent",),
     ),
-    # never thinking, with and without JSON mode
+    # non-thinking, with and without JSON mode
     Case(json_request(model=PLAIN, response_format=JSON_OBJECT), {"response_format": JSON_OBJECT}, JSON_HI),
     Case(
         request(model="qwen2.5-vl-7b-instruct", response_format=JSON_OBJECT),
@@ -313,9 +313,9 @@ JSON_CASES: list[Case] = [
         user_text(f"Hi\n\n{INSTRUCTION}"),
         ("response_format json_object not sent",),
     ),
-    # outside the catalogue: as the caller says
+    # unknown model: unchanged
     Case(json_request(model=UNKNOWN, response_format=JSON_SCHEMA), {"response_format": JSON_SCHEMA}, JSON_HI),
-    # no JSON: nothing happens
+    # text: unchanged
     Case(request(response_format={"type": "text"}), {**ON, "response_format": {"type": "text"}}),
 ]
 
@@ -334,15 +334,15 @@ def test_unsupported_json_mode_requires_json_in_reply() -> None:
 @pytest.mark.parametrize(
     ("messages", "expected"),
     [
-        # the word may stand in any message
+        # any message may hold the word "json"
         ((Message("system", (TextPart("Always answer in json."),)), user("Hi")), None),
         ((user("JsOn?"), Message("assistant", (TextPart("Yes"),)), user("Hi")), None),
-        # the demand ends the last user message
+        # the instruction ends the last user message
         (
             (user("A"), Message("assistant", (TextPart("B"),)), user("C")),
             [*user_text("A"), {"role": "assistant", "content": "B"}, *user_text(f"C\n\n{INSTRUCTION}")],
         ),
-        # … behind its media
+        # … after its media
         (
             (user("What?", ImagePart(UrlSource("https://a/b.png"))),),
             [
@@ -388,7 +388,8 @@ def test_setting_with_value_is_sent_under_its_name(name: str, value: Any, model:
 
 @pytest.mark.parametrize("model", [HYBRID, THINKER, PLAIN, UNKNOWN])
 def test_setting_of_none_is_not_sent(model: str) -> None:
-    body = body_of(request(model=model, **dict.fromkeys(NUMBERS)))
+    settings: dict[str, Any] = dict.fromkeys(NUMBERS)
+    body = body_of(request(model=model, **settings))
     assert set(body) - {"stream", "stream_options", "enable_thinking"} == {"model", "messages"}
     assert None not in body.values()
 
@@ -404,7 +405,7 @@ def test_stop_is_sent_as_list() -> None:
             {"enable_search": True, "search_options": {"forced_search": True}},
             {"enable_search": True, "search_options": {"forced_search": True}},
         ),
-        ({"temperature": 1.5}, {"temperature": 1.5}),  # the last word
+        ({"temperature": 1.5}, {"temperature": 1.5}),  # overrides a setting
         ({"enable_thinking": False}, {"enable_thinking": False}),
         ({"stream_options": {"include_usage": False}}, {"stream_options": {"include_usage": False}}),
         ({"something": None}, {"something": None}),
@@ -498,7 +499,7 @@ def test_messages_are_encoded(messages: tuple[Message, ...], sent: list[dict[str
     [
         ("{}", "{}"),
         ('{"x": 1}', '{"x": 1}'),
-        (' {"x":\n"ö"} ', ' {"x":\n"ö"} '),  # an object goes as the model wrote it
+        (' {"x":\n"ö"} ', ' {"x":\n"ö"} '),  # an object is sent unchanged
         ("", "{}"),
         ("  ", "{}"),
         ('{"x": 1', "{}"),
@@ -558,7 +559,7 @@ FOLDED: list[tuple[tuple[Message, ...], list[dict[str, Any]]]] = [
             }
         ],
     ),
-    (  # nothing in them is lost
+    (  # media of system messages are kept
         (Message("system", (TextPart("A"), ImagePart(UrlSource("https://a")))), user("Hi")),
         [
             {
@@ -629,7 +630,7 @@ URL = "https://example.com/a.png"
 CLIP = "https://example.com/a.mp4"
 FRAMES = tuple(UrlSource(f"https://example.com/{n}.png") for n in range(4))
 FRAME_URLS = [frame.url for frame in FRAMES]
-DEFAULTS = {"min_pixels": 4096, "max_pixels": 1_000_000, "fps": 1.5}
+DEFAULTS: dict[str, Any] = {"min_pixels": 4096, "max_pixels": 1_000_000, "fps": 1.5}
 
 
 def image_url(url: str, **options: Any) -> dict[str, Any]:
@@ -641,7 +642,7 @@ def video_url(url: str, **options: Any) -> dict[str, Any]:
 
 
 PARTS: list[tuple[Any, dict[str, Any], dict[str, Any]]] = [
-    # part, without defaults, with defaults for every image and video
+    # part, encoded without defaults, encoded with defaults for every image and video
     (TextPart("Hi"), {"type": "text", "text": "Hi"}, {"type": "text", "text": "Hi"}),
     (ImagePart(UrlSource(URL)), image_url(URL), image_url(URL, min_pixels=4096, max_pixels=1_000_000)),
     (
@@ -695,7 +696,7 @@ def test_part_options_override_defaults(part: Any, bare: dict[str, Any], default
     for settings, sent in (({}, bare), (DEFAULTS, defaulted)):
         body = body_of(request(user(part, "?"), **settings))
         assert body["messages"] == [{"role": "user", "content": [sent, question]}]
-        assert not set(DEFAULTS) & set(body)  # beside the parts, and nowhere else
+        assert not set(DEFAULTS) & set(body)  # next to the parts only
         cached = body_of(request(user(replace(part, cache=True), "?"), **settings))
         marked = {**sent, "cache_control": {"type": "ephemeral"}}
         assert cached["messages"] == [{"role": "user", "content": [marked, question]}]
@@ -769,7 +770,7 @@ RELOCATED: list[tuple[tuple[Message, ...], list[dict[str, Any]]]] = [
     ((ONE, tool("c1", "Cropped.", A)), [SENT_ONE, sent_tool("c1", "Cropped."), sent_media(A)]),
     ((ONE, tool("c1", A)), [SENT_ONE, sent_tool("c1", PLACEHOLDER), sent_media(A)]),
     ((ONE, tool("c1", A, "a", B, "b")), [SENT_ONE, sent_tool("c1", "a\nb"), sent_media(A, B)]),
-    (  # parallel results: all tool messages first
+    (  # parallel results: all tool messages come first
         (TWO, tool("c1", A), tool("c2", "x", B)),
         [
             SENT_TWO,
@@ -787,7 +788,7 @@ RELOCATED: list[tuple[tuple[Message, ...], list[dict[str, Any]]]] = [
             sent_media("Result of the tool call c2:", B),
         ],
     ),
-    (  # each run of tool messages has its own
+    (  # each run of tool messages gets a user message of its own
         (ONE, tool("c1", A), ONE, tool("c1", B), assistant("Done."), user("And?")),
         [
             SENT_ONE,
@@ -800,7 +801,7 @@ RELOCATED: list[tuple[tuple[Message, ...], list[dict[str, Any]]]] = [
             {"role": "user", "content": "And?"},
         ],
     ),
-    (  # and stays before what the user says next
+    (  # the media precede the next user message
         (ONE, tool("c1", A), user("And?")),
         [SENT_ONE, sent_tool("c1", PLACEHOLDER), sent_media(A), {"role": "user", "content": "And?"}],
     ),
@@ -817,10 +818,12 @@ def test_moved_media_keep_options_and_cache_markers() -> None:
     body = body_of(request(user("Hi"), ONE, tool("c1", TextPart("Cropped.", cache=True), image), min_pixels=3))
     marker = {"cache_control": {"type": "ephemeral"}}
     assert body["messages"][2]["content"] == [{"type": "text", "text": "Cropped.", **marker}]
-    assert body["messages"][3]["content"] == [image_url(A.source.url, min_pixels=3, max_pixels=7, **marker)]
+    assert body["messages"][3]["content"] == [
+        image_url("https://example.com/a.png", min_pixels=3, max_pixels=7, **marker)
+    ]
 
 
-# --- nothing mutates --------------------------------------------------------------------------------------------------
+# --- properties -------------------------------------------------------------------------------------------------------
 
 
 @given(

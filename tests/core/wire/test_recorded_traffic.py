@@ -1,4 +1,4 @@
-"""Real traffic of the compatible API, read by our decoders; no part of the project, so skipped where it is absent."""
+"""Decode recorded traffic of the OpenAI-compatible API; skipped without the recordings, which are not included."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from tests.support.pipeline import read, request
 
 COMPATIBLE = RECORDINGS / "openai-compatible"
 
-pytestmark = pytest.mark.skipif(not COMPATIBLE.is_dir(), reason="the recordings are not here")
+pytestmark = pytest.mark.skipif(not COMPATIBLE.is_dir(), reason="the recordings are absent")
 
 
 @dataclass(frozen=True)
 class ExpectedReply:
-    """What a recorded reply says, read off by eye."""
+    """The content of a recorded reply, transcribed by hand."""
 
     reasoning: str
     text: str
@@ -60,7 +60,7 @@ EXPECTED = {
 
 
 def replayed(path: Path) -> bytes:
-    """The bytes of a response: an excerpt of one JSON document a line had `data:` in front of each."""
+    """Return the bytes of a response; in `.jsonl` excerpts, each line is a payload without its `data:`."""
     data = path.read_bytes()
     if path.suffix != ".jsonl":
         return data
@@ -90,7 +90,7 @@ def test_recorded_reply_is_decoded(name: str, size: int) -> None:
 
 @pytest.mark.parametrize("name", [name for name in EXPECTED if not name.endswith(".json")])
 def test_truncated_recording_raises_error_with_partial_text(name: str) -> None:
-    """Cut anywhere before the finish reason, a recorded stream is an error with what had come; never half an answer."""
+    """A recorded stream that ends before its finish reason raises an error with the text received so far."""
     expected, data = EXPECTED[name], replayed(COMPATIBLE / name)
     finish_offset = data.index(b'"finish_reason":"stop"')
     for end in range(0, finish_offset, 11):
@@ -108,7 +108,7 @@ FAILURES: dict[str, tuple[int, type[QwenVLError], str]] = {
 
 @pytest.mark.parametrize("name", FAILURES)
 def test_recorded_error_is_parsed(name: str) -> None:
-    """They are of the native API; the carriers are read by the same code."""
+    """The recorded errors are of the native API; the same code parses those of both APIs."""
     status, kind, code = FAILURES[name]
     body = (RECORDINGS / f"{name}.response.body.txt").read_text("utf-8")
     expected = json.loads(body[body.index("{") :])

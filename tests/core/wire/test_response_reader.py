@@ -1,4 +1,4 @@
-"""Replies of the compatible API: from the bytes of a response to events, whatever server they come from."""
+"""Read replies of the OpenAI-compatible API, as Model Studio and other servers send them, into events."""
 
 from __future__ import annotations
 
@@ -28,7 +28,6 @@ from qwenvl_core.types.messages import ToolCall
 from qwenvl_core.types.reply import accumulate
 from qwenvl_core.types.request import Request
 from qwenvl_core.wire import openai as wire
-from qwenvl_core.wire import response_reader as reader_module
 from qwenvl_core.wire.response_reader import ResponseReader
 from tests.support.pipeline import chunk, prepare, read, request, sse
 
@@ -69,9 +68,9 @@ def calls(*fragments: dict[str, Any], finish: str | None = None, **delta: Any) -
 STOP = chunk("stop", content="", reasoning_content=None)
 CALLED = chunk("tool_calls")
 
-# What arrives, and the events; the finish that follows is a plain one unless it stands there.
+# The payloads of a stream and the events they yield.
 GOLDEN: dict[str, tuple[list[Any], list[Event]]] = {
-    "the main road": (
+    "reasoning, then text": (
         [
             chunk(content=None, role="assistant", reasoning_content=""),
             chunk(content=None, reasoning_content="We"),
@@ -83,7 +82,7 @@ GOLDEN: dict[str, tuple[list[Any], list[Event]]] = {
         ],
         [R("We"), R(" see."), T("Fo"), T("ur."), COUNTED, last()],
     ),
-    # --- the vendor's quirks
+    # --- Model Studio
     "reasoning opens with text": ([chunk(reasoning_content="a", content=None), STOP], [R("a"), last()]),
     "content null, empty, a list, missing": (
         [
@@ -105,7 +104,7 @@ GOLDEN: dict[str, tuple[list[Any], list[Event]]] = {
         [chunk(reasoning_content="a", content="b"), chunk("stop", reasoning_content="c", content="d")],
         [R("a"), T("b"), R("c"), T("d"), last()],
     ),
-    "reasoning null, empty, absent beside text": (
+    "text with reasoning null, empty, absent": (
         [
             chunk(content="a", reasoning_content=None),
             chunk(content="b", reasoning_content=""),
@@ -238,7 +237,7 @@ GOLDEN: dict[str, tuple[list[Any], list[Event]]] = {
             last(),
         ],
     ),
-    "search results beside the choices": (
+    "search results next to the choices": (
         [{**chunk(content="a"), "search_info": {"search_results": [1]}}, STOP],
         [T("a"), last(extras={"search_info": {"search_results": [1]}})],
     ),
@@ -254,17 +253,17 @@ GOLDEN: dict[str, tuple[list[Any], list[Event]]] = {
             last(extras={"logprobs": {"content": [{"token": "a", "logprob": -1}, {"token": "b", "logprob": 0}]}}),
         ],
     ),
-    "tags and calls that leak are text": (
+    "tags and calls within text are text": (
         [chunk(reasoning_content='<tool_call>{"name": "crop"}</tool_call>'), chunk(content="<think>a</think>b"), STOP],
         [R('<tool_call>{"name": "crop"}</tool_call>'), T("<think>a</think>b"), last()],
     ),
     # --- vLLM, SGLang, transformers, Ollama
-    "reasoning by its other name": (
+    "reasoning under its other key": (
         [chunk(reasoning="a", content=None), chunk(reasoning=None, content="b"), STOP],
         [R("a"), T("b"), last()],
     ),
-    "reasoning by both names": ([chunk(reasoning="a", reasoning_content="a"), STOP], [R("a"), last()]),
-    "reasoning by its other name, the first empty": (
+    "reasoning under both keys": ([chunk(reasoning="a", reasoning_content="a"), STOP], [R("a"), last()]),
+    "reasoning under its other key, the first empty": (
         [chunk(reasoning="a", reasoning_content=""), STOP],
         [R("a"), last()],
     ),
@@ -284,7 +283,7 @@ GOLDEN: dict[str, tuple[list[Any], list[Event]]] = {
         [chunk(content="a"), chunk("stop", content="b", usage=USAGE)],
         [T("a"), T("b"), COUNTED, last()],
     ),
-    "reasoning tokens beside the counters": (
+    "reasoning tokens next to the counters": (
         [STOP, usage_chunk({"prompt_tokens": 3, "completion_tokens": 4, "total_tokens": 7, "reasoning_tokens": 2})],
         [
             Usage(
@@ -331,7 +330,7 @@ GOLDEN: dict[str, tuple[list[Any], list[Event]]] = {
         [calls(fragment(None, "c1", "crop", "{}"), fragment(None, "c2", "zoom", "{}")), CALLED],
         [C(0, "c1", "crop", "{}"), C(1, "c2", "zoom", "{}"), last("tool_calls")],
     ),
-    "whole calls that are all number 0": (
+    "whole calls that all have index 0": (
         [calls(fragment(0, "c1", "crop", "{}")), calls(fragment(0, "c2", "crop", '{"x":1}')), CALLED],
         [C(0, "c1", "crop", "{}"), C(1, "c2", "crop", '{"x":1}'), last("tool_calls")],
     ),
@@ -356,7 +355,7 @@ GOLDEN: dict[str, tuple[list[Any], list[Event]]] = {
         [calls(fragment(0, "c1", "crop", {"x": "ö"})), CALLED],
         [C(0, "c1", "crop", '{"x": "ö"}'), last("tool_calls")],
     ),
-    "arguments with space around are not touched": (
+    "arguments with surrounding space are unchanged": (
         [calls(fragment(0, "c1", "crop", ' {"x":')), calls(fragment(0, "", None, ' " a " } ')), CALLED],
         [C(0, "c1", "crop", ' {"x":'), C(0, None, None, ' " a " } '), last("tool_calls")],
     ),
@@ -364,7 +363,7 @@ GOLDEN: dict[str, tuple[list[Any], list[Event]]] = {
         [chunk(content="a", tool_calls=[]), chunk(content="b", tool_calls=None), STOP],
         [T("a"), T("b"), last()],
     ),
-    "only the first of several answers": (
+    "only the first of several choices": (
         [
             {"choices": [{"index": 0, "delta": {"content": "a"}}, {"index": 1, "delta": {"content": "x"}}]},
             {"choices": [{"index": 1, "delta": {"content": "y"}, "finish_reason": "stop"}]},
@@ -375,7 +374,7 @@ GOLDEN: dict[str, tuple[list[Any], list[Event]]] = {
     "delta null": ([{"choices": [{"delta": None, "index": 0}]}, chunk("stop", content="a")], [T("a"), last()]),
     "choices null": ([{"choices": None}, chunk("stop", content="a")], [T("a"), last()]),
     "error null": ([{**chunk("stop", content="a"), "error": None}], [T("a"), last()]),
-    "separators of other standards are text": (
+    "Unicode line separators are text": (
         [chunk(content="a\u2028b\u2029c\u0085d\u000be\u001cf\u00a0"), STOP],
         [T("a\u2028b\u2029c\u0085d\u000be\u001cf\u00a0"), last()],
     ),
@@ -383,7 +382,7 @@ GOLDEN: dict[str, tuple[list[Any], list[Event]]] = {
 
 
 def without_identity(events: list[Event]) -> list[Event]:
-    """Chunks in the table that say neither model nor id leave them to the request."""
+    """Remove model and id: some payloads of the table hold neither, and the request supplies them."""
     return [event._replace(model="", reply_id="") if isinstance(event, Finish) else event for event in events]
 
 
@@ -393,10 +392,10 @@ def test_stream_of_each_shape_yields_expected_events(name: str, done: bool) -> N
     payloads, events = GOLDEN[name]
     raw = sse(*payloads, done=done)
     assert without_identity(read(raw)) == without_identity(events)
-    assert read([raw[at : at + 1] for at in range(len(raw))]) == read(raw)
+    assert read([raw[start : start + 1] for start in range(len(raw))]) == read(raw)
 
 
-STREAMS_ONLY = {"usage on every chunk", "only the first of several answers", "search results beside the choices"}
+STREAMS_ONLY = {"usage on every chunk", "only the first of several choices", "search results next to the choices"}
 
 
 @pytest.mark.parametrize("name", [name for name in GOLDEN if name not in STREAMS_ONLY])
@@ -423,7 +422,7 @@ def test_whole_reply_equals_accumulated_stream(name: str) -> None:
     body = json.dumps(whole).encode()
     for headers in ({"content-type": "application/json"}, {}):
         assert accumulate(read(body, chat_request=WHOLE, headers=headers)) == streamed
-    # A server may answer whole where it was asked to stream, and the other way round.
+    # A server may send a whole reply although the request demands a stream, and the reverse.
     assert accumulate(read(body, headers={"content-type": "application/json;charset=UTF-8"})) == streamed
     assert accumulate(read(body, headers={"content-type": "Application/JSON"})) == streamed
     assert accumulate(without_identity(read(sse(*payloads), chat_request=WHOLE))) == accumulate(
@@ -434,13 +433,13 @@ def test_whole_reply_equals_accumulated_stream(name: str) -> None:
 @pytest.mark.parametrize("kind", [None, "text/plain", "application/octet-stream", "text/event-stream"])
 @pytest.mark.parametrize("lead", ["", "\ufeff", "\r\n\r\n", "\ufeff\n"])
 def test_format_without_reliable_headers_is_detected_from_body(kind: str | None, lead: str) -> None:
-    """Servers leave out what they send, or say it wrongly: a document or a stream, whichever was asked for."""
+    """Servers omit the content type or send a wrong one, for whole replies and for streams."""
     headers = {"x-request-id": "r-1"} | ({"content-type": kind} if kind else {})
     whole = {"choices": [{"message": {"content": "Hi"}, "finish_reason": "stop"}], "id": "chatcmpl-1"}
     for body in (json.dumps(whole, indent=1).encode(), sse(chunk(content="Hi"), STOP)):
         data = lead.encode() + body
         for chat_request in (STREAM, WHOLE):
-            for segments in ([data], [data[at : at + 1] for at in range(len(data))]):
+            for segments in ([data], [data[start : start + 1] for start in range(len(data))]):
                 reply = accumulate(read(segments, chat_request=chat_request, headers=headers))
                 assert (reply.text, reply.finish.finish_reason, reply.finish.request_id) == ("Hi", "stop", "r-1")
 
@@ -483,48 +482,48 @@ CHUNKS = [chunk(reasoning_content="Hm."), chunk(content="Ein "), chunk(content="
 LIMIT = {"error": {"code": "limit_requests", "message": "Slow down.", "type": "limit_requests"}, "request_id": "r-2"}
 
 FAILURES: dict[str, tuple[bytes, type[QwenVLError], str | None, str]] = {
-    # the bytes, the error's class, its code, words of its message
-    "an object": (sse(*CHUNKS, LIMIT, done=False), QwenVLRateLimitError, "limit_requests", "Slow down."),
-    "and then the end": (sse(*CHUNKS, LIMIT), QwenVLRateLimitError, "limit_requests", "Slow down."),
-    "an integer code": (
+    # bytes, class of the error, its code, part of its message
+    "error object": (sse(*CHUNKS, LIMIT, done=False), QwenVLRateLimitError, "limit_requests", "Slow down."),
+    "error object, then [DONE]": (sse(*CHUNKS, LIMIT), QwenVLRateLimitError, "limit_requests", "Slow down."),
+    "integer code": (
         sse(*CHUNKS, {"error": {"message": "Bad.", "type": "BadRequestError", "param": None, "code": 400}}),
         QwenVLInvalidRequestError,
         "BadRequestError",
         "Bad.",
     ),
-    "a string": (sse(*CHUNKS, {"error": "CUDA out of memory"}), QwenVLAPIError, None, "CUDA out of memory"),
-    "an event named error": (
+    "error string": (sse(*CHUNKS, {"error": "CUDA out of memory"}), QwenVLAPIError, None, "CUDA out of memory"),
+    "event named error": (
         b"data: " + json.dumps(chunk(content="Ein Löwe")).encode() + b'\n\nevent: error\ndata: "Out of memory"\n\n',
         QwenVLAPIError,
         None,
         "Out of memory",
     ),
-    "a detail": (sse(*CHUNKS, {"detail": "Not now."}), QwenVLAPIError, None, "Not now."),
-    "flat": (
+    "detail": (sse(*CHUNKS, {"detail": "Not now."}), QwenVLAPIError, None, "Not now."),
+    "flat error object": (
         sse(*CHUNKS, {"object": "error", "message": "Bad.", "type": "BadRequestError", "code": 400}),
         QwenVLInvalidRequestError,
         "BadRequestError",
         "Bad.",
     ),
-    "too long": (
+    "context overflow": (
         sse(*CHUNKS, {"error": {"message": "This model's maximum context length is 4096 tokens.", "code": 400}}),
         QwenVLContextOverflowError,
         "400",
         "maximum context length",
     ),
-    "the status in the message": (
+    "status in the message": (
         sse(*CHUNKS, {"error": {"message": "<429> InternalError.Algo: Too many requests.", "code": "internal_error"}}),
         QwenVLRateLimitError,
         "internal_error",
         "Too many requests.",
     ),
-    "the status as a text": (
+    "status as a string": (
         sse(*CHUNKS, {"error": {"message": "Slow down.", "type": "throttled", "code": "429"}}),
         QwenVLRateLimitError,
         "throttled",
         "Slow down.",
     ),
-    "moderation": (
+    "content filter": (
         sse(
             *CHUNKS,
             {"error": {"code": "data_inspection_failed", "message": "Output data may contain inappropriate content."}},
@@ -541,27 +540,27 @@ FAILURES: dict[str, tuple[bytes, type[QwenVLError], str | None, str]] = {
         "ended within",
     ),
     "no finish reason": (sse(*CHUNKS), QwenVLStreamInterruptedError, None, "finish reason"),
-    "no finish reason, no end": (sse(*CHUNKS, done=False), QwenVLStreamInterruptedError, None, "finish reason"),
+    "no finish reason, no [DONE]": (sse(*CHUNKS, done=False), QwenVLStreamInterruptedError, None, "finish reason"),
     "no finish reason but usage": (sse(*CHUNKS, usage_chunk()), QwenVLStreamInterruptedError, None, "finish reason"),
-    "cut in a chunk": (
+    "truncated within a chunk": (
         sse(*CHUNKS, chunk("stop", content="x"), done=False)[:-20],
         QwenVLStreamInterruptedError,
         None,
         "ended within",
     ),
-    "a number": (sse(*CHUNKS, 5), QwenVLAPIError, None, "unknown shape"),
-    "a list": (sse(*CHUNKS, [chunk("stop")]), QwenVLAPIError, None, "unknown shape"),
+    "number": (sse(*CHUNKS, 5), QwenVLAPIError, None, "unknown shape"),
+    "list": (sse(*CHUNKS, [chunk("stop")]), QwenVLAPIError, None, "unknown shape"),
     "null": (sse(*CHUNKS, None), QwenVLAPIError, None, "unknown shape"),
-    "a text": (sse(*CHUNKS, '"hello"'), QwenVLAPIError, None, "unknown shape"),
+    "string": (sse(*CHUNKS, '"hello"'), QwenVLAPIError, None, "unknown shape"),
     "choices of another shape": (sse(*CHUNKS, {"choices": {"0": "x"}}), QwenVLAPIError, None, "unknown shape"),
     "usage of another shape": (sse(*CHUNKS, chunk("stop", usage=[1])), QwenVLAPIError, None, "unknown shape"),
-    "usage of another shape, no end": (
+    "usage of another shape, no [DONE]": (
         sse(*CHUNKS, chunk("stop", usage="many"), done=False),
         QwenVLAPIError,
         None,
         "unknown shape",
     ),
-    "tokens that are no numbers": (
+    "token counts of wrong types": (
         sse(*CHUNKS, chunk("stop", usage={"prompt_tokens": "3", "completion_tokens": {}}), done=False),
         QwenVLAPIError,
         None,
@@ -574,7 +573,7 @@ FAILURES: dict[str, tuple[bytes, type[QwenVLError], str | None, str]] = {
 def test_stream_failure_raises_error_with_partial_text(name: str) -> None:
     raw, cls, code, words = FAILURES[name]
     headers = {"x-request-id": "r-1", "content-type": "text/event-stream"}
-    for segments in ([raw], [raw[at : at + 1] for at in range(len(raw))]):
+    for segments in ([raw], [raw[start : start + 1] for start in range(len(raw))]):
         with pytest.raises(QwenVLError, match=re.escape(words)) as caught:
             read(segments, headers=headers)
         error = caught.value
@@ -626,7 +625,7 @@ def test_error_with_echoed_media_omits_base64() -> None:
     assert "iVBORw0KGgoiVBORw0KGgo" not in str(caught.value)
 
 
-# --- what was asked for, and the reply has not ------------------------------------------------------------------------
+# --- required output --------------------------------------------------------------------------------------------------
 
 TOOL = {"type": "function", "function": {"name": "crop", "parameters": {}}}
 MUST_CALL = request(stream=True, tools=(TOOL,), tool_choice="required", forced_tool_choice="auto")
@@ -651,8 +650,11 @@ def test_reply_without_required_tool_call_raises_output_error() -> None:
         '```json\n{"a": 1}\n```',
         '```\n{"a": 1}\n```',
         'Here it is:\n```json\n{"a": 1}\n```\nDone.',
-        json.dumps({"code": "```py\nprint(1)\n```"}),  # a fence inside a string is none
+        json.dumps({"code": "```py\nprint(1)\n```"}),  # a fence within a string
         json.dumps({"code": "```json\n{'a'}\n```"}),
+        '```json\n{"a": 1}\n',  # a fence without its end
+        '```python\nprint(1)\n```\n```json\n{"a": 1}\n```',  # a later fence
+        '{"a": "first line\nsecond line"}',  # a control character within a string
     ],
 )
 def test_answer_with_required_json_is_accepted(text: str) -> None:
@@ -670,18 +672,18 @@ def test_tool_call_satisfies_required_json() -> None:
     read(sse(calls(fragment(0, "c1", "crop", "{}")), CALLED), chat_request=MUST_JSON)
 
 
-# --- pace -------------------------------------------------------------------------------------------------------------
+# --- timeouts ---------------------------------------------------------------------------------------------------------
 
 
 class Clock:
-    """Time that passes only when it is told to."""
+    """Replace the clock; time passes only when a test adds to `now`."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.now = 1000.0
-        monkeypatch.setattr(reader_module.time, "monotonic", lambda: self.now)
+        monkeypatch.setattr(time, "monotonic", lambda: self.now)
 
 
-def paced(limit: float | None) -> ResponseReader:
+def reader_with_limit(limit: float | None) -> ResponseReader:
     reader = ResponseReader(wire.Decoder(), prepare(STREAM), chunk_timeout=limit)
     reader.start({"content-type": "text/event-stream"})
     return reader
@@ -689,7 +691,7 @@ def paced(limit: float | None) -> ResponseReader:
 
 @pytest.mark.parametrize("data", [b": keep-alive\n\n", b"x", b"\n", b"id: 1\n"])
 def test_incomplete_data_does_not_reset_chunk_timeout(data: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
-    clock, reader = Clock(monkeypatch), paced(5.0)
+    clock, reader = Clock(monkeypatch), reader_with_limit(5.0)
     list(reader.decode(sse(chunk(content="a"), done=False)))
     for _ in range(5):
         clock.now += 1.0
@@ -700,7 +702,7 @@ def test_incomplete_data_does_not_reset_chunk_timeout(data: bytes, monkeypatch: 
 
 
 def test_chunks_within_limit_do_not_time_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    clock, reader = Clock(monkeypatch), paced(5.0)
+    clock, reader = Clock(monkeypatch), reader_with_limit(5.0)
     for _ in range(10):
         clock.now += 4.0
         list(reader.decode(b": keep-alive\n\n"))
@@ -709,16 +711,16 @@ def test_chunks_within_limit_do_not_time_out(monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_slow_consumer_does_not_time_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    clock, reader = Clock(monkeypatch), paced(5.0)
+    clock, reader = Clock(monkeypatch), reader_with_limit(5.0)
     for _ in reader.decode(sse(chunk(content="a"), chunk(content="b"), done=False)):
-        clock.now += 60.0  # the caller's own work
-    assert list(reader.decode(b": keep-alive\n\n")) == []  # had come meanwhile
+        clock.now += 60.0  # the consumer's own work
+    assert list(reader.decode(b": keep-alive\n\n")) == []  # arrived meanwhile
     clock.now += 1.0
     assert list(reader.decode(sse(chunk(content="c"), done=False))) == [T("c")]
 
 
 def test_no_limit_does_not_time_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    clock, reader = Clock(monkeypatch), paced(None)
+    clock, reader = Clock(monkeypatch), reader_with_limit(None)
     clock.now += 10_000.0
     assert list(reader.decode(b": keep-alive\n\n")) == []
 
@@ -766,7 +768,7 @@ def check_types(events: list[Event]) -> None:
 def outcome(
     segments: list[bytes], chat_request: Request = STREAM, **headers: str
 ) -> tuple[list[Event], QwenVLError | None]:
-    """The events and the error; anything but our errors is a failure of the test."""
+    """Return the events and the error; any exception other than `QwenVLError` fails the test."""
     try:
         events, error = read(segments, chat_request=chat_request, headers=headers), None
         assert isinstance(events[-1], Finish)
@@ -780,9 +782,9 @@ def outcome(
 
 
 @given(st.lists(st.integers(0, len(VALID)), max_size=20))
-def test_split_at_any_offset_yields_same_events(places: list[int]) -> None:
-    at = [0, *sorted(places), len(VALID)]
-    assert read([VALID[a:b] for a, b in pairwise(at)]) == read(VALID)
+def test_split_at_any_offset_yields_same_events(offsets: list[int]) -> None:
+    bounds = [0, *sorted(offsets), len(VALID)]
+    assert read([VALID[start:end] for start, end in pairwise(bounds)]) == read(VALID)
 
 
 @given(st.integers(0, len(VALID) - 1))
@@ -797,20 +799,20 @@ def test_truncated_stream_is_complete_or_raises_error(end: int) -> None:
 
 @st.composite
 def mutated_lines(draw: st.DrawFn) -> bytes:
-    """The stream with lines dropped, doubled, moved and cut."""
+    """Draw the valid stream with some lines dropped, truncated, joined or inserted."""
     lines = VALID.split(b"\n")
     for _ in range(draw(st.integers(1, 4))):
-        at = draw(st.integers(0, len(lines) - 1))
+        index = draw(st.integers(0, len(lines) - 1))
         match draw(st.sampled_from(["drop", "cut", "join", "insert"])):
             case "drop":
-                del lines[at]
+                del lines[index]
             case "cut":
-                lines[at] = lines[at][: draw(st.integers(0, 300))]
-            case "join" if at + 1 < len(lines):
-                lines[at : at + 2] = [lines[at] + lines[at + 1]]
+                lines[index] = lines[index][: draw(st.integers(0, 300))]
+            case "join" if index + 1 < len(lines):
+                lines[index : index + 2] = [lines[index] + lines[index + 1]]
             case _:
                 lines.insert(
-                    at, draw(st.sampled_from([b"", b": ping", b"event: error", b"data:", b"data: {}", b"\xff"]))
+                    index, draw(st.sampled_from([b"", b": ping", b"event: error", b"data:", b"data: {}", b"\xff"]))
                 )
         lines = lines or [b""]
     return b"\n".join(lines)
@@ -818,7 +820,7 @@ def mutated_lines(draw: st.DrawFn) -> bytes:
 
 @given(mutated_lines(), st.booleans())
 def test_mutated_stream_adds_no_content(data: bytes, bytewise: bool) -> None:
-    segments = [data[at : at + 1] for at in range(len(data))] if bytewise else [data]
+    segments = [data[start : start + 1] for start in range(len(data))] if bytewise else [data]
     events, error = outcome(segments)
     reply = accumulate(events)
     assert is_subsequence(reply.text, ALL.text)
@@ -894,7 +896,10 @@ def test_long_stream_is_read_in_linear_time() -> None:
     def seconds(count: int) -> float:
         data = sse(*[chunk(content="word ")] * count, STOP)
         start = time.process_time()
-        assert accumulate(read([data[at : at + 4096] for at in range(0, len(data), 4096)])).text == "word " * count
+        assert (
+            accumulate(read([data[start : start + 4096] for start in range(0, len(data), 4096)])).text
+            == "word " * count
+        )
         return time.process_time() - start
 
     assert min(seconds(16_000) for _ in range(2)) < 24 * max(min(seconds(2000) for _ in range(3)), 0.005)

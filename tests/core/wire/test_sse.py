@@ -1,4 +1,4 @@
-"""Server-sent events: whatever the bytes are cut into and however the lines end, the documents are the same."""
+"""Decode server-sent events: the payloads are the same for every split of the bytes and every line end."""
 
 import json
 import time
@@ -21,9 +21,9 @@ def decode_all(*segments: bytes) -> list[tuple[str, Any]]:
     return [(name, END if payload is DONE else payload) for name, payload in pairs]
 
 
-def cut(data: bytes, places: list[int]) -> list[bytes]:
-    at = [0, *sorted(place % (len(data) + 1) for place in places), len(data)]
-    return [data[start:end] for start, end in pairwise(at)]
+def split(data: bytes, offsets: list[int]) -> list[bytes]:
+    bounds = [0, *sorted(offset % (len(data) + 1) for offset in offsets), len(data)]
+    return [data[start:end] for start, end in pairwise(bounds)]
 
 
 HELLO = {"text": "你好 😀\u2028\u0085\u000b\u001c\u00a0ö"}
@@ -38,7 +38,7 @@ WIRE = json.dumps(HELLO, ensure_ascii=False)
         ("data:   1\n\n", [("", 1)]),
         ("data: 1\r\n\r\ndata: 2\r\n\r\n", [("", 1), ("", 2)]),
         ("data: 1\r\rdata: 2\r\r", [("", 1), ("", 2)]),
-        ("data: 1\r\n\rdata: 2\n\r\n", [("", 1), ("", 2)]),  # each line may end in its own way
+        ("data: 1\r\n\rdata: 2\n\r\n", [("", 1), ("", 2)]),  # line ends may be mixed
         (": keep-alive\n\ndata: 1\n\n:\n\n", [("", 1)]),
         ("id:1\nevent:result\n:HTTP_STATUS/200\ndata:1\n\n", [("result", 1)]),
         ("retry: 3000\nid\nfoo: bar\nfoo\ndata: 1\n\n", [("", 1)]),
@@ -48,7 +48,7 @@ WIRE = json.dumps(HELLO, ensure_ascii=False)
         ("data: 1\ndata: 2\ndata: 3\n", [("", 1), ("", 2), ("", 3)]),  # no blank lines
         ("data: 1\n\ndata: 2", [("", 1), ("", 2)]),  # no line end
         ("data: 1\n\n\n\n\ndata: 2\n\n", [("", 1), ("", 2)]),
-        ("data\ndata:\ndata: \n\ndata: 1\n\n", [("", 1)]),  # empty data says nothing
+        ("data\ndata:\ndata: \n\ndata: 1\n\n", [("", 1)]),  # empty data yields no payload
         ("\ufeffdata: 1\n\n", [("", 1)]),
         ("\ufeff\n\ndata: 1\n\n", [("", 1)]),
         ("data: 1\n\ndata: [DONE]\n\n", [("", 1), ("", END)]),
@@ -65,8 +65,8 @@ def test_stream_is_decoded_into_payloads(data: str, expected: list[tuple[str, An
     raw = data.encode()
     assert decode_all(raw) == expected
     assert decode_all(*(bytes([byte]) for byte in raw)) == expected  # one byte at a time
-    for at in range(len(raw)):
-        assert decode_all(raw[:at], raw[at:]) == expected
+    for offset in range(len(raw)):
+        assert decode_all(raw[:offset], raw[offset:]) == expected
 
 
 @pytest.mark.parametrize(
@@ -74,8 +74,8 @@ def test_stream_is_decoded_into_payloads(data: str, expected: list[tuple[str, An
     [
         "data: {\n\n",
         'data: {"a": 1\n\ndata: [DONE]\n\n',
-        'data: {"a": 1\ndata: [DONE]\n\n',  # the end does not mend a broken event
-        'data: {"a"',  # cut within an event
+        'data: {"a": 1\ndata: [DONE]\n\n',  # `[DONE]` does not complete a broken event
+        'data: {"a"',  # truncated within an event
         'data: {"a": "ö',
         "data: {'a': 1}\n\n",
         "data: oops\n\ndata: 1\n\n",
@@ -84,9 +84,9 @@ def test_stream_is_decoded_into_payloads(data: str, expected: list[tuple[str, An
 )
 def test_invalid_json_raises_decode_error(data: str) -> None:
     raw = data.encode()
-    for at in range(len(raw)):
+    for offset in range(len(raw)):
         with pytest.raises(SSEDecodeError):
-            decode_all(raw[:at], raw[at:])
+            decode_all(raw[:offset], raw[offset:])
 
 
 def test_invalid_utf8_raises_decode_error() -> None:
@@ -103,7 +103,7 @@ JSON = st.recursive(
 
 @st.composite
 def streams(draw: st.DrawFn) -> tuple[bytes, list[tuple[str, Any]]]:
-    """A stream in any framing that the format allows, and what it says."""
+    """Draw a stream in any framing that the format allows, and its payloads."""
     end = draw(st.sampled_from(["\n", "\r\n", "\r"]))
     lines: list[str] = []
     expected: list[tuple[str, Any]] = []
@@ -114,10 +114,10 @@ def streams(draw: st.DrawFn) -> tuple[bytes, list[tuple[str, Any]]]:
             st.lists(st.sampled_from([":", ": ping", ":HTTP_STATUS/200", "id:1", "retry: 5", "x: y"]), max_size=2)
         )
         lines += [f"event: {name}"] if name else []
-        several = isinstance(payload, dict | list) and draw(st.booleans())
-        text = json.dumps(payload, ensure_ascii=False, indent=1 if several else None)
+        is_multiline = isinstance(payload, dict | list) and draw(st.booleans())
+        text = json.dumps(payload, ensure_ascii=False, indent=1 if is_multiline else None)
         lines += [field + line for line in text.split("\n")]
-        if name or several or draw(st.booleans()):
+        if name or is_multiline or draw(st.booleans()):
             lines += [""]
         expected.append((name, payload))
     if draw(st.booleans()):
@@ -129,23 +129,23 @@ def streams(draw: st.DrawFn) -> tuple[bytes, list[tuple[str, Any]]]:
 
 @given(streams(), st.lists(st.integers(0, 10_000), max_size=12))
 def test_split_at_any_offset_yields_same_payloads(
-    stream: tuple[bytes, list[tuple[str, Any]]], places: list[int]
+    stream: tuple[bytes, list[tuple[str, Any]]], offsets: list[int]
 ) -> None:
     data, expected = stream
-    assert decode_all(*cut(data, places)) == expected
+    assert decode_all(*split(data, offsets)) == expected
 
 
 @given(st.binary(max_size=200), st.lists(st.integers(0, 200), max_size=6))
 @example(b"data: \x00\xff", [3])
 @example(b"\r\ndata:1\r", [1])
-def test_arbitrary_bytes_yield_same_result_for_any_split(data: bytes, places: list[int]) -> None:
+def test_arbitrary_bytes_yield_same_result_for_any_split(data: bytes, offsets: list[int]) -> None:
     def outcome(*segments: bytes) -> Any:
         try:
             return decode_all(*segments)
         except SSEDecodeError:
             return "broken"
 
-    assert repr(outcome(data)) == repr(outcome(*cut(data, places)))
+    assert repr(outcome(data)) == repr(outcome(*split(data, offsets)))
 
 
 @pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
@@ -153,7 +153,7 @@ def test_payload_is_yielded_with_its_line(end: str) -> None:
     decoder = SSEDecoder()
     assert list(decoder.decode(f"data: 1{end}{end}".encode())) == [("", 1)]
     assert list(decoder.decode(f"data: 2{end}{end}".encode())) == [("", 2)]
-    if end != "\r":  # a lone CR may be half a CRLF
+    if end != "\r":  # a CR may be the first half of a CRLF
         assert list(decoder.decode(f"data: 3{end}".encode())) == [("", 3)]
 
 
