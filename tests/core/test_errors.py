@@ -1,0 +1,64 @@
+"""Check the classes of errors and their messages."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from qwenvl_core.errors import (
+    ErrorPayload,
+    QwenVLAPIError,
+    QwenVLArrearageError,
+    QwenVLAuthenticationError,
+    QwenVLConnectionError,
+    QwenVLContentFilterError,
+    QwenVLContextOverflowError,
+    QwenVLError,
+    QwenVLInputError,
+    QwenVLInvalidRequestError,
+    QwenVLMissingKeyError,
+    QwenVLModelNotFoundError,
+    QwenVLNotFoundError,
+    QwenVLOutputError,
+    QwenVLPermissionDeniedError,
+    QwenVLQuotaExceededError,
+    QwenVLRateLimitError,
+    QwenVLStreamInterruptedError,
+    QwenVLTimeoutError,
+    error_from_payload,
+)
+
+
+@pytest.mark.parametrize(
+    ("kind", "parents"),
+    [
+        (QwenVLInputError, (QwenVLError, ValueError)),
+        (QwenVLMissingKeyError, (QwenVLAuthenticationError, ValueError)),
+        (QwenVLArrearageError, (QwenVLPermissionDeniedError,)),
+        (QwenVLModelNotFoundError, (QwenVLNotFoundError,)),
+        (QwenVLContentFilterError, (QwenVLInvalidRequestError,)),
+        (QwenVLContextOverflowError, (QwenVLInvalidRequestError,)),
+        (QwenVLQuotaExceededError, (QwenVLRateLimitError,)),
+        (QwenVLStreamInterruptedError, (QwenVLConnectionError,)),
+        (QwenVLOutputError, (QwenVLError, ValueError)),
+        (QwenVLTimeoutError, (QwenVLError,)),
+        (QwenVLAPIError, (QwenVLError,)),
+    ],
+)
+def test_error_class_has_its_bases(kind: type[QwenVLError], parents: tuple[type[Exception], ...]) -> None:
+    assert all(issubclass(kind, parent) for parent in parents)
+    bare = kind("What happened.")
+    assert bare.message == "What happened."
+    assert (bare.code, bare.status_code, bare.request_id, bare.partial) == (None, None, None, "")
+    assert str(bare) == f"What happened. {bare.hint}".strip()
+
+
+def test_error_str_holds_details_and_hint() -> None:
+    error = QwenVLRateLimitError("Slow down.", code="limit_requests", status_code=429, request_id="r-1", hint="Wait.")
+    assert str(error) == "Slow down. (status 429, code limit_requests, request id r-1) Wait."
+    assert re.search("max_retries", QwenVLRateLimitError.hint)  # the hint of the class is unchanged
+
+
+def test_error_payload_without_message_has_default_message() -> None:
+    assert error_from_payload(ErrorPayload("")).message == "The server reported an error without a message."
