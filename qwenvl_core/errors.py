@@ -263,7 +263,7 @@ def _has_status(low: int, high: int | None = None) -> Callable[[ErrorPayload], b
     return lambda payload: low <= (payload.status_code or 0) <= (high or low)
 
 
-# The first match wins. Codes and messages come first: they are more specific than the status, and errors inside a
+# The first match is used. Codes and messages come first: they are more specific than the status, and errors inside a
 # stream may have no status.
 _CLASSES: tuple[tuple[Callable[[ErrorPayload], bool], type[QwenVLError]], ...] = (
     (_contains("DataInspectionFailed", "data_inspection_failed"), QwenVLContentFilterError),

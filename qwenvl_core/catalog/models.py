@@ -4,8 +4,8 @@ A name is matched without its case, an `org/` prefix and a trailing `-us`: first
 the prefixes. A prefix ends at a `-`, so dated snapshots and fine-tunes get the row of their base model. No server is
 queried, and no name is an error: a name without a row gets one with `known=False`.
 
-Where the vendor's pages disagree, "Visual understanding (Qwen-VL)" of 2025-12-18 wins. The later page "Image and video
-understanding" is used only for models that the former does not list (Qwen3.5 and newer).
+Where the vendor's pages disagree, "Visual understanding (Qwen-VL)" of 2025-12-18 takes precedence. The later page
+"Image and video understanding" is used only for models that the former does not list (Qwen3.5 and newer).
 """
 
 from __future__ import annotations
@@ -101,7 +101,7 @@ class ModelFacts:
 
 
 class _Row(NamedTuple):
-    """The facts for names with a prefix and, if `part` is set, with that part between two hyphens."""
+    """The facts for names with a prefix and, if `part` is set, with that part between hyphens after it."""
 
     prefix: str
     facts: ModelFacts
@@ -272,7 +272,7 @@ def _open_weights(name: str, facts: ModelFacts = _QWEN35) -> ModelFacts:
     return replace(facts, name=name, context_window=262_144)
 
 
-# Scanned in order; the first row whose prefix (and part) matches wins.
+# Scanned in order; the first row whose prefix (and part) matches is used.
 _PREFIXES: tuple[_Row, ...] = (
     _Row("qwen3-vl-plus", _QWEN3_VL_PLUS),
     _Row("qwen3-vl-flash", _QWEN3_VL_FLASH),
