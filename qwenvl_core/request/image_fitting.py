@@ -19,6 +19,7 @@ from qwenvl_core.catalog.models import ModelFacts
 from qwenvl_core.errors import QwenVLInputError
 from qwenvl_core.media.images import encode_jpeg, normalize_image, oriented_size, set_draft_size
 from qwenvl_core.media.inspection import inspect_image, read_bytes
+from qwenvl_core.media.pillow import require_pillow
 from qwenvl_core.media.sniffing import MediaInfo
 from qwenvl_core.media.sources import may_exceed_data_uri
 from qwenvl_core.request.validation import FORMATS, LARGE_FORMATS, LARGE_PIXELS, MIN_SIDE
@@ -87,20 +88,19 @@ def _fit_part(part: Part, settings: ModelSettings, facts: ModelFacts, notes: lis
 def _image_budget(part: ImagePart, settings: ModelSettings, facts: ModelFacts) -> PixelBudget:
     # Of a model that no row knows, the default is not known either: nothing is lost that any model could see.
     high = bool(settings.vl_high_resolution_images) or not facts.known
-    most = settings.max_pixels if part.max_pixels is None else part.max_pixels
+    max_pixels = settings.for_part(part).max_pixels
     return PixelBudget(
-        image_max_pixels(facts, max_pixels=most, vl_high_resolution_images=high),
-        lambda width, height: image_resize(width, height, facts, max_pixels=most, vl_high_resolution_images=high),
+        image_max_pixels(facts, max_pixels=max_pixels, vl_high_resolution_images=high),
+        lambda width, height: image_resize(width, height, facts, max_pixels=max_pixels, vl_high_resolution_images=high),
     )
 
 
 def _frame_budget(part: FramesPart, settings: ModelSettings, facts: ModelFacts) -> PixelBudget:
-    asked = settings.max_pixels if part.max_pixels is None else part.max_pixels
-    most = max(frame_max_pixels(len(part.sources), facts), asked or 0)
+    max_pixels = max(frame_max_pixels(len(part.sources), facts), settings.for_part(part).max_pixels or 0)
     return PixelBudget(
-        most,
+        max_pixels,
         lambda width, height: smart_resize(
-            height, width, factor=facts.video_factor, min_pixels=MIN_FRAME_PIXELS, max_pixels=most
+            height, width, factor=facts.video_factor, min_pixels=MIN_FRAME_PIXELS, max_pixels=max_pixels
         ),
     )
 
@@ -115,7 +115,7 @@ def _fit(source: Source, budget: PixelBudget, location: str) -> tuple[Source, st
     refused = _is_refused(seen, source)
     if not refused and (seen.width or 0) * (seen.height or 0) <= budget.pixels:
         return source, None
-    pillow = _pillow(location)
+    pillow = _import_pillow(location)
     try:
         return _converted(pillow, source, seen, budget)
     except Exception as error:  # what a decoder raises for broken bytes is anything: struct.error, SyntaxError, …
@@ -143,15 +143,19 @@ def _is_refused(seen: MediaInfo, source: Source) -> bool:
     )
 
 
-def _pillow(location: str) -> Any:
-    """Pillow's module for images."""
+def _import_pillow(location: str) -> Any:
+    """Import Pillow's module for images.
+
+    Raises:
+        QwenVLInputError: Pillow is missing.
+    """
     try:
-        from PIL import Image as Pillow
+        require_pillow('media_policy="fit"')
     except ImportError as error:
-        raise QwenVLInputError(
-            f'{location}: media_policy="fit" needs Pillow: pip install "qwenvl-adapters[documents]"'
-        ) from error
-    return Pillow
+        raise QwenVLInputError(f"{location}: {error}") from error
+    from PIL import Image
+
+    return Image
 
 
 def _converted(

@@ -88,8 +88,11 @@ def _images(pdf: PdfPart, settings: ModelSettings, facts: ModelFacts) -> Iterato
 def _fit(pdf: PdfPart, settings: ModelSettings, facts: ModelFacts) -> Fit:
     from qwenvl_core.rendering.page_size import Sizing
 
-    most = settings.max_pixels if pdf.max_pixels is None else pdf.max_pixels
-    return Sizing(facts, high_resolution=bool(settings.vl_high_resolution_images), max_pixels=most).fit
+    return Sizing(
+        facts,
+        high_resolution=bool(settings.vl_high_resolution_images),
+        max_pixels=settings.for_part(pdf).max_pixels,
+    ).fit
 
 
 @contextmanager

@@ -124,31 +124,32 @@ def _of_part(part: Part, settings: ModelSettings, facts: ModelFacts) -> int:
 
 
 def _of_pdf(pdf: PdfPart, settings: ModelSettings, facts: ModelFacts) -> int:
-    most = settings.max_pixels if pdf.max_pixels is None else pdf.max_pixels
+    max_pixels = settings.for_part(pdf).max_pixels
     high = bool(settings.vl_high_resolution_images)
     try:
         sizes = page_sizes(pdf, settings)
     except QwenVLInputError:
-        return image_tokens_upper_bound(facts, max_pixels=most, vl_high_resolution_images=high)  # as below
+        return image_tokens_upper_bound(facts, max_pixels=max_pixels, vl_high_resolution_images=high)  # as below
     return sum(
-        image_tokens(width, height, facts, max_pixels=most, vl_high_resolution_images=high) for width, height in sizes
+        image_tokens(width, height, facts, max_pixels=max_pixels, vl_high_resolution_images=high)
+        for width, height in sizes
     )
 
 
 def _of_image(image: ImagePart, settings: ModelSettings, facts: ModelFacts) -> int:
-    most = settings.max_pixels if image.max_pixels is None else image.max_pixels
+    max_pixels = settings.for_part(image).max_pixels
     high = bool(settings.vl_high_resolution_images)
     seen = inspect_image(image.source)
     if seen.width and seen.height:
         try:
-            return image_tokens(seen.width, seen.height, facts, max_pixels=most, vl_high_resolution_images=high)
+            return image_tokens(seen.width, seen.height, facts, max_pixels=max_pixels, vl_high_resolution_images=high)
         except QwenVLInputError:
             pass  # it can't be sent; to say so is not for an estimate
-    return image_tokens_upper_bound(facts, max_pixels=most, vl_high_resolution_images=high)
+    return image_tokens_upper_bound(facts, max_pixels=max_pixels, vl_high_resolution_images=high)
 
 
 def _of_video(video: VideoPart, settings: ModelSettings, facts: ModelFacts) -> int:
-    fps = settings.fps if video.fps is None else video.fps
+    fps = settings.for_part(video).fps
     seen = inspect_video(video.source)
     if seen.width and seen.height and seen.frames and seen.fps:
         try:

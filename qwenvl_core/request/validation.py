@@ -201,13 +201,8 @@ def _hints(part: Media, settings: ModelSettings, facts: ModelFacts) -> Iterator[
         value = getattr(part, name, None)
         if value is not None and not span.holds(value):
             yield f"{name}={value!r}: the service takes {span}."
-    yield from _check_pixel_bounds(
-        _first(part.min_pixels, settings.min_pixels), _first(part.max_pixels, settings.max_pixels)
-    )
-
-
-def _first(own: float | None, default: float | None) -> float | None:
-    return default if own is None else own
+    effective = settings.for_part(part)
+    yield from _check_pixel_bounds(effective.min_pixels, effective.max_pixels)
 
 
 def _frame_count(part: Media, settings: ModelSettings, facts: ModelFacts) -> Iterator[str]:
