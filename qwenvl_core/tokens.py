@@ -17,6 +17,7 @@ from qwenvl_core.errors import QwenVLInputError
 __all__ = [
     "MAX_RATIO",
     "MIN_FRAME_PIXELS",
+    "exceeds_max_ratio",
     "frame_list_tokens",
     "frame_max_pixels",
     "image_max_pixels",
@@ -43,6 +44,15 @@ _SQUARE = 32 * 32  # the page gives the pixel limits of video in these squares, 
 _TINY, _HUGE = 1e-9, 1e12  # between them no product or quotient below overflows
 
 
+def exceeds_max_ratio(width: float, height: float) -> bool:
+    """Return whether one side is more than `MAX_RATIO` times the other; both must be above 0."""
+    return _ratio(width, height) > MAX_RATIO
+
+
+def _ratio(width: float, height: float) -> float:
+    return width / height if width > height else height / width
+
+
 def smart_resize(height: float, width: float, *, factor: int, min_pixels: float, max_pixels: float) -> tuple[int, int]:
     """The size to which the model scales an image before it looks at it.
 
@@ -67,10 +77,9 @@ def smart_resize(height: float, width: float, *, factor: int, min_pixels: float,
     _check(height=height, width=width, factor=factor, min_pixels=min_pixels, max_pixels=max_pixels)
     if max_pixels < min_pixels:
         raise _error(f"max_pixels={max_pixels} is less than min_pixels={min_pixels}.")
-    long, short = (height, width) if height > width else (width, height)
-    if long / short > MAX_RATIO:
+    if exceeds_max_ratio(width, height):
         raise _error(
-            f"width={width}, height={height}: one side is {long / short:.1f} times the other; "
+            f"width={width}, height={height}: one side is {_ratio(width, height):.1f} times the other; "
             f"Qwen-VL takes at most {MAX_RATIO} times. Crop or split the picture."
         )
     rows = max(1, round(height / factor))

@@ -24,8 +24,8 @@ from qwenvl_core.media.sniffing import MediaInfo
 from qwenvl_core.media.sources import may_exceed_data_uri
 from qwenvl_core.request.validation import FORMATS, LARGE_FORMATS, LARGE_PIXELS, MIN_SIDE
 from qwenvl_core.tokens import (
-    MAX_RATIO,
     MIN_FRAME_PIXELS,
+    exceeds_max_ratio,
     frame_max_pixels,
     image_max_pixels,
     image_resize,
@@ -110,7 +110,7 @@ def _fit(source: Source, budget: PixelBudget, location: str) -> tuple[Source, st
     if isinstance(source, UrlSource):
         return source, None
     seen = inspect_image(source)
-    if seen.kind != "image" or _is_too_long(seen.width or 1, seen.height or 1):
+    if seen.kind != "image" or exceeds_max_ratio(seen.width or 1, seen.height or 1):
         return source, None  # no image, or one that nothing makes fit: the checks say so
     refused = _is_refused(seen, source)
     if not refused and (seen.width or 0) * (seen.height or 0) <= budget.pixels:
@@ -126,10 +126,6 @@ def _fit(source: Source, budget: PixelBudget, location: str) -> tuple[Source, st
             f"{location}: this image ({seen.mime}) can't be sent as it is, nor converted ({why}). "
             "Convert it to JPEG or PNG."
         ) from error
-
-
-def _is_too_long(width: int, height: int) -> bool:
-    return max(width, height) > MAX_RATIO * min(width, height)
 
 
 def _is_refused(seen: MediaInfo, source: Source) -> bool:

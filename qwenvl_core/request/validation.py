@@ -21,7 +21,7 @@ from qwenvl_core.errors import QwenVLInputError
 from qwenvl_core.media.inspection import inspect_image, inspect_video
 from qwenvl_core.media.sniffing import MediaInfo
 from qwenvl_core.request import tool_validation
-from qwenvl_core.tokens import MAX_RATIO
+from qwenvl_core.tokens import MAX_RATIO, exceeds_max_ratio
 from qwenvl_core.types.media import InlineSource, Source, UrlSource
 from qwenvl_core.types.messages import FramesPart, ImagePart, Media, TextPart, VideoPart
 from qwenvl_core.types.request import PreparedRequest
@@ -273,7 +273,7 @@ def _sides(seen: MediaInfo, source: Source) -> Iterator[str]:
 
 def _ratio(seen: MediaInfo, source: Source) -> Iterator[str]:
     """Source: image limits, ratio of the sides."""
-    if seen.width and seen.height and max(seen.width, seen.height) > MAX_RATIO * min(seen.width, seen.height):
+    if seen.width and seen.height and exceeds_max_ratio(seen.width, seen.height):
         yield (
             f"this image is {seen.width}x{seen.height} pixels; the longer side may be at most {MAX_RATIO} times the "
             "shorter one. Crop it, or split it into several images."
