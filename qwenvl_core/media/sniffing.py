@@ -23,9 +23,9 @@ __all__ = [
     "HEAD_BYTES",
     "MediaInfo",
     "Reader",
+    "create_file_reader",
     "iso_atoms",
     "limit_reads",
-    "reader_of",
     "sniff",
     "sniff_file",
     "sniff_with",
@@ -92,17 +92,17 @@ def sniff_file(file: str | Path | BinaryIO) -> MediaInfo:
     """
     if isinstance(file, str | Path):
         with open(file, "rb") as opened:
-            return sniff_with(reader_of(opened))
+            return sniff_with(create_file_reader(opened))
     if not file.seekable():
         raise QwenVLInputError("file: this file object can't seek; give its first bytes to probe() instead.")
     position = file.tell()
     try:
-        return sniff_with(reader_of(file))
+        return sniff_with(create_file_reader(file))
     finally:
         file.seek(position)
 
 
-def reader_of(file: BinaryIO) -> Reader:
+def create_file_reader(file: BinaryIO) -> Reader:
     """A reader of a seekable binary file.
 
     Raises:

@@ -19,8 +19,9 @@ from PIL import Image as Pillow
 
 from qwenvl_core.catalog.models import describe
 from qwenvl_core.errors import QwenVLInputError
+from qwenvl_core.media.base64_text import compute_base64_length
 from qwenvl_core.media.images import encode_jpeg
-from qwenvl_core.media.sources import DATA_URI_LIMIT, base64_length
+from qwenvl_core.media.sources import DATA_URI_LIMIT
 from qwenvl_core.request import image_fitting, policy, validation
 from qwenvl_core.tokens import frame_max_pixels, image_resize, image_tokens
 from qwenvl_core.types.media import FileSource, InlineSource, Source, UrlSource
@@ -175,7 +176,7 @@ def test_an_image_that_weighs_too_much_becomes_a_jpeg_that_can_be_sent(tmp_path:
     Pillow.frombytes("RGB", (2048, 1280), os.urandom(2048 * 1280 * 3)).save(buffer, "BMP")
     path = tmp_path / "noise.bmp"
     path.write_bytes(buffer.getvalue())
-    assert base64_length(path.stat().st_size) > DATA_URI_LIMIT
+    assert compute_base64_length(path.stat().st_size) > DATA_URI_LIMIT
     image, told = sent(FileSource(path))
     assert image is not None
     assert image.size == (2048, 1280)
@@ -187,7 +188,7 @@ def test_the_quality_goes_down_until_the_file_can_be_sent() -> None:
     Pillow.frombytes("RGB", (4000, 4000), os.urandom(48_000_000)).save(buffer, "JPEG", quality=95)
     prepared = fitted(ImagePart(InlineSource(buffer.getvalue())), vl_high_resolution_images=True)
     source = prepared.messages[0].parts[1].source  # type: ignore[union-attr]
-    assert base64_length(len(source.data)) <= DATA_URI_LIMIT
+    assert compute_base64_length(len(source.data)) <= DATA_URI_LIMIT
     assert Pillow.open(io.BytesIO(source.data)).size == (4000, 4000)
 
 
