@@ -11,7 +11,8 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from qwenvl_core.media.base64_text import decode, decode_range, has_irregular_characters, to_bytes
-from qwenvl_core.media.sniffing import HEAD_BYTES, MediaInfo, Reader, create_file_reader, sniff_with
+from qwenvl_core.media.byte_reader import Reader, create_file_reader
+from qwenvl_core.media.sniffing import HEAD_BYTES, MediaInfo, sniff_with
 from qwenvl_core.media.video_header import VideoInfo, read_video_header
 from qwenvl_core.types.media import FileSource, InlineSource, Source, UrlSource
 

@@ -1,7 +1,7 @@
-"""How long a video is and how large its pictures are, by its header.
+"""Read the duration, size and frame rate of a video from its header.
 
-Read are MP4, MOV and their kin (the boxes `mvhd`, `tkhd`, `mdhd` and `stsz`, ISO/IEC 14496-12) and AVI (its main
-header). Other containers, fragmented files and headers that make no sense give less knowledge, never an error.
+Supported are MP4, MOV and related containers (the atoms `mvhd`, `tkhd`, `mdhd` and `stsz`, ISO/IEC 14496-12) and AVI
+(its main header). Other containers, fragmented files and implausible headers give less information, never an error.
 """
 
 from __future__ import annotations
@@ -10,25 +10,24 @@ import struct
 from contextlib import suppress
 from dataclasses import dataclass
 
-from qwenvl_core.media.sniffing import Reader, iso_atoms, limit_reads
+from qwenvl_core.media.byte_reader import END_OF_FILE, Reader, find_atoms, limit_reads
 
 __all__ = ["VideoInfo", "read_video_header"]
 
-_FAR = 1 << 62
-_MOST_PER_SECOND = 1000  # frames; more is no video
+_MAX_FPS = 1000  # a higher rate is implausible
 _UNKNOWN_DURATIONS = (0, 0xFFFF_FFFF, 0xFFFF_FFFF_FFFF_FFFF)
 
 
 @dataclass(frozen=True, slots=True)
 class VideoInfo:
-    """What is known of a video; `None` is unknown.
+    """The facts in a video's header; `None` is unknown.
 
     Attributes:
-        seconds: Its duration.
-        width: Width of its pictures in pixels.
-        height: Height in pixels.
-        frames: How many pictures it has.
-        fps: How many of them make a second.
+        seconds: Duration.
+        width: Width of the frames in pixels.
+        height: Height of the frames in pixels.
+        frames: Number of frames.
+        fps: Frames per second.
     """
 
     seconds: float | None = None
@@ -39,19 +38,19 @@ class VideoInfo:
 
 
 def read_video_header(read: Reader) -> VideoInfo:
-    """What a video's header tells; it raises what `read` raises."""
+    """Read the header of a video; raises what `read` raises."""
     read = limit_reads(read)
     head = read(0, 72)
     with suppress(struct.error):  # the header ends early
         if head[:4] + head[8:12] == b"RIFFAVI ":
-            return _avi(head)
-        moov = next(iso_atoms(read, 0, _FAR, b"moov"), None)
+            return _parse_avi(head)
+        moov = next(find_atoms(read, 0, END_OF_FILE, b"moov"), None)
         if moov is not None:
-            return _mp4(read, *moov)
+            return _parse_mp4(read, *moov)
     return VideoInfo()
 
 
-def _avi(head: bytes) -> VideoInfo:
+def _parse_avi(head: bytes) -> VideoInfo:
     if head[24:28] != b"avih":
         return VideoInfo()
     microseconds, *_, frames, _, _, _, width, height = struct.unpack("<10I", head[32:72])
@@ -59,61 +58,62 @@ def _avi(head: bytes) -> VideoInfo:
     return _discard_implausible(frames / fps if fps else 0.0, width, height, frames, fps)
 
 
-def _mp4(read: Reader, start: int, end: int) -> VideoInfo:
-    seconds = _seconds(read, next(iso_atoms(read, start, end, b"mvhd"), None))
-    for track in iso_atoms(read, start, end, b"trak"):
-        media = next(iso_atoms(read, *track, b"mdia"), None)
-        handler = media and next(iso_atoms(read, *media, b"hdlr"), None)
+def _parse_mp4(read: Reader, start: int, end: int) -> VideoInfo:
+    seconds = _read_duration(read, next(find_atoms(read, start, end, b"mvhd"), None))
+    for track in find_atoms(read, start, end, b"trak"):
+        media = next(find_atoms(read, *track, b"mdia"), None)
+        handler = media and next(find_atoms(read, *media, b"hdlr"), None)
         if media and handler and read(handler[0] + 8, 4) == b"vide":
-            width, height = _sides(read, next(iso_atoms(read, *track, b"tkhd"), None))
-            frames = _frames(read, media)
-            shown = _seconds(read, next(iso_atoms(read, *media, b"mdhd"), None))
-            return _discard_implausible(seconds or shown, width, height, frames, frames / shown if shown else 0.0)
+            width, height = _read_sides(read, next(find_atoms(read, *track, b"tkhd"), None))
+            frames = _count_frames(read, media)
+            track_seconds = _read_duration(read, next(find_atoms(read, *media, b"mdhd"), None))
+            fps = frames / track_seconds if track_seconds else 0.0
+            return _discard_implausible(seconds or track_seconds, width, height, frames, fps)
     return _discard_implausible(seconds, 0, 0, 0, 0.0)
 
 
-def _seconds(read: Reader, box: tuple[int, int] | None) -> float:
-    """The duration in `mvhd` or `mdhd`, which begin alike; 0 where it is unknown."""
-    if box is None:
+def _read_duration(read: Reader, atom: tuple[int, int] | None) -> float:
+    """Read the seconds in `mvhd` or `mdhd`, which start alike; 0 where they are unknown."""
+    if atom is None:
         return 0.0
-    if read(box[0], 1) == b"\x01":  # version 1: wider fields
-        scale, duration = struct.unpack(">IQ", read(box[0] + 20, 12))
+    if read(atom[0], 1) == b"\x01":  # version 1: wider fields
+        scale, duration = struct.unpack(">IQ", read(atom[0] + 20, 12))
     else:
-        scale, duration = struct.unpack(">II", read(box[0] + 12, 8))
+        scale, duration = struct.unpack(">II", read(atom[0] + 12, 8))
     return duration / scale if scale and duration not in _UNKNOWN_DURATIONS else 0.0
 
 
-def _sides(read: Reader, box: tuple[int, int] | None) -> tuple[int, int]:
-    """Width and height: the last two fields of `tkhd`, in 65,536ths of a pixel."""
-    if box is None:
+def _read_sides(read: Reader, atom: tuple[int, int] | None) -> tuple[int, int]:
+    """Read width and height, the last two fields of `tkhd`, in 65,536ths of a pixel."""
+    if atom is None:
         return 0, 0
-    width, height = struct.unpack(">II", read(box[1] - 8, 8))
+    width, height = struct.unpack(">II", read(atom[1] - 8, 8))
     return width >> 16, height >> 16
 
 
-def _frames(read: Reader, media: tuple[int, int]) -> int:
-    """How many samples the track has, by its table of their sizes."""
-    inner = media
+def _count_frames(read: Reader, media: tuple[int, int]) -> int:
+    """Read the number of samples of the track from the table of their sizes."""
+    parent = media
     for name in (b"minf", b"stbl"):
-        box = next(iso_atoms(read, *inner, name), None)
-        if box is None:
+        atom = next(find_atoms(read, *parent, name), None)
+        if atom is None:
             return 0
-        inner = box
+        parent = atom
     for name in (b"stsz", b"stz2"):
-        for start, _ in iso_atoms(read, *inner, name):
+        for start, _ in find_atoms(read, *parent, name):
             (count,) = struct.unpack(">I", read(start + 8, 4))
             return int(count)
     return 0
 
 
 def _discard_implausible(seconds: float, width: int, height: int, frames: int, fps: float) -> VideoInfo:
-    """What of these is not absurd; pictures are counted only with their rate, sides are known only together."""
-    sized = width > 0 and height > 0
-    counted = frames > 0 and 0 < fps <= _MOST_PER_SECOND
+    """Keep the plausible values: frames only together with their rate, and width only together with height."""
+    has_size = width > 0 and height > 0
+    has_frames = frames > 0 and 0 < fps <= _MAX_FPS
     return VideoInfo(
         seconds=seconds or None,
-        width=width if sized else None,
-        height=height if sized else None,
-        frames=frames if counted else None,
-        fps=fps if counted else None,
+        width=width if has_size else None,
+        height=height if has_size else None,
+        frames=frames if has_frames else None,
+        fps=fps if has_frames else None,
     )

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from qwenvl_core.errors import QwenVLInputError
-from qwenvl_core.media.sniffing import HEAD_BYTES, MediaInfo, Reader, sniff, sniff_file, sniff_with
+from qwenvl_core.media.byte_reader import Reader
+from qwenvl_core.media.sniffing import HEAD_BYTES, MediaInfo, sniff, sniff_file, sniff_with
 from qwenvl_core.media.video_header import read_video_header
 
 SIZES = [(1, 1), (11, 200), (321, 123), (4032, 3024)]
