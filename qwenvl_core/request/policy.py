@@ -1,107 +1,106 @@
-"""Policy: from what the caller asks for to what the service accepts, as one pure function.
+"""Adapt a request to the rules of the service.
 
-The service refuses some combinations that frameworks ask for all the time: a forced tool or JSON output while the model
-thinks, media in a tool result, one whole reply from a model that only streams. `apply` resolves each for the one
-request at hand, mutates nothing, and tells what it changed.
+The service rejects some combinations that frameworks request often: a forced tool or JSON output while the model
+thinks, media in a tool result, a reply that is not streamed from a model that only streams. `prepare` resolves each for
+one request. It is a pure function, and it reports every change that the caller should know of in `adjustments`.
 
-Sources: the vendor's pages "Visual reasoning", "Structured output" and "Error codes" (the refusals' texts).
+Sources: the vendor's pages "Visual reasoning", "Structured output" and "Error codes" (the texts of the refusals).
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from qwenvl_core.catalog.models import ModelFacts
 from qwenvl_core.errors import QwenVLInputError
-from qwenvl_core.request import tool_messages
+from qwenvl_core.request import tool_messages, validation
 from qwenvl_core.types.messages import Message, Part, TextPart
 from qwenvl_core.types.request import PreparedRequest, Request
 from qwenvl_core.types.settings import ModelSettings, NamedTool
 
 
 def prepare(request: Request, facts: ModelFacts) -> PreparedRequest:
-    """What to send for `request` to a model with these `facts`.
+    """Apply the rules of the service to a request.
+
+    Args:
+        request: The request.
+        facts: Facts of its model.
+
+    Returns:
+        The request to send, with its adjustments.
 
     Raises:
-        QwenVLInputError: The caller explicitly asks for what the model can't do.
+        QwenVLInputError: A setting has no valid value, or the caller explicitly requests what the model can't do.
     """
-    _check(request.settings)
+    validation.check_policy_settings(request.settings)
     prepared = PreparedRequest(
-        messages=_without_stale_partials(request.messages),
+        messages=_clear_stale_partials(request.messages),
         settings=request.settings,
-        enable_thinking=_enable_thinking(request.settings, facts),
+        enable_thinking=_resolve_thinking(request.settings, facts),
         stream=request.stream,
     )
-    for rule in (_partial, _forced_tool, _json_output, _json_schema, _json_word, _thinking_budget,
-                 _reasoning_history, _call_ids, _unanswered_calls, _tool_media, _fold_system):  # fmt: skip
-        prepared = rule(prepared, facts)
-    return replace(prepared, stream=prepared.stream or facts.stream_only or _thinks(prepared, facts))
+    for apply_rule in _RULES:
+        prepared = apply_rule(prepared, facts)
+    return replace(prepared, stream=prepared.stream or facts.stream_only or _is_thinking(prepared, facts))
 
 
-def _check(settings: ModelSettings) -> None:
-    budget: object = settings.thinking_budget  # of a call it may be anything
-    if budget is not None and (not isinstance(budget, int) or budget < 1):
-        raise QwenVLInputError(f"thinking_budget={budget!r}: this is a positive whole number of tokens.")
-    if settings.forced_tool_choice not in ("no_thinking", "auto"):
-        raise QwenVLInputError(
-            f'forced_tool_choice must be "no_thinking" or "auto", not {settings.forced_tool_choice!r}.'
-        )
-
-
-def _enable_thinking(settings: ModelSettings, facts: ModelFacts) -> bool | None:
-    wanted, said_by = settings.enable_thinking, settings.thinking_source
+def _resolve_thinking(settings: ModelSettings, facts: ModelFacts) -> bool | None:
+    """Return the `enable_thinking` to send, `None` for nothing. Source: "Visual reasoning"."""
+    enabled, source = settings.enable_thinking, settings.thinking_source
     match facts.thinking:
         case "hybrid":
-            return wanted
+            return enabled
         case "always":
-            if not wanted and said_by != "default":
+            if not enabled and source != "default":
                 raise QwenVLInputError(
-                    f"{settings.model} always thinks: enable_thinking=False is impossible. "
-                    "Leave it out, or take a hybrid model such as qwen3-vl-plus."
+                    f"{settings.model} always thinks: enable_thinking=False is not possible. "
+                    "Leave it out, or use a hybrid model such as qwen3-vl-plus."
                 )
             return None
         case "never":
-            if wanted and said_by == "call":
+            if enabled and source == "call":
                 raise QwenVLInputError(
-                    f"{settings.model} does not think: enable_thinking=True is impossible. "
-                    "Leave it out, or take a hybrid model such as qwen3-vl-plus."
+                    f"{settings.model} does not think: enable_thinking=True is not possible. "
+                    "Leave it out, or use a hybrid model such as qwen3-vl-plus."
                 )
             return None
         case _:
-            return None if said_by == "default" else wanted
+            return None if source == "default" else enabled
 
 
-def _thinks(prepared: PreparedRequest, facts: ModelFacts) -> bool:
+def _is_thinking(prepared: PreparedRequest, facts: ModelFacts) -> bool:
     return facts.thinking == "always" or bool(prepared.enable_thinking)
 
 
 def _adjust(prepared: PreparedRequest, note: str, /, **changes: object) -> PreparedRequest:
+    """Replace fields of a prepared request, and add a note to its adjustments."""
     return replace(prepared, adjustments=(*prepared.adjustments, note), **changes)  # type: ignore[arg-type]
 
 
-def _without_stale_partials(messages: tuple[Message, ...]) -> tuple[Message, ...]:
-    """Only the last message can be continued; the mark on an earlier one has done its work."""
+def _clear_stale_partials(messages: tuple[Message, ...]) -> tuple[Message, ...]:
+    """Clear `partial` of all messages but the last: an earlier one was continued before."""
     last = len(messages) - 1
     return tuple(
-        replace(message, partial=False) if message.partial and position != last else message
-        for position, message in enumerate(messages)
+        replace(message, partial=False) if message.partial and index != last else message
+        for index, message in enumerate(messages)
     )
 
 
-def _partial(prepared: PreparedRequest, facts: ModelFacts) -> PreparedRequest:
-    """A partial answer can't be continued while thinking."""
+def _disable_thinking_for_partial_message(prepared: PreparedRequest, facts: ModelFacts) -> PreparedRequest:
+    """Disable thinking where a partial message is continued. Source: "Error codes"."""
     if not prepared.messages or not prepared.messages[-1].partial:
         return prepared
     if prepared.messages[-1].role != "assistant":
         raise QwenVLInputError(
-            f"messages[{len(prepared.messages) - 1}]: only an assistant message can be partial, "
-            f"not a {prepared.messages[-1].role} message."
+            f"messages[{len(prepared.messages) - 1}]: a {prepared.messages[-1].role} message can't be partial. "
+            "Only an assistant message can."
         )
     if facts.thinking == "always":
         raise QwenVLInputError(
-            f"{prepared.settings.model} always thinks, and a thinking model can't continue a partial message."
+            f"{prepared.settings.model} always thinks, and a thinking model can't continue a partial message. "
+            "Use a hybrid model such as qwen3-vl-plus."
         )
     if not prepared.enable_thinking:
         return prepared
@@ -109,167 +108,185 @@ def _partial(prepared: PreparedRequest, facts: ModelFacts) -> PreparedRequest:
                    enable_thinking=False)  # fmt: skip
 
 
-def _forced_tool(prepared: PreparedRequest, facts: ModelFacts) -> PreparedRequest:
-    """A tool can't be forced while thinking."""
+def _resolve_forced_tool(prepared: PreparedRequest, facts: ModelFacts) -> PreparedRequest:
+    """Stop forcing a tool, or disable thinking: the service rejects both together. Source: "Error codes"."""
     choice = prepared.settings.tool_choice
-    forced = choice == "required" or isinstance(choice, NamedTool)
-    if not forced or not prepared.settings.tools or not _thinks(prepared, facts):
+    is_forced = choice == "required" or isinstance(choice, NamedTool)
+    if not is_forced or not prepared.settings.tools or not _is_thinking(prepared, facts):
         return prepared
-    said = repr(choice.name) if isinstance(choice, NamedTool) else "'required'"
+    name = repr(choice.name) if isinstance(choice, NamedTool) else "'required'"
     if facts.thinking == "always" or prepared.settings.forced_tool_choice == "auto":
         return _adjust(
             prepared,
-            f"tool_choice='auto' instead of {said}: a tool can't be forced while thinking",
+            f"tool_choice='auto' instead of {name}: a tool can't be forced while the model thinks",
             settings=replace(prepared.settings, tool_choice="auto"),
-            needs_tool_call=(
-                f"tool_choice {said} could only be asked for as 'auto' while {prepared.settings.model} thinks"
-            ),
+            needs_tool_call=(f"tool_choice {name} could only be sent as 'auto' while {prepared.settings.model} thinks"),
         )
     return _adjust(
-        prepared, f"enable_thinking=False: tool_choice {said} is refused while thinking", enable_thinking=False
+        prepared,
+        f"enable_thinking=False: the service rejects tool_choice {name} while the model thinks",
+        enable_thinking=False,
     )
 
 
-def _json_type(settings: ModelSettings) -> str | None:
+def _get_json_type(settings: ModelSettings) -> str | None:
     kind = (settings.response_format or {}).get("type")
     return kind if kind in ("json_object", "json_schema") else None
 
 
-def _json_output(prepared: PreparedRequest, facts: ModelFacts) -> PreparedRequest:
-    """JSON output needs a model that offers it, and that does not think."""
-    kind = _json_type(prepared.settings)
+def _resolve_json_output(prepared: PreparedRequest, facts: ModelFacts) -> PreparedRequest:
+    """Request JSON in the prompt of a model without JSON mode, else disable thinking. Source: "Structured output"."""
+    kind = _get_json_type(prepared.settings)
     if kind is None:
         return prepared
     if facts.thinking == "always" or not (facts.json_object or facts.json_schema):
-        why = "always thinks" if facts.thinking == "always" else "has no JSON mode"
+        reason = "always thinks" if facts.thinking == "always" else "has no JSON mode"
         return _adjust(
             prepared,
-            f"response_format {kind} not sent: {prepared.settings.model} {why}; the prompt asks for it instead",
-            messages=_instructed(prepared),
+            f"response_format {kind} not sent: {prepared.settings.model} {reason}; the prompt requests JSON instead",
+            messages=_add_json_instruction(prepared),
             settings=replace(prepared.settings, response_format=None),
-            needs_json=f"{prepared.settings.model} {why}, so it could only be asked for JSON in the prompt",
+            needs_json=f"{prepared.settings.model} {reason}, so JSON could only be requested in the prompt",
         )
     if prepared.enable_thinking:
         return _adjust(
             prepared,
-            f"enable_thinking=False: response_format {kind} is refused while thinking",
+            f"enable_thinking=False: the service rejects response_format {kind} while the model thinks",
             enable_thinking=False,
         )
     return prepared
 
 
-def _json_schema(prepared: PreparedRequest, facts: ModelFacts) -> PreparedRequest:
-    """A model without JSON schemas gets a JSON object and the schema in the prompt."""
-    if _json_type(prepared.settings) != "json_schema" or facts.json_schema:
+def _move_json_schema_to_prompt(prepared: PreparedRequest, facts: ModelFacts) -> PreparedRequest:
+    """Move the JSON schema to the prompt where the model supports JSON objects only. Source: "Structured output"."""
+    if _get_json_type(prepared.settings) != "json_schema" or facts.json_schema:
         return prepared
     return _adjust(
         prepared,
-        f"response_format json_object instead of json_schema: {prepared.settings.model} takes no schema; "
-        "the prompt has it instead",
-        messages=_instructed(prepared),
+        f"response_format json_object instead of json_schema: {prepared.settings.model} does not support schemas; "
+        "the prompt has the schema instead",
+        messages=_add_json_instruction(prepared),
         settings=replace(prepared.settings, response_format={"type": "json_object"}),
     )
 
 
-def _json_word(prepared: PreparedRequest, facts: ModelFacts) -> PreparedRequest:
-    """JSON mode demands the word "json" in the prompt."""
-    if _json_type(prepared.settings) is None or any("json" in message.text.lower() for message in prepared.messages):
+def _add_json_word(prepared: PreparedRequest, facts: ModelFacts) -> PreparedRequest:
+    """Add the word "json" to the prompt where it is missing: JSON mode requires it. Source: "Structured output"."""
+    if _get_json_type(prepared.settings) is None or any(
+        "json" in message.text.lower() for message in prepared.messages
+    ):
         return prepared
     return _adjust(
         prepared,
-        'the prompt asks for JSON: response_format demands the word "json" in it',
-        messages=_instructed(prepared),
+        'instruction for JSON added to the prompt: response_format requires the word "json" in it',
+        messages=_add_json_instruction(prepared),
     )
 
 
-def _instructed(prepared: PreparedRequest) -> tuple[Message, ...]:
-    """The messages, the last of the user's ending with the demand for JSON and the schema, if there is one."""
-    described = (prepared.settings.response_format or {}).get("json_schema")
-    schema = described.get("schema") if isinstance(described, Mapping) else None
-    demand = "Answer with one JSON object and nothing else."
+def _add_json_instruction(prepared: PreparedRequest) -> tuple[Message, ...]:
+    """Add an instruction to answer in JSON, with the schema if there is one, to the last user message."""
+    json_schema = (prepared.settings.response_format or {}).get("json_schema")
+    schema = json_schema.get("schema") if isinstance(json_schema, Mapping) else None
+    instruction = "Answer with one JSON object and nothing else."
     if schema:
-        demand += f" It must match this JSON schema:\n{json.dumps(schema, ensure_ascii=False)}"
+        instruction += f" It must match this JSON schema:\n{json.dumps(schema, ensure_ascii=False)}"
     messages = list(prepared.messages)
-    position = next((at for at in reversed(range(len(messages))) if messages[at].role == "user"), None)
-    if position is None:
-        return (*messages, Message("user", (TextPart(demand),)))
-    messages[position] = replace(messages[position], parts=_with_text_last(messages[position].parts, demand))
+    last = next((index for index in reversed(range(len(messages))) if messages[index].role == "user"), None)
+    if last is None:
+        return (*messages, Message("user", (TextPart(instruction),)))
+    messages[last] = replace(messages[last], parts=_append_text(messages[last].parts, instruction))
     return tuple(messages)
 
 
-def _with_text_last(parts: tuple[Part, ...], text: str) -> tuple[Part, ...]:
+def _append_text(parts: tuple[Part, ...], text: str) -> tuple[Part, ...]:
     if parts and isinstance(parts[-1], TextPart):
         return (*parts[:-1], replace(parts[-1], text=f"{parts[-1].text}\n\n{text}"))
     return (*parts, TextPart(text))
 
 
-def _thinking_budget(prepared: PreparedRequest, facts: ModelFacts) -> PreparedRequest:
-    """The budget means nothing, or is refused, where nothing thinks."""
-    if prepared.settings.thinking_budget is None or facts.thinking == "unknown" or _thinks(prepared, facts):
+def _drop_thinking_budget(prepared: PreparedRequest, facts: ModelFacts) -> PreparedRequest:
+    """Drop the thinking budget of a request without thinking, where it is ignored or rejected."""
+    if prepared.settings.thinking_budget is None or facts.thinking == "unknown" or _is_thinking(prepared, facts):
         return prepared
     return _adjust(
         prepared,
-        "thinking_budget not sent: this request does not think",
+        "thinking_budget not sent: thinking is off for this request",
         settings=replace(prepared.settings, thinking_budget=None),
     )
 
 
-def _reasoning_history(prepared: PreparedRequest, facts: ModelFacts) -> PreparedRequest:
-    """Earlier reasoning is sent back only on demand; models that do not use it ignore it."""
+def _drop_earlier_reasoning(prepared: PreparedRequest, facts: ModelFacts) -> PreparedRequest:
+    """Drop earlier reasoning unless `preserve_thinking` is set; models that do not use it ignore it."""
     if prepared.settings.preserve_thinking:
         return prepared
     messages = tuple(replace(message, reasoning="") if message.reasoning else message for message in prepared.messages)
     return replace(prepared, messages=messages)
 
 
-def _call_ids(prepared: PreparedRequest, facts: ModelFacts) -> PreparedRequest:
-    """Each call has an id, by which its result is known."""
+def _assign_call_ids(prepared: PreparedRequest, facts: ModelFacts) -> PreparedRequest:
+    """Give each tool call an id, to which its result refers."""
     return replace(prepared, messages=tool_messages.assign_call_ids(prepared.messages))
 
 
-def _unanswered_calls(prepared: PreparedRequest, facts: ModelFacts) -> PreparedRequest:
-    """Each call needs a result."""
+def _add_missing_results(prepared: PreparedRequest, facts: ModelFacts) -> PreparedRequest:
+    """Add a result to each tool call without one: the service requires it. Source: "Error codes"."""
     messages = tool_messages.add_missing_results(prepared.messages)
     if len(messages) == len(prepared.messages):
         return prepared
     return _adjust(
-        prepared, "tool calls without a result answered as not executed: the service demands a result of each",
+        prepared, "results added for tool calls that were not executed: the service requires a result for each call",
         messages=messages,
     )  # fmt: skip
 
 
-def _tool_media(prepared: PreparedRequest, facts: ModelFacts) -> PreparedRequest:
-    """A tool message takes text only: media follow in one user message behind the run of tool messages."""
+def _move_tool_media(prepared: PreparedRequest, facts: ModelFacts) -> PreparedRequest:
+    """Move media of tool messages to a user message behind them: tool messages may hold text only."""
     messages = tool_messages.move_media_to_user_message(prepared.messages)
     if len(messages) == len(prepared.messages):
         return prepared
     return _adjust(
-        prepared, "media of tool results moved to a user message: the service takes text only from a tool",
+        prepared, "media of tool results moved to a user message: the service accepts only text in a tool message",
         messages=messages,
     )  # fmt: skip
 
 
-def _fold_system(prepared: PreparedRequest, facts: ModelFacts) -> PreparedRequest:
-    """On demand, system messages open the first user message, as the vendor advises for plain chats."""
+def _fold_system_messages(prepared: PreparedRequest, facts: ModelFacts) -> PreparedRequest:
+    """Move system messages into the first user message on request, as the vendor advises for plain chats."""
     system = [message for message in prepared.messages if message.role == "system"]
     if not prepared.settings.fold_system_prompt or not system:
         return prepared
     folded = tuple(part for message in system for part in message.parts)
     messages = [message for message in prepared.messages if message.role != "system"]
-    first = next((at for at, message in enumerate(messages) if message.role == "user"), None)
+    first = next((index for index, message in enumerate(messages) if message.role == "user"), None)
     if first is None:
         messages.insert(0, Message("user", folded))
     else:
-        messages[first] = replace(messages[first], parts=_joined(folded, messages[first].parts))
+        messages[first] = replace(messages[first], parts=_prepend_system(folded, messages[first].parts))
     return _adjust(prepared, "system messages folded into the first user message", messages=tuple(messages))
 
 
-def _joined(system: tuple[Part, ...], parts: tuple[Part, ...]) -> tuple[Part, ...]:
-    """System text in front of a user's parts; joined with the user's text where that comes first."""
-    words = [part.text for part in system if isinstance(part, TextPart) and not part.cache]
-    if len(words) < len(system):  # media, or cache markers: these keep their places
+def _prepend_system(system: tuple[Part, ...], parts: tuple[Part, ...]) -> tuple[Part, ...]:
+    """Put system text in front of a user's parts, in one text part with the user's text where that comes first."""
+    texts = [part.text for part in system if isinstance(part, TextPart) and not part.cache]
+    if len(texts) < len(system):  # media and cache markers must keep their order
         return (*system, *parts)
-    text = "\n\n".join(words)
+    text = "\n\n".join(texts)
     if parts and isinstance(parts[0], TextPart):
         return (replace(parts[0], text=f"{text}\n\n{parts[0].text}"), *parts[1:])
     return (TextPart(text), *parts)
+
+
+_RULES: tuple[Callable[[PreparedRequest, ModelFacts], PreparedRequest], ...] = (
+    _disable_thinking_for_partial_message,
+    _resolve_forced_tool,
+    _resolve_json_output,
+    _move_json_schema_to_prompt,
+    _add_json_word,
+    _drop_thinking_budget,
+    _drop_earlier_reasoning,
+    _assign_call_ids,
+    _add_missing_results,
+    _move_tool_media,
+    _fold_system_messages,
+)
+"""The rules in the order in which they are applied: later ones use the results of earlier ones."""

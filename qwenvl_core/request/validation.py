@@ -1,17 +1,18 @@
-"""What the service would refuse, found before anything is sent: limits as rows of data and small pure functions.
+"""Validate a prepared request against the limits of the service, before anything is sent.
 
-Each finding names the place (message and part, or the keyword), the value, the limit and the way out. Sizes come from
-headers and nothing is decoded; what a header does not tell passes, and so does what is behind a URL, which is never
-fetched. What a medium may weigh is checked where it is encoded (`media.locate`) or uploaded (`uploads.needed`).
+Limits are rows of data, rules are small pure functions. Each violation names the location (message and block, or the
+keyword), the value, the limit and the way out. Sizes come from headers and nothing is decoded; what a header does not
+tell passes, and so does media behind a URL, which is never fetched. The size in bytes of a medium is checked where it
+is encoded (`media.sources`) or uploaded (`media.uploads`).
 
 Sources: the vendor's pages "Visual understanding (Qwen-VL)", 2025-12-18 (media), "Error codes" and "Qwen API reference"
-(parameters); the limits of each model are in `models`.
+(parameters); the limits of each model are in `catalog.models`.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -28,30 +29,30 @@ from qwenvl_core.types.request import PreparedRequest
 from qwenvl_core.types.settings import ModelSettings
 
 MIN_SIDE = 10
-"""Both sides of an image have more pixels than this."""
+"""Both sides of an image must be larger than this, in pixels."""
 LARGE_PIXELS = 3840 * 2160
-"""Area (4K) above which an image is JPEG or PNG."""
+"""Area (4K) above which an image must be JPEG or PNG."""
 FORMATS: dict[str, str] = {
     "image/bmp": "BMP", "image/jpeg": "JPEG", "image/png": "PNG", "image/tiff": "TIFF", "image/webp": "WEBP",
     "image/heic": "HEIC",
 }  # fmt: skip
-"""MIME types of the images that the service reads, and their names."""
+"""MIME types and names of the image formats that the service reads."""
 LARGE_FORMATS = ("image/jpeg", "image/png")
-"""Those of images above 4K."""
+"""MIME types of the formats that the service reads above 4K."""
 
-_FIT = 'or let it be converted: media_policy="fit"'
+_FIT_HINT = 'or let it be converted: media_policy="fit"'
 
 
 @dataclass(frozen=True, slots=True)
 class Range:
-    """Which numbers a parameter may be.
+    """The numbers that a parameter may have.
 
     Attributes:
-        low: The least, `None` where nothing bounds it.
-        high: The greatest, likewise.
-        open_low: `low` itself is out.
-        open_high: `high` itself is out.
-        whole: Whole numbers only.
+        low: Lower limit, `None` for no limit.
+        high: Upper limit, `None` for no limit.
+        open_low: `low` itself is excluded.
+        open_high: `high` itself is excluded.
+        whole: Only whole numbers are included.
     """
 
     low: float | None = None
@@ -60,42 +61,53 @@ class Range:
     open_high: bool = False
     whole: bool = False
 
-    def holds(self, value: Any) -> bool:
-        """Whether `value` is a number in this span."""
+    def contains(self, value: Any) -> bool:
+        """Return whether `value` is a number in this range."""
         if isinstance(value, bool) or not isinstance(value, int if self.whole else (int, float)):
             return False
-        above = self.low is None or value > self.low or (value == self.low and not self.open_low)
-        below = self.high is None or value < self.high or (value == self.high and not self.open_high)
-        return above and below and (isinstance(value, int) or math.isfinite(value))
+        is_above = self.low is None or value > self.low or (value == self.low and not self.open_low)
+        is_below = self.high is None or value < self.high or (value == self.high and not self.open_high)
+        return is_above and is_below and (isinstance(value, int) or math.isfinite(value))
+
+    def find_violations(self, name: str, value: Any, *, model: str = "") -> Iterator[str]:
+        """Yield a sentence where a value is outside; `None` is never sent, so it passes.
+
+        Args:
+            name: Name of the parameter.
+            value: Its value.
+            model: The model that has this range, where it is not the same for all models.
+        """
+        if value is not None and not self.contains(value):
+            yield f"{name}={value!r}: the service accepts {self}{f' for {model}' if model else ''}."
 
     def __str__(self) -> str:
         kind = "a whole number" if self.whole else "a number"
-        low = "" if self.low is None else f" {'above' if self.open_low else 'from'} {_number(self.low)}"
-        high = "" if self.high is None else f" {'to below' if self.open_high else 'to'} {_number(self.high)}"
-        return kind + (f"{low}{high}" if high or self.open_low else f" of {_number(self.low or 0)} or more")
+        low = "" if self.low is None else f" {'above' if self.open_low else 'from'} {_format_number(self.low)}"
+        high = "" if self.high is None else f" {'to below' if self.open_high else 'to'} {_format_number(self.high)}"
+        return kind + (f"{low}{high}" if high or self.open_low else f" of {_format_number(self.low or 0)} or more")
 
 
-def _number(value: float) -> str:
+def _format_number(value: float) -> str:
     return f"{value:,}" if isinstance(value, int) else f"{value:g}"
 
 
-# --- Parameters. "Error codes" lists each range in the words of its refusal.
+# --- Parameters. "Error codes" lists each range in the text of its refusal.
 
 _POSITIVE = Range(0, open_low=True)
 _FPS = Range(0.1, 10)  # "Visual understanding", video files
-_SPANS: dict[str, Range] = {
+_PARAMETER_RANGES: dict[str, Range] = {
     "temperature": Range(0, 2, open_high=True),
     "top_p": Range(0, 1, open_low=True),
     "top_k": Range(0, whole=True),
     "presence_penalty": Range(-2, 2),
     "repetition_penalty": _POSITIVE,
     "top_logprobs": Range(0, whole=True),  # no source that states an upper limit was found
-    "min_pixels": _POSITIVE,
-    "max_pixels": _POSITIVE,
-    "fps": _FPS,
 }
-_SEEDS: dict[Api, Range] = {"openai": Range(0, 2**31 - 1, whole=True), "dashscope": Range(0, 2**63 - 1, whole=True)}
-_HINTS: dict[str, Range] = {
+_SEED_RANGES: dict[Api, Range] = {
+    "openai": Range(0, 2**31 - 1, whole=True),
+    "dashscope": Range(0, 2**63 - 1, whole=True),
+}
+_MEDIA_RANGES: dict[str, Range] = {
     "fps": _FPS,
     "min_pixels": _POSITIVE,
     "max_pixels": _POSITIVE,
@@ -103,35 +115,50 @@ _HINTS: dict[str, Range] = {
 }
 
 
+def check_policy_settings(settings: ModelSettings) -> None:
+    """Check the settings that decide which rules of the policy apply.
+
+    They are checked before the policy, which may drop them from the request.
+
+    Raises:
+        QwenVLInputError: `thinking_budget` or `forced_tool_choice` is invalid.
+    """
+    _raise_first(_find_policy_violations(settings))
+
+
 def check(prepared: PreparedRequest, facts: ModelFacts, api: Api) -> None:
-    """Check a request as it is going to be sent.
+    """Check a prepared request.
 
     Args:
         prepared: The request.
-        facts: Of the model that is asked. Of one that no row knows, only what the API limits is checked.
-        api: The API that is going to be used: `seed` has another range in each.
+        facts: Facts of its model. For an unknown model only the limits of the API are checked.
+        api: The API of the request: the range of `seed` depends on it.
 
     Raises:
-        QwenVLInputError: The service would refuse it.
+        QwenVLInputError: The service would reject the request.
     """
-    for finding in _violations(prepared, _service_limits(prepared.settings, facts), api):
-        raise QwenVLInputError(finding)
+    _raise_first(_find_violations(prepared, _get_service_limits(prepared.settings, facts), api))
 
 
-def _violations(prepared: PreparedRequest, facts: ModelFacts, api: Api) -> Iterator[str]:
+def _raise_first(violations: Iterable[str]) -> None:
+    for violation in violations:
+        raise QwenVLInputError(violation)
+
+
+def _find_violations(prepared: PreparedRequest, facts: ModelFacts, api: Api) -> Iterator[str]:
     yield from _check_settings(prepared.settings, facts, api)
     for message in prepared.messages:
         for part in message.parts:
             if not isinstance(part, TextPart):
-                yield from _of_media(part, prepared.settings, facts)
-    yield from tool_validation.violations(prepared, facts)
+                yield from _check_part(part, prepared.settings, facts)
+    yield from tool_validation.find_violations(prepared, facts)
 
 
-def _service_limits(settings: ModelSettings, facts: ModelFacts) -> ModelFacts:
-    """The limits that hold for a model by this name.
+def _get_service_limits(settings: ModelSettings, facts: ModelFacts) -> ModelFacts:
+    """Return the facts without the service's limits for names with an `org/` in front.
 
-    The service has no name with an `org/` in front: that is a checkpoint on a server of its own, which has the
-    model's abilities but not the service's limits.
+    The service has no such name: it is a checkpoint on another server, which has the model's abilities but not the
+    limits of the service.
     """
     if "/" not in settings.model:
         return facts
@@ -143,155 +170,164 @@ def _service_limits(settings: ModelSettings, facts: ModelFacts) -> ModelFacts:
 # --- Settings
 
 
+def _find_policy_violations(settings: ModelSettings) -> Iterator[str]:
+    yield from Range(1, whole=True).find_violations("thinking_budget", settings.thinking_budget)
+    if settings.forced_tool_choice not in ("no_thinking", "auto"):
+        yield f'forced_tool_choice={settings.forced_tool_choice!r}: allowed are "no_thinking" and "auto".'
+
+
 def _check_settings(settings: ModelSettings, facts: ModelFacts, api: Api) -> Iterator[str]:
-    spans = {
-        **_SPANS,
-        "seed": _SEEDS[api],
+    of_model = {
         "max_tokens": Range(1, facts.max_output, whole=True),
         "thinking_budget": Range(1, facts.max_thinking_budget, whole=True),
     }
-    for name, span in spans.items():
-        value = getattr(settings, name)
-        if value is not None and not span.holds(value):
-            of_model = f" for {settings.model}" if name in ("max_tokens", "thinking_budget") else ""
-            other = "" if name in _HINTS else f" Other servers get it by extra_body={{{name!r}: {value!r}}}."
-            yield f"{name}={value!r}: the service takes {span}{of_model}.{other}"
+    for name, limits in {**_PARAMETER_RANGES, **_MEDIA_RANGES, "seed": _SEED_RANGES[api], **of_model}.items():
+        value = getattr(settings, name, None)  # `total_pixels` belongs to parts only
+        for violation in limits.find_violations(name, value, model=settings.model if name in of_model else ""):
+            hint = f" For another server, pass extra_body={{{name!r}: {value!r}}}."
+            yield violation + ("" if name in _MEDIA_RANGES else hint)
     yield from _check_pixel_bounds(settings.min_pixels, settings.max_pixels)
     if settings.stop is not None and not all(settings.stop):
-        yield f"stop={list(settings.stop)!r}: each of these words needs at least one character."
+        yield f"stop={list(settings.stop)!r}: each of these strings needs at least one character."
     if settings.media_policy not in ("error", "fit"):
-        yield f'media_policy={settings.media_policy!r}: this is "error" or "fit".'
+        yield f'media_policy={settings.media_policy!r}: allowed are "error" and "fit".'
 
 
-def _check_pixel_bounds(least: float | None, most: float | None) -> Iterator[str]:
-    if least is not None and most is not None and least > most:
-        yield f"min_pixels={least!r} is more than max_pixels={most!r}: no size fits both; leave one of them out."
+def _check_pixel_bounds(min_pixels: float | None, max_pixels: float | None) -> Iterator[str]:
+    if min_pixels is not None and max_pixels is not None and min_pixels > max_pixels:
+        yield (
+            f"min_pixels={min_pixels!r} is more than max_pixels={max_pixels!r}: no size fits both. "
+            "Leave one of them out."
+        )
 
 
 # --- Media
 
 
-def _of_media(part: Media, settings: ModelSettings, facts: ModelFacts) -> Iterator[str]:
-    """What is wrong with one part, and where it stands."""
+def _check_part(part: Media, settings: ModelSettings, facts: ModelFacts) -> Iterator[str]:
+    """Yield the violations of one part, with its location."""
     for rule in _PART_RULES:
-        for finding in rule(part, settings, facts):
-            yield f"{part.location}: {finding}"
+        for violation in rule(part, settings, facts):
+            yield f"{part.location}: {violation}"
     match part:
         case ImagePart(source):
-            for finding in _of_image(source):
-                yield f"{part.location}: {finding}"
+            for violation in _check_image(source):
+                yield f"{part.location}: {violation}"
         case FramesPart(sources):
-            for at, source in enumerate(sources):
-                for finding in _of_image(source):
-                    yield f"{part.frame_location(at)}: {finding}"
+            for index, source in enumerate(sources):
+                for violation in _check_image(source):
+                    yield f"{part.frame_location(index)}: {violation}"
 
 
 def _check_modality(part: Media, settings: ModelSettings, facts: ModelFacts) -> Iterator[str]:
-    takes, kind, other = (
-        (facts.images, "images", "send text")
+    is_supported, kind, alternative = (
+        (facts.images, "images", "Send text")
         if isinstance(part, ImagePart)
-        else (facts.videos, "videos", "send single images")
+        else (facts.videos, "videos", "Send single images")
     )
-    if not takes:
-        yield f"{settings.model} takes no {kind}; {other}, or ask a model that does, such as qwen3-vl-plus."
+    if not is_supported:
+        yield f"{settings.model} takes no {kind}. {alternative}, or use a model that does, such as qwen3-vl-plus."
 
 
-def _hints(part: Media, settings: ModelSettings, facts: ModelFacts) -> Iterator[str]:
-    for name, span in _HINTS.items():
-        value = getattr(part, name, None)
-        if value is not None and not span.holds(value):
-            yield f"{name}={value!r}: the service takes {span}."
+def _check_part_options(part: Media, settings: ModelSettings, facts: ModelFacts) -> Iterator[str]:
+    for name, limits in _MEDIA_RANGES.items():
+        yield from limits.find_violations(name, getattr(part, name, None))
     effective = settings.for_part(part)
     yield from _check_pixel_bounds(effective.min_pixels, effective.max_pixels)
 
 
-def _frame_count(part: Media, settings: ModelSettings, facts: ModelFacts) -> Iterator[str]:
-    """Source: image lists of each model series."""
+def _check_frame_count(part: Media, settings: ModelSettings, facts: ModelFacts) -> Iterator[str]:
+    """Check the number of frames. Source: image lists of each model series."""
     if not isinstance(part, FramesPart):
         return
-    count, least, most = len(part.sources), facts.frames_min or 1, facts.max_frames
-    if count < least or (most is not None and count > most):
-        span = f"{least:,} to {most:,}" if most is not None else f"at least {least:,}"
+    count, min_frames, max_frames = len(part.sources), facts.frames_min or 1, facts.max_frames
+    if count < min_frames or (max_frames is not None and count > max_frames):
+        limits = f"{min_frames:,} to {max_frames:,}" if max_frames is not None else f"at least {min_frames:,}"
         yield (
-            f"a video as a list of {count:,} frames; {settings.model} takes {span}. Take frames from the video "
-            f"{'more' if count < least else 'less'} often, and set fps= to how many a second."
+            f"this video is a list of {count:,} frames; {settings.model} takes {limits}. Sample frames from the video "
+            f"{'more' if count < min_frames else 'less'} often, and set fps= to the frames per second."
         )
 
 
-def _duration(part: Media, settings: ModelSettings, facts: ModelFacts) -> Iterator[str]:
-    """Source: video limits, durations of each model series."""
+def _check_duration(part: Media, settings: ModelSettings, facts: ModelFacts) -> Iterator[str]:
+    """Check the duration. Source: video limits, durations of each model series."""
     if not isinstance(part, VideoPart) or facts.video_seconds is None:
         return
     seconds = inspect_video(part.source).seconds
-    least, most = facts.video_seconds
-    if seconds is not None and not least <= seconds <= most:
-        way_out = "Send its frames as a list" if seconds < least else "Cut it, or ask a model that takes longer ones"
+    shortest, longest = facts.video_seconds
+    if seconds is not None and not shortest <= seconds <= longest:
+        hint = "Send its frames as a list" if seconds < shortest else "Cut it, or use a model that takes longer ones"
         yield (
-            f"a video of {_precise(seconds, least, most)} seconds; {settings.model} takes {least:g} to {most:,g} "
-            f"seconds. {way_out}."
+            f"this video has {_format_duration(seconds, shortest, longest)} seconds; {settings.model} takes "
+            f"{shortest:g} to {longest:,g} seconds. {hint}."
         )
 
 
-def _precise(seconds: float, *limits: float) -> str:
-    """A duration, with as many digits as tell it from the limits."""
+def _format_duration(seconds: float, *limits: float) -> str:
+    """Format a duration with as many digits as it needs to differ from the limits."""
     return next((text for text in (f"{seconds:.1f}", f"{seconds:.3f}") if float(text) not in limits), repr(seconds))
 
 
 _PART_RULES: tuple[Callable[[Media, ModelSettings, ModelFacts], Iterator[str]], ...] = (
     _check_modality,
-    _hints,
-    _frame_count,
-    _duration,
+    _check_part_options,
+    _check_frame_count,
+    _check_duration,
 )
 
 
-def _of_image(source: Source) -> Iterator[str]:
+def _check_image(source: Source) -> Iterator[str]:
     if isinstance(source, UrlSource):
         return
-    seen = inspect_image(source)
+    info = inspect_image(source)
     for rule in _IMAGE_RULES:
-        yield from rule(seen, source)
+        yield from rule(info, source)
 
 
-def _format(seen: MediaInfo, source: Source) -> Iterator[str]:
-    """Source: image limits, supported formats. Where the bytes tell nothing, the caller's word counts."""
-    said = source.mime if isinstance(source, InlineSource) and seen.mime is None else None
-    # What is not an image at all is told where it is encoded; `image/*` and `image/jpg` are harmless words.
-    mime = seen.mime if seen.kind == "image" else said
+def _check_format(info: MediaInfo, source: Source) -> Iterator[str]:
+    """Check the format, by the caller's MIME type where the bytes are unknown. Source: image limits, formats."""
+    declared = source.mime if isinstance(source, InlineSource) and info.mime is None else None
+    # Media of another kind are reported where they are encoded; `image/*` and `image/jpg` are harmless.
+    mime = info.mime if info.kind == "image" else declared
     if mime and mime.startswith("image/") and mime not in (*FORMATS, "image/*", "image/jpg"):
-        yield f"this image is {mime}; the service reads {_listed(FORMATS.values())}. Convert it, {_FIT}."
+        yield f"this image is {mime}; the service reads {_join_names(FORMATS.values())}. Convert it, {_FIT_HINT}."
 
 
-def _sides(seen: MediaInfo, source: Source) -> Iterator[str]:
-    """Source: image limits, smallest size; the service's refusal says "must be larger than 10"."""
-    if seen.width and seen.height and min(seen.width, seen.height) <= MIN_SIDE:
+def _check_sides(info: MediaInfo, source: Source) -> Iterator[str]:
+    """Check the length of the sides. Source: image limits, smallest size; the refusal "must be larger than 10"."""
+    if info.width and info.height and min(info.width, info.height) <= MIN_SIDE:
         yield (
-            f"this image is {seen.width}x{seen.height} pixels; both sides must be larger than {MIN_SIDE}. "
-            f'Enlarge it, or let that be done: media_policy="fit".'
+            f"this image is {info.width}x{info.height} pixels; both sides must be larger than {MIN_SIDE}. "
+            f'Enlarge it, or let it be enlarged: media_policy="fit".'
         )
 
 
-def _ratio(seen: MediaInfo, source: Source) -> Iterator[str]:
-    """Source: image limits, ratio of the sides."""
-    if seen.width and seen.height and exceeds_max_ratio(seen.width, seen.height):
+def _check_ratio(info: MediaInfo, source: Source) -> Iterator[str]:
+    """Check the ratio of the sides. Source: image limits, ratio of the sides."""
+    if info.width and info.height and exceeds_max_ratio(info.width, info.height):
         yield (
-            f"this image is {seen.width}x{seen.height} pixels; the longer side may be at most {MAX_RATIO} times the "
+            f"this image is {info.width}x{info.height} pixels; the longer side may be at most {MAX_RATIO} times the "
             "shorter one. Crop it, or split it into several images."
         )
 
 
-def _large_format(seen: MediaInfo, source: Source) -> Iterator[str]:
-    """Source: image limits, formats from 4K to 8K."""
-    if (seen.width or 0) * (seen.height or 0) > LARGE_PIXELS and seen.mime not in LARGE_FORMATS:
+def _check_large_format(info: MediaInfo, source: Source) -> Iterator[str]:
+    """Check the format of a large image. Source: image limits, formats from 4K to 8K."""
+    if (info.width or 0) * (info.height or 0) > LARGE_PIXELS and info.mime not in LARGE_FORMATS:
         yield (
-            f"this image ({seen.mime}) is {seen.width}x{seen.height} pixels; above 4K (3840x2160) the service reads "
-            f"JPEG and PNG only. Convert it, {_FIT}."
+            f"this image ({info.mime}) is {info.width}x{info.height} pixels; above 4K (3840x2160) the service reads "
+            f"JPEG and PNG only. Convert it, {_FIT_HINT}."
         )
 
 
-_IMAGE_RULES: tuple[Callable[[MediaInfo, Source], Iterator[str]], ...] = (_ratio, _format, _sides, _large_format)
+_IMAGE_RULES: tuple[Callable[[MediaInfo, Source], Iterator[str]], ...] = (
+    _check_ratio,
+    _check_format,
+    _check_sides,
+    _check_large_format,
+)
 
 
-def _listed(names: Any) -> str:
+def _join_names(names: Iterable[str]) -> str:
     *others, last = names
     return f"{', '.join(others)} and {last}"

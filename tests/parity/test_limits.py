@@ -140,7 +140,7 @@ ROWS: list[tuple[str, ChatRequest, ChatRequest, str, bool]] = [
     ("max_tokens", of(max_tokens=32_768), of(max_tokens=32_769), "1 to 32,768", True),
     ("max_tokens, least", of(max_tokens=1), of(max_tokens=0), "1 to 32,768", True),
     ("thinking_budget", of(thinking_budget=81_920), of(thinking_budget=81_921), "1 to 81,920", True),
-    ("thinking_budget, least", of(thinking_budget=1), of(thinking_budget=0), "positive", False),
+    ("thinking_budget, least", of(thinking_budget=1), of(thinking_budget=0), "1 or more", False),
     ("seed, least", of(seed=0), of(seed=-1), "seed", True),
     ("pixels", of(min_pixels=4096, max_pixels=4096), of(min_pixels=4097, max_pixels=4096), "min_pixels", False),
 ]

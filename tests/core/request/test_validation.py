@@ -317,7 +317,7 @@ def test_durations_of_each_model(make: Callable[[float], bytes], model: str, mos
         check(VideoPart(InlineSource(make(seconds))), model=model)
     for seconds in (1.96, most + 0.04):
         said = refusal(VideoPart(InlineSource(make(seconds)), location="messages[0].content[1] (video)"), model=model)
-        assert said.startswith("messages[0].content[1] (video): a video of ")
+        assert said.startswith("messages[0].content[1] (video): this video has ")
         assert f"{model} takes 2 to {most:,} seconds" in said
 
 
@@ -376,7 +376,7 @@ def test_media_of_a_tool_are_checked_where_they_came_from() -> None:
 
 def test_every_rule_says_where_it_comes_from() -> None:
     assert "Sources:" in (validation.__doc__ or "")
-    rules = [rule for rule in (*validation._IMAGE_RULES, validation._frame_count, validation._duration)]
+    rules = [rule for rule in (*validation._IMAGE_RULES, validation._check_frame_count, validation._check_duration)]
     assert all("Source: " in (inspect.getdoc(rule) or "") for rule in rules)
 
 
