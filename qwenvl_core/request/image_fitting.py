@@ -1,9 +1,9 @@
-"""Images made fit to be sent: `media_policy="fit"`.
+"""Fit images to the limits of the service: `media_policy="fit"`.
 
-An image that the service would refuse (format, tiny sides, weight), or would shrink before the model sees it, becomes a
-JPEG at the size at which the model sees it. Others are left as they are, and so is what is behind a URL. Every change
-is told as an adjustment. Work is done an image at a time, so that memory holds one decoded image; Pillow is imported
-when the first image needs it.
+An image that the service would reject (format, tiny sides, bytes), or would shrink for the model, becomes a JPEG of the
+size that the model gets. Other images are left unchanged, and so are those behind a URL. Every change is reported as an
+adjustment. Images are converted one after another, so that memory holds one decoded image; Pillow is imported when the
+first image needs it.
 
 Sources: the vendor's page "Visual understanding (Qwen-VL)", image limits and high-resolution images.
 """
@@ -39,11 +39,11 @@ from qwenvl_core.types.settings import ModelSettings
 
 @dataclass(frozen=True, slots=True)
 class PixelBudget:
-    """What the model sees of an image.
+    """The size of an image that the model gets.
 
     Attributes:
-        pixels: The area above which it is shrunk.
-        resize: From width and height to the (height, width) at which it is seen.
+        pixels: Area in pixels above which the service shrinks the image.
+        resize: Function of width and height that returns the (height, width) after the service's resize.
     """
 
     pixels: float
@@ -51,10 +51,10 @@ class PixelBudget:
 
 
 def fit_images(prepared: PreparedRequest, facts: ModelFacts) -> PreparedRequest:
-    """`prepared` with its images made fit, if its settings say so.
+    """Fit the images of a request if its `media_policy` is `"fit"`.
 
     Raises:
-        QwenVLInputError: An image has to be changed and can't be: Pillow is missing, or does not read it.
+        QwenVLInputError: An image must be converted, but Pillow is missing or can't read it.
     """
     if prepared.settings.media_policy != "fit":
         return prepared
@@ -69,33 +69,35 @@ def fit_images(prepared: PreparedRequest, facts: ModelFacts) -> PreparedRequest:
 def _fit_part(part: Part, settings: ModelSettings, facts: ModelFacts, notes: list[str]) -> Part:
     match part:
         case ImagePart(source):
-            fitted, note = _fit(source, _image_budget(part, settings, facts), part.location)
+            fitted, note = _fit_source(source, _get_image_budget(part, settings, facts), part.location)
             notes += [f"{part.location}: {note}"] if note else []
             return replace(part, source=fitted) if note else part
         case FramesPart(sources) if facts.videos and sources:
-            budget = _frame_budget(part, settings, facts)
-            done = [_fit(source, budget, part.frame_location(at)) for at, source in enumerate(sources)]
-            changed = [(at, note) for at, (_, note) in enumerate(done) if note]
+            budget = _get_frame_budget(part, settings, facts)
+            results = [_fit_source(source, budget, part.frame_location(index)) for index, source in enumerate(sources)]
+            changed = [(index, note) for index, (_, note) in enumerate(results) if note]
             if not changed:
                 return part
-            at, note = changed[0]
-            notes.append(f"{part.location}: {len(changed)} of {len(sources)} frames; frame {at}: {note}")
-            return replace(part, sources=tuple(source for source, _ in done))
+            index, note = changed[0]
+            notes.append(f"{part.location}: {len(changed)} of {len(sources)} frames; frame {index}: {note}")
+            return replace(part, sources=tuple(source for source, _ in results))
         case _:
             return part
 
 
-def _image_budget(part: ImagePart, settings: ModelSettings, facts: ModelFacts) -> PixelBudget:
-    # Of a model that no row knows, the default is not known either: nothing is lost that any model could see.
-    high = bool(settings.vl_high_resolution_images) or not facts.known
+def _get_image_budget(part: ImagePart, settings: ModelSettings, facts: ModelFacts) -> PixelBudget:
+    # The default of an unknown model is unknown too: the maximum of all models loses nothing.
+    is_high = bool(settings.vl_high_resolution_images) or not facts.known
     max_pixels = settings.for_part(part).max_pixels
     return PixelBudget(
-        image_max_pixels(facts, max_pixels=max_pixels, vl_high_resolution_images=high),
-        lambda width, height: image_resize(width, height, facts, max_pixels=max_pixels, vl_high_resolution_images=high),
+        image_max_pixels(facts, max_pixels=max_pixels, vl_high_resolution_images=is_high),
+        lambda width, height: image_resize(
+            width, height, facts, max_pixels=max_pixels, vl_high_resolution_images=is_high
+        ),
     )
 
 
-def _frame_budget(part: FramesPart, settings: ModelSettings, facts: ModelFacts) -> PixelBudget:
+def _get_frame_budget(part: FramesPart, settings: ModelSettings, facts: ModelFacts) -> PixelBudget:
     max_pixels = max(frame_max_pixels(len(part.sources), facts), settings.for_part(part).max_pixels or 0)
     return PixelBudget(
         max_pixels,
@@ -105,35 +107,35 @@ def _frame_budget(part: FramesPart, settings: ModelSettings, facts: ModelFacts) 
     )
 
 
-def _fit(source: Source, budget: PixelBudget, location: str) -> tuple[Source, str | None]:
-    """An image as it is sent, and what was changed, if anything was."""
+def _fit_source(source: Source, budget: PixelBudget, location: str) -> tuple[Source, str | None]:
+    """Return the image to send, and a note of the change if there is one."""
     if isinstance(source, UrlSource):
         return source, None
-    seen = inspect_image(source)
-    if seen.kind != "image" or exceeds_max_ratio(seen.width or 1, seen.height or 1):
-        return source, None  # no image, or one that nothing makes fit: the checks say so
-    refused = _is_refused(seen, source)
-    if not refused and (seen.width or 0) * (seen.height or 0) <= budget.pixels:
+    info = inspect_image(source)
+    if info.kind != "image" or exceeds_max_ratio(info.width or 1, info.height or 1):
+        return source, None  # not an image, or one that can't be fitted: validation reports it
+    is_rejected = _is_rejected(info, source)
+    if not is_rejected and (info.width or 0) * (info.height or 0) <= budget.pixels:
         return source, None
     pillow = _import_pillow(location)
     try:
-        return _converted(pillow, source, seen, budget)
-    except Exception as error:  # what a decoder raises for broken bytes is anything: struct.error, SyntaxError, …
-        if not refused:
-            return source, None  # the service may read what Pillow does not
-        why = error.message if isinstance(error, QwenVLInputError) else f"{type(error).__name__}: {error}"
+        return _convert(pillow, source, info, budget)
+    except Exception as error:  # decoders raise anything for broken bytes: struct.error, SyntaxError, …
+        if not is_rejected:
+            return source, None  # the service may read an image that Pillow can't
+        reason = error.message if isinstance(error, QwenVLInputError) else f"{type(error).__name__}: {error}"
         raise QwenVLInputError(
-            f"{location}: this image ({seen.mime}) can't be sent as it is, nor converted ({why}). "
+            f"{location}: this image ({info.mime}) can't be sent as it is, nor converted ({reason}). "
             "Convert it to JPEG or PNG."
         ) from error
 
 
-def _is_refused(seen: MediaInfo, source: Source) -> bool:
-    """Whether the service would refuse an image for what can be mended."""
-    width, height = seen.width or 0, seen.height or 0
+def _is_rejected(info: MediaInfo, source: Source) -> bool:
+    """Return whether the service would reject an image for a reason that a conversion removes."""
+    width, height = info.width or 0, info.height or 0
     return (
-        seen.mime not in FORMATS
-        or (width * height > LARGE_PIXELS and seen.mime not in LARGE_FORMATS)
+        info.mime not in FORMATS
+        or (width * height > LARGE_PIXELS and info.mime not in LARGE_FORMATS)
         or 0 < min(width, height) <= MIN_SIDE
         or may_exceed_data_uri(source)
     )
@@ -154,22 +156,22 @@ def _import_pillow(location: str) -> Any:
     return Image
 
 
-def _converted(
-    pillow: Any, source: InlineSource | FileSource, seen: MediaInfo, budget: PixelBudget
+def _convert(
+    pillow: Any, source: InlineSource | FileSource, info: MediaInfo, budget: PixelBudget
 ) -> tuple[Source, str]:
-    """An image as JPEG, at the size at which the model sees it if that is smaller, or if it is tiny."""
+    """Convert an image to JPEG, at the size that the model gets if that is smaller or if the image is tiny."""
     with pillow.open(source.path if isinstance(source, FileSource) else io.BytesIO(read_bytes(source))) as image:
         size = oriented_size(image)
-        target = _target(*size, budget)
+        target = _choose_size(*size, budget)
         set_draft_size(image, target)
-        first = ", its first picture only" if getattr(image, "is_animated", False) else ""
+        suffix = ", its first frame only" if getattr(image, "is_animated", False) else ""
         data = encode_jpeg(normalize_image(image, target))
-    (width, height), name = target, FORMATS.get(seen.mime or "", seen.mime)
+    (width, height), name = target, FORMATS.get(info.mime or "", info.mime)
     scaled = f"scaled from {size[0]}x{size[1]} to {width}x{height}, JPEG" if size != target else ""
-    return InlineSource(data, mime="image/jpeg"), (scaled or f"converted from {name} to JPEG") + first
+    return InlineSource(data, mime="image/jpeg"), (scaled or f"converted from {name} to JPEG") + suffix
 
 
-def _target(width: int, height: int, budget: PixelBudget) -> tuple[int, int]:
+def _choose_size(width: int, height: int, budget: PixelBudget) -> tuple[int, int]:
     if width * height <= budget.pixels and min(width, height) > MIN_SIDE:
         return width, height
     rows, columns = budget.resize(width, height)

@@ -1,7 +1,7 @@
-"""PDFs in a conversation: the service takes none, so their pages are sent as images.
+"""Replace PDFs in a conversation by images of their pages, since the service does not accept PDFs.
 
-Pages are rendered as for the loaders, at exactly the size at which the model sees them. pypdfium2 and Pillow are
-imported when the first PDF is met.
+Pages are rendered as for the loaders, at exactly the size that the model gets. pypdfium2 and Pillow are imported when
+the first PDF is found.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from qwenvl_core.catalog.models import ModelFacts, describe
 from qwenvl_core.errors import QwenVLInputError
 from qwenvl_core.media.inspection import read_bytes
 from qwenvl_core.types.media import InlineSource, UrlSource
-from qwenvl_core.types.messages import ImagePart, Message, PdfPart
+from qwenvl_core.types.messages import ImagePart, Message, Part, PdfPart
 from qwenvl_core.types.request import Request
 from qwenvl_core.types.settings import ModelSettings
 
@@ -23,69 +23,69 @@ if TYPE_CHECKING:
     from qwenvl_core.rendering.pages import Fit, Pages
 
 MAX_PAGES = 50
-"""Most pages of one PDF that are sent. At the default size of a page, these are half of the context of Qwen3-VL."""
+"""Maximum pages of one PDF. At the default size of a page, they fill half of the context of Qwen3-VL."""
 
 
 def any_in(request: Request) -> bool:
-    """Whether there is a PDF in a request."""
+    """Return whether a request has a PDF."""
     return any(isinstance(part, PdfPart) for message in request.messages for part in message.parts)
 
 
 def with_pages(request: Request) -> Request:
-    """A request with the pages of its PDFs as images, in their places.
+    """Replace each PDF of a request by the images of its pages.
 
     Raises:
-        QwenVLInputError: A PDF can't be read or is too long, or pypdfium2 or Pillow is missing.
+        QwenVLInputError: A PDF can't be read or has too many pages, or pypdfium2 or Pillow is missing.
     """
     if not any_in(request):
         return request
     facts = describe(request.settings.model)
     return replace(
-        request, messages=tuple(_with_pages(message, request.settings, facts) for message in request.messages)
+        request, messages=tuple(_replace_pdfs(message, request.settings, facts) for message in request.messages)
     )
 
 
-def page_sizes(pdf: PdfPart, settings: ModelSettings) -> list[tuple[int, int]]:
-    """Width and height in pixels at which the pages of a PDF are sent.
+def measure_pages(pdf: PdfPart, settings: ModelSettings) -> list[tuple[int, int]]:
+    """Return width and height in pixels of the images of a PDF's pages.
 
     Raises:
         QwenVLInputError: As `with_pages`.
     """
-    fit = _fit(pdf, settings, describe(settings.model))
-    with _opened(pdf) as pages:
+    fit = _get_fit(pdf, settings, describe(settings.model))
+    with _open(pdf) as pages:
         return [pages.size(number, fit) for number in range(1, pages.count + 1)]
 
 
-def _with_pages(message: Message, settings: ModelSettings, facts: ModelFacts) -> Message:
-    parts = (
-        part
-        for given in message.parts
-        for part in (_images(given, settings, facts) if isinstance(given, PdfPart) else (given,))
-    )
+def _replace_pdfs(message: Message, settings: ModelSettings, facts: ModelFacts) -> Message:
+    parts: list[Part] = []
+    for part in message.parts:
+        if isinstance(part, PdfPart):
+            parts += _render_pages(part, settings, facts)
+        else:
+            parts.append(part)
     return replace(message, parts=tuple(parts))
 
 
-def _images(pdf: PdfPart, settings: ModelSettings, facts: ModelFacts) -> Iterator[ImagePart]:
+def _render_pages(pdf: PdfPart, settings: ModelSettings, facts: ModelFacts) -> Iterator[ImagePart]:
     from qwenvl_core.rendering.pages import page_image
 
-    fit = _fit(pdf, settings, facts)
-    with _opened(pdf) as pages:
+    fit = _get_fit(pdf, settings, facts)
+    with _open(pdf) as pages:
         for number in range(1, pages.count + 1):
             location = f"{pdf.location}, page {number}"
             try:
                 jpeg = page_image(pages, number, fit).jpeg
             except QwenVLInputError as error:
                 raise QwenVLInputError(f"{location}: {error.message}") from error
-            last = number == pages.count
             yield ImagePart(
                 InlineSource(jpeg, mime="image/jpeg"),
                 max_pixels=pdf.max_pixels,
-                cache=pdf.cache and last,
+                cache=pdf.cache and number == pages.count,
                 location=location,
             )
 
 
-def _fit(pdf: PdfPart, settings: ModelSettings, facts: ModelFacts) -> Fit:
+def _get_fit(pdf: PdfPart, settings: ModelSettings, facts: ModelFacts) -> Fit:
     from qwenvl_core.rendering.page_size import Sizing
 
     return Sizing(
@@ -96,20 +96,20 @@ def _fit(pdf: PdfPart, settings: ModelSettings, facts: ModelFacts) -> Fit:
 
 
 @contextmanager
-def _opened(pdf: PdfPart) -> Iterator[Pages]:
+def _open(pdf: PdfPart) -> Iterator[Pages]:
     from qwenvl_core.rendering.open import open_pages
 
     if isinstance(pdf.source, UrlSource):
-        raise QwenVLInputError(f"{pdf.location}: a PDF is not fetched from the web; give its bytes, base64 or path.")
+        raise QwenVLInputError(f"{pdf.location}: a PDF is not fetched from a URL. Give its bytes, base64 text or path.")
     try:
         pages = open_pages(read_bytes(pdf.source))
     except (ImportError, OSError, ValueError) as error:
-        said = error.message if isinstance(error, QwenVLInputError) else str(error)
-        raise QwenVLInputError(f"{pdf.location}: {said}") from error
+        reason = error.message if isinstance(error, QwenVLInputError) else str(error)
+        raise QwenVLInputError(f"{pdf.location}: {reason}") from error
     with pages:
         if pages.count > MAX_PAGES:
             raise QwenVLInputError(
-                f"{pdf.location}: this PDF has {pages.count} pages, and at most {MAX_PAGES} of one are sent. Send the "
-                "pages that matter as images, or load it with QwenVLLoader or QwenVLReader and send what is found."
+                f"{pdf.location}: this PDF has {pages.count} pages, and at most {MAX_PAGES} are sent. Send "
+                "single pages as images, or load it with QwenVLLoader or QwenVLReader and send the relevant documents."
             )
         yield pages

@@ -279,7 +279,7 @@ def test_of_a_moving_picture_the_first_is_taken_and_it_is_told() -> None:
     frames[0].save(buffer, "GIF", save_all=True, append_images=frames[1:])
     image, told = sent(buffer.getvalue())
     assert image is not None
-    assert told == f"{WHERE}: converted from image/gif to JPEG, its first picture only"
+    assert told == f"{WHERE}: converted from image/gif to JPEG, its first frame only"
     assert image.convert("RGB").getpixel((5, 5))[0] > 200  # type: ignore[index]
 
 
