@@ -1,4 +1,6 @@
-"""What media cost in tokens."""
+"""Tokens of images and videos, compared with the vendor's formulas."""
+
+from __future__ import annotations
 
 import ast
 import importlib.util
@@ -26,12 +28,12 @@ from qwenvl_core.tokens import (
 )
 
 Resize = Callable[[int, int, int, int, int], tuple[int, int]]
-SIDES = st.integers(11, 20_000)  # as the service allows them
+SIDES = st.integers(11, 20_000)  # in pixels, within the limits of the service
 VIDEO_MODELS = [facts for facts in CATALOGUE if facts.videos]
 
 
-def by_definition(height: int, width: int, factor: int, low: int, high: int) -> tuple[int, int]:
-    """The rule, derived afresh: nearest multiples; outside the limits, scale by area and round inwards."""
+def resize_by_definition(height: int, width: int, factor: int, low: int, high: int) -> tuple[int, int]:
+    """Derive the size again: the nearest multiples; outside the limits, scale by area and round inwards."""
     if max(height, width) > 200 * min(height, width):
         raise ValueError("ratio")
     nearest = [max(factor, round(side / factor) * factor) for side in (height, width)]
@@ -44,28 +46,28 @@ def by_definition(height: int, width: int, factor: int, low: int, high: int) -> 
     return nearest[0], nearest[1]
 
 
-def by_the_vendors_package() -> Resize:
-    """`smart_resize` of qwen-vl-utils; importing the package needs torch, so the function alone is taken from it."""
+def load_vendor_resize() -> Resize:
+    """Load `smart_resize` of qwen-vl-utils without importing the package, which needs torch."""
     spec = importlib.util.find_spec("qwen_vl_utils")
     assert spec is not None
     assert spec.submodule_search_locations
     source = Path(spec.submodule_search_locations[0], "vision_process.py").read_text(encoding="utf-8")
-    wanted = {"smart_resize", "round_by_factor", "ceil_by_factor", "floor_by_factor"}
+    function_names = {"smart_resize", "round_by_factor", "ceil_by_factor", "floor_by_factor"}
     body = [
         node
         for node in ast.parse(source).body
-        if (isinstance(node, ast.FunctionDef) and node.name in wanted)
+        if (isinstance(node, ast.FunctionDef) and node.name in function_names)
         or (isinstance(node, ast.Assign) and isinstance(node.value, ast.Constant))
     ]
-    lenient = ast.parse("from __future__ import annotations\nimport math").body
+    header = ast.parse("from __future__ import annotations\nimport math").body
     names: dict[str, Resize] = {}
-    exec(compile(ast.Module([*lenient, *body], []), "qwen_vl_utils", "exec"), names)  # type: ignore[arg-type]
+    exec(compile(ast.Module([*header, *body], []), "qwen_vl_utils", "exec"), names)
     return names["smart_resize"]
 
 
-@pytest.mark.parametrize("reference", [by_definition, None], ids=["definition", "qwen-vl-utils"])
+@pytest.mark.parametrize("reference", [resize_by_definition, None], ids=["definition", "qwen-vl-utils"])
 def test_smart_resize_equals_the_reference_on_random_sizes(reference: Resize | None) -> None:
-    expected = reference or by_the_vendors_package()
+    expected = reference or load_vendor_resize()
     rng = random.Random(2025)
     for _ in range(100_000):
         factor = rng.choice((28, 32))
@@ -84,7 +86,7 @@ def test_smart_resize_equals_the_reference_on_random_sizes(reference: Resize | N
 @pytest.mark.parametrize(
     ("height", "width", "factor", "tokens", "expected"),
     [
-        # Sizes that real runs have printed.
+        # Sizes that runs of the models printed.
         (1532, 1014, 28, 16_384, (1540, 1008)),
         (1920, 1376, 32, 2048, (1696, 1216)),
         (1584, 1224, 32, 2048, (1600, 1216)),
@@ -99,8 +101,8 @@ def test_smart_resize_equals_the_reference_on_random_sizes(reference: Resize | N
     ],
 )
 def test_smart_resize_examples(height: int, width: int, factor: int, tokens: int, expected: tuple[int, int]) -> None:
-    least, most = 4 * factor**2, tokens * factor**2
-    assert smart_resize(height, width, factor=factor, min_pixels=least, max_pixels=most) == expected
+    limits = {"min_pixels": 4 * factor**2, "max_pixels": tokens * factor**2}
+    assert smart_resize(height, width, factor=factor, **limits) == expected
 
 
 @pytest.mark.parametrize(
@@ -121,7 +123,7 @@ def test_smart_resize_examples(height: int, width: int, factor: int, tokens: int
         (1190, 1684, "qwen3-vl-plus", 1963),
     ],
 )
-def test_image_tokens(width: int, height: int, model: str, expected: int) -> None:
+def test_image_tokens_examples(width: int, height: int, model: str, expected: int) -> None:
     assert image_tokens(width, height, model) == expected
     assert image_tokens(width, height, describe(model)) == expected
 
@@ -134,13 +136,13 @@ def test_max_pixels_raises_the_cap_and_never_lowers_it(facts: ModelFacts) -> Non
     assert image_tokens(8000, 6000, facts, max_pixels=facts.default_image_tokens * square) == default
     raised = image_tokens(8000, 6000, facts, max_pixels=8192 * square)
     assert default < raised <= 8192 + 2
-    most = image_tokens(8000, 6000, facts, max_pixels=10**9)
-    assert raised < most <= 16_384 + 2
+    maximum = image_tokens(8000, 6000, facts, max_pixels=10**9)
+    assert raised < maximum <= 16_384 + 2
     assert image_max_pixels(facts, max_pixels=10**9) == 16_384 * square
 
 
 @pytest.mark.parametrize(
-    ("model", "default", "most"),
+    ("model", "default", "maximum"),
     [
         ("qwen3-vl-plus", 2_621_440, 16_777_216),
         ("qwen-vl-plus", 1_310_720, 16_777_216),
@@ -148,10 +150,10 @@ def test_max_pixels_raises_the_cap_and_never_lowers_it(facts: ModelFacts) -> Non
         ("qwen2.5-vl-72b-instruct", 1_003_520, 12_845_056),
     ],
 )
-def test_pixel_caps_of_the_vendors_table(model: str, default: int, most: int) -> None:
+def test_image_max_pixels_equals_the_vendor_table(model: str, default: int, maximum: int) -> None:
     assert image_max_pixels(model) == default
     assert image_max_pixels(model, max_pixels=default + 5) == default + 5
-    assert image_max_pixels(model, vl_high_resolution_images=True) == most
+    assert image_max_pixels(model, vl_high_resolution_images=True) == maximum
 
 
 def test_high_resolution_ignores_max_pixels() -> None:
@@ -161,14 +163,14 @@ def test_high_resolution_ignores_max_pixels() -> None:
     assert image_tokens(200, 100, "qwen3-vl-plus", vl_high_resolution_images=True) == 6 * 3 + 2
 
 
-def test_an_image_sent_at_the_models_size_is_not_resized_again() -> None:
+def test_image_resize_is_idempotent() -> None:
     for facts in CATALOGUE:
         height, width = image_resize(4961, 7016, facts)
         assert image_resize(width, height, facts) == (height, width)
 
 
 @given(SIDES, SIDES, st.sampled_from(CATALOGUE), st.none() | st.integers(1, 10**8), st.booleans())
-def test_no_image_costs_more_than_the_bound(
+def test_image_tokens_never_exceeds_the_upper_bound(
     width: int, height: int, facts: ModelFacts, max_pixels: int | None, high: bool
 ) -> None:
     bound = image_tokens_upper_bound(facts, max_pixels=max_pixels, vl_high_resolution_images=high)
@@ -187,7 +189,7 @@ def test_no_image_costs_more_than_the_bound(
         ("qwen3-vl-plus", 1280, 720, 300, 30, 2.0, 5_942),
         ("qwen3-vl-plus", 1280, 720, 108_000, 30, 2.0, 120_002),
         ("qwen3-vl-plus", 1280, 720, 150, 30, 1.0, 1_784),  # five frames: an odd number stays odd
-        ("qwen3-vl-plus", 1920, 1080, 77, 24, 2.0, 1_784),  # a fifth of a second yields no frame
+        ("qwen3-vl-plus", 1920, 1080, 77, 24, 2.0, 1_784),  # the last fifth of a second yields no frame
         ("qwen3-vl-plus", 16, 16, 60, 30, 2.0, 10),
         ("qwen3-vl-plus", 3840, 2160, 108, 24, 3.3, 4_160),
         ("qwen3-vl-flash", 1920, 1080, 9_000, 25, 2.0, 64_514),
@@ -199,20 +201,20 @@ def test_no_image_costs_more_than_the_bound(
         ("qwen3-vl-8b-instruct", 1280, 720, 6_000, 30, 2.0, 28_802),
     ],
 )
-def test_video_tokens(
+def test_video_tokens_equals_the_vendor_sample(
     model: str, width: int, height: int, n_frames: int, video_fps: float, fps: float, expected: int
 ) -> None:
-    """Computed with the vendor's own sample, with the constants that it gives for each model."""
+    """The expected values come from the vendor's sample, with its constants for each model."""
     assert video_tokens(width, height, n_frames, video_fps, model, fps=fps) == expected
 
 
-def test_two_frames_a_second_are_sampled_by_default() -> None:
+def test_video_tokens_samples_two_frames_per_second_by_default() -> None:
     default = video_tokens(1280, 720, 900, 30, "qwen3-vl-plus")
     assert default == video_tokens(1280, 720, 900, 30, "qwen3-vl-plus", fps=2.0)
     assert default > video_tokens(1280, 720, 900, 30, "qwen3-vl-plus", fps=1.0)
 
 
-def test_a_list_of_frames_is_not_sampled() -> None:
+def test_frame_list_tokens_does_not_sample() -> None:
     assert frame_list_tokens(1280, 720, 20, "qwen3-vl-plus") == 10 * 594 + 2
     assert frame_list_tokens(1280, 720, 19, "qwen3-vl-plus") == 10 * 594 + 2
     assert frame_list_tokens(1280, 720, 18, "qwen3-vl-plus") == 9 * 594 + 2
@@ -226,7 +228,7 @@ def test_a_list_of_frames_is_not_sampled() -> None:
     st.floats(0.1, 10),
     st.sampled_from(VIDEO_MODELS),
 )
-def test_no_video_costs_more_than_the_bound(
+def test_video_tokens_never_exceeds_the_upper_bound(
     width: int, height: int, n_frames: int, video_fps: float, fps: float, facts: ModelFacts
 ) -> None:
     try:
@@ -238,13 +240,15 @@ def test_no_video_costs_more_than_the_bound(
 
 
 @given(SIDES, SIDES, st.integers(1, 8000), st.sampled_from(VIDEO_MODELS))
-def test_no_list_of_frames_costs_more_than_its_bound(width: int, height: int, n_frames: int, facts: ModelFacts) -> None:
+def test_frame_list_tokens_never_exceeds_the_upper_bound(
+    width: int, height: int, n_frames: int, facts: ModelFacts
+) -> None:
     if max(width, height) <= 200 * min(width, height):
         bound = video_tokens_upper_bound(facts, n_frames=n_frames)
         assert frame_list_tokens(width, height, n_frames, facts) <= bound
 
 
-def test_a_model_outside_the_catalogue_is_estimated_on_the_high_side() -> None:
+def test_unknown_model_is_estimated_on_the_high_side() -> None:
     tokens = image_tokens(4000, 3000, "some-finetune")
     assert tokens >= max(image_tokens(4000, 3000, name) for name in ("qwen3-vl-plus", "qvq-max"))
     assert video_tokens(1280, 720, 300, 30, "some-finetune") > 0
@@ -252,7 +256,7 @@ def test_a_model_outside_the_catalogue_is_estimated_on_the_high_side() -> None:
 
 @pytest.mark.parametrize("bad", [0, -1, math.nan, math.inf, None, "12", 10**400])
 @pytest.mark.parametrize("name", ["width", "height"])
-def test_bad_sizes_are_named(name: str, bad: object) -> None:
+def test_invalid_size_raises_input_error(name: str, bad: object) -> None:
     size: dict[str, object] = {"width": 640, "height": 480, name: bad}
     with pytest.raises(QwenVLInputError, match=f"{name}={bad!r}"):
         image_tokens(model="qwen3-vl-plus", **size)  # type: ignore[arg-type]
@@ -261,7 +265,7 @@ def test_bad_sizes_are_named(name: str, bad: object) -> None:
 
 
 @pytest.mark.parametrize("bad", [0, -2, math.nan, math.inf])
-def test_bad_rates_and_limits_are_named(bad: float) -> None:
+def test_invalid_rate_or_limit_raises_input_error(bad: float) -> None:
     with pytest.raises(QwenVLInputError, match="max_pixels"):
         image_tokens(640, 480, "qwen3-vl-plus", max_pixels=bad)
     with pytest.raises(QwenVLInputError, match="video_fps"):
@@ -276,7 +280,7 @@ def test_bad_rates_and_limits_are_named(bad: float) -> None:
         smart_resize(10, 10, factor=32, min_pixels=bad, max_pixels=100)
 
 
-def test_what_cannot_be_is_an_error() -> None:
+def test_impossible_request_raises_input_error() -> None:
     with pytest.raises(QwenVLInputError, match="less than min_pixels=200"):
         smart_resize(10, 10, factor=32, min_pixels=200, max_pixels=100)
     with pytest.raises(QwenVLInputError, match="at most 200 times"):
@@ -287,7 +291,7 @@ def test_what_cannot_be_is_an_error() -> None:
         video_tokens(640, 480, 100, 25, "qwen-vl-ocr")
 
 
-def test_counting_is_cheap() -> None:
+def test_image_tokens_takes_microseconds() -> None:
     start = time.process_time()
     for width in range(500, 5500):
         image_tokens(width, 1000, "qwen3-vl-plus")

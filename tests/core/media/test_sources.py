@@ -1,4 +1,4 @@
-"""Media on their way out: what a value stands for, what it is by its bytes, and what goes on the wire for it."""
+"""Sources of media: parsed values, MIME types from bytes, and the URLs and data URIs on the wire."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ from qwenvl_core.wire import dashscope, openai
 from qwenvl_core.wire.json_body import SyncBody, encode_body
 from tests.support.pipeline import JPEG, MP4, PNG, body_of, png, request, user
 
-WHERE = "messages[2] image_url"
+LOCATION = "messages[2] image_url"
 PNG64 = base64.b64encode(PNG).decode()
 PNG_URI = f"data:image/png;base64,{PNG64}"
-# Its base64 text has both characters in which the alphabets differ, and padding.
+# Its base64 text has padding and both characters that differ between the alphabets.
 GIF = b"GIF89a" + bytes(range(240, 256)) * 4
 GIF64 = base64.b64encode(GIF).decode()
 assert "+" in GIF64
@@ -39,38 +39,39 @@ assert GIF64.endswith("=")
 GIF_URI = f"data:image/gif;base64,{GIF64}"
 
 
-def sent(value: Any, *, kind: Any = "image", files: bool = True, **said: Any) -> str:
-    """What goes on the wire for a value, as the server parses it."""
-    located = to_url_or_data_uri(parse_source(value, location=WHERE, files=files, **said), kind, WHERE)
-    if isinstance(located, DataUri):
-        assert len(located) == len(b"".join(located.blocks()))
-    body = encode_body([located], SyncBody)
+def encode_value(value: Any, *, kind: Any = "image", files: bool = True, **options: Any) -> str:
+    """Encode a value as the client does, and return the URL that the server parses."""
+    uri = to_url_or_data_uri(parse_source(value, location=LOCATION, files=files, **options), kind, LOCATION)
+    if isinstance(uri, DataUri):
+        assert len(uri) == len(b"".join(uri.blocks()))
+    body = encode_body([uri], SyncBody)
     (url,) = json.loads(body if isinstance(body, bytes) else b"".join(body.blocks()))
+    assert isinstance(url, str)
     return url
 
 
-# --- what a value stands for ------------------------------------------------------------------------------------------
+# --- parsed values ----------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
     "url",
     ["https://example.com/a.png", "http://example.com/a?b=c:d", "HTTPS://EXAMPLE.COM/A.PNG", "oss://bucket/a.png"],
 )
-def test_urls_go_as_they_are(url: str) -> None:
-    assert sent(url) == sent(url, files=False) == url
-    assert parse_url_source(url, location=WHERE, files=False) == UrlSource(url)
+def test_remote_url_is_sent_unchanged(url: str) -> None:
+    assert encode_value(url) == encode_value(url, files=False) == url
+    assert parse_url_source(url, location=LOCATION, files=False) == UrlSource(url)
 
 
 @pytest.mark.parametrize(
     "url", ["http://", "https:///a.png", "http:/a.png", "https:a.png", "oss://", "https:// /a.png"]
 )
-def test_a_url_names_a_host(url: str) -> None:
+def test_url_without_a_host_raises_input_error(url: str) -> None:
     with pytest.raises(QwenVLInputError, match="names no host"):
-        parse_url_source(url, location=WHERE, files=True)
+        parse_url_source(url, location=LOCATION, files=True)
 
 
 class Unseekable(io.RawIOBase):
-    """A download, for instance."""
+    """A file object that can't seek, such as a download."""
 
     def __init__(self, data: bytes) -> None:
         self._file = io.BytesIO(data)
@@ -82,8 +83,8 @@ class Unseekable(io.RawIOBase):
         return self._file.readinto(buffer)
 
 
-class Reads:
-    """As little of a file as there can be."""
+class MinimalFile:
+    """An object with the one method of a file that is needed."""
 
     def read(self) -> bytes:
         return PNG
@@ -96,9 +97,9 @@ class Reads:
         bytearray(PNG),
         memoryview(PNG),
         io.BytesIO(PNG),
-        Reads(),
+        MinimalFile(),
         PNG_URI,
-        pytest.param(PNG_URI.replace("image/png", "image/jpeg"), id="the wrong MIME type"),
+        pytest.param(PNG_URI.replace("image/png", "image/jpeg"), id="wrong MIME type"),
         pytest.param(PNG_URI.replace("image/png", ""), id="no MIME type"),
         pytest.param(PNG_URI.replace("image/png", "nonsense"), id="a broken MIME type"),
         pytest.param(PNG_URI.replace("image/png", 'image/"}{"\\'), id="a MIME type that would break JSON"),
@@ -109,9 +110,9 @@ class Reads:
         pytest.param("data:," + quote(PNG), id="percent-encoded, no MIME type"),
     ],
 )
-def test_a_picture_in_any_form(value: Any) -> None:
-    assert sent(value) == PNG_URI
-    assert sent(value, files=False) == PNG_URI
+def test_image_of_any_value_type_is_encoded(value: Any) -> None:
+    assert encode_value(value) == PNG_URI
+    assert encode_value(value, files=False) == PNG_URI
 
 
 @pytest.mark.parametrize(
@@ -130,15 +131,15 @@ def test_a_picture_in_any_form(value: Any) -> None:
         quote("\n".join(re.findall(".{1,20}", GIF64))),
     ],
 )
-def test_base64_text_in_any_form(text: str) -> None:
-    assert sent(f"data:image/gif;base64,{text}") == GIF_URI
-    assert sent(text, base64_text=True) == GIF_URI
-    assert sent(text.encode(), base64_text=True) == GIF_URI
+def test_base64_text_of_any_form_is_canonicalized(text: str) -> None:
+    assert encode_value(f"data:image/gif;base64,{text}") == GIF_URI
+    assert encode_value(text, base64_text=True) == GIF_URI
+    assert encode_value(text.encode(), base64_text=True) == GIF_URI
 
 
-def test_bytes_may_be_said_to_be_base64_and_be_none() -> None:
-    assert sent(PNG, base64_text=True) == PNG_URI
-    assert sent(PNG_URI, base64_text=True) == PNG_URI
+def test_media_bytes_declared_as_base64_are_recognized() -> None:
+    assert encode_value(PNG, base64_text=True) == PNG_URI
+    assert encode_value(PNG_URI, base64_text=True) == PNG_URI
 
 
 @pytest.mark.parametrize(
@@ -160,38 +161,39 @@ def test_bytes_may_be_said_to_be_base64_and_be_none() -> None:
         "A" * 5,
     ],
 )
-def test_what_is_no_base64(text: str) -> None:
-    for value, said in ((f"data:image/png;base64,{text}", {}), (text, {"base64_text": True, "mime": "image/png"})):
-        with pytest.raises(QwenVLInputError, match=re.escape(WHERE)):
-            sent(value, **said)
+def test_invalid_base64_text_raises_input_error(text: str) -> None:
+    with pytest.raises(QwenVLInputError, match=re.escape(LOCATION)):
+        encode_value(f"data:image/png;base64,{text}")
+    with pytest.raises(QwenVLInputError, match=re.escape(LOCATION)):
+        encode_value(text, base64_text=True, mime="image/png")
 
 
 @given(st.text(max_size=40), st.text(max_size=60), st.sampled_from([";base64", "; Base64 ", ";charset=x", ""]))
-def test_whatever_a_data_uri_says_the_body_stays_json(mime: str, text: str, middle: str) -> None:
+def test_any_data_uri_keeps_the_body_valid_json(mime: str, text: str, middle: str) -> None:
     try:
-        url = sent(f"data:{mime}{middle},{text}", files=False)
+        url = encode_value(f"data:{mime}{middle},{text}", files=False)
     except QwenVLInputError:
         return
     assert re.fullmatch(r"data:image/[\w.+-]+;base64,[A-Za-z0-9+/]+={0,2}", url)
 
 
 @given(st.text(max_size=30), st.text(max_size=30))
-def test_whatever_the_caller_says_the_body_stays_json(mime: str, text: str) -> None:
+def test_any_mime_and_text_keep_the_body_valid_json(mime: str, text: str) -> None:
     for value in (text, text.encode(errors="replace"), f"data:image/{mime};base64,QUJD"):
         for base64_text in (True, False):
             try:
-                url = sent(value, files=False, base64_text=base64_text, mime=f"image/{mime}")
+                url = encode_value(value, files=False, base64_text=base64_text, mime=f"image/{mime}")
             except QwenVLInputError:
                 continue
             assert re.match(r"(data:image/[\w.+-]+;base64,[A-Za-z0-9+/]|https?:|oss:)", url, re.IGNORECASE)
 
 
-def test_pillow_images_are_sent_without_loss() -> None:
-    picture = Pillow.new("RGBA", (12, 34), (1, 2, 3, 4))
-    url = sent(picture)
+def test_pillow_image_is_encoded_without_loss() -> None:
+    image = Pillow.new("RGBA", (12, 34), (1, 2, 3, 4))
+    url = encode_value(image)
     assert url.startswith("data:image/png;base64,")
     again = Pillow.open(io.BytesIO(base64.b64decode(url.partition(",")[2])))
-    assert (again.mode, again.tobytes()) == (picture.mode, picture.tobytes())
+    assert (again.mode, again.tobytes()) == (image.mode, image.tobytes())
 
 
 @pytest.mark.parametrize(
@@ -207,40 +209,40 @@ def test_pillow_images_are_sent_without_loss() -> None:
         ("La", (0, 0)),
     ],
 )
-def test_pillow_images_that_png_has_no_mode_for_are_sent_as_they_look(mode: str, white: Any) -> None:
-    picture = Pillow.new(mode, (12, 34), white)
-    before = picture.tobytes()
-    again = Pillow.open(io.BytesIO(base64.b64decode(sent(picture).partition(",")[2])))
+def test_pillow_image_of_other_mode_is_encoded_as_rgb(mode: str, white: Any) -> None:
+    image = Pillow.new(mode, (12, 34), white)
+    before = image.tobytes()
+    again = Pillow.open(io.BytesIO(base64.b64decode(encode_value(image).partition(",")[2])))
     assert (again.mode, again.size, again.getpixel((5, 5))) == ("RGB", (12, 34), (255, 255, 255))
-    assert (picture.mode, picture.tobytes()) == (mode, before)
+    assert (image.mode, image.tobytes()) == (mode, before)
 
 
-def test_a_pillow_image_that_breaks_off_is_named() -> None:
+def test_truncated_pillow_image_raises_input_error() -> None:
     buffer = io.BytesIO()
     Pillow.effect_noise((200, 200), 50).save(buffer, "JPEG")
-    picture = Pillow.open(io.BytesIO(buffer.getvalue()[:2000]))
-    with pytest.raises(QwenVLInputError, match=re.escape(WHERE) + ": .*truncated"):
-        sent(picture)
+    image = Pillow.open(io.BytesIO(buffer.getvalue()[:2000]))
+    with pytest.raises(QwenVLInputError, match=re.escape(LOCATION) + ": .*truncated"):
+        encode_value(image)
 
 
-def test_a_file_object_is_read_from_its_beginning_and_left_where_it_was() -> None:
+def test_file_object_is_read_from_the_start_and_its_position_restored() -> None:
     file = io.BytesIO(PNG)
     file.seek(7)
-    assert sent(file) == PNG_URI
+    assert encode_value(file) == PNG_URI
     assert file.tell() == 7
 
 
-def test_a_file_object_that_cannot_seek() -> None:
-    assert sent(Unseekable(PNG)) == PNG_URI
+def test_file_object_without_seek_is_read() -> None:
+    assert encode_value(Unseekable(PNG)) == PNG_URI
 
 
 @pytest.mark.parametrize("value", [None, 5, 1.5, [PNG], {"url": "x"}, object(), io.StringIO("text")])
-def test_what_no_medium_can_be_made_of(value: Any) -> None:
-    with pytest.raises(QwenVLInputError, match=re.escape(WHERE)):
-        sent(value)
+def test_unsupported_value_raises_input_error(value: Any) -> None:
+    with pytest.raises(QwenVLInputError, match=re.escape(LOCATION)):
+        encode_value(value)
 
 
-# --- what it is, by its bytes -----------------------------------------------------------------------------------------
+# --- MIME types -------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -252,17 +254,17 @@ def test_what_no_medium_can_be_made_of(value: Any) -> None:
         (MP4, "video", "video/mp4"),
     ],
 )
-def test_the_type_is_told_by_the_bytes_and_never_by_the_name(data: bytes, kind: str, mime: str, tmp_path: Path) -> None:
+def test_mime_type_comes_from_the_bytes_not_the_name(data: bytes, kind: str, mime: str, tmp_path: Path) -> None:
     for name in ("a.png", "a.jpg", "a.mp4", "a.txt", "a", ".png"):
         path = tmp_path / name
         path.write_bytes(data)
         expected = f"data:{mime};base64,{base64.b64encode(data).decode()}"
-        assert sent(path, kind=kind) == expected
-        assert sent(data, kind=kind, mime="image/webp") == expected
+        assert encode_value(path, kind=kind) == expected
+        assert encode_value(data, kind=kind, mime="image/webp") == expected
 
 
 @pytest.mark.parametrize(
-    ("data", "kind", "words"),
+    ("data", "kind", "match"),
     [
         (MP4, "image", "not an image; it looks like video/mp4"),
         (PNG, "video", "not a video; it looks like image/png"),
@@ -273,7 +275,7 @@ def test_the_type_is_told_by_the_bytes_and_never_by_the_name(data: bytes, kind: 
         (b"", "video", "empty"),
     ],
 )
-def test_what_is_no_medium_of_its_kind(data: bytes, kind: Any, words: str, tmp_path: Path) -> None:
+def test_medium_of_another_kind_raises_input_error(data: bytes, kind: Any, match: str, tmp_path: Path) -> None:
     path = tmp_path / "a.png"
     path.write_bytes(data)
     for value in (
@@ -282,12 +284,11 @@ def test_what_is_no_medium_of_its_kind(data: bytes, kind: Any, words: str, tmp_p
         f"data:image/png;base64,{base64.b64encode(data).decode()}",
         f"data:image/png,{quote(data)}",
     ):
-        said = words
         if kind == "image" and data == b"Hello" and isinstance(value, str):
-            continue  # the caller says that it is an image, and the bytes do not say otherwise
-        with pytest.raises(QwenVLInputError, match=said) as caught:
-            sent(value, kind=kind)
-        assert str(caught.value).startswith(f"{WHERE}: ")
+            continue  # the data URI declares an image, and the format of the bytes is unknown
+        with pytest.raises(QwenVLInputError, match=match) as caught:
+            encode_value(value, kind=kind)
+        assert str(caught.value).startswith(f"{LOCATION}: ")
 
 
 @pytest.mark.parametrize(
@@ -299,19 +300,19 @@ def test_what_is_no_medium_of_its_kind(data: bytes, kind: Any, words: str, tmp_p
         (" image/x-new ", "image/x-new"),
     ],
 )
-def test_where_the_bytes_tell_nothing_the_caller_is_believed(mime: str, sent_as: str) -> None:
+def test_declared_mime_type_is_used_for_unknown_bytes(mime: str, sent_as: str) -> None:
     expected = f"data:{sent_as};base64,SGVsbG8="
-    assert sent(b"Hello", mime=mime) == expected
-    assert sent("SGVsbG8=", base64_text=True, mime=mime) == expected
-    assert sent(f"data:{mime};base64,SGVsbG8") == expected
+    assert encode_value(b"Hello", mime=mime) == expected
+    assert encode_value("SGVsbG8=", base64_text=True, mime=mime) == expected
+    assert encode_value(f"data:{mime};base64,SGVsbG8") == expected
 
 
 @pytest.mark.parametrize(
     "mime", [None, "", "image", "image/", "text/plain", "video/mp4", 'image/"', "image/a b", "image/\n", "imäge/png"]
 )
-def test_where_the_caller_says_nothing_either_it_is_an_error(mime: str | None) -> None:
+def test_unknown_bytes_without_a_declared_image_type_raise_input_error(mime: str | None) -> None:
     with pytest.raises(QwenVLInputError, match="not an image"):
-        sent(b"Hello", mime=mime)
+        encode_value(b"Hello", mime=mime)
 
 
 # --- files ------------------------------------------------------------------------------------------------------------
@@ -320,85 +321,85 @@ NAMES = ["a.png", "a b.png", "100%.png", "50%20off.png", "ö 好.png", "a+b.png"
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_files_by_path_and_by_url(name: str, tmp_path: Path) -> None:
+def test_file_is_read_by_path_and_by_url(name: str, tmp_path: Path) -> None:
     path = tmp_path / name
     path.write_bytes(PNG)
-    assert sent(path) == PNG_URI
-    assert sent(str(path)) == PNG_URI
-    assert sent(path.as_uri()) == PNG_URI
-    assert sent(path.as_uri().replace("file://", "file://localhost")) == PNG_URI
-    assert sent(path.as_uri().replace("file://", "FILE://")) == PNG_URI
-    assert sent(path, files=False) == PNG_URI  # code made it, and no model
+    assert encode_value(path) == PNG_URI
+    assert encode_value(str(path)) == PNG_URI
+    assert encode_value(path.as_uri()) == PNG_URI
+    assert encode_value(path.as_uri().replace("file://", "file://localhost")) == PNG_URI
+    assert encode_value(path.as_uri().replace("file://", "FILE://")) == PNG_URI
+    assert encode_value(path, files=False) == PNG_URI  # a `Path` is made by code, not by a model
 
 
-def test_a_file_url_with_a_space_in_it(tmp_path: Path) -> None:
+def test_file_url_with_a_space_is_read(tmp_path: Path) -> None:
     path = tmp_path / "a b.png"
     path.write_bytes(PNG)
-    assert sent(f"file://{path}") == PNG_URI
+    assert encode_value(f"file://{path}") == PNG_URI
 
 
-def test_a_relative_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_relative_path_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "a.png").write_bytes(PNG)
     monkeypatch.chdir(tmp_path)
-    assert sent("a.png") == sent("./a.png") == PNG_URI
+    assert encode_value("a.png") == encode_value("./a.png") == PNG_URI
 
 
 @pytest.mark.parametrize(
     "value", ["a.png", "/etc/passwd", "./a", "file:///etc/passwd", "FILE:///a", "C:\\a.png", "~/a.png", "a b"]
 )
-def test_a_string_names_a_file_only_where_files_may_be_read(value: str) -> None:
+def test_path_string_raises_input_error_where_files_are_not_allowed(value: str) -> None:
     with pytest.raises(QwenVLInputError, match="only in the media parts of user messages") as caught:
-        parse_source(value, location=WHERE, files=False)
-    assert str(caught.value).startswith(f"{WHERE}: ")
+        parse_source(value, location=LOCATION, files=False)
+    assert str(caught.value).startswith(f"{LOCATION}: ")
 
 
 @pytest.mark.parametrize(
-    ("url", "words"),
+    ("url", "match"),
     [
         ("ftp://example.com/a.png", "'ftp'"),
         ("s3://bucket/a.png", "'s3'"),
         ("javascript:alert(1)", "'javascript'"),
         ("blob:https://a", "'blob'"),
         ("file://example.com/a.png", "example.com"),
-        ("file://home/a.png", "home"),  # a slash too few
+        ("file://home/a.png", "home"),  # with one slash too few
         ("data:image/png;base64", "no data"),
         ("data:", "no data"),
         ("", "empty"),
         (" \n", "empty"),
     ],
 )
-def test_urls_that_nothing_can_be_made_of(url: str, words: str) -> None:
-    with pytest.raises(QwenVLInputError, match=words) as caught:
-        parse_source(url, location=WHERE, files=True)
-    assert str(caught.value).startswith(f"{WHERE}: ")
+def test_unsupported_url_raises_input_error(url: str, match: str) -> None:
+    with pytest.raises(QwenVLInputError, match=match) as caught:
+        parse_source(url, location=LOCATION, files=True)
+    assert str(caught.value).startswith(f"{LOCATION}: ")
 
 
-def test_base64_text_that_lost_its_head_is_not_quoted() -> None:
+def test_error_for_base64_text_without_a_head_is_short() -> None:
     with pytest.raises(QwenVLInputError, match="base64") as caught:
-        sent("iVBORw0KGgo" * 10_000)
+        encode_value("iVBORw0KGgo" * 10_000)
     assert len(str(caught.value)) < 500
 
 
 @pytest.mark.parametrize("name", ["missing.png", "folder", "folder/", "a\0b.png", "x" * 300 + ".png", "locked.png"])
-def test_files_that_cannot_be_read(name: str, tmp_path: Path) -> None:
+def test_unreadable_file_raises_input_error(name: str, tmp_path: Path) -> None:
     (tmp_path / "folder").mkdir()
     (tmp_path / "locked.png").write_bytes(PNG)
     (tmp_path / "locked.png").chmod(0)
     if name == "locked.png" and os.access(tmp_path / name, os.R_OK):
-        (tmp_path / name).unlink()  # root may read all
+        (tmp_path / name).unlink()  # root can read any file
     with pytest.raises(QwenVLInputError, match="can't read") as caught:
-        sent(f"{tmp_path}/{name}")
-    assert str(caught.value).startswith(f"{WHERE}: ")
+        encode_value(f"{tmp_path}/{name}")
+    assert str(caught.value).startswith(f"{LOCATION}: ")
 
 
-def test_a_pipe_is_no_file(tmp_path: Path) -> None:
+def test_pipe_raises_input_error_without_blocking(tmp_path: Path) -> None:
     path = tmp_path / "pipe"
     os.mkfifo(path)
     raised: list[BaseException] = []
 
     def send() -> None:
         try:
-            sent(path)
+            encode_value(path)
         except QwenVLInputError as error:
             raised.append(error)
 
@@ -409,19 +410,19 @@ def test_a_pipe_is_no_file(tmp_path: Path) -> None:
     assert "can't read" in str(raised[0])
 
 
-def test_nothing_is_read_before_it_is_sent(tmp_path: Path) -> None:
+def test_parse_source_does_not_read_the_file(tmp_path: Path) -> None:
     path = tmp_path / "later.png"
-    source = parse_source(str(path), location=WHERE, files=True)
+    source = parse_source(str(path), location=LOCATION, files=True)
     assert source == FileSource(path)
     path.write_bytes(PNG)
-    assert to_url_or_data_uri(source, "image", WHERE)
+    assert to_url_or_data_uri(source, "image", LOCATION)
 
 
 @pytest.mark.parametrize("change", ["shrunk", "grown", "gone"])
-def test_a_file_that_changes_while_it_is_sent(change: str, tmp_path: Path) -> None:
+def test_file_that_changes_while_it_is_sent(change: str, tmp_path: Path) -> None:
     path = tmp_path / "a.png"
     path.write_bytes(png(padding=200_000))
-    uri = to_url_or_data_uri(FileSource(path), "image", WHERE)
+    uri = to_url_or_data_uri(FileSource(path), "image", LOCATION)
     assert isinstance(uri, DataUri)
     match change:
         case "shrunk":
@@ -431,7 +432,7 @@ def test_a_file_that_changes_while_it_is_sent(change: str, tmp_path: Path) -> No
         case _:
             path.unlink()
     if change == "grown":
-        assert len(b"".join(uri.blocks())) == len(uri)  # as much as was announced
+        assert len(b"".join(uri.blocks())) == len(uri)  # only as many bytes as its length
     else:
         with pytest.raises(QwenVLInputError, match=r"a\.png"):
             list(uri.blocks())
@@ -439,61 +440,64 @@ def test_a_file_that_changes_while_it_is_sent(change: str, tmp_path: Path) -> No
 
 # --- the limit --------------------------------------------------------------------------------------------------------
 
-_ROOM = (DATA_URI_LIMIT - len("data:image/png;base64,")) // 4 * 3  # bytes of a file that just fits
+_MAX_FILE_SIZE = (DATA_URI_LIMIT - len("data:image/png;base64,")) // 4 * 3  # bytes
 
 
 @pytest.mark.parametrize("form", ["bytes", "path", "data URI", "base64"])
-@pytest.mark.parametrize(("size", "fits"), [(7_000_000, True), (_ROOM, True), (_ROOM + 1, False), (8_000_000, False)])
-def test_ten_megabytes_of_data_uri(form: str, size: int, fits: bool, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("size", "fits"), [(7_000_000, True), (_MAX_FILE_SIZE, True), (_MAX_FILE_SIZE + 1, False), (8_000_000, False)]
+)
+def test_data_uri_above_the_limit_raises_input_error(form: str, size: int, fits: bool, tmp_path: Path) -> None:
     data = png(padding=size - len(PNG))
     value: Any = data
-    said = {}
     if form == "path":
         value = tmp_path / "a.png"
         value.write_bytes(data)
     elif form != "bytes":
         value = base64.b64encode(data).decode()
         value = f"data:image/png;base64,{value}" if form == "data URI" else value
-        said = {"base64_text": form == "base64"}
-    source = parse_source(value, location=WHERE, files=True, **said)
+    source = parse_source(value, location=LOCATION, files=True, base64_text=form == "base64")
     if fits:
-        located = to_url_or_data_uri(source, "image", WHERE)
-        assert isinstance(located, DataUri)
-        assert len(located) <= 10 * 1024 * 1024
+        uri = to_url_or_data_uri(source, "image", LOCATION)
+        assert isinstance(uri, DataUri)
+        assert len(uri) <= 10 * 1024 * 1024
         return
     with pytest.raises(QwenVLInputError) as caught:
-        to_url_or_data_uri(source, "image", WHERE)
-    for words in (WHERE, "10,485,760", "URL", 'api="dashscope"', 'media_policy="fit"'):
-        assert words in str(caught.value)
+        to_url_or_data_uri(source, "image", LOCATION)
+    for phrase in (LOCATION, "10,485,760", "URL", 'api="dashscope"', 'media_policy="fit"'):
+        assert phrase in str(caught.value)
 
 
 # --- in a request -----------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
-    ("part", "place"),
+    ("part", "location"),
     [
-        (ImagePart(FileSource(Path("missing.png")), location=WHERE), WHERE),
-        (VideoPart(FileSource(Path("missing.png")), location=WHERE), WHERE),
-        (FramesPart((InlineSource(PNG),) * 3 + (InlineSource(b"x"),), location=WHERE), f"{WHERE}, frame 3"),
-        (FramesPart((InlineSource(PNG), FileSource(Path("missing.png"))), location=WHERE), f"{WHERE}, frame 1"),
-        (FramesPart((InlineSource(PNG), InlineSource(png(padding=8_000_000))), location=WHERE), f"{WHERE}, frame 1"),
+        (ImagePart(FileSource(Path("missing.png")), location=LOCATION), LOCATION),
+        (VideoPart(FileSource(Path("missing.png")), location=LOCATION), LOCATION),
+        (FramesPart((InlineSource(PNG),) * 3 + (InlineSource(b"x"),), location=LOCATION), f"{LOCATION}, frame 3"),
+        (FramesPart((InlineSource(PNG), FileSource(Path("missing.png"))), location=LOCATION), f"{LOCATION}, frame 1"),
+        (
+            FramesPart((InlineSource(PNG), InlineSource(png(padding=8_000_000))), location=LOCATION),
+            f"{LOCATION}, frame 1",
+        ),
     ],
 )
 @pytest.mark.parametrize("wire", [openai, dashscope])
-def test_errors_name_the_place(part: Any, place: str, wire: Any) -> None:
-    with pytest.raises(QwenVLInputError, match="^" + re.escape(f"{place}: ")):
+def test_encoding_error_names_the_location(part: Any, location: str, wire: Any) -> None:
+    with pytest.raises(QwenVLInputError, match="^" + re.escape(f"{location}: ")):
         wire.encode(policy.prepare(request(user(part)), describe("qwen3-vl-plus")))
 
 
-def test_text_is_text(tmp_path: Path) -> None:
+def test_text_part_with_a_path_or_uri_stays_text(tmp_path: Path) -> None:
     path = tmp_path / "a.png"
     path.write_bytes(PNG)
     for text in (str(path), path.as_uri(), PNG_URI, "oss://a"):
         assert body_of(request(text))["messages"] == [{"role": "user", "content": text}]
 
 
-def test_media_are_not_shown() -> None:
+def test_repr_does_not_show_media() -> None:
     for value in (
         InlineSource(PNG),
         ImagePart(InlineSource(PNG_URI, base64_from=22)),
@@ -501,4 +505,4 @@ def test_media_are_not_shown() -> None:
     ):
         assert PNG64[:20] not in repr(value)
         assert "IHDR" not in repr(value)
-    assert "IHDR" not in repr(to_url_or_data_uri(InlineSource(PNG), "image", WHERE))
+    assert "IHDR" not in repr(to_url_or_data_uri(InlineSource(PNG), "image", LOCATION))

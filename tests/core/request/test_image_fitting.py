@@ -1,4 +1,4 @@
-"""Images made fit to be sent: which are touched, what becomes of them, and what is told."""
+"""Image fitting: which images are changed, the result, and the adjustments."""
 
 from __future__ import annotations
 
@@ -32,92 +32,95 @@ from tests.emulator import Emulator
 from tests.support import media_files
 from tests.support.pipeline import client, events_of
 
-WHERE = "messages[0].content[1] (image)"
+LOCATION = "messages[0].content[1] (image)"
 Pillow.init()
-OTHERS = [kind for kind in ("GIF", "AVIF") if kind in Pillow.SAVE]  # older versions of Pillow write no AVIF
-BUDGET = 2_621_440  # pixels of an image for qwen3-vl-plus
+OTHER_FORMATS = [kind for kind in ("GIF", "AVIF") if kind in Pillow.SAVE]  # older versions of Pillow can't write AVIF
+BUDGET = 2_621_440  # pixels per image of qwen3-vl-plus
 
 
-def picture(size: tuple[int, int], kind: str = "PNG", mode: str = "RGB", color: Any = "teal", **options: Any) -> bytes:
+def create_image(
+    size: tuple[int, int], kind: str = "PNG", mode: str = "RGB", color: Any = "teal", **options: Any
+) -> bytes:
     buffer = io.BytesIO()
     Pillow.new(mode, size, color).save(buffer, kind, **options)
     return buffer.getvalue()
 
 
-def fitted(*parts: Part, media_policy: Any = "fit", **settings: Any) -> PreparedRequest:
-    given = ModelSettings(media_policy=media_policy, enable_thinking=False, **settings)
-    facts = describe(given.model)
-    asked = Request(messages=(Message("user", (TextPart("Hi"), *parts)),), settings=given)
-    prepared = image_fitting.fit_images(policy.prepare(asked, facts), facts)
+def fit_parts(*parts: Part, media_policy: Any = "fit", **settings: Any) -> PreparedRequest:
+    """Prepare, fit and validate a request with the parts, as the client does."""
+    model_settings = ModelSettings(media_policy=media_policy, enable_thinking=False, **settings)
+    facts = describe(model_settings.model)
+    request = Request(messages=(Message("user", (TextPart("Hi"), *parts)),), settings=model_settings)
+    prepared = image_fitting.fit_images(policy.prepare(request, facts), facts)
     validation.check(prepared, facts, "openai")
     return prepared
 
 
-def sent(source: Source | bytes, **settings: Any) -> tuple[Pillow.Image | None, str]:
-    """The new image, or `None` where the old one is sent; and what is told of it."""
-    part = ImagePart(InlineSource(source) if isinstance(source, bytes) else source, location=WHERE)
-    prepared = fitted(part, **settings)
+def fit_source(source: Source | bytes, **settings: Any) -> tuple[Pillow.Image | None, str]:
+    """Return the new image, or `None` where the old one is kept, and the adjustments."""
+    part = ImagePart(InlineSource(source) if isinstance(source, bytes) else source, location=LOCATION)
+    prepared = fit_parts(part, **settings)
     new = prepared.messages[0].parts[1]
     assert isinstance(new, ImagePart)
-    told = "; ".join(prepared.adjustments)
+    notes = "; ".join(prepared.adjustments)
     if new.source is part.source:
-        return None, told
+        return None, notes
     assert isinstance(new.source, InlineSource)
     assert isinstance(new.source.data, bytes)
     image = Pillow.open(io.BytesIO(new.source.data))
     assert (image.format, new.source.mime) == ("JPEG", "image/jpeg")
-    return image, told
+    return image, notes
 
 
-# --- which ------------------------------------------------------------------------------------------------------------
+# --- which images -----------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("data", [
-    picture((640, 480)),
-    picture((640, 480), "JPEG"),
-    picture((640, 480), "BMP"),
-    picture((640, 480), "WEBP"),
-    picture((640, 480), "TIFF"),
-    picture((11, 640)),
-    picture((2048, 1280)),  # the budget to the pixel
+    create_image((640, 480)),
+    create_image((640, 480), "JPEG"),
+    create_image((640, 480), "BMP"),
+    create_image((640, 480), "WEBP"),
+    create_image((640, 480), "TIFF"),
+    create_image((11, 640)),
+    create_image((2048, 1280)),  # exactly the budget
     media_files.heic(640, 480),
-    media_files.heic(3000, 2000),  # more than the model sees, but Pillow does not read it and the service does
-    media_files.png(4000, 3000),  # broken: the service says so
+    media_files.heic(3000, 2000),  # above the budget, but Pillow can't read it and the service can
+    media_files.png(4000, 3000),  # broken, which the service reports
 ])  # fmt: skip
-def test_what_needs_nothing_is_left_as_it_is(data: bytes) -> None:
-    assert sent(data) == (None, "")
+def test_image_that_fits_is_unchanged(data: bytes) -> None:
+    assert fit_source(data) == (None, "")
 
 
 @pytest.mark.parametrize(
     "source", [UrlSource("https://example.com/huge.gif"), UrlSource("oss://a/huge.png"), FileSource(Path("none"))]
 )
-def test_what_is_elsewhere_is_left_as_it_is(source: Source) -> None:
-    assert sent(source) == (None, "")
+def test_remote_or_missing_image_is_unchanged(source: Source) -> None:
+    assert fit_source(source) == (None, "")
 
 
-def test_by_default_nothing_is_touched() -> None:
-    assert sent(picture((4000, 3000)), media_policy="error") == (None, "")
+def test_default_media_policy_changes_no_image() -> None:
+    assert fit_source(create_image((4000, 3000)), media_policy="error") == (None, "")
     with pytest.raises(QwenVLInputError, match='media_policy="fit"'):
-        sent(picture((64, 64), "GIF"), media_policy="error")
+        fit_source(create_image((64, 64), "GIF"), media_policy="error")
 
 
 @pytest.mark.parametrize("size", [(8000, 6000), (6000, 8000), (2049, 1280), (30_000, 200), (1280, 2049)])
-def test_an_image_above_the_budget_gets_the_size_that_the_model_sees(size: tuple[int, int]) -> None:
-    image, told = sent(picture(size))
+def test_image_above_the_budget_is_scaled_to_the_size_for_the_model(size: tuple[int, int]) -> None:
+    image, notes = fit_source(create_image(size))
     rows, columns = image_resize(*size, "qwen3-vl-plus")
     assert image is not None
     assert image.size == (columns, rows)
-    assert told == f"{WHERE}: scaled from {size[0]}x{size[1]} to {columns}x{rows}, JPEG"
+    assert notes == f"{LOCATION}: scaled from {size[0]}x{size[1]} to {columns}x{rows}, JPEG"
     assert image_tokens(*image.size, "qwen3-vl-plus") == image_tokens(*size, "qwen3-vl-plus")
 
 
-def test_the_example_of_the_documentation() -> None:
-    _, told = sent(picture((8000, 6000)))
-    assert told == "messages[0].content[1] (image): scaled from 8000x6000 to 1856x1376, JPEG"
+def test_adjustment_equals_the_example_in_the_documentation() -> None:
+    _, notes = fit_source(create_image((8000, 6000)))
+    assert notes == "messages[0].content[1] (image): scaled from 8000x6000 to 1856x1376, JPEG"
 
 
 @pytest.mark.parametrize(
-    ("asked", "most"),
+    ("settings", "max_pixels"),
     [
         ({"model": "qwen2.5-vl-72b-instruct"}, 1_003_520),
         ({"model": "qwen-vl-max"}, 1_310_720),
@@ -127,87 +130,91 @@ def test_the_example_of_the_documentation() -> None:
         ({"model": "my-own-model"}, 12_845_056),
     ],
 )
-def test_the_budget_is_that_of_the_model_and_the_request(asked: dict[str, Any], most: int) -> None:
-    image, _ = sent(picture((5000, 4000)), **asked)
+def test_budget_depends_on_model_and_settings(settings: dict[str, Any], max_pixels: int) -> None:
+    image, _ = fit_source(create_image((5000, 4000)), **settings)
     assert image is not None
     area = image.width * image.height
-    assert 0.9 * most < area <= most
-    assert sent(picture((1000, 1000)), **asked)[0] is None
+    assert 0.9 * max_pixels < area <= max_pixels
+    assert fit_source(create_image((1000, 1000)), **settings)[0] is None
 
 
-def test_a_parts_own_max_pixels_wins() -> None:
-    part = ImagePart(InlineSource(picture((3000, 2000))), max_pixels=6_000_000, location=WHERE)
-    assert not fitted(part, max_pixels=100).adjustments
-    assert fitted(ImagePart(part.source, location=WHERE), max_pixels=100).adjustments
+def test_max_pixels_of_a_part_overrides_the_settings() -> None:
+    part = ImagePart(InlineSource(create_image((3000, 2000))), max_pixels=6_000_000, location=LOCATION)
+    assert not fit_parts(part, max_pixels=100).adjustments
+    assert fit_parts(ImagePart(part.source, location=LOCATION), max_pixels=100).adjustments
 
 
 @pytest.mark.parametrize("size", [(5, 5), (10, 1500), (1, 150), (600, 9), (10, 2000)])
-def test_tiny_sides_grow_to_what_the_model_sees(size: tuple[int, int]) -> None:
-    image, told = sent(picture(size))
+def test_image_with_tiny_sides_is_enlarged(size: tuple[int, int]) -> None:
+    image, notes = fit_source(create_image(size))
     assert image is not None
     assert min(image.size) >= 32
-    assert f"scaled from {size[0]}x{size[1]}" in told
+    assert f"scaled from {size[0]}x{size[1]}" in notes
 
 
-def test_a_ratio_that_nothing_mends_is_an_error() -> None:
-    for data in (picture((5, 1500)), picture((11, 2300), "GIF"), picture((20, 9000))):
+def test_image_above_the_max_ratio_raises_input_error() -> None:
+    for data in (create_image((5, 1500)), create_image((11, 2300), "GIF"), create_image((20, 9000))):
         with pytest.raises(QwenVLInputError, match="200 times"):
-            sent(data)
+            fit_source(data)
 
 
-@pytest.mark.parametrize("kind", OTHERS)
-def test_other_formats_become_jpeg(kind: str) -> None:
-    image, told = sent(picture((320, 240), kind))
+@pytest.mark.parametrize("kind", OTHER_FORMATS)
+def test_unsupported_format_is_converted_to_jpeg(kind: str) -> None:
+    image, notes = fit_source(create_image((320, 240), kind))
     assert image is not None
     assert image.size == (320, 240)
-    assert told == f"{WHERE}: converted from image/{kind.lower()} to JPEG"
+    assert notes == f"{LOCATION}: converted from image/{kind.lower()} to JPEG"
 
 
 @pytest.mark.parametrize("kind", ["BMP", "TIFF", "WEBP"])
-def test_large_images_of_other_formats_become_jpeg_at_full_size_where_the_model_sees_it(kind: str) -> None:
-    image, told = sent(picture((3841, 2160), kind), vl_high_resolution_images=True)
+def test_large_image_of_other_format_is_converted_at_full_size_within_the_budget(kind: str) -> None:
+    image, notes = fit_source(create_image((3841, 2160), kind), vl_high_resolution_images=True)
     assert image is not None
     assert image.size == (3841, 2160)
-    assert told == f"{WHERE}: converted from {kind} to JPEG"
+    assert notes == f"{LOCATION}: converted from {kind} to JPEG"
 
 
-def test_an_image_that_weighs_too_much_becomes_a_jpeg_that_can_be_sent(tmp_path: Path) -> None:
+def test_image_with_too_many_bytes_becomes_a_jpeg_within_the_limit(tmp_path: Path) -> None:
     buffer = io.BytesIO()
     Pillow.frombytes("RGB", (2048, 1280), os.urandom(2048 * 1280 * 3)).save(buffer, "BMP")
     path = tmp_path / "noise.bmp"
     path.write_bytes(buffer.getvalue())
     assert compute_base64_length(path.stat().st_size) > DATA_URI_LIMIT
-    image, told = sent(FileSource(path))
+    image, notes = fit_source(FileSource(path))
     assert image is not None
     assert image.size == (2048, 1280)
-    assert told == f"{WHERE}: converted from BMP to JPEG"
+    assert notes == f"{LOCATION}: converted from BMP to JPEG"
 
 
-def test_the_quality_goes_down_until_the_file_can_be_sent() -> None:
+def test_jpeg_quality_is_lowered_until_the_file_fits() -> None:
     buffer = io.BytesIO()
     Pillow.frombytes("RGB", (4000, 4000), os.urandom(48_000_000)).save(buffer, "JPEG", quality=95)
-    prepared = fitted(ImagePart(InlineSource(buffer.getvalue())), vl_high_resolution_images=True)
-    source = prepared.messages[0].parts[1].source  # type: ignore[union-attr]
+    prepared = fit_parts(ImagePart(InlineSource(buffer.getvalue())), vl_high_resolution_images=True)
+    part = prepared.messages[0].parts[1]
+    assert isinstance(part, ImagePart)
+    source = part.source
+    assert isinstance(source, InlineSource)
+    assert isinstance(source.data, bytes)
     assert compute_base64_length(len(source.data)) <= DATA_URI_LIMIT
     assert Pillow.open(io.BytesIO(source.data)).size == (4000, 4000)
 
 
-def test_the_head_of_a_data_uri_counts_as_well() -> None:
-    """At the best quality the base64 text fits alone."""
+def test_encode_jpeg_counts_the_head_of_the_data_uri() -> None:
+    """At the best quality only the base64 text without its head would fit."""
 
-    class Picture:
+    class FakeImage:
         def save(self, file: io.BytesIO, kind: str, quality: int) -> None:
             file.write(bytes(DATA_URI_LIMIT // 4 * 3 if quality == 90 else 1000))
 
-    data = encode_jpeg(Picture())  # type: ignore[arg-type]
+    data = encode_jpeg(FakeImage())  # type: ignore[arg-type]
     assert len(data) == 1000
 
 
-# --- what becomes of it -----------------------------------------------------------------------------------------------
+# --- results ----------------------------------------------------------------------------------------------------------
 
 
-def marked(size: tuple[int, int], kind: str, orientation: int) -> bytes:
-    """Red at the top left as it is stored, with an EXIF orientation."""
+def create_oriented_image(size: tuple[int, int], kind: str, orientation: int) -> bytes:
+    """Create an image with a red top left quarter, as stored, and an EXIF orientation."""
     image = Pillow.new("RGB", size, "blue")
     image.paste("red", (0, 0, size[0] // 2, size[1] // 2))
     exif = Pillow.Exif()
@@ -222,12 +229,12 @@ def marked(size: tuple[int, int], kind: str, orientation: int) -> bytes:
     ("orientation", "corner"),
     [(1, (0, 0)), (2, (1, 0)), (3, (1, 1)), (4, (0, 1)), (5, (0, 0)), (6, (1, 0)), (7, (1, 1)), (8, (0, 1))],
 )
-def test_the_exif_orientation_is_applied(kind: str, orientation: int, corner: tuple[int, int]) -> None:
-    image, told = sent(marked((3000, 1500), kind, orientation))
+def test_exif_orientation_is_applied(kind: str, orientation: int, corner: tuple[int, int]) -> None:
+    image, notes = fit_source(create_oriented_image((3000, 1500), kind, orientation))
     assert image is not None
-    shown = (1500, 3000) if orientation >= 5 else (3000, 1500)
-    assert f"scaled from {shown[0]}x{shown[1]} to" in told
-    rows, columns = image_resize(*shown, "qwen3-vl-plus")
+    oriented = (1500, 3000) if orientation >= 5 else (3000, 1500)
+    assert f"scaled from {oriented[0]}x{oriented[1]} to" in notes
+    rows, columns = image_resize(*oriented, "qwen3-vl-plus")
     assert image.size == (columns, rows)
     assert image.getexif().get(0x0112, 1) == 1
     red, _, blue = image.getpixel((20 + corner[0] * (columns - 40), 20 + corner[1] * (rows - 40)))  # type: ignore[misc]
@@ -243,48 +250,48 @@ def test_the_exif_orientation_is_applied(kind: str, orientation: int, corner: tu
         ("RGBA", (0, 0, 0, 0), "TIFF"),
     ],
 )
-def test_transparency_is_white(mode: str, color: Any, kind: str) -> None:
-    image, _ = sent(picture((2600, 2000), kind, mode, color))
+def test_transparent_pixels_become_white(mode: str, color: Any, kind: str) -> None:
+    image, _ = fit_source(create_image((2600, 2000), kind, mode, color))
     assert image is not None
-    assert min(image.convert("L").getextrema()) >= 250  # type: ignore[type-var]
+    assert image.convert("L").getextrema()[0] >= 250  # type: ignore[operator]  # one band
 
 
-def test_transparent_colors_of_a_palette_are_white() -> None:
+def test_transparent_palette_colors_become_white() -> None:
     flat = Pillow.new("P", (2600, 2000), 3)
     flat.putpalette([0, 0, 0] * 256)
     buffer = io.BytesIO()
     flat.save(buffer, "PNG", transparency=3)
-    image, _ = sent(buffer.getvalue())
+    image, _ = fit_source(buffer.getvalue())
     assert image is not None
-    assert min(image.convert("L").getextrema()) >= 250  # type: ignore[type-var]
+    assert image.convert("L").getextrema()[0] >= 250  # type: ignore[operator]  # one band
 
 
-def test_sixteen_bits_are_scaled_not_clipped() -> None:
+def test_sixteen_bit_values_are_scaled_not_clipped() -> None:
     for value, expected in ((65_535, 255), (32_768, 128), (6_000, 23)):
-        image, _ = sent(picture((2600, 2000), "PNG", "I;16", value))
+        image, _ = fit_source(create_image((2600, 2000), "PNG", "I;16", value))
         assert image is not None
         assert abs(image.convert("L").getpixel((100, 100)) - expected) <= 2  # type: ignore[operator]
 
 
 @pytest.mark.parametrize("mode", ["1", "L", "CMYK", "RGB"])
-def test_every_mode_can_be_sent(mode: str) -> None:
-    image, _ = sent(picture((2600, 2000), "TIFF", mode, 0))
+def test_image_of_any_mode_becomes_grey_or_rgb(mode: str) -> None:
+    image, _ = fit_source(create_image((2600, 2000), "TIFF", mode, 0))
     assert image is not None
     assert image.mode in ("L", "RGB")
 
 
-def test_of_a_moving_picture_the_first_is_taken_and_it_is_told() -> None:
+def test_animated_image_is_reduced_to_its_first_frame_with_a_note() -> None:
     buffer = io.BytesIO()
     frames = [Pillow.new("RGB", (64, 64), color) for color in ("red", "blue")]
     frames[0].save(buffer, "GIF", save_all=True, append_images=frames[1:])
-    image, told = sent(buffer.getvalue())
+    image, notes = fit_source(buffer.getvalue())
     assert image is not None
-    assert told == f"{WHERE}: converted from image/gif to JPEG, its first frame only"
+    assert notes == f"{LOCATION}: converted from image/gif to JPEG, its first frame only"
     assert image.convert("RGB").getpixel((5, 5))[0] > 200  # type: ignore[index]
 
 
-def test_every_way_to_give_an_image(tmp_path: Path) -> None:
-    data = picture((3000, 2000), "JPEG")
+def test_image_of_any_source_type_is_fitted(tmp_path: Path) -> None:
+    data = create_image((3000, 2000), "JPEG")
     text = base64.b64encode(data).decode()
     path = tmp_path / "a.jpg"
     path.write_bytes(data)
@@ -296,112 +303,116 @@ def test_every_way_to_give_an_image(tmp_path: Path) -> None:
         InlineSource(base64.urlsafe_b64encode(data).rstrip(b"="), base64_from=0),
         FileSource(path),
     ):
-        image, told = sent(source)
+        image, notes = fit_source(source)
         assert image is not None
-        assert "scaled from 3000x2000" in told
+        assert "scaled from 3000x2000" in notes
     assert path.read_bytes() == data
 
 
 # --- frames -----------------------------------------------------------------------------------------------------------
 
 
-def test_frames_get_the_size_that_the_model_sees_of_a_frame() -> None:
-    large, small = InlineSource(picture((1920, 1080))), InlineSource(picture((320, 180)))
+def test_frames_above_the_budget_are_scaled_to_the_size_for_the_model() -> None:
+    large, small = InlineSource(create_image((1920, 1080))), InlineSource(create_image((320, 180)))
     part = FramesPart(
         (small, large, UrlSource("https://example.com/a.jpg"), large), location="messages[0].content[1] (video)"
     )
-    prepared = fitted(part)
+    prepared = fit_parts(part)
     new = prepared.messages[0].parts[1]
     assert isinstance(new, FramesPart)
     assert new.sources[0] is small
     assert new.sources[2] == part.sources[2]
-    size = Pillow.open(io.BytesIO(new.sources[1].data)).size  # type: ignore[union-attr, arg-type]
+    scaled = new.sources[1]
+    assert isinstance(scaled, InlineSource)
+    assert isinstance(scaled.data, bytes)
+    size = Pillow.open(io.BytesIO(scaled.data)).size
     assert 0.9 * frame_max_pixels(4, "qwen3-vl-plus") < size[0] * size[1] <= frame_max_pixels(4, "qwen3-vl-plus")
     assert prepared.adjustments == (
         f"messages[0].content[1] (video): 2 of 4 frames; frame 1: scaled from 1920x1080 to {size[0]}x{size[1]}, JPEG",
     )
-    assert not fitted(FramesPart((small,) * 4)).adjustments
-    assert not fitted(part, max_pixels=1920 * 1080).adjustments
+    assert not fit_parts(FramesPart((small,) * 4)).adjustments
+    assert not fit_parts(part, max_pixels=1920 * 1080).adjustments
 
 
-def test_frames_for_a_model_without_videos_are_an_error_as_ever() -> None:
+def test_frames_for_a_model_without_videos_raise_input_error() -> None:
     with pytest.raises(QwenVLInputError, match="takes no videos"):
-        fitted(FramesPart((InlineSource(picture((1920, 1080))),) * 4), model="qwen-vl-ocr")
+        fit_parts(FramesPart((InlineSource(create_image((1920, 1080))),) * 4), model="qwen-vl-ocr")
 
 
-# --- what goes wrong --------------------------------------------------------------------------------------------------
+# --- errors -----------------------------------------------------------------------------------------------------------
 
 
-def test_without_pillow_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    real = builtins.__import__
+def test_missing_pillow_raises_input_error_with_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    original_import = builtins.__import__
 
-    def without(name: str, *args: Any, **kwargs: Any) -> Any:
+    def import_without_pillow(name: str, *args: Any, **kwargs: Any) -> Any:
         if name == "PIL" or name.startswith("PIL."):
             raise ImportError(name)
-        return real(name, *args, **kwargs)
+        return original_import(name, *args, **kwargs)
 
     large, small = media_files.png(4000, 3000), media_files.png(400, 300)
-    monkeypatch.setattr(builtins, "__import__", without)
+    monkeypatch.setattr(builtins, "__import__", import_without_pillow)
     with pytest.raises(QwenVLInputError, match=r"qwenvl-adapters\[documents\]") as caught:
-        sent(large)
-    assert str(caught.value).startswith(f"{WHERE}: ")
-    assert sent(small) == (None, "")
+        fit_source(large)
+    assert str(caught.value).startswith(f"{LOCATION}: ")
+    assert fit_source(small) == (None, "")
 
 
 @pytest.mark.parametrize(
     "data", [media_files.gif(64, 64), media_files.avif(64, 64), media_files.bmp(4000, 3000), media_files.png(9, 9)]
 )
-def test_what_pillow_can_not_read_is_named(data: bytes) -> None:
+def test_rejected_image_that_pillow_cannot_read_raises_input_error(data: bytes) -> None:
     with pytest.raises(QwenVLInputError, match="nor converted") as caught:
-        sent(data)
-    assert str(caught.value).startswith(f"{WHERE}: ")
+        fit_source(data)
+    assert str(caught.value).startswith(f"{LOCATION}: ")
     assert caught.value.__cause__ is not None
 
 
-WHOLE = [picture((40, 30), kind) for kind in ("PNG", "JPEG", "BMP", "WEBP", "TIFF", *OTHERS)]
+VALID_IMAGES = [create_image((40, 30), kind) for kind in ("PNG", "JPEG", "BMP", "WEBP", "TIFF", *OTHER_FORMATS)]
 
 
 @settings(deadline=None)
 @given(st.data())
-def test_broken_images_raise_nothing_but_our_error(data: st.DataObject) -> None:
-    broken = bytearray(data.draw(st.sampled_from(WHOLE)))
-    for at in data.draw(st.lists(st.integers(0, min(len(broken), 200) - 1), max_size=6)):
-        broken[at] = data.draw(st.integers(0, 255))
+def test_broken_image_raises_only_input_error(data: st.DataObject) -> None:
+    broken = bytearray(data.draw(st.sampled_from(VALID_IMAGES)))
+    for index in data.draw(st.lists(st.integers(0, min(len(broken), 200) - 1), max_size=6)):
+        broken[index] = data.draw(st.integers(0, 255))
     del broken[data.draw(st.integers(0, len(broken))) :]
     with suppress(QwenVLInputError):
-        fitted(ImagePart(InlineSource(bytes(broken))), FramesPart((InlineSource(bytes(broken)),) * 4))
+        fit_parts(ImagePart(InlineSource(bytes(broken))), FramesPart((InlineSource(bytes(broken)),) * 4))
 
 
-# --- over the client --------------------------------------------------------------------------------------------------
+# --- through the client -----------------------------------------------------------------------------------------------
 
 
-def test_what_was_done_is_told_with_the_reply(emulator: Emulator) -> None:
-    part = ImagePart(InlineSource(picture((3000, 2000))), location=WHERE)
+def test_adjustments_are_reported_with_the_reply(emulator: Emulator) -> None:
+    part = ImagePart(InlineSource(create_image((3000, 2000))), location=LOCATION)
     for call_mode in ("sync", "async"):
-        asked = Request(messages=(Message("user", (part,)),), settings=ModelSettings(media_policy="fit"))
-        events = events_of(client(emulator.compat_url), asked, call_mode)
-        assert events[-1].adjustments == (f"{WHERE}: scaled from 3000x2000 to 1952x1312, JPEG",)  # type: ignore[union-attr]
+        request = Request(messages=(Message("user", (part,)),), settings=ModelSettings(media_policy="fit"))
+        events = events_of(client(emulator.compat_url), request, call_mode)
+        assert events[-1].adjustments == (f"{LOCATION}: scaled from 3000x2000 to 1952x1312, JPEG",)  # type: ignore[union-attr]
     url = emulator.requests[0].json["messages"][0]["content"][0]["image_url"]["url"]
     assert url.startswith("data:image/jpeg;base64,")
     assert "media_policy" not in emulator.requests[0].json
 
 
-def test_in_async_images_are_scaled_off_the_event_loop(emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_async_request_scales_images_off_the_event_loop(emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
     threads: list[int] = []
-    real = image_fitting.fit_images
+    original = image_fitting.fit_images
 
-    def noted(*told: Any) -> PreparedRequest:
+    def record_thread(*args: Any) -> PreparedRequest:
         threads.append(threading.get_ident())
-        return real(*told)
+        return original(*args)
 
-    monkeypatch.setattr(image_fitting, "fit_images", noted)
+    monkeypatch.setattr(image_fitting, "fit_images", record_thread)
 
-    async def ask(policy: Any) -> None:
-        asking = client(emulator.compat_url)
-        asked = Request(messages=(Message("user", (TextPart("Hi"),)),), settings=ModelSettings(media_policy=policy))
-        assert [event async for event in asking.astream(asked)]
-        await asking.aclose()
+    async def stream(media_policy: Any) -> None:
+        settings = ModelSettings(media_policy=media_policy)
+        async_client = client(emulator.compat_url)
+        request = Request(messages=(Message("user", (TextPart("Hi"),)),), settings=settings)
+        assert [event async for event in async_client.astream(request)]
+        await async_client.aclose()
 
-    asyncio.run(ask("fit"))
-    asyncio.run(ask("error"))
+    asyncio.run(stream("fit"))
+    asyncio.run(stream("error"))
     assert threads[0] != threading.get_ident() == threads[1]

@@ -1,4 +1,4 @@
-"""Policy as a pure function: what a prepared says beside the body that `test_wire_openai` holds it to."""
+"""The policy as a pure function; `tests/core/wire/test_openai.py` checks the bodies that follow from it."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from qwenvl_core.types.settings import ModelSettings, NamedTool
 from tests.support.pipeline import prepare, request, user
 
 TOOL = {"type": "function", "function": {"name": "crop", "parameters": {}}}
-JSON = {"type": "json_object"}
+JSON_OBJECT = {"type": "json_object"}
 
 
 @pytest.mark.parametrize(
-    ("model", "thinking", "asked_to_stream", "streams"),
+    ("model", "thinking", "requested", "streams"),
     [
-        ("qwen3-vl-plus", True, False, True),  # thinking always streams on the wire
+        ("qwen3-vl-plus", True, False, True),  # a thinking model always streams
         ("qwen3-vl-plus", False, False, False),
         ("qwen3-vl-plus", False, True, True),
         ("qwen3-vl-8b-thinking", True, False, True),
@@ -35,13 +35,15 @@ JSON = {"type": "json_object"}
         ("my-model", True, False, False),
     ],
 )
-def test_what_streams_on_the_wire(model: str, thinking: bool, asked_to_stream: bool, streams: bool) -> None:
-    asked = request(model=model, enable_thinking=thinking, stream=asked_to_stream)
-    assert prepare(asked).stream is streams
-    assert prepare(asked).adjustments == ()
+def test_stream_depends_on_model_thinking_and_request(
+    model: str, thinking: bool, requested: bool, streams: bool
+) -> None:
+    original = request(model=model, enable_thinking=thinking, stream=requested)
+    assert prepare(original).stream is streams
+    assert prepare(original).adjustments == ()
 
 
-def test_a_model_that_only_streams_streams_without_thinking_too() -> None:
+def test_stream_only_model_streams_without_thinking() -> None:
     facts = ModelFacts(name="new", thinking="never", stream_only=True)
     assert policy.prepare(request(model="new"), facts).stream is True
 
@@ -51,19 +53,19 @@ def test_a_model_that_only_streams_streams_without_thinking_too() -> None:
     [
         {"tools": (TOOL,), "tool_choice": "required"},
         {"tools": (TOOL,), "tool_choice": NamedTool("crop")},
-        {"response_format": JSON},
+        {"response_format": JSON_OBJECT},
         {"response_format": {"type": "json_schema", "json_schema": {"name": "a", "schema": {"type": "object"}}}},
     ],
 )
-def test_what_stops_the_thinking_stops_the_need_to_stream(settings: dict[str, Any]) -> None:
-    told = prepare(request("json?", **settings))
-    assert (told.enable_thinking, told.stream) == (False, False)
-    assert any("enable_thinking=False" in said for said in told.adjustments)
+def test_forced_output_disables_thinking_and_streaming(settings: dict[str, Any]) -> None:
+    prepared = prepare(request("json?", **settings))
+    assert (prepared.enable_thinking, prepared.stream) == (False, False)
+    assert any("enable_thinking=False" in note for note in prepared.adjustments)
     assert prepare(request("json?", stream=True, **settings)).stream is True
 
 
-def test_every_adjustment_is_told_once_and_in_words() -> None:
-    told = prepare(
+def test_adjustments_are_unique_sentences() -> None:
+    prepared = prepare(
         request(
             Message("system", (TextPart("Be brief."),)),
             user("Hi"),
@@ -74,35 +76,35 @@ def test_every_adjustment_is_told_once_and_in_words() -> None:
             fold_system_prompt=True,
         )
     )
-    assert len(told.adjustments) == len(set(told.adjustments)) == 4
-    assert all(len(said.split()) > 4 for said in told.adjustments)
+    assert len(prepared.adjustments) == len(set(prepared.adjustments)) == 4
+    assert all(len(note.split()) > 4 for note in prepared.adjustments)
 
 
-def test_the_word_of_a_call_is_not_changed_for_the_next() -> None:
-    asked = request(tools=(TOOL,), tool_choice="required", enable_thinking=True, thinking_source="call")
-    assert prepare(asked).enable_thinking is False
-    again = replace(asked, settings=replace(asked.settings, tool_choice="auto"))
-    assert prepare(again).enable_thinking is True
+def test_disabled_thinking_holds_for_one_request_only() -> None:
+    original = request(tools=(TOOL,), tool_choice="required", enable_thinking=True, thinking_source="call")
+    assert prepare(original).enable_thinking is False
+    following = replace(original, settings=replace(original.settings, tool_choice="auto"))
+    assert prepare(following).enable_thinking is True
 
 
 @pytest.mark.parametrize("model", ["qwen3-vl-plus", "qwen-vl-max", "my-model"])
-def test_a_partial_mark_needs_the_last_place(model: str) -> None:
+def test_partial_is_kept_on_the_last_message_only(model: str) -> None:
     partial = Message("assistant", (TextPart("Once"),), partial=True)
     assert prepare(request(user("Hi"), partial, model=model)).messages[-1].partial
-    told = prepare(request(user("Hi"), partial, user("Go on"), model=model))
-    assert not any(message.partial for message in told.messages)
-    assert told.adjustments == ()
+    prepared = prepare(request(user("Hi"), partial, user("Go on"), model=model))
+    assert not any(message.partial for message in prepared.messages)
+    assert prepared.adjustments == ()
 
 
 @pytest.mark.parametrize("role", ["user", "system", "tool"])
-def test_only_an_assistant_is_continued(role: Any) -> None:
+def test_partial_message_of_another_role_raises_input_error(role: Any) -> None:
     with pytest.raises(QwenVLInputError, match=rf"messages\[1\].*{role}"):
         prepare(request(user("Hi"), Message(role, (TextPart("Once"),), partial=True)))
 
 
-def test_no_messages_are_no_error_of_policy() -> None:
-    asked = Request(messages=(), settings=ModelSettings(response_format=JSON, fold_system_prompt=True))
-    assert [message.role for message in prepare(asked).messages] == ["user"]
+def test_request_without_messages_is_prepared() -> None:
+    original = Request(messages=(), settings=ModelSettings(response_format=JSON_OBJECT, fold_system_prompt=True))
+    assert [message.role for message in prepare(original).messages] == ["user"]
 
 
 @given(
@@ -111,38 +113,38 @@ def test_no_messages_are_no_error_of_policy() -> None:
     st.sampled_from(["default", "model", "call"]),
     st.booleans(),
     st.sampled_from([None, "auto", "required", NamedTool("crop")]),
-    st.sampled_from([None, JSON, {"type": "text"}]),
+    st.sampled_from([None, JSON_OBJECT, {"type": "text"}]),
     st.sampled_from(["no_thinking", "auto"]),
 )
-def test_policy_is_pure_and_settled(
-    model: str, thinking: bool, set_by: Any, stream: bool, choice: Any, form: Any, forced: Any
+def test_prepare_is_pure_and_idempotent(
+    model: str, thinking: bool, source: Any, stream: bool, choice: Any, response_format: Any, forced_tool_choice: Any
 ) -> None:
-    asked = request(
+    original = request(
         model=model,
         enable_thinking=thinking,
-        thinking_source=set_by,
+        thinking_source=source,
         stream=stream,
         tools=(TOOL,),
         tool_choice=choice,
-        response_format=form,
-        forced_tool_choice=forced,
+        response_format=response_format,
+        forced_tool_choice=forced_tool_choice,
     )
-    facts, before = describe(model), copy.deepcopy(asked)
+    facts, before = describe(model), copy.deepcopy(original)
     try:
-        told = policy.prepare(asked, facts)
+        prepared = policy.prepare(original, facts)
     except QwenVLInputError:
-        assert set_by != "default"
+        assert source != "default"
         return
-    assert policy.prepare(asked, facts) == told
-    assert asked == before
-    assert told.enable_thinking is None or facts.thinking in ("hybrid", "unknown")
-    assert told.stream or not (facts.stream_only or facts.thinking == "always" or told.enable_thinking)
-    assert bool(told.needs_tool_call) <= (told.settings.tool_choice == "auto")
-    # What is going to be sent needs no more of it.
-    settled = Request(messages=told.messages, settings=told.settings, stream=told.stream)
-    if told.enable_thinking is not None:
-        word = replace(told.settings, enable_thinking=told.enable_thinking, thinking_source="call")
-        settled = replace(settled, settings=word)
-    again = policy.prepare(settled, facts)
+    assert policy.prepare(original, facts) == prepared
+    assert original == before
+    assert prepared.enable_thinking is None or facts.thinking in ("hybrid", "unknown")
+    assert prepared.stream or not (facts.stream_only or facts.thinking == "always" or prepared.enable_thinking)
+    assert bool(prepared.needs_tool_call) <= (prepared.settings.tool_choice == "auto")
+    # The policy changes nothing in a request that it has prepared.
+    settings = prepared.settings
+    if prepared.enable_thinking is not None:
+        settings = replace(settings, enable_thinking=prepared.enable_thinking, thinking_source="call")
+    again = policy.prepare(Request(messages=prepared.messages, settings=settings, stream=prepared.stream), facts)
     assert again.adjustments == ()
-    assert (again.messages, again.enable_thinking, again.stream) == (told.messages, told.enable_thinking, told.stream)
+    assert again.messages == prepared.messages
+    assert (again.enable_thinking, again.stream) == (prepared.enable_thinking, prepared.stream)

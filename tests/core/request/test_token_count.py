@@ -1,4 +1,4 @@
-"""What a conversation costs: text by the estimate, media by the vendor's formulas, nothing fetched."""
+"""Token counts: text by the estimate, media by the vendor's formulas, nothing fetched."""
 
 from __future__ import annotations
 
@@ -36,12 +36,12 @@ MODELS = ["qwen3-vl-plus", "qwen3-vl-flash", "qwen-vl-max", "qwen2.5-vl-72b-inst
 TOOL = {"type": "function", "function": {"name": "crop", "description": "Cut out a part", "parameters": {}}}
 
 
-def cost(*parts: Part, **settings: Any) -> int:
-    """What the parts add to a message of words."""
-    given = ModelSettings(**settings)
-    message = Message("user", (TextPart("What is it?"),))
-    more = Message("user", (*message.parts, *parts))
-    return count_tokens([more], given) - count_tokens([message], given)
+def count_parts(*parts: Part, **settings: Any) -> int:
+    """Count the tokens that the parts add to a text message."""
+    model_settings = ModelSettings(**settings)
+    text = Message("user", (TextPart("What is it?"),))
+    extended = Message("user", (*text.parts, *parts))
+    return count_tokens([extended], model_settings) - count_tokens([text], model_settings)
 
 
 # --- text -------------------------------------------------------------------------------------------------------------
@@ -69,41 +69,41 @@ TEXTS = {
 
 
 @cache
-def vocabulary() -> Any:
-    """The vendor's own, where its SDK is installed."""
+def load_tokenizer() -> Any:
+    """Return the vendor's tokenizer; skip the test where its SDK is not installed."""
     pytest.importorskip("tiktoken")
     return pytest.importorskip("dashscope").get_tokenizer("qwen-turbo")
 
 
 @pytest.mark.parametrize("name", TEXTS)
-def test_the_estimate_is_near_the_vendors_vocabulary(name: str) -> None:
+def test_text_tokens_is_close_to_the_vendor_tokenizer(name: str) -> None:
     text, within = TEXTS[name]
-    exact = len(vocabulary().encode(text))
+    exact = len(load_tokenizer().encode(text))
     assert abs(text_tokens(text) / exact - 1) <= within
 
 
-def test_chinese_follows_the_vendors_rule() -> None:
+def test_text_tokens_of_chinese_follows_the_vendor_rule() -> None:
     assert 1 / 1.8 <= text_tokens("视觉理解" * 100) / 400 <= 1 / 1.5 + 0.01
 
 
 @pytest.mark.parametrize(
     ("text", "tokens"), [("", 0), ("a", 1), (" ", 1), ("Hello", 1), ("2026", 4), ("图", 1), ("🙂", 1)]
 )
-def test_short_texts(text: str, tokens: int) -> None:
+def test_text_tokens_of_short_texts(text: str, tokens: int) -> None:
     assert text_tokens(text) == tokens
 
 
 @given(st.text(max_size=300), st.text(max_size=300))
-def test_more_text_never_costs_much_less(one: str, other: str) -> None:
-    together = text_tokens(one + other)
-    assert together >= max(text_tokens(one), text_tokens(other)) - 2
-    assert together <= 3 * (len(one) + len(other)) + 1
+def test_text_tokens_grows_with_the_text(first: str, second: str) -> None:
+    together = text_tokens(first + second)
+    assert together >= max(text_tokens(first), text_tokens(second)) - 2
+    assert together <= 3 * (len(first) + len(second)) + 1
 
 
 @pytest.mark.parametrize(
     "text", [" " * 300_000, "\n" * 300_000, "a" * 300_000, " \t" * 150_000, "図" * 300_000, "1 " * 99_999]
 )
-def test_no_text_takes_long(text: str) -> None:
+def test_text_tokens_of_long_runs_is_fast(text: str) -> None:
     start = time.perf_counter()
     text_tokens(text)
     assert time.perf_counter() - start < 2
@@ -114,7 +114,7 @@ def test_no_text_takes_long(text: str) -> None:
 
 @pytest.mark.parametrize("model", MODELS)
 @pytest.mark.parametrize("size", [(640, 480), (4000, 3000), (11, 2200), (64, 64)])
-def test_an_image_costs_what_the_formula_says(model: str, size: tuple[int, int], tmp_path: Path) -> None:
+def test_local_image_counts_by_the_formula(model: str, size: tuple[int, int], tmp_path: Path) -> None:
     expected = image_tokens(*size, model)
     data = media_files.jpeg(*size)
     text = base64.b64encode(data).decode()
@@ -126,30 +126,32 @@ def test_an_image_costs_what_the_formula_says(model: str, size: tuple[int, int],
         InlineSource(f"data:,{text}", base64_from=6),
         FileSource(path),
     ):
-        assert cost(ImagePart(source), model=model) == expected
-    assert cost(ImagePart(InlineSource(data)), ImagePart(InlineSource(data)), model=model) == 2 * expected
+        assert count_parts(ImagePart(source), model=model) == expected
+    assert count_parts(ImagePart(InlineSource(data)), ImagePart(InlineSource(data)), model=model) == 2 * expected
 
 
 @pytest.mark.parametrize("model", MODELS)
-def test_an_image_of_unknown_size_costs_the_most_that_it_can(model: str, tmp_path: Path) -> None:
-    most = image_tokens_upper_bound(model)
+def test_image_of_unknown_size_counts_the_upper_bound(model: str, tmp_path: Path) -> None:
+    upper_bound = image_tokens_upper_bound(model)
     for source in (URL, FileSource(tmp_path / "none"), InlineSource(b"?"), InlineSource(media_files.png(10, 9000))):
-        assert cost(ImagePart(source), model=model) == most
-    assert cost(ImagePart(InlineSource(media_files.png(9000, 9000))), model=model) <= most
+        assert count_parts(ImagePart(source), model=model) == upper_bound
+    assert count_parts(ImagePart(InlineSource(media_files.png(9000, 9000))), model=model) <= upper_bound
 
 
-def test_the_pixels_that_a_part_and_the_request_allow() -> None:
+def test_image_count_uses_the_pixel_settings_of_part_and_request() -> None:
     large = InlineSource(media_files.png(4000, 3000))
     raised = image_tokens(4000, 3000, "qwen3-vl-plus", max_pixels=8_000_000)
     high = image_tokens(4000, 3000, "qwen3-vl-plus", vl_high_resolution_images=True)
-    usual = image_tokens(4000, 3000, "qwen3-vl-plus")
-    assert high > raised > usual
-    assert cost(ImagePart(large), max_pixels=8_000_000) == raised
-    assert cost(ImagePart(large, max_pixels=8_000_000)) == raised
-    assert cost(ImagePart(large, max_pixels=8_000_000), max_pixels=9_000_000) == raised
-    assert cost(ImagePart(large, max_pixels=100)) == usual
-    assert cost(ImagePart(large, max_pixels=8_000_000), vl_high_resolution_images=True) == high
-    assert cost(ImagePart(URL), max_pixels=8_000_000) == image_tokens_upper_bound("qwen3-vl-plus", max_pixels=8_000_000)
+    default = image_tokens(4000, 3000, "qwen3-vl-plus")
+    assert high > raised > default
+    assert count_parts(ImagePart(large), max_pixels=8_000_000) == raised
+    assert count_parts(ImagePart(large, max_pixels=8_000_000)) == raised
+    assert count_parts(ImagePart(large, max_pixels=8_000_000), max_pixels=9_000_000) == raised
+    assert count_parts(ImagePart(large, max_pixels=100)) == default
+    assert count_parts(ImagePart(large, max_pixels=8_000_000), vl_high_resolution_images=True) == high
+    assert count_parts(ImagePart(URL), max_pixels=8_000_000) == image_tokens_upper_bound(
+        "qwen3-vl-plus", max_pixels=8_000_000
+    )
 
 
 # --- videos -----------------------------------------------------------------------------------------------------------
@@ -157,74 +159,74 @@ def test_the_pixels_that_a_part_and_the_request_allow() -> None:
 
 @pytest.mark.parametrize("model", MODELS)
 @pytest.mark.parametrize("make", [media_files.mp4, media_files.avi])
-def test_a_video_at_hand_costs_what_the_formula_says(model: str, make: Any) -> None:
-    film = InlineSource(make(30, fps=25, width=1280, height=720))
-    assert cost(VideoPart(film), model=model) == video_tokens(1280, 720, 750, 25, model)
+def test_local_video_counts_by_the_formula(model: str, make: Any) -> None:
+    video = InlineSource(make(30, fps=25, width=1280, height=720))
+    assert count_parts(VideoPart(video), model=model) == video_tokens(1280, 720, 750, 25, model)
     slow = video_tokens(1280, 720, 750, 25, model, fps=0.5)
-    assert cost(VideoPart(film, fps=0.5), model=model) == slow
-    assert cost(VideoPart(film), model=model, fps=0.5) == slow
-    assert cost(VideoPart(film, fps=0.5), model=model, fps=5) == slow
+    assert count_parts(VideoPart(video, fps=0.5), model=model) == slow
+    assert count_parts(VideoPart(video), model=model, fps=0.5) == slow
+    assert count_parts(VideoPart(video, fps=0.5), model=model, fps=5) == slow
 
 
 @pytest.mark.parametrize("model", MODELS)
-def test_a_video_of_unknown_length_costs_the_most_that_it_can(model: str) -> None:
+def test_video_of_unknown_length_counts_the_upper_bound(model: str) -> None:
     for source in (
         URL,
         InlineSource(b"FLV\x01"),
         InlineSource(media_files.mp4(0)),
         InlineSource(media_files.mp4(0.01)),
     ):
-        assert cost(VideoPart(source), model=model) == video_tokens_upper_bound(model)
+        assert count_parts(VideoPart(source), model=model) == video_tokens_upper_bound(model)
 
 
 @pytest.mark.parametrize("model", MODELS)
-def test_frames_cost_by_the_first_whose_size_is_known(model: str) -> None:
+def test_frames_count_by_the_first_frame_of_known_size(model: str) -> None:
     frame = InlineSource(media_files.png(1280, 720))
     expected = frame_list_tokens(1280, 720, 12, model)
-    assert cost(FramesPart((frame,) * 12), model=model) == expected
-    assert cost(FramesPart((URL, frame) * 6), model=model) == expected
-    assert cost(FramesPart((URL,) * 12), model=model) == video_tokens_upper_bound(model, n_frames=12)
+    assert count_parts(FramesPart((frame,) * 12), model=model) == expected
+    assert count_parts(FramesPart((URL, frame) * 6), model=model) == expected
+    assert count_parts(FramesPart((URL,) * 12), model=model) == video_tokens_upper_bound(model, n_frames=12)
 
 
-def test_a_model_without_videos() -> None:
+def test_video_for_a_model_without_videos_raises_input_error() -> None:
     with pytest.raises(QwenVLInputError, match="takes no videos"):
-        cost(VideoPart(URL), model="qwen-vl-ocr")
+        count_parts(VideoPart(URL), model="qwen-vl-ocr")
 
 
 # --- conversations ----------------------------------------------------------------------------------------------------
 
 
-def test_a_conversation_is_the_sum_of_its_messages() -> None:
-    one = Message("user", (TextPart(ENGLISH), ImagePart(InlineSource(media_files.png(640, 480)))))
-    other = Message("assistant", (TextPart(CHINESE),))
+def test_conversation_counts_the_sum_of_its_messages() -> None:
+    first = Message("user", (TextPart(ENGLISH), ImagePart(InlineSource(media_files.png(640, 480)))))
+    second = Message("assistant", (TextPart(CHINESE),))
     assert count_tokens([], ModelSettings()) == 0
-    assert count_tokens([one, other, one], ModelSettings()) == sum(
-        count_tokens([message], ModelSettings()) for message in (one, other, one)
+    assert count_tokens([first, second, first], ModelSettings()) == sum(
+        count_tokens([message], ModelSettings()) for message in (first, second, first)
     )
 
 
-def test_tools_calls_and_results_cost() -> None:
+def test_tools_calls_and_results_count() -> None:
     plain, settings = [Message("user", (TextPart("Hi"),))], ModelSettings()
     with_tool = count_tokens(plain, ModelSettings(tools=(TOOL,)))
     assert with_tool > count_tokens(plain, settings) + text_tokens(json.dumps(TOOL))
     assert count_tokens(plain, ModelSettings(tools=(TOOL, TOOL))) - with_tool == text_tokens(json.dumps(TOOL))
-    said = Message("assistant", (TextPart("Hi"),))
+    reply = Message("assistant", (TextPart("Hi"),))
     call = Message("assistant", (TextPart("Hi"),), tool_calls=(ToolCall("1", "crop", '{"x": 1}'),))
-    assert count_tokens([call], settings) >= count_tokens([said], settings) + text_tokens('{"x": 1}') + 1
+    assert count_tokens([call], settings) >= count_tokens([reply], settings) + text_tokens('{"x": 1}') + 1
     assert count_tokens([Message("tool", (TextPart("Hi"),))], settings) > count_tokens(plain, settings)
 
 
-def test_reasoning_costs_only_where_it_is_sent_back() -> None:
-    thought = [Message("assistant", (TextPart("Hi"),), reasoning=ENGLISH)]
+def test_reasoning_counts_only_where_it_is_sent() -> None:
+    with_reasoning = [Message("assistant", (TextPart("Hi"),), reasoning=ENGLISH)]
     plain = [Message("assistant", (TextPart("Hi"),))]
-    for asked, more in (
+    for settings, expected in (
         (ModelSettings(), 0),
         (ModelSettings(preserve_thinking=True), 0),
         (ModelSettings(model="qwen3.7-plus"), 0),
         (ModelSettings(model="qwen3.7-plus", preserve_thinking=True), text_tokens(ENGLISH)),
     ):
-        assert count_tokens(thought, asked) - count_tokens(plain, asked) == more
+        assert count_tokens(with_reasoning, settings) - count_tokens(plain, settings) == expected
 
 
-def test_the_estimate_says_where_it_comes_from() -> None:
+def test_module_names_the_source_of_the_estimate() -> None:
     assert "Billing of Qwen" in (qwenvl_core.request.token_count.__doc__ or "")

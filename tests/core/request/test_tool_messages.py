@@ -1,4 +1,4 @@
-"""Calls and results in a conversation, made as the service wants them; and whatever is sent, the service accepts."""
+"""Tool calls and results as the service requires them; the emulator accepts every validated request."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ from tests.emulator.rules import refuse
 from tests.support.pipeline import body_of, request, user
 
 
-def called(*ids: str, name: str = "crop") -> Message:
+def call_message(*ids: str, name: str = "crop") -> Message:
     return Message("assistant", tool_calls=tuple(ToolCall(call_id, name, "{}") for call_id in ids))
 
 
-def result(call_id: str, words: str = "Done.") -> Message:
-    return Message("tool", (TextPart(words),), tool_call_id=call_id)
+def result_message(call_id: str, text: str = "Done.") -> Message:
+    return Message("tool", (TextPart(text),), tool_call_id=call_id)
 
 
 def ids(messages: tuple[Message, ...]) -> list[Any]:
@@ -37,27 +37,30 @@ def ids(messages: tuple[Message, ...]) -> list[Any]:
 
 
 CONVERSATIONS: dict[str, tuple[list[Message], list[Any]]] = {
-    "as they are": ([called("a", "b"), result("b"), result("a")], [("a", "b"), "b", "a"]),
+    "as they are": ([call_message("a", "b"), result_message("b"), result_message("a")], [("a", "b"), "b", "a"]),
     "none": (
-        [user("Hi"), called("", ""), result(""), result("")],
+        [user("Hi"), call_message("", ""), result_message(""), result_message("")],
         [(), ("call_1_0", "call_1_1"), "call_1_0", "call_1_1"],
     ),
-    "one of two": ([called("a", ""), result("a"), result("")], [("a", "call_0_1"), "a", "call_0_1"]),
-    "results alone": ([called("a", "b"), result(""), result("")], [("a", "b"), "a", "b"]),
+    "one of two": (
+        [call_message("a", ""), result_message("a"), result_message("")],
+        [("a", "call_0_1"), "a", "call_0_1"],
+    ),
+    "results alone": ([call_message("a", "b"), result_message(""), result_message("")], [("a", "b"), "a", "b"]),
     "one twice": (
-        [called("a", "b", "a"), result("a", "1"), result("b", "2"), result("a", "3")],
+        [call_message("a", "b", "a"), result_message("a", "1"), result_message("b", "2"), result_message("a", "3")],
         [("a", "b", "call_0_2"), "a", "b", "call_0_2"],
     ),
-    "a result too many": ([called(""), result(""), result("")], [("call_0_0",), "call_0_0", ()]),
+    "a result too many": ([call_message(""), result_message(""), result_message("")], [("call_0_0",), "call_0_0", ()]),
     "two turns": (
-        [called(""), result(""), user("Hi"), called(""), result("")],
+        [call_message(""), result_message(""), user("Hi"), call_message(""), result_message("")],
         [("call_0_0",), "call_0_0", (), ("call_3_0",), "call_3_0"],
     ),
 }
 
 
 @pytest.mark.parametrize(("messages", "expected"), CONVERSATIONS.values(), ids=CONVERSATIONS)
-def test_calls_and_results_without_ids_are_matched_in_order(messages: list[Message], expected: list[Any]) -> None:
+def test_assign_call_ids_matches_results_in_order(messages: list[Message], expected: list[Any]) -> None:
     found = tool_messages.assign_call_ids(messages)
     assert ids(found) == expected
     assert tool_messages.assign_call_ids(found) == found
@@ -66,33 +69,33 @@ def test_calls_and_results_without_ids_are_matched_in_order(messages: list[Messa
 @pytest.mark.parametrize(
     ("messages", "answered"),
     [
-        ([user("Hi"), called("a", "b")], []),
-        ([called("a", "b"), result("b")], ["b", "a"]),
-        ([called("a", "b"), result("a"), user("Wait.")], ["a", "b"]),
-        ([called("a"), called("b"), result("b")], ["a", "b"]),
+        ([user("Hi"), call_message("a", "b")], []),
+        ([call_message("a", "b"), result_message("b")], ["b", "a"]),
+        ([call_message("a", "b"), result_message("a"), user("Wait.")], ["a", "b"]),
+        ([call_message("a"), call_message("b"), result_message("b")], ["a", "b"]),
     ],
 )
-def test_every_call_has_a_result(messages: list[Message], answered: list[str]) -> None:
-    """One that was never executed, since it was cut off or somebody stepped in, says so."""
+def test_add_missing_results_completes_every_call(messages: list[Message], answered: list[str]) -> None:
+    """A call that was truncated or interrupted gets a result that states it was not executed."""
     found = tool_messages.add_missing_results(messages)
     assert [message.tool_call_id for message in found if message.role == "tool"] == answered
     assert tool_messages.add_missing_results(found) == found
 
 
-def test_a_call_without_a_name_has_one_on_the_wire() -> None:
-    """As an invalid call of a framework's may be; the service would refuse the history."""
-    sent = body_of(request(user("Hi"), called("a", name=""), result("a")))["messages"]
+def test_call_without_a_name_is_encoded_as_unnamed() -> None:
+    """Invalid calls of a framework may have no name, and the service rejects a history with one."""
+    sent = body_of(request(user("Hi"), call_message("a", name=""), result_message("a")))["messages"]
     assert sent[1]["tool_calls"][0]["function"]["name"] == "unnamed"
 
 
-# --- What the service would refuse
+# --- Requests that the service rejects
 
 
 def tool(name: str) -> dict[str, Any]:
     return {"type": "function", "function": {"name": name, "parameters": {"type": "object", "properties": {}}}}
 
 
-REFUSED: dict[str, tuple[list[Message], dict[str, Any], str]] = {
+INVALID: dict[str, tuple[list[Message], dict[str, Any], str]] = {
     "a tool of the service": ([user("Hi")], {"tools": (tool("a"), {"type": "web_search"})}, r"tools\[1\].*extra_body"),
     "a nameless tool": ([user("Hi")], {"tools": (tool(""),)}, r"tools\[0\].*with a name"),
     "a format of another server": ([user("Hi")], {"response_format": {"type": "xml"}}, "xml"),
@@ -100,29 +103,31 @@ REFUSED: dict[str, tuple[list[Message], dict[str, Any], str]] = {
 }
 
 
-@pytest.mark.parametrize(("messages", "given", "why"), REFUSED.values(), ids=REFUSED)
+@pytest.mark.parametrize(("messages", "overrides", "match"), INVALID.values(), ids=INVALID)
 @pytest.mark.parametrize("api", ["openai", "dashscope"])
-def test_what_is_refused_is_not_sent(api: Api, messages: list[Message], given: dict[str, Any], why: str) -> None:
-    asked = request(*messages, **given)
-    facts = describe(asked.settings.model)
-    prepared = policy.prepare(asked, facts)
-    with pytest.raises(QwenVLInputError, match=why):
+def test_invalid_tools_and_formats_raise_input_error(
+    api: Api, messages: list[Message], overrides: dict[str, Any], match: str
+) -> None:
+    original = request(*messages, **overrides)
+    facts = describe(original.settings.model)
+    prepared = policy.prepare(original, facts)
+    with pytest.raises(QwenVLInputError, match=match):
         validation.check(prepared, facts, api)
-    assert refusal_of(prepared, api) is not None
+    assert find_refusal(prepared, api) is not None
 
 
 @pytest.mark.parametrize("model", ["my-model", "Qwen/QwQ-32B"])
-def test_other_servers_have_other_rules(model: str) -> None:
-    asked = request(result("c9"), model=model, tools=({"type": "web_search"},))
+def test_tools_for_another_server_are_not_checked(model: str) -> None:
+    original = request(result_message("c9"), model=model, tools=({"type": "web_search"},))
     facts = describe(model)
-    validation.check(policy.prepare(asked, facts), facts, "openai")
+    validation.check(policy.prepare(original, facts), facts, "openai")
 
 
-# --- Whatever is sent is accepted
+# --- Every validated request is accepted
 
 
-def refusal_of(prepared: PreparedRequest, api: Api) -> Any:
-    """What the service says to a request; nothing, where it accepts it."""
+def find_refusal(prepared: PreparedRequest, api: Api) -> Any:
+    """Return the emulator's refusal of a request, or `None` where it accepts it."""
     wire: Any = openai if api == "openai" else dashscope
     headers = wire.headers(prepared) | ({"x-dashscope-sse": "enable"} if prepared.stream else {})
     route = COMPAT_CHAT if api == "openai" else NATIVE_CHAT
@@ -131,10 +136,10 @@ def refusal_of(prepared: PreparedRequest, api: Api) -> Any:
     return refuse(ChatRequest("compat" if api == "openai" else "native", sent))
 
 
-_PICTURE = ImagePart(UrlSource("https://example.com/a.png"))
-_SPEECHES = [
+_IMAGE = ImagePart(UrlSource("https://example.com/a.png"))
+_MESSAGES = [
     user("Hi"),
-    user("As json, please.", _PICTURE),
+    user("As json, please.", _IMAGE),
     user(
         VideoPart(UrlSource("https://example.com/a.mp4")),
         FramesPart(tuple(UrlSource(f"https://example.com/{n}.png") for n in range(4))),
@@ -144,15 +149,15 @@ _SPEECHES = [
     Message("assistant", (TextPart("Yes."),), reasoning="Hm."),
     Message("assistant"),
     Message("assistant", (TextPart("Once"),), partial=True),
-    called("c1"),
-    called("c1", "c2", name="zoom"),
-    called("", "", name=""),
-    called("c1", "c1"),
+    call_message("c1"),
+    call_message("c1", "c2", name="zoom"),
+    call_message("", "", name=""),
+    call_message("c1", "c1"),
     Message("assistant", tool_calls=(ToolCall("c1", "crop", '{"x": '),)),
-    result("c1"),
-    result("c2", ""),
-    result(""),
-    Message("tool", (_PICTURE,), tool_call_id="c1"),
+    result_message("c1"),
+    result_message("c2", ""),
+    result_message(""),
+    Message("tool", (_IMAGE,), tool_call_id="c1"),
 ]
 _FORMATS: list[Any] = [
     {"type": "text"},
@@ -161,26 +166,26 @@ _FORMATS: list[Any] = [
 ]
 
 
-def sensible(messages: list[Message], facts: ModelFacts, tools: bool) -> bool:
-    """Whether somebody asks, every result follows its call, no call is left at the end, and the model has the tools."""
-    waiting: set[str] = set()
+def is_consistent(messages: list[Message], facts: ModelFacts, tools: bool) -> bool:
+    """Return whether a user message exists, results match calls, no call is left open, and the model has the tools."""
+    pending: set[str] = set()
     for message in tool_messages.assign_call_ids(messages):
         if message.role != "tool":
-            waiting = {call.id for call in message.tool_calls}
-        elif message.tool_call_id not in waiting:
+            pending = {call.id for call in message.tool_calls}
+        elif message.tool_call_id not in pending:
             return False
         else:
-            waiting.discard(message.tool_call_id)
+            pending.discard(message.tool_call_id)
     tools = tools or any(message.tool_calls or message.role == "tool" for message in messages)
-    asks = any(message.role == "user" for message in messages)
-    return asks and not messages[-1].tool_calls and (facts.tools or not tools)
+    has_user = any(message.role == "user" for message in messages)
+    return has_user and not messages[-1].tool_calls and (facts.tools or not tools)
 
 
 @settings(max_examples=400, suppress_health_check=[HealthCheck.filter_too_much])
 @given(
     st.sampled_from([facts.name for facts in MODELS if facts.vision]),
     st.sampled_from(["openai", "dashscope"]),
-    st.lists(st.sampled_from(_SPEECHES), min_size=1, max_size=7),
+    st.lists(st.sampled_from(_MESSAGES), min_size=1, max_size=7),
     st.booleans(),
     st.fixed_dictionaries(
         {},
@@ -198,14 +203,14 @@ def sensible(messages: list[Message], facts: ModelFacts, tools: bool) -> bool:
         },
     ),
 )
-def test_whatever_is_sent_is_accepted(
-    model: str, api: Api, messages: list[Message], stream: bool, given: dict[str, Any]
+def test_validated_request_is_accepted_by_the_emulator(
+    model: str, api: Api, messages: list[Message], stream: bool, overrides: dict[str, Any]
 ) -> None:
     facts = describe(model)
-    assume(sensible(messages, facts, "tools" in given))
+    assume(is_consistent(messages, facts, "tools" in overrides))
     try:
-        prepared = policy.prepare(request(*messages, model=model, stream=stream, **given), facts)
+        prepared = policy.prepare(request(*messages, model=model, stream=stream, **overrides), facts)
         validation.check(prepared, facts, api)
     except QwenVLInputError:
         return
-    assert refusal_of(prepared, api) is None
+    assert find_refusal(prepared, api) is None
