@@ -47,7 +47,7 @@ def prepare(request: Request, facts: ModelFacts) -> PreparedRequest:
 
 
 def _resolve_thinking(settings: ModelSettings, facts: ModelFacts) -> bool | None:
-    """Return the `enable_thinking` to send, `None` for nothing. Source: "Visual reasoning"."""
+    """Return the `enable_thinking` to send, `None` for nothing. Source: "Error codes"."""
     enabled, source = settings.enable_thinking, settings.thinking_source
     match facts.thinking:
         case "hybrid":
@@ -89,7 +89,7 @@ def _clear_stale_partials(messages: tuple[Message, ...]) -> tuple[Message, ...]:
 
 
 def _disable_thinking_for_partial_message(prepared: PreparedRequest, facts: ModelFacts) -> PreparedRequest:
-    """Disable thinking where a partial message is continued. Source: "Error codes"."""
+    """Disable thinking where a partial message is continued. Source: a sample of the vendor's Java SDK."""
     if not prepared.messages or not prepared.messages[-1].partial:
         return prepared
     if prepared.messages[-1].role != "assistant":
@@ -109,7 +109,7 @@ def _disable_thinking_for_partial_message(prepared: PreparedRequest, facts: Mode
 
 
 def _resolve_forced_tool(prepared: PreparedRequest, facts: ModelFacts) -> PreparedRequest:
-    """Stop forcing a tool, or disable thinking: the service rejects both together. Source: "Error codes"."""
+    """Stop forcing a tool, or disable thinking: the service rejects both together. Source: cloudwego/eino#994."""
     choice = prepared.settings.tool_choice
     is_forced = choice == "required" or isinstance(choice, NamedTool)
     if not is_forced or not prepared.settings.tools or not _is_thinking(prepared, facts):
@@ -135,7 +135,7 @@ def _get_json_type(settings: ModelSettings) -> str | None:
 
 
 def _resolve_json_output(prepared: PreparedRequest, facts: ModelFacts) -> PreparedRequest:
-    """Request JSON in the prompt of a model without JSON mode, else disable thinking. Source: "Structured output"."""
+    """Request JSON in the prompt of a model without JSON mode, else disable thinking. Source: "Error codes"."""
     kind = _get_json_type(prepared.settings)
     if kind is None:
         return prepared
@@ -158,7 +158,7 @@ def _resolve_json_output(prepared: PreparedRequest, facts: ModelFacts) -> Prepar
 
 
 def _move_json_schema_to_prompt(prepared: PreparedRequest, facts: ModelFacts) -> PreparedRequest:
-    """Move the JSON schema to the prompt where the model supports JSON objects only. Source: "Structured output"."""
+    """Move the JSON schema to the prompt where the model supports JSON objects only."""
     if _get_json_type(prepared.settings) != "json_schema" or facts.json_schema:
         return prepared
     return _adjust(
@@ -171,7 +171,7 @@ def _move_json_schema_to_prompt(prepared: PreparedRequest, facts: ModelFacts) ->
 
 
 def _add_json_word(prepared: PreparedRequest, facts: ModelFacts) -> PreparedRequest:
-    """Add the word "json" to the prompt where it is missing: JSON mode requires it. Source: "Structured output"."""
+    """Add the word "json" to the prompt where it is missing: JSON mode requires it. Source: "Error codes"."""
     if _get_json_type(prepared.settings) is None or any(
         "json" in message.text.lower() for message in prepared.messages
     ):
@@ -229,7 +229,7 @@ def _assign_call_ids(prepared: PreparedRequest, facts: ModelFacts) -> PreparedRe
 
 
 def _add_missing_results(prepared: PreparedRequest, facts: ModelFacts) -> PreparedRequest:
-    """Add a result to each tool call without one: the service requires it. Source: "Error codes"."""
+    """Add a result to each tool call without one: the service requires it. Source: QwenLM/qwen-code#315."""
     messages = tool_messages.add_missing_results(prepared.messages)
     if len(messages) == len(prepared.messages):
         return prepared
@@ -240,7 +240,7 @@ def _add_missing_results(prepared: PreparedRequest, facts: ModelFacts) -> Prepar
 
 
 def _move_tool_media(prepared: PreparedRequest, facts: ModelFacts) -> PreparedRequest:
-    """Move media of tool messages to a user message behind them: tool messages may hold text only."""
+    """Move media of tool messages, which may hold text only, to a user message (can1357/oh-my-pi#1861)."""
     messages = tool_messages.move_media_to_user_message(prepared.messages)
     if len(messages) == len(prepared.messages):
         return prepared
