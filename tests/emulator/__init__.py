@@ -1,7 +1,7 @@
-"""An emulator of Alibaba's DashScope service for the tests: both of its chat APIs, on the loopback.
+"""Emulate Alibaba's DashScope service for the tests: both of its chat APIs, on the loopback.
 
-It is written from the vendor's documents and from recorded traffic alone and imports nothing of the packages that
-it tests, so that an error of theirs cannot hide in it.
+The emulator follows the vendor's documents and recorded traffic. It imports none of the packages under test, so that
+it does not repeat their errors.
 
     with Emulator() as server:
         server.script(Reply(reasoning="Hm.", text="Yes."), Fault(status=429, headers={"Retry-After": "1"}))

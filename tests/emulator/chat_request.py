@@ -1,4 +1,4 @@
-"""Requests as they arrived, and what they ask for in terms both APIs share."""
+"""Record HTTP requests, and read chat requests of both APIs in common terms."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ NATIVE_TEXT = "/api/v1/services/aigc/text-generation/generation"
 
 @dataclass(frozen=True)
 class RecordedRequest:
-    """One HTTP request, byte for byte."""
+    """One HTTP request as it arrived."""
 
     method: str
     path: str
-    """With the query."""
+    """Path with the query."""
     headers: dict[str, str]
-    """Names in lower case."""
+    """Headers by their names in lower case."""
     body: bytes
 
     @cached_property
     def json(self) -> Any:
-        """The parsed body; None if it is no JSON."""
+        """The parsed body; None if it is not valid JSON."""
         try:
             return json.loads(self.body)
         except ValueError:
@@ -39,6 +39,7 @@ class RecordedRequest:
 
     @property
     def route(self) -> str:
+        """Path without the query."""
         return self.path.partition("?")[0]
 
 
@@ -54,20 +55,23 @@ class Media:
 
 @dataclass(frozen=True)
 class ChatRequest:
-    """A chat request: where each API keeps things is known here and nowhere else."""
+    """A chat request of either API.
+
+    Only this class knows where each API puts messages and parameters.
+    """
 
     api: Api
-    request: RecordedRequest
+    http_request: RecordedRequest
     known_models: frozenset[str] = frozenset()
-    """More names that are accepted, about which no facts are known."""
+    """Model names to accept without facts about them."""
     uploads: Mapping[str, int] = field(default_factory=dict)
-    """The oss:// URLs that have been uploaded, with their sizes in bytes."""
+    """Sizes in bytes of the uploaded files by their oss:// URLs."""
     thinks_without_stream: bool = True
-    """Off: no model answers a thinking call that does not stream, whatever its row says."""
+    """If false, thinking calls must stream for every model, whatever its row says."""
     body: Mapping[str, Any] = field(init=False)
 
     def __post_init__(self) -> None:
-        parsed = self.request.json
+        parsed = self.http_request.json
         object.__setattr__(self, "body", parsed if isinstance(parsed, dict) else {})
 
     @property
@@ -80,7 +84,7 @@ class ChatRequest:
 
     @cached_property
     def input(self) -> Mapping[str, Any]:
-        """What holds the messages."""
+        """The object that holds the messages."""
         if self.api == "compat":
             return self.body
         value = self.body.get("input")
@@ -88,9 +92,9 @@ class ChatRequest:
 
     @cached_property
     def messages(self) -> list[dict[str, Any]]:
-        """The messages that are objects; whether all are is a rule of its own."""
+        """The messages that are objects; a rule refuses other values."""
         value = self.input.get("messages")
-        return [m for m in value if isinstance(m, dict)] if isinstance(value, list) else []
+        return [message for message in value if isinstance(message, dict)] if isinstance(value, list) else []
 
     @cached_property
     def parameters(self) -> Mapping[str, Any]:
@@ -99,25 +103,29 @@ class ChatRequest:
         value = self.body.get("parameters")
         return value if isinstance(value, dict) else {}
 
-    def given(self, name: str) -> Any:
-        """A parameter; null counts as not given."""
+    def parameter(self, name: str) -> Any:
+        """Return a parameter; None if it is absent or null."""
         return self.parameters.get(name)
 
     @cached_property
     def stream(self) -> bool:
+        """Whether a stream is requested."""
         if self.api == "compat":
             return self.body.get("stream") is True
-        headers = self.request.headers
+        headers = self.http_request.headers
         return headers.get("x-dashscope-sse", "").lower() == "enable" or (
             "text/event-stream" in headers.get("accept", "")
         )
 
     @cached_property
     def cumulative(self) -> bool:
-        """Native streams repeat all text so far unless the request says otherwise (or the model cannot)."""
+        """Whether each event repeats all output so far.
+
+        It does in the native API, unless the request sets `incremental_output` or the model only streams.
+        """
         if self.api == "compat" or (self.facts and self.facts.stream_only):
             return False
-        return self.given("incremental_output") is not True
+        return self.parameter("incremental_output") is not True
 
     @property
     def includes_usage(self) -> bool:
@@ -127,15 +135,16 @@ class ChatRequest:
 
     @cached_property
     def thinking(self) -> bool:
-        asked = self.given("enable_thinking")
+        """Whether the model thinks, by the request and the default of the model."""
+        enabled = self.parameter("enable_thinking")
         if self.facts is None:
-            return asked is True
+            return enabled is True
         if self.facts.thinking == "hybrid":
-            return self.facts.thinks_by_default if asked is None else asked is True
+            return self.facts.thinks_by_default if enabled is None else enabled is True
         return self.facts.thinking == "always"
 
     def parts(self) -> Iterator[tuple[int, str, Any]]:
-        """(message index, role, part) of every content list."""
+        """Yield (message index, role, part) for every part of every content list."""
         for index, message in enumerate(self.messages):
             content = message.get("content")
             if isinstance(content, list):
@@ -143,7 +152,7 @@ class ChatRequest:
                     yield index, str(message.get("role")), part
 
     def texts(self) -> Iterator[str]:
-        """All text that the model reads."""
+        """Yield all text of the messages."""
         for message in self.messages:
             if isinstance(message.get("content"), str):
                 yield message["content"]
@@ -152,7 +161,8 @@ class ChatRequest:
                 yield part["text"]
 
     def media(self) -> Iterator[Media]:
-        read = _compat_media if self.api == "compat" else _native_media
+        """Yield the media of all messages."""
+        read = _read_compat_media if self.api == "compat" else _read_native_media
         for index, role, part in self.parts():
             found = read(part) if isinstance(part, dict) else None
             if found:
@@ -162,7 +172,7 @@ class ChatRequest:
 _Found = tuple[Literal["image", "video", "frames"], tuple[Any, ...]]
 
 
-def _compat_media(part: dict[str, Any]) -> _Found | None:
+def _read_compat_media(part: dict[str, Any]) -> _Found | None:
     match part:
         case {"type": "image_url", "image_url": {"url": url}}:
             return "image", (url,)
@@ -173,7 +183,7 @@ def _compat_media(part: dict[str, Any]) -> _Found | None:
     return None
 
 
-def _native_media(part: dict[str, Any]) -> _Found | None:
+def _read_native_media(part: dict[str, Any]) -> _Found | None:
     match part:
         case {"image": url}:
             return "image", (url,)

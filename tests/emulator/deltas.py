@@ -1,20 +1,20 @@
-"""An answer as a sequence of deltas in no API's words: what comes in which chunk, in which order."""
+"""Split a reply into deltas that both APIs render: the content of each chunk, in order."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from itertools import pairwise, zip_longest
+from itertools import accumulate, zip_longest
 
 from tests.emulator.chat_request import Api
 from tests.emulator.quirks import Quirks
-from tests.emulator.replies import Reply, ToolCall, pieces
+from tests.emulator.replies import Reply, ToolCall, split_text
 
 
 @dataclass(frozen=True)
 class Fragment:
-    """A piece of one tool call; the first one has the name."""
+    """Part of one tool call; only the first fragment of a call has the name."""
 
     index: int
     id: str
@@ -24,126 +24,126 @@ class Fragment:
 
 @dataclass(frozen=True)
 class Delta:
-    """One chunk. ``None`` means that the chunk says nothing about it."""
+    """Content of one chunk; a field that is None is absent from the chunk."""
 
     reasoning: str | None = None
     text: str | None = None
     calls: tuple[Fragment, ...] = ()
     finish: str | None = None
-    opens: bool = False
-    """Carries the role (compat)."""
-    bare: bool = False
-    """Has neither ``finish_reason`` nor ``logprobs`` (compat, before a tool call's end)."""
-    reasoned: float = 0.0
-    """The share of the reasoning that has been said, this chunk included."""
-    answered: float = 0.0
-    """The share of text and tool calls."""
+    has_role: bool = False
+    """Whether the chunk has the role (compatible API)."""
+    is_bare: bool = False
+    """Whether it lacks ``finish_reason`` and ``logprobs`` (compatible API, last chunk of the tool calls)."""
+    reasoning_share: float = 0.0
+    """Share of the reasoning sent up to and including this chunk, 0 to 1."""
+    answer_share: float = 0.0
+    """Share of text and tool calls sent up to and including this chunk, 0 to 1."""
 
 
-def plan(reply: Reply, quirks: Quirks, api: Api) -> list[Delta]:
-    """The chunks of a streamed answer."""
-    deltas = [*_words(reply, quirks), *_calls(reply, quirks, api)]
-    deltas = _with_finish(deltas, reply, quirks, api)
+def build_deltas(reply: Reply, quirks: Quirks, api: Api) -> list[Delta]:
+    """Build the deltas of a streamed reply."""
+    deltas = [*_build_text_deltas(reply, quirks), *_build_call_deltas(reply, quirks, api)]
+    deltas = _add_finish(deltas, reply, quirks, api)
     if api == "compat":
-        deltas = _opened(deltas, reply, quirks)
-    return _with_shares(deltas)
+        deltas = _add_role(deltas, reply, quirks)
+    return _add_shares(deltas)
 
 
-def shown(reply: Reply, quirks: Quirks) -> tuple[list[str], list[str]]:
-    """The pieces of reasoning and of text after the quirks that move words between the two."""
-    reasoning, text = pieces(reply.reasoning), pieces(reply.text)
+def split_reasoning_and_text(reply: Reply, quirks: Quirks) -> tuple[list[str], list[str]]:
+    """Return the deltas of reasoning and of text, after the quirks that move content between the two."""
+    reasoning, text = split_text(reply.reasoning), split_text(reply.text)
     if quirks.tool_call_in_reasoning:
-        reasoning += [_leaked(call) for call in reply.tool_calls]
+        reasoning += [_render_leaked_call(call) for call in reply.tool_calls]
     if reasoning and (quirks.think_tags or quirks.lone_think_end):
         opening = [] if quirks.lone_think_end else ["<think>\n"]
         return [], [*opening, *reasoning, "\n</think>\n\n", *text]
     return reasoning, text
 
 
-def finish_of(reply: Reply, quirks: Quirks) -> str:
+def finish_reason_of(reply: Reply, quirks: Quirks) -> str:
+    """Return the finish reason of a reply, after the quirks."""
     if quirks.finish_stop_with_tool_calls and reply.tool_calls and reply.finish is None:
         return "stop"
-    return reply.finish_reason()
+    return reply.finish_reason
 
 
-def _leaked(call: ToolCall) -> str:
-    arguments = "".join(pieces(call.arguments))
+def _render_leaked_call(call: ToolCall) -> str:
+    arguments = "".join(split_text(call.arguments))
     return f'<tool_call>\n{{"name": {json.dumps(call.name)}, "arguments": {arguments}}}\n</tool_call>'
 
 
-def _words(reply: Reply, quirks: Quirks) -> list[Delta]:
-    reasoning, text = shown(reply, quirks)
-    thoughts = [Delta(reasoning=piece) for piece in reasoning]
-    words = [Delta(text=piece) for piece in text]
-    if quirks.reasoning_and_text_in_one_chunk and thoughts and words:
-        both = Delta(reasoning=thoughts[-1].reasoning, text=words[0].text)
-        return [*thoughts[:-1], both, *words[1:]]
-    return [*thoughts, *words]
+def _build_text_deltas(reply: Reply, quirks: Quirks) -> list[Delta]:
+    reasoning, text = split_reasoning_and_text(reply, quirks)
+    reasoning_deltas = [Delta(reasoning=part) for part in reasoning]
+    text_deltas = [Delta(text=part) for part in text]
+    if quirks.reasoning_and_text_in_one_chunk and reasoning_deltas and text_deltas:
+        both = Delta(reasoning=reasoning_deltas[-1].reasoning, text=text_deltas[0].text)
+        return [*reasoning_deltas[:-1], both, *text_deltas[1:]]
+    return [*reasoning_deltas, *text_deltas]
 
 
-def _calls(reply: Reply, quirks: Quirks, api: Api) -> list[Delta]:
+def _build_call_deltas(reply: Reply, quirks: Quirks, api: Api) -> list[Delta]:
     share = quirks.two_tool_indexes_in_one_chunk
     share = api == "native" if share is None else share
     deltas: list[Delta] = []
     calls = [
-        [Delta(calls=(fragment,)) for fragment in _fragments(index, call, quirks)]
+        [Delta(calls=(fragment,)) for fragment in _split_call(index, call, quirks)]
         for index, call in enumerate(reply.tool_calls)
     ]
     if quirks.interleaved_tool_calls:
-        calls, share = [[delta for turn in zip_longest(*calls) for delta in turn if delta]], False
-    for index, own in enumerate(calls):
+        calls, share = [[delta for deltas_in_turn in zip_longest(*calls) for delta in deltas_in_turn if delta]], False
+    for index, call_deltas in enumerate(calls):
         if share and index:
-            # The call before ends with an empty fragment in the chunk that opens this one.
-            before = Fragment(index - 1, reply.tool_calls[index - 1].id, "")
-            own[0] = Delta(calls=(before, *own[0].calls))
-        deltas += own
+            # The previous call ends with an empty fragment, in the chunk that opens this one.
+            previous = Fragment(index - 1, reply.tool_calls[index - 1].id, "")
+            call_deltas[0] = Delta(calls=(previous, *call_deltas[0].calls))
+        deltas += call_deltas
     if deltas and api == "compat":
         last = len(reply.tool_calls) - 1
-        deltas.append(Delta(calls=(Fragment(last, reply.tool_calls[last].id, ""),), bare=True))
+        deltas.append(Delta(calls=(Fragment(last, reply.tool_calls[last].id, ""),), is_bare=True))
     return deltas
 
 
-def _fragments(index: int, call: ToolCall, quirks: Quirks) -> Iterator[Fragment]:
-    rest = pieces(call.arguments)
-    first = rest.pop(0) if quirks.arguments_with_name and rest else ""
+def _split_call(index: int, call: ToolCall, quirks: Quirks) -> Iterator[Fragment]:
+    arguments = split_text(call.arguments)
+    first = arguments.pop(0) if quirks.arguments_with_name and arguments else ""
     yield Fragment(index, call.id, first, call.name)
-    for piece in rest:
+    for part in arguments:
         if quirks.empty_tool_deltas:
             yield Fragment(index, call.id, "")
-        yield Fragment(index, call.id, piece)
+        yield Fragment(index, call.id, part)
 
 
-def _with_finish(deltas: list[Delta], reply: Reply, quirks: Quirks, api: Api) -> list[Delta]:
-    finish = finish_of(reply, quirks)
-    rides = quirks.finish_with_last_arguments if reply.tool_calls else quirks.finish_on_last_text_chunk
-    rides = api == "native" if rides is None else rides
-    last_says_something = bool(deltas) and (bool(deltas[-1].calls) or deltas[-1].text is not None)
-    if rides and last_says_something:
-        return [*deltas[:-1], replace(deltas[-1], finish=finish, bare=False)]
+def _add_finish(deltas: list[Delta], reply: Reply, quirks: Quirks, api: Api) -> list[Delta]:
+    """Put the finish reason on the last delta or on a delta of its own."""
+    finish = finish_reason_of(reply, quirks)
+    on_last = quirks.finish_with_last_arguments if reply.tool_calls else quirks.finish_on_last_text_chunk
+    on_last = api == "native" if on_last is None else on_last
+    last_has_answer = bool(deltas) and (bool(deltas[-1].calls) or deltas[-1].text is not None)
+    if on_last and last_has_answer:
+        return [*deltas[:-1], replace(deltas[-1], finish=finish, is_bare=False)]
     return [*deltas, Delta(finish=finish)]
 
 
-def _opened(deltas: list[Delta], reply: Reply, quirks: Quirks) -> list[Delta]:
-    """Compat: the role comes first, alone, unless the answer opens with a tool call."""
-    reasoning, text = shown(reply, quirks)
+def _add_role(deltas: list[Delta], reply: Reply, quirks: Quirks) -> list[Delta]:
+    """Send the role in a first chunk of its own, unless the reply starts with a tool call (compatible API)."""
+    reasoning, text = split_reasoning_and_text(reply, quirks)
     if reasoning and quirks.first_reasoning_empty:
-        return [Delta(reasoning="", opens=True), *deltas]
+        return [Delta(reasoning="", has_role=True), *deltas]
     if text and not reasoning:
-        return [Delta(text="", opens=True), *deltas]
-    return [replace(deltas[0], opens=True), *deltas[1:]]
+        return [Delta(text="", has_role=True), *deltas]
+    return [replace(deltas[0], has_role=True), *deltas[1:]]
 
 
-def _with_shares(deltas: list[Delta]) -> list[Delta]:
-    thoughts = [0, *(_running(bool(delta.reasoning) for delta in deltas))]
-    answers = [0, *(_running(bool(delta.text or delta.calls) for delta in deltas))]
+def _add_shares(deltas: list[Delta]) -> list[Delta]:
+    """Add the shares of reasoning and answer, by the number of deltas."""
+    reasoning = list(accumulate((bool(delta.reasoning) for delta in deltas), initial=0))
+    answers = list(accumulate((bool(delta.text or delta.calls) for delta in deltas), initial=0))
     return [
-        replace(delta, reasoned=thought / (thoughts[-1] or 1), answered=answer / (answers[-1] or 1))
-        for delta, (_, thought), (_, answer) in zip(deltas, pairwise(thoughts), pairwise(answers), strict=True)
+        replace(
+            delta,
+            reasoning_share=reasoning_count / (reasoning[-1] or 1),
+            answer_share=answer_count / (answers[-1] or 1),
+        )
+        for delta, reasoning_count, answer_count in zip(deltas, reasoning[1:], answers[1:], strict=True)
     ]
-
-
-def _running(flags: Iterator[bool]) -> Iterator[int]:
-    count = 0
-    for flag in flags:
-        count += flag
-        yield count

@@ -1,4 +1,4 @@
-"""Plain HTTP/1.1 on the loopback: one thread per connection, keep-alive, and an end that leaves nothing open."""
+"""Serve HTTP/1.1 on the loopback, with one thread per connection, keep-alive and a complete shutdown."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.emulator.socket_writer import ClientGoneError, Connection
 
 
 class HttpServer(socketserver.ThreadingTCPServer):
-    """Reads requests and hands them on; ``handle`` writes the response to the connection."""
+    """Server that reads requests and passes them to ``handle``, which writes the response to the connection."""
 
     allow_reuse_address = True
     request_queue_size = 256
@@ -24,10 +24,10 @@ class HttpServer(socketserver.ThreadingTCPServer):
     def __init__(self, port: int, handle: Callable[[RecordedRequest, Connection], None]) -> None:
         self.handle = handle
         self.failures: list[BaseException] = []
-        """What ``handle`` raised, other than that the client has gone."""
+        """Exceptions of ``handle``, except those about a client that has disconnected."""
         self.accepted = 0
-        """TCP connections so far."""
-        self.open: dict[Any, Connection] = {}
+        """Number of TCP connections accepted so far."""
+        self.open_connections: dict[Any, Connection] = {}
         self._closing = threading.Event()
         self._lock = threading.Lock()
         super().__init__(("127.0.0.1", port), _Handler)
@@ -36,20 +36,21 @@ class HttpServer(socketserver.ThreadingTCPServer):
 
     @property
     def origin(self) -> str:
+        """Scheme, host and port."""
         return f"http://127.0.0.1:{self.server_address[1]}"
 
     def process_request(self, request: Any, client_address: Any) -> None:
         request.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         with self._lock:
-            self.open[request] = Connection(request, self._closing)
+            self.open_connections[request] = Connection(request, self._closing)
             self.accepted += 1
         super().process_request(request, client_address)
 
     def shutdown_request(self, request: Any) -> None:
         with self._lock:
-            connection = self.open.pop(request)
+            connection = self.open_connections.pop(request)
         if connection.reset_on_close:
-            request.close()  # without the shutdown that would send FIN before RST
+            request.close()  # a shutdown would send FIN before RST
         else:
             super().shutdown_request(request)
 
@@ -63,10 +64,10 @@ class HttpServer(socketserver.ThreadingTCPServer):
         self._closing.set()
         self.shutdown()
         with self._lock:
-            for request in self.open:
+            for request in self.open_connections:
                 try:
                     request.shutdown(socket.SHUT_RDWR)
-                except OSError:  # the client was faster
+                except OSError:  # the client has already closed it
                     continue
         self.server_close()
         self._thread.join()
@@ -83,7 +84,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.close_connection = True
 
     def _serve(self) -> None:
-        connection = self.server.open[self.request]
+        connection = self.server.open_connections[self.request]
         headers = {name.lower(): value for name, value in self.headers.items()}
         request = RecordedRequest(self.command, self.path, headers, self._body(headers))
         connection.alive = headers.get("connection", "").lower() != "close"
@@ -104,4 +105,4 @@ class _Handler(BaseHTTPRequestHandler):
         return b"".join(chunks)
 
     def log_message(self, format: str, *args: object) -> None:
-        """Say nothing on the terminal."""
+        """Discard the access log."""

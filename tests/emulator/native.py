@@ -1,4 +1,4 @@
-"""The native multimodal API: answers and errors as bytes, keys in the order in which they were recorded."""
+"""Render replies and errors of the native multimodal API, with keys in the order of the recordings."""
 
 from __future__ import annotations
 
@@ -7,62 +7,64 @@ from dataclasses import replace
 from typing import Any
 
 from tests.emulator.chat_request import ChatRequest
-from tests.emulator.compat import SEARCH_INFO, fragment_keys, usage_so_far
-from tests.emulator.deltas import Delta, Fragment, finish_of, plan, shown
+from tests.emulator.compat import SEARCH_INFO, build_tool_call, estimate_usage
+from tests.emulator.deltas import Delta, Fragment, build_deltas, finish_reason_of, split_reasoning_and_text
 from tests.emulator.error_payloads import ApiError
 from tests.emulator.quirks import Quirks
-from tests.emulator.replies import Reply, pieces
-from tests.emulator.sse_framing import broken, dump, event
+from tests.emulator.replies import Reply, split_text
+from tests.emulator.sse_framing import render_event, to_json, truncate
 
 _EMPTY_CONTENT: Mapping[str, Any] = {"null": None, "empty": "", "list": []}
 
 
-def whole(reply: Reply, ask: ChatRequest, quirks: Quirks, request_id: str, usage: dict[str, int]) -> bytes:
-    """A complete answer that is not streamed."""
-    reasoning, text = ("".join(part) for part in shown(reply, quirks))
-    message: dict[str, Any] = _content(text or None, reply.content_extra, quirks)
+def render_whole(reply: Reply, request: ChatRequest, quirks: Quirks, request_id: str, usage: dict[str, int]) -> bytes:
+    """Render a reply that is not streamed."""
+    reasoning, text = ("".join(part) for part in split_reasoning_and_text(reply, quirks))
+    message: dict[str, Any] = _build_content(text or None, reply.content_extra, quirks)
     if reasoning:
         message[quirks.reasoning_key.replace("both", "reasoning_content")] = reasoning
     message["role"] = "assistant"
     if reply.tool_calls:
         message["tool_calls"] = [
             {
-                "function": {"name": call.name, "arguments": "".join(pieces(call.arguments))},
+                "function": {"name": call.name, "arguments": "".join(split_text(call.arguments))},
                 "index": index,
                 "id": call.id,
                 "type": "function",
             }
             for index, call in enumerate(reply.tool_calls)
         ]
-    choice = {"finish_reason": finish_of(reply, quirks), "message": message} | dict(reply.choice_extra)
-    return dump(_body(choice, _beside(reply, quirks), usage_keys(usage, quirks), request_id)).encode()
+    choice = {"finish_reason": finish_reason_of(reply, quirks), "message": message} | dict(reply.choice_extra)
+    return to_json(_build_body(choice, _extra_fields(reply, quirks), build_usage(usage, quirks), request_id)).encode()
 
 
-def stream(reply: Reply, ask: ChatRequest, quirks: Quirks, request_id: str, usage: dict[str, int]) -> list[bytes]:
-    """The events of a streamed answer; the last one has the finish reason, nothing follows it."""
-    thinks = bool(shown(reply, quirks)[0])
-    deltas = plan(reply, quirks, "native")
-    if ask.cumulative:
-        deltas = _all_so_far(deltas)
-    last_text = max((n for n, delta in enumerate(deltas) if delta.text), default=None)
+def render_stream(
+    reply: Reply, request: ChatRequest, quirks: Quirks, request_id: str, usage: dict[str, int]
+) -> list[bytes]:
+    """Render the events of a streamed reply; the last one has the finish reason."""
+    thinks = bool(split_reasoning_and_text(reply, quirks)[0])
+    deltas = build_deltas(reply, quirks, "native")
+    if request.cumulative:
+        deltas = _accumulate(deltas)
+    last_text = max((number for number, delta in enumerate(deltas) if delta.text), default=None)
     events = []
     for number, delta in enumerate(deltas):
-        message = _message(delta, reply.content_extra if number == last_text else {}, quirks, thinks=thinks)
+        message = _build_message(delta, reply.content_extra if number == last_text else {}, quirks, thinks=thinks)
         unfinished = None if quirks.finish_null_string is False else "null"
         choice: dict[str, Any] = {"message": message, "finish_reason": delta.finish or unfinished}
         if quirks.finish_missing_key and not delta.finish:
             del choice["finish_reason"]
         if delta.text:
             choice |= dict(reply.choice_extra)
-        written = usage_keys(usage_so_far(delta, usage), quirks) if _has_usage(delta, quirks) else None
-        beside = _beside(reply, quirks) if number == 0 else {}
-        body = _body(choice, beside, written, request_id)
-        events.append(event("native", quirks, body, head=_head(number + 1, "result", 200)))
+        payload = build_usage(estimate_usage(delta, usage), quirks) if _has_usage(delta, quirks) else None
+        extra = _extra_fields(reply, quirks) if number == 0 else {}
+        body = _build_body(choice, extra, payload, request_id)
+        events.append(render_event("native", quirks, body, head=_build_head(number + 1, "result", 200)))
     return events
 
 
-def usage_keys(usage: Mapping[str, int], quirks: Quirks) -> dict[str, Any]:
-    """The usage in this API's words."""
+def build_usage(usage: Mapping[str, int], quirks: Quirks) -> dict[str, Any]:
+    """Build the usage object of this API."""
     prompt, completion, reasoning = usage["prompt"], usage["completion"], usage["reasoning"]
     media = {f"{kind}_tokens": usage[kind] for kind in ("image", "video") if kind in usage}
     output = {"text_tokens": completion}
@@ -76,43 +78,43 @@ def usage_keys(usage: Mapping[str, int], quirks: Quirks) -> dict[str, Any]:
         details["prompt_tokens_details"] = {"cached_tokens": usage["cached"]} if "cached" in usage else {}
     if quirks.usage_details_empty:
         details = {key: {} for key in details}
-    written = {} if quirks.usage_details_absent else details
-    written |= {"total_tokens": prompt + completion, "output_tokens": completion, "input_tokens": prompt} | media
+    payload = {} if quirks.usage_details_absent else details
+    payload |= {"total_tokens": prompt + completion, "output_tokens": completion, "input_tokens": prompt} | media
     if quirks.no_total_tokens:
-        del written["total_tokens"]
-    return written
+        del payload["total_tokens"]
+    return payload
 
 
-def error_body(problem: ApiError, quirks: Quirks, request_id: str) -> dict[str, Any]:
-    """The JSON of an error, alone or in a stream."""
-    code = problem.status if quirks.integer_error_code else problem.native_code
-    body = {"code": code, "message": problem.text, "request_id": request_id}
+def build_error(error: ApiError, quirks: Quirks, request_id: str) -> dict[str, Any]:
+    """Build the JSON object of an error."""
+    code = error.status if quirks.integer_error_code else error.native_code
+    body = {"code": code, "message": error.text, "request_id": request_id}
     if quirks.no_request_id:
         del body["request_id"]
     return body
 
 
-def error_event(problem: ApiError, quirks: Quirks, request_id: str, *, number: int = 1) -> bytes:
-    """An error inside a stream; its status stands in a comment line only."""
-    body = error_body(problem, quirks, request_id)
-    payload = broken(dump(body)) if quirks.broken_error else body
-    return event("native", quirks, payload, head=_head(number, "error", problem.status))
+def render_error_event(error: ApiError, quirks: Quirks, request_id: str, *, number: int = 1) -> bytes:
+    """Render an error as an event; its status is only in a comment line."""
+    body = build_error(error, quirks, request_id)
+    payload = truncate(to_json(body)) if quirks.broken_error else body
+    return render_event("native", quirks, payload, head=_build_head(number, "error", error.status))
 
 
-def _head(number: int, kind: str, status: int) -> Sequence[str]:
+def _build_head(number: int, kind: str, status: int) -> Sequence[str]:
     return (f"id:{number}", f"event:{kind}", f":HTTP_STATUS/{status}")
 
 
-def _body(
-    choice: dict[str, Any], beside: Mapping[str, Any], usage: dict[str, Any] | None, request_id: str
+def _build_body(
+    choice: dict[str, Any], extra: Mapping[str, Any], usage: dict[str, Any] | None, request_id: str
 ) -> dict[str, Any]:
-    body: dict[str, Any] = {"output": {"choices": [choice]} | dict(beside)}
+    body: dict[str, Any] = {"output": {"choices": [choice]} | dict(extra)}
     if usage is not None:
         body["usage"] = usage
     return body | {"request_id": request_id}
 
 
-def _beside(reply: Reply, quirks: Quirks) -> dict[str, Any]:
+def _extra_fields(reply: Reply, quirks: Quirks) -> dict[str, Any]:
     return ({"search_info": SEARCH_INFO} if quirks.search_info else {}) | dict(reply.extra)
 
 
@@ -122,7 +124,7 @@ def _has_usage(delta: Delta, quirks: Quirks) -> bool:
     return quirks.usage_every_chunk is not False or bool(delta.finish)
 
 
-def _content(text: str | None, extra: Mapping[str, Any], quirks: Quirks) -> dict[str, Any]:
+def _build_content(text: str | None, extra: Mapping[str, Any], quirks: Quirks) -> dict[str, Any]:
     if text is not None:
         return {"content": [dict(extra) | {"text": text}]}
     if extra:
@@ -132,8 +134,8 @@ def _content(text: str | None, extra: Mapping[str, Any], quirks: Quirks) -> dict
     return {"content": _EMPTY_CONTENT[quirks.content_mode or "list"]}
 
 
-def _message(delta: Delta, extra: Mapping[str, Any], quirks: Quirks, *, thinks: bool) -> dict[str, Any]:
-    message = _content(delta.text, extra, quirks)
+def _build_message(delta: Delta, extra: Mapping[str, Any], quirks: Quirks, *, thinks: bool) -> dict[str, Any]:
+    message = _build_content(delta.text, extra, quirks)
     key = quirks.reasoning_key.replace("both", "reasoning_content")
     if delta.reasoning is not None:
         message[key] = delta.reasoning
@@ -141,23 +143,23 @@ def _message(delta: Delta, extra: Mapping[str, Any], quirks: Quirks, *, thinks: 
         message[key] = "" if quirks.answer_reasoning == "empty" else None
     message["role"] = "assistant"
     if delta.calls:
-        message["tool_calls"] = [fragment_keys(fragment, quirks) for fragment in delta.calls]
+        message["tool_calls"] = [build_tool_call(fragment, quirks) for fragment in delta.calls]
     elif quirks.empty_tool_calls:
         message["tool_calls"] = []
     return message
 
 
-def _all_so_far(deltas: list[Delta]) -> list[Delta]:
-    """Cumulative output: every event repeats what the events before it said."""
-    whole_deltas: list[Delta] = []
+def _accumulate(deltas: list[Delta]) -> list[Delta]:
+    """Make each delta repeat the output of the deltas before it (cumulative output)."""
+    cumulative: list[Delta] = []
     reasoning, text = "", ""
     calls: dict[int, Fragment] = {}
     for delta in deltas:
         reasoning += delta.reasoning or ""
         text += delta.text or ""
-        for piece in delta.calls:
-            seen = calls.get(piece.index)
-            grown = replace(seen, arguments=seen.arguments + piece.arguments) if seen else piece
-            calls[piece.index] = grown
-        whole_deltas.append(replace(delta, reasoning=reasoning or None, text=text or None, calls=tuple(calls.values())))
-    return whole_deltas
+        for fragment in delta.calls:
+            previous = calls.get(fragment.index)
+            merged = replace(previous, arguments=previous.arguments + fragment.arguments) if previous else fragment
+            calls[fragment.index] = merged
+        cumulative.append(replace(delta, reasoning=reasoning or None, text=text or None, calls=tuple(calls.values())))
+    return cumulative

@@ -1,4 +1,4 @@
-"""The emulator: a loopback HTTP server, its script and its records."""
+"""Run the emulator: a loopback HTTP server with scripted responses that records its requests."""
 
 from __future__ import annotations
 
@@ -22,19 +22,22 @@ from tests.emulator.error_payloads import ApiError, invalid_parameter
 from tests.emulator.http_server import HttpServer
 from tests.emulator.quirks import Quirks
 from tests.emulator.replies import Fault, Reply
-from tests.emulator.response_renderer import ResponseRenderer, default_reply
+from tests.emulator.response_renderer import ResponseRenderer, make_default_reply
 from tests.emulator.rules import refuse, refuse_key
 from tests.emulator.socket_writer import ClientGoneError, Connection
-from tests.emulator.sse_framing import dump
+from tests.emulator.sse_framing import to_json
 
-PageTranscription = Reply | Fault
+ScriptedResponse = Reply | Fault
 _NOT_FOUND = ApiError(404, "NotFound", "not_found", "invalid_request_error", "Not found!")
 _NO_GET = invalid_parameter("Request method 'GET' is not supported.", from_algorithm=False)
 _WRONG_URL = invalid_parameter("url error, please check url!", from_algorithm=False)
 
 
 class Emulator:
-    """The service on 127.0.0.1. Use it as a context manager; it answers as soon as it is made."""
+    """The service on 127.0.0.1.
+
+    It accepts requests from the moment it is created; use it as a context manager to stop it.
+    """
 
     def __init__(
         self,
@@ -47,17 +50,18 @@ class Emulator:
         unexpected_fields: Collection[str] = (),
         port: int = 0,
     ) -> None:
-        """Bind a free port and start to answer.
+        """Bind a port and start to serve.
 
         Args:
-            strict: Refuse what the service refuses. Off: answer anything (self-hosted servers).
-            quirks: For all replies that do not bring their own.
-            api_key: The only key that is accepted; by default every key but an empty one.
-            known_models: Names that are accepted besides the vendor's, with no rules about them.
-            thinks_without_stream: Off: refuse every thinking call that does not stream.
-            unexpected_fields: Top-level fields that are refused with HTTP 422, as transformers servers do with what
-                they do not know, strict or not.
-            port: By default a free one; a fixed one makes recorded URLs the same every time.
+            strict: Refuse the requests that the service refuses. If false, reply to any request, as self-hosted
+                servers do.
+            quirks: Quirks of all replies and faults that have none of their own.
+            api_key: The only key to accept; by default any key that is not empty.
+            known_models: Model names to accept besides the vendor's; no model-specific rule applies to them.
+            thinks_without_stream: If false, refuse each thinking request that does not stream.
+            unexpected_fields: Top-level fields to refuse with HTTP 422, strict or not, as transformers servers refuse
+                unknown fields.
+            port: A free port by default; a fixed port keeps recorded URLs the same.
         """
         self.strict = strict
         self.quirks = quirks or Quirks()
@@ -65,56 +69,60 @@ class Emulator:
         self.known_models = frozenset(known_models)
         self.thinks_without_stream = thinks_without_stream
         self.unexpected_fields = frozenset(unexpected_fields)
-        self.respond: Callable[[RecordedRequest], PageTranscription | None] | None = None
+        self.respond: Callable[[RecordedRequest], ScriptedResponse | None] | None = None
+        """Computes the response when the script is empty; None means the default reply."""
         self.upload_fault: Fault | None = None
-        """Told to every request for an upload policy, and to uploads, while it is set."""
+        """While set, the response to each request for an upload policy and to each upload."""
         self.requests: list[RecordedRequest] = []
         self.refusals: list[ApiError] = []
-        """What the rules refused, in order."""
+        """Errors of the requests that a rule refused, in order."""
         self.uploads: list[uploads.Upload] = []
         self.open_connections = 0
-        """Streams that are being written."""
+        """Number of streams that are being written."""
         self.disconnects = 0
-        """Answers that the client did not wait for."""
-        self._script: deque[PageTranscription] = deque()
+        """Number of responses that the client abandoned."""
+        self._script: deque[ScriptedResponse] = deque()
         self._lock = threading.Lock()
         self._number = 0
         self._server = HttpServer(port, self._handle)
 
     @property
     def origin(self) -> str:
+        """Scheme, host and port."""
         return self._server.origin
 
     @property
     def compat_url(self) -> str:
+        """Base URL of the OpenAI-compatible API."""
         return f"{self.origin}/compatible-mode/v1"
 
     @property
     def self_hosted_url(self) -> str:
-        """The compatible API where other servers have it."""
+        """Base URL of the compatible API at the path that other servers use."""
         return f"{self.origin}/v1"
 
     @property
     def native_url(self) -> str:
+        """Base URL of the native API."""
         return f"{self.origin}/api/v1"
 
     @property
     def connections(self) -> int:
-        """TCP connections accepted so far."""
+        """Number of TCP connections accepted so far."""
         return self._server.accepted
 
-    def script(self, *answers: PageTranscription) -> None:
-        """Answer the next accepted requests with these, one each, in order."""
+    def script(self, *responses: ScriptedResponse) -> None:
+        """Append responses to the script; each accepted chat request takes one, in order."""
         with self._lock:
-            self._script.extend(answers)
+            self._script.extend(responses)
 
     @property
     def unused_replies(self) -> int:
-        """How many scripted answers no request has taken."""
+        """Number of scripted responses that no request has taken."""
         return len(self._script)
 
     def reset(self) -> None:
-        """Forget the script, the records and the counters; the address and the settings stay."""
+        """Clear the script, the records and the counters; keep the address and the settings."""
         with self._lock:
             self._script.clear()
             self.requests.clear()
@@ -124,10 +132,10 @@ class Emulator:
             self.disconnects = self._server.accepted = self._number = 0
 
     def close(self) -> None:
-        """Stop, close every connection and join every thread.
+        """Stop the server, close every connection and join every thread.
 
         Raises:
-            BaseException: What went wrong inside the emulator itself, the first one.
+            BaseException: The first unexpected error of the emulator itself, if there was one.
         """
         self._server.stop()
         if self._server.failures:
@@ -145,84 +153,84 @@ class Emulator:
             if error is None:
                 raise
 
-    def _handle(self, request: RecordedRequest, connection: Connection) -> None:
+    def _handle(self, http_request: RecordedRequest, connection: Connection) -> None:
         with self._lock:
-            self.requests.append(request)
+            self.requests.append(http_request)
             self._number += 1
             number = self._number
-        api: Api = "native" if request.route.startswith("/api/") else "compat"
-        ask = ChatRequest(
+        api: Api = "native" if http_request.route.startswith("/api/") else "compat"
+        request = ChatRequest(
             api,
-            request,
+            http_request,
             self.known_models,
             {upload.url: len(upload.content) for upload in self.uploads},
             self.thinks_without_stream,
         )
-        answering = ResponseRenderer(ask, connection, number, self.quirks, f"00000000-0000-9000-8000-{number:012d}")
-        if request.route in (COMPAT_CHAT, SELF_HOSTED_CHAT, NATIVE_CHAT, NATIVE_TEXT):
-            self._chat(answering)
-        elif request.route == uploads.POLICY_PATH and request.method == "GET":
-            self._upload_policy(answering)
-        elif request.route.startswith(uploads.HOST_PATH) and request.method == "POST":
-            self._upload(answering)
+        renderer = ResponseRenderer(request, connection, number, self.quirks, f"00000000-0000-9000-8000-{number:012d}")
+        if http_request.route in (COMPAT_CHAT, SELF_HOSTED_CHAT, NATIVE_CHAT, NATIVE_TEXT):
+            self._handle_chat(renderer)
+        elif http_request.route == uploads.POLICY_PATH and http_request.method == "GET":
+            self._handle_upload_policy(renderer)
+        elif http_request.route.startswith(uploads.HOST_PATH) and http_request.method == "POST":
+            self._handle_upload(renderer)
         else:
-            answering.refuse(_NOT_FOUND)
+            renderer.send_error(_NOT_FOUND)
 
-    def _chat(self, answering: ResponseRenderer) -> None:
-        problem = self._refusal(answering.ask)
-        if problem:
-            self.refusals.append(problem)
-            answering.refuse(problem)
+    def _handle_chat(self, renderer: ResponseRenderer) -> None:
+        error = self._find_error(renderer.request)
+        if error:
+            self.refusals.append(error)
+            renderer.send_error(error)
             return
-        answer = self._next(answering.ask)
+        response = self._next_response(renderer.request)
         with self._lock:
-            self.open_connections += answering.ask.stream
+            self.open_connections += renderer.request.stream
         try:
-            answering.reply(answer) if isinstance(answer, Reply) else answering.fail(answer)
+            renderer.send_reply(response) if isinstance(response, Reply) else renderer.send_fault(response)
         except ClientGoneError:
             with self._lock:
                 self.disconnects += 1
             raise
         finally:
             with self._lock:
-                self.open_connections -= answering.ask.stream
+                self.open_connections -= renderer.request.stream
 
-    def _refusal(self, ask: ChatRequest) -> ApiError | None:
-        if ask.request.method != "POST":
+    def _find_error(self, request: ChatRequest) -> ApiError | None:
+        if request.http_request.method != "POST":
             return _NO_GET
-        unexpected = sorted(self.unexpected_fields & set(ask.body))
+        unexpected = sorted(self.unexpected_fields & set(request.body))
         if unexpected:
             message = f"Unexpected fields in the request: {unexpected}"
             return ApiError(422, "InvalidParameter", "unexpected_fields", "invalid_request_error", message)
         if self.strict:
-            return refuse_key(ask, self.api_key) or refuse(ask)
-        return _WRONG_URL if ask.request.route == NATIVE_TEXT else None
+            return refuse_key(request, self.api_key) or refuse(request)
+        return _WRONG_URL if request.http_request.route == NATIVE_TEXT else None
 
-    def _next(self, ask: ChatRequest) -> PageTranscription:
+    def _next_response(self, request: ChatRequest) -> ScriptedResponse:
         with self._lock:
             if self._script:
                 return self._script.popleft()
-        answer = self.respond(ask.request) if self.respond else None
-        return answer or default_reply(ask)
+        response = self.respond(request.http_request) if self.respond else None
+        return response or make_default_reply(request)
 
-    def _upload_policy(self, answering: ResponseRenderer) -> None:
-        problem = refuse_key(answering.ask, self.api_key) if self.strict else None
+    def _handle_upload_policy(self, renderer: ResponseRenderer) -> None:
+        error = refuse_key(renderer.request, self.api_key) if self.strict else None
         if self.upload_fault:
-            answering.fail(self.upload_fault)
-        elif problem:
-            answering.refuse(problem)
+            renderer.send_fault(self.upload_fault)
+        elif error:
+            renderer.send_error(error)
         else:
-            body = dump(uploads.policy(answering.request_id, self.origin, answering.number))
-            answering.connection.send_whole(200, {"content-type": "application/json"}, body.encode())
+            body = to_json(uploads.build_policy(renderer.request_id, self.origin, renderer.number))
+            renderer.connection.send_whole(200, {"content-type": "application/json"}, body.encode())
 
-    def _upload(self, answering: ResponseRenderer) -> None:
-        upload = uploads.received(answering.ask.request)
+    def _handle_upload(self, renderer: ResponseRenderer) -> None:
+        upload = uploads.parse_upload(renderer.request.http_request)
         if self.upload_fault:
-            answering.fail(self.upload_fault)
+            renderer.send_fault(self.upload_fault)
         elif upload is not None and len(upload.content) > uploads.MAX_BYTES:
-            answering.connection.send_whole(400, {"content-type": "application/xml"}, b"<Error>EntityTooLarge</Error>")
+            renderer.connection.send_whole(400, {"content-type": "application/xml"}, b"<Error>EntityTooLarge</Error>")
         elif upload is None:
-            answering.connection.send_whole(403, {"content-type": "application/xml"}, b"<Error>AccessDenied</Error>")
+            renderer.connection.send_whole(403, {"content-type": "application/xml"}, b"<Error>AccessDenied</Error>")
         else:
             self.uploads.append(upload)
-            answering.connection.send_whole(200, {}, b"")
+            renderer.connection.send_whole(200, {}, b"")

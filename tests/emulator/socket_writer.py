@@ -1,4 +1,4 @@
-"""Writing a response to a connection: chunks, pauses, breaks, and noticing that the client has gone."""
+"""Write responses to a connection with delays and interruptions, and detect a client that has disconnected."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 _POLL_SECONDS = 0.01
 _DELIVERY_SECONDS = 0.02
-"""Time for what was written to be read before a reset throws it away."""
+"""Time for the client to read the data already sent, which a reset would discard."""
 
 
 class ClientGoneError(Exception):
@@ -32,17 +32,17 @@ class Stream:
     split_bytes: int = 0
     gzip: bool = False
     stall_before: int | None = None
-    """The number of the event before which nothing is sent for ``stall`` seconds."""
+    """Index of the event before which to send nothing for ``stall`` seconds."""
     stall: float = 0.0
     reset: bool = False
-    """Reset the connection after the last event."""
+    """Whether to reset the connection after the last event."""
     unfinished: bool = False
-    """Close the connection after the last event, without the chunk that ends the body."""
+    """Whether to close the connection after the last event, without the chunk that ends the body."""
 
 
 @dataclass
 class Connection:
-    """The client's socket, and whether it can be used for another request."""
+    """The socket of a client, and whether it can serve another request."""
 
     socket: socket.socket
     closing: threading.Event
@@ -52,19 +52,19 @@ class Connection:
     reset_on_close: bool = False
 
     def send_whole(self, status: int, headers: Mapping[str, str], body: bytes, *, cut: bool = False) -> None:
-        """A response with a known length; ``cut`` announces all of it and sends half."""
+        """Send a response of known length; with ``cut``, announce the whole body and send half of it."""
         head = dict(headers) | {"Content-Length": str(len(body))}
         self._send(self._head(status, head) + (body[: len(body) // 2] if cut else body))
         if cut:
             self.alive = False
 
     def send_stream(self, stream: Stream) -> None:
-        """A chunked response, each event in a write of its own."""
+        """Send a chunked response, with one write per event."""
         coding = {"Content-Encoding": "gzip"} if stream.gzip else {}
         self._send(self._head(200, dict(stream.headers) | coding | {"Transfer-Encoding": "chunked"}))
-        for number, piece in enumerate(_coded(stream)):
-            self._pause(stream, number)
-            for part in _split(piece, stream.split_bytes):
+        for index, data in enumerate(_encode_events(stream)):
+            self._pause(stream, index)
+            for part in _split_bytes(data, stream.split_bytes):
                 self._send(b"%x\r\n%s\r\n" % (len(part), part))
         if stream.stall_before == len(stream.events):
             self.wait(stream.stall)
@@ -76,34 +76,34 @@ class Connection:
             self._send(b"0\r\n\r\n")
 
     def reset(self) -> None:
-        """End with RST and not with FIN: the client sees an error, not an end."""
+        """Close the connection with RST instead of FIN, so that the client gets an error."""
         time.sleep(_DELIVERY_SECONDS)
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.alive, self.reset_on_close = False, True
 
     def wait(self, seconds: float) -> None:
-        """Say nothing for a while.
+        """Send nothing for a time.
 
         Raises:
-            ClientGoneError: The client did not wait so long.
+            ClientGoneError: The client closed the connection meanwhile.
         """
         end = time.monotonic() + seconds
         while (left := end - time.monotonic()) > 0:
             self._check_client()
             self.closing.wait(min(left, _POLL_SECONDS))
 
-    def _pause(self, stream: Stream, number: int) -> None:
-        if number and stream.delay:
+    def _pause(self, stream: Stream, index: int) -> None:
+        if index and stream.delay:
             self.wait(stream.delay)
-        if stream.stall_before == number:
+        if stream.stall_before == index:
             self.wait(stream.stall)
-        if number < len(stream.gates):
-            while not stream.gates[number].wait(_POLL_SECONDS):
+        if index < len(stream.gates):
+            while not stream.gates[index].wait(_POLL_SECONDS):
                 self._check_client()
         self._check_client()
 
     def _check_client(self) -> None:
-        """Raise if nobody reads any more: a client that waits for an answer sends nothing."""
+        """Raise if the client has disconnected; a readable socket without data means that it has."""
         if self.closing.is_set():
             raise ClientGoneError
         poll = select.poll()
@@ -118,9 +118,9 @@ class Connection:
             return b""
 
     def _head(self, status: int, headers: Mapping[str, str]) -> bytes:
-        goes = {} if self.alive else {"Connection": "close"}
+        connection_header = {} if self.alive else {"Connection": "close"}
         lines = [f"HTTP/1.1 {status} {http.client.responses.get(status, 'Unknown')}"]
-        lines += [f"{name}: {value}" for name, value in (dict(headers) | goes).items()]
+        lines += [f"{name}: {value}" for name, value in (dict(headers) | connection_header).items()]
         return "\r\n".join([*lines, "", ""]).encode("latin-1")
 
     def _send(self, data: bytes) -> None:
@@ -130,19 +130,19 @@ class Connection:
             raise ClientGoneError from error
 
 
-def _coded(stream: Stream) -> Iterator[bytes]:
+def _encode_events(stream: Stream) -> Iterator[bytes]:
     if not stream.gzip:
         yield from stream.events
         return
-    squeeze = zlib.compressobj(wbits=31)
-    for number, piece in enumerate(stream.events, 1):
+    compressor = zlib.compressobj(wbits=31)
+    for number, event in enumerate(stream.events, 1):
         flush = zlib.Z_FINISH if number == len(stream.events) else zlib.Z_SYNC_FLUSH
-        yield squeeze.compress(piece) + squeeze.flush(flush)
+        yield compressor.compress(event) + compressor.flush(flush)
 
 
-def _split(piece: bytes, size: int) -> Iterator[bytes]:
+def _split_bytes(data: bytes, size: int) -> Iterator[bytes]:
     if size <= 0:
-        yield piece
+        yield data
         return
-    for start in range(0, len(piece), size):
-        yield piece[start : start + size]
+    for start in range(0, len(data), size):
+        yield data[start : start + size]

@@ -1,4 +1,4 @@
-"""Temporary storage: the upload policy of the native API, and the OSS host that takes the file."""
+"""Emulate temporary storage: the upload policy of the native API, and the OSS host that takes the file."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ MAX_BYTES = 100 * 1024 * 1024
 
 @dataclass(frozen=True)
 class Upload:
-    """One file that a client put into temporary storage."""
+    """One file that a client has uploaded to temporary storage."""
 
     url: str
-    """What the chat request has to say: oss://…"""
+    """The oss:// URL for chat requests."""
     filename: str
     content: bytes
     fields: dict[str, str]
 
 
-def policy(request_id: str, origin: str, number: int) -> dict[str, Any]:
-    """The certificate for one upload directory, the keys as the vendor's SDK reads them."""
+def build_policy(request_id: str, origin: str, number: int) -> dict[str, Any]:
+    """Build the upload policy of one directory, with the keys that the vendor's SDK reads."""
     return {
         "request_id": request_id,
         "data": {
@@ -44,8 +44,8 @@ def policy(request_id: str, origin: str, number: int) -> dict[str, Any]:
     }
 
 
-def received(request: RecordedRequest) -> Upload | None:
-    """The upload in a multipart form; None if a field that OSS needs is missing."""
+def parse_upload(request: RecordedRequest) -> Upload | None:
+    """Parse the upload in a multipart form; return None if a field that OSS requires is missing."""
     content_type = request.headers.get("content-type", "")
     head = f"Content-Type: {content_type}\r\n\r\n".encode()
     form = BytesParser(policy=HTTP).parsebytes(head + request.body)
@@ -60,7 +60,7 @@ def received(request: RecordedRequest) -> Upload | None:
             filename, content = part.get_filename() or "", payload
         elif isinstance(name, str):
             fields[name] = payload.decode()
-    needed = {"key", "policy", "Signature", "OSSAccessKeyId"}
-    if content is None or not needed <= set(fields):
+    required = {"key", "policy", "Signature", "OSSAccessKeyId"}
+    if content is None or not required <= set(fields):
         return None
     return Upload(f"oss://{fields['key']}", filename, content, fields)

@@ -13,7 +13,7 @@ from llama_index.core.base.llms.types import ChatResponse, ToolCallBlock
 from langchain_qwenvl import ChatQwenVL
 from llama_index_qwenvl import QwenVL
 from tests.emulator import Emulator
-from tests.emulator.replies import pieces
+from tests.emulator.replies import split_text
 from tests.parity.conversations import PATH, PNG, ROWS, Row
 
 # One loop, and so one async client of each, for all rows.
@@ -166,9 +166,9 @@ async def test_the_same_bytes_and_the_same_report(
                 assert body == {"model": row.model, "messages": list(row.messages), **row.body, **streaming}
     first = reports[0]
     assert all(report == first for report in reports)
-    assert first.reasoning == "".join(pieces(row.reply.reasoning))
-    assert first.text == "".join(pieces(row.reply.text))
-    assert first.finish == row.reply.finish_reason()
+    assert first.reasoning == "".join(split_text(row.reply.reasoning))
+    assert first.text == "".join(split_text(row.reply.text))
+    assert first.finish == row.reply.finish_reason
     assert len(first.calls) + len(first.invalid) == len(row.reply.tool_calls)
     assert first.invalid == ([] if row.invalid is None else [row.invalid])
     assert len(first.adjustments) == row.adjustments

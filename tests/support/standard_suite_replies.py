@@ -62,8 +62,8 @@ def script_reply(request: RecordedRequest) -> Reply:
 
 def _called(ask: ChatRequest) -> str | None:
     """The tool that is forced; else the first on offer, unless one has been called already."""
-    offered = [tool["function"]["name"] for tool in ask.given("tools") or ()]
-    match ask.given("tool_choice"):
+    offered = [tool["function"]["name"] for tool in ask.parameter("tools") or ()]
+    match ask.parameter("tool_choice"):
         case {"function": {"name": str(name)}}:
             return name
         case "required":
@@ -83,7 +83,7 @@ def _arguments(name: str, ask: ChatRequest) -> list[str]:
 
 
 def _text(ask: ChatRequest) -> list[str]:
-    if ask.given("response_format"):
+    if ask.parameter("response_format"):
         return _arguments("Joke", ask)
-    stop = ask.given("stop")
+    stop = ask.parameter("stop")
     return ["".join(_WORDS).partition(stop[0])[0]] if stop else _WORDS

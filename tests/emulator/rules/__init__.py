@@ -1,4 +1,4 @@
-"""What the service refuses: all rules, in the order in which they are asked."""
+"""Check requests against all rules of the service, in a fixed order."""
 
 from __future__ import annotations
 
@@ -17,55 +17,55 @@ _WRONG_KEY_COMPAT = ApiError(
 )
 
 
-def refuse_key(ask: ChatRequest, only_key: str | None) -> ApiError | None:
-    """HTTP 401: no key, an empty one, or another than the only one that is accepted."""
-    scheme, _, key = ask.request.headers.get("authorization", "").partition(" ")
-    wrong = _WRONG_KEY_COMPAT if ask.api == "compat" else _WRONG_KEY
+def refuse_key(request: ChatRequest, only_key: str | None) -> ApiError | None:
+    """Return the HTTP 401 error of a missing or empty key, or of any key other than ``only_key``."""
+    scheme, _, key = request.http_request.headers.get("authorization", "").partition(" ")
+    wrong = _WRONG_KEY_COMPAT if request.api == "compat" else _WRONG_KEY
     if scheme.lower() != "bearer" or not key.strip():
-        return wrong if ask.api == "compat" else _NO_KEY
+        return wrong if request.api == "compat" else _NO_KEY
     return wrong if only_key is not None and key.strip() != only_key else None
 
 
-def refuse(ask: ChatRequest) -> ApiError | None:
-    """The first rule that the request breaks."""
-    return next((problem for rule in RULES if (problem := rule.check(ask))), None)
+def refuse(request: ChatRequest) -> ApiError | None:
+    """Return the error of the first rule that the request violates; None if it violates none."""
+    return next((error for rule in RULES if (error := rule.check(request))), None)
 
 
-def _body(ask: ChatRequest) -> ApiError | None:
-    if isinstance(ask.request.json, dict):
+def _check_body(request: ChatRequest) -> ApiError | None:
+    if isinstance(request.http_request.json, dict):
         return None
     return invalid_parameter("Required body invalid, please check the request body format.", from_algorithm=False)
 
 
-def _model(ask: ChatRequest) -> ApiError | None:
-    if ask.model:
+def _check_model(request: ChatRequest) -> ApiError | None:
+    if request.model:
         return None
-    if ask.api == "compat":
+    if request.api == "compat":
         return ApiError(400, "InvalidParameter", None, "invalid_request_error", "you must provide a model parameter.")
     message = 'Required parameter "model" missing from request.'
     return ApiError(400, "BadRequest.EmptyModel", "BadRequest.EmptyModel", "invalid_request_error", message)
 
 
-def _model_exists(ask: ChatRequest) -> ApiError | None:
-    if ask.facts or ask.model in ask.known_models:
+def _check_model_exists(request: ChatRequest) -> ApiError | None:
+    if request.facts or request.model in request.known_models:
         return None
-    message = f"The model {ask.model} does not exist or you do not have access to it."
+    message = f"The model {request.model} does not exist or you do not have access to it."
     return ApiError(404, "ModelNotFound", "model_not_found", "invalid_request_error", message)
 
 
-def _endpoint(ask: ChatRequest) -> ApiError | None:
-    text_endpoint = ask.request.route == NATIVE_TEXT
-    text_model = ask.facts is not None and not ask.facts.vision
-    if ask.api == "compat" or (not text_endpoint and not text_model):
+def _check_endpoint(request: ChatRequest) -> ApiError | None:
+    text_endpoint = request.http_request.route == NATIVE_TEXT
+    text_model = request.facts is not None and not request.facts.vision
+    if request.api == "compat" or (not text_endpoint and not text_model):
         return None
     return invalid_parameter("url error, please check url!", from_algorithm=False)
 
 
 RULES: tuple[Rule, ...] = (
-    Rule("body is a JSON object", ERROR_PAGE, _body),
-    Rule("model is given", ERROR_PAGE, _model),
-    Rule("model exists", ERROR_PAGE, _model_exists),
-    Rule("endpoint fits the model", ERROR_PAGE + "; this emulator serves no text endpoint", _endpoint),
+    Rule("body is a JSON object", ERROR_PAGE, _check_body),
+    Rule("model is set", ERROR_PAGE, _check_model),
+    Rule("model exists", ERROR_PAGE, _check_model_exists),
+    Rule("endpoint fits the model", ERROR_PAGE + "; this emulator serves no text endpoint", _check_endpoint),
     *MESSAGE_RULES,
     *MEDIA_RULES,
     *PARAMETER_RULES,

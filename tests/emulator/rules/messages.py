@@ -1,4 +1,4 @@
-"""Rules about messages: their presence, roles, content and the order of tool calls and results."""
+"""Check messages: presence, roles, content, and the order of tool calls and results."""
 
 from __future__ import annotations
 
@@ -14,39 +14,39 @@ _NOT_A_MESSAGE = "Input should be a valid dictionary or instance of GPT3Message"
 _CHARACTERS_PER_TOKEN = 4
 
 
-def _schema(message: str) -> ApiError:
-    """Refused by the compatible API's check of the body's shape; natively an invalid parameter like any."""
+def _schema_error(message: str) -> ApiError:
+    """Make the error of the compatible API's check of the body's shape; natively it is an invalid parameter."""
     return ApiError(400, "InvalidParameter", "invalid_parameter_error", "invalid_request_error", message)
 
 
-def _present(ask: ChatRequest) -> ApiError | None:
-    if isinstance(ask.input.get("messages"), list):
+def _check_presence(request: ChatRequest) -> ApiError | None:
+    if isinstance(request.input.get("messages"), list):
         return None
-    if ask.api == "native":
-        return _schema('Either "prompt" or "messages" must exist and cannot both be none')
-    return _schema("Required parameter(messages) missing or invalid, please check the request parameters.")
+    if request.api == "native":
+        return _schema_error('Either "prompt" or "messages" must exist and cannot both be none')
+    return _schema_error("Required parameter(messages) missing or invalid, please check the request parameters.")
 
 
-def _not_empty(ask: ChatRequest) -> ApiError | None:
-    return None if ask.input["messages"] else _schema("[] is too short - 'messages'")
+def _check_not_empty(request: ChatRequest) -> ApiError | None:
+    return None if request.input["messages"] else _schema_error("[] is too short - 'messages'")
 
 
-def _objects(ask: ChatRequest) -> ApiError | None:
-    ill_formed = len(ask.messages) != len(ask.input["messages"]) or any(
-        not isinstance(message.get("role"), str) for message in ask.messages
+def _check_objects(request: ChatRequest) -> ApiError | None:
+    ill_formed = len(request.messages) != len(request.input["messages"]) or any(
+        not isinstance(message.get("role"), str) for message in request.messages
     )
     return invalid_parameter(_NOT_A_MESSAGE) if ill_formed else None
 
 
-def _roles(ask: ChatRequest) -> ApiError | None:
-    for index, message in enumerate(ask.messages):
+def _check_roles(request: ChatRequest) -> ApiError | None:
+    for index, message in enumerate(request.messages):
         if message["role"] not in _ROLES:
-            return _schema(f"{message['role']} is not one of {list(_ROLES)} - 'messages.[{index}].role'")
+            return _schema_error(f"{message['role']} is not one of {list(_ROLES)} - 'messages.[{index}].role'")
     return None
 
 
-def _content(ask: ChatRequest) -> ApiError | None:
-    for message in ask.messages:
+def _check_content(request: ChatRequest) -> ApiError | None:
+    for message in request.messages:
         content, calls = message.get("content"), message.get("tool_calls")
         if content is None and not (message["role"] == "assistant" and calls):
             return invalid_parameter("The content field is a required field.")
@@ -55,19 +55,19 @@ def _content(ask: ChatRequest) -> ApiError | None:
     return None
 
 
-def _user(ask: ChatRequest) -> ApiError | None:
-    if any(message["role"] == "user" for message in ask.messages):
+def _check_user(request: ChatRequest) -> ApiError | None:
+    if any(message["role"] == "user" for message in request.messages):
         return None
     return invalid_parameter("The input messages do not contain elements with the role of user.")
 
 
-def _calls_shape(ask: ChatRequest) -> ApiError | None:
-    for index, message in enumerate(ask.messages):
+def _check_tool_calls(request: ChatRequest) -> ApiError | None:
+    for index, message in enumerate(request.messages):
         if "tool_calls" not in message or message["tool_calls"] is None:
             continue
         calls = message["tool_calls"]
         if calls == []:
-            return _schema(f"[] is too short - 'messages.[{index}].tool_calls'")
+            return _schema_error(f"[] is too short - 'messages.[{index}].tool_calls'")
         if not isinstance(calls, list) or not all(_is_call(call) for call in calls):
             return invalid_parameter(_NOT_A_MESSAGE)
     return None
@@ -80,8 +80,8 @@ def _is_call(call: Any) -> bool:
     return False
 
 
-def _call_arguments(ask: ChatRequest) -> ApiError | None:
-    for message in ask.messages:
+def _check_call_arguments(request: ChatRequest) -> ApiError | None:
+    for message in request.messages:
         for call in message.get("tool_calls") or ():
             if not _is_json_object(call["function"]["arguments"]):
                 return invalid_parameter('The "function.arguments" parameter of the code model must be in JSON format.')
@@ -95,9 +95,9 @@ def _is_json_object(text: str) -> bool:
         return False
 
 
-def _results_answer_calls(ask: ChatRequest) -> ApiError | None:
+def _check_results_answer_calls(request: ChatRequest) -> ApiError | None:
     open_ids: set[str] = set()
-    for message in ask.messages:
+    for message in request.messages:
         if message["role"] == "tool":
             if message.get("tool_call_id") not in open_ids:
                 return invalid_parameter(
@@ -109,42 +109,42 @@ def _results_answer_calls(ask: ChatRequest) -> ApiError | None:
     return None
 
 
-def _calls_are_answered(ask: ChatRequest) -> ApiError | None:
-    waiting: set[str] = set()
-    for index, message in enumerate([*ask.messages, {"role": "end"}]):
+def _check_calls_are_answered(request: ChatRequest) -> ApiError | None:
+    pending: set[str] = set()
+    for index, message in enumerate([*request.messages, {"role": "end"}]):
         if message["role"] == "tool":
-            waiting.discard(message["tool_call_id"])
+            pending.discard(message["tool_call_id"])
             continue
-        if waiting:
+        if pending:
             return invalid_parameter(
                 'An assistant message with "tool_calls" must be followed by tool messages responding to each '
                 '"tool_call_id". The following tool_call_ids did not have response messages: '
                 f"message[{index}].role"
             )
-        waiting = {call["id"] for call in message.get("tool_calls") or ()}
+        pending = {call["id"] for call in message.get("tool_calls") or ()}
     return None
 
 
-def _length(ask: ChatRequest) -> ApiError | None:
-    """A lower bound only: the emulator counts characters, not tokens."""
-    if ask.facts is None:
+def _check_length(request: ChatRequest) -> ApiError | None:
+    """Check the input length, estimated in tokens from the number of characters."""
+    if request.facts is None:
         return None
-    limit = ask.facts.max_input_thinking if ask.thinking else ask.facts.max_input
-    if sum(len(text) for text in ask.texts()) // _CHARACTERS_PER_TOKEN <= limit:
+    limit = request.facts.max_input_thinking if request.thinking else request.facts.max_input
+    if sum(len(text) for text in request.texts()) // _CHARACTERS_PER_TOKEN <= limit:
         return None
     return invalid_parameter(f"Range of input length should be [1, {limit}]")
 
 
 MESSAGE_RULES: tuple[Rule, ...] = (
-    Rule("messages are given", ERROR_PAGE, _present),
-    Rule("messages are not empty", ERROR_PAGE, _not_empty),
-    Rule("messages are objects with a role", ERROR_PAGE, _objects),
-    Rule("roles are known", "issue reports with this message", _roles),
-    Rule("content is given", ERROR_PAGE, _content),
-    Rule("a user message is there", ERROR_PAGE, _user),
-    Rule("tool_calls are whole and not empty", "by analogy with the check of messages", _calls_shape),
-    Rule("tool call arguments are a JSON object", "issue reports with this message", _call_arguments),
-    Rule("tool messages answer tool calls", ERROR_PAGE, _results_answer_calls),
-    Rule("tool calls are all answered", "QwenLM/qwen-code#315 and others", _calls_are_answered),
-    Rule("input length", ERROR_PAGE, _length),
+    Rule("messages are present", ERROR_PAGE, _check_presence),
+    Rule("messages are not empty", ERROR_PAGE, _check_not_empty),
+    Rule("messages are objects with a role", ERROR_PAGE, _check_objects),
+    Rule("roles are known", "issue reports with this message", _check_roles),
+    Rule("content is present", ERROR_PAGE, _check_content),
+    Rule("a user message is present", ERROR_PAGE, _check_user),
+    Rule("tool_calls are well-formed and not empty", "by analogy with the check of messages", _check_tool_calls),
+    Rule("tool call arguments are a JSON object", "issue reports with this message", _check_call_arguments),
+    Rule("tool messages answer tool calls", ERROR_PAGE, _check_results_answer_calls),
+    Rule("tool calls are all answered", "QwenLM/qwen-code#315 and others", _check_calls_are_answered),
+    Rule("input length", ERROR_PAGE, _check_length),
 )

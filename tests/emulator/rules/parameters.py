@@ -1,4 +1,4 @@
-"""Rules about sampling parameters, tools and the format of the answer. Unknown parameters are no one's concern."""
+"""Check sampling parameters, tools and the response format; unknown parameters are ignored."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from tests.emulator.error_payloads import ApiError, invalid_parameter
 from tests.emulator.rules.rule import ERROR_PAGE, Rule
 
 _MAX_SEED = {"compat": 2**31 - 1, "native": 2**63 - 1}
-_STOP = (
+_STOP_MESSAGE = (
     'The "stop" parameter must be of type "str", "list[str]", "list[int]", or "list[list[int]]", '
     "and all elements within the list must be of the same type."
 )
-_CHOICE = 'tool_choice is one of the strings that should be ["none", "auto"]'
+_TOOL_CHOICE_MESSAGE = 'tool_choice is one of the strings that should be ["none", "auto"]'
 
 
 def _is_number(value: Any) -> bool:
@@ -25,14 +25,14 @@ def _is_integer(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
 
 
-def _number(
+def _make_number_check(
     name: str, kind: str, within: Callable[[Any], bool], message: str
 ) -> Callable[[ChatRequest], ApiError | None]:
-    """A rule for one number; ``kind`` is the type that the service names."""
+    """Make a check of one number; ``kind`` is the type in the message of the service."""
     is_kind = _is_integer if kind == "Integer" else _is_number
 
-    def check(ask: ChatRequest) -> ApiError | None:
-        value = ask.given(name)
+    def check(request: ChatRequest) -> ApiError | None:
+        value = request.parameter(name)
         if value is None:
             return None
         if not is_kind(value):
@@ -42,34 +42,34 @@ def _number(
     return check
 
 
-def _max_tokens(ask: ChatRequest) -> ApiError | None:
-    value = ask.given("max_tokens")
-    most = ask.facts.max_output if ask.facts else None
+def _check_max_tokens(request: ChatRequest) -> ApiError | None:
+    value = request.parameter("max_tokens")
+    maximum = request.facts.max_output if request.facts else None
     if value is None:
         return None
     if not _is_integer(value):
         return invalid_parameter("'max_tokens' must be Integer")
-    if value >= 1 and (most is None or value <= most):
+    if value >= 1 and (maximum is None or value <= maximum):
         return None
-    return invalid_parameter(f"Range of max_tokens should be [1, {most or 'xxx'}]")
+    return invalid_parameter(f"Range of max_tokens should be [1, {maximum or 'xxx'}]")
 
 
-def _seed(ask: ChatRequest) -> ApiError | None:
-    seed, most = ask.given("seed"), _MAX_SEED[ask.api]
-    if seed is None or (_is_integer(seed) and 0 <= seed <= most):
+def _check_seed(request: ChatRequest) -> ApiError | None:
+    seed, maximum = request.parameter("seed"), _MAX_SEED[request.api]
+    if seed is None or (_is_integer(seed) and 0 <= seed <= maximum):
         return None
-    if ask.api == "native":
+    if request.api == "native":
         integer = _is_integer(seed)
-        return invalid_parameter(f"Range of seed should be [0, {most}]" if integer else "'seed' must be Integer")
+        return invalid_parameter(f"Range of seed should be [0, {maximum}]" if integer else "'seed' must be Integer")
     message = "'seed' must be Integer"
     if _is_integer(seed):
-        limit = "lesser than the minimum of 0" if seed < 0 else f"greater than the maximum of {most}"
+        limit = "lesser than the minimum of 0" if seed < 0 else f"greater than the maximum of {maximum}"
         message = f"{seed} is {limit} - 'seed'"
     return ApiError(400, "InvalidParameter", "invalid_value", "invalid_request_error", message)
 
 
-def _stop(ask: ChatRequest) -> ApiError | None:
-    stop = ask.given("stop")
+def _check_stop(request: ChatRequest) -> ApiError | None:
+    stop = request.parameter("stop")
     if stop is None or isinstance(stop, str):
         return None
     kinds: tuple[Callable[[Any], bool], ...] = (
@@ -78,18 +78,18 @@ def _stop(ask: ChatRequest) -> ApiError | None:
         lambda item: isinstance(item, list) and all(_is_integer(token) for token in item),
     )
     fits = isinstance(stop, list) and any(all(kind(item) for item in stop) for kind in kinds)
-    return None if fits else invalid_parameter(_STOP)
+    return None if fits else invalid_parameter(_STOP_MESSAGE)
 
 
-def _tools_supported(ask: ChatRequest) -> ApiError | None:
-    uses_tools = ask.given("tools") or any(message["role"] == "tool" for message in ask.messages)
-    if uses_tools and ask.facts and not ask.facts.tools:
+def _check_tools_supported(request: ChatRequest) -> ApiError | None:
+    uses_tools = request.parameter("tools") or any(message["role"] == "tool" for message in request.messages)
+    if uses_tools and request.facts and not request.facts.tools:
         return invalid_parameter("The tool call is not supported.")
     return None
 
 
-def _tools_shape(ask: ChatRequest) -> ApiError | None:
-    tools = ask.given("tools")
+def _check_tools(request: ChatRequest) -> ApiError | None:
+    tools = request.parameter("tools")
     if tools is None:
         return None
     if tools == []:
@@ -108,54 +108,54 @@ def _tool_name(tool: Any) -> str | None:
     return None
 
 
-def _tool_choice(ask: ChatRequest) -> ApiError | None:
-    match ask.given("tool_choice"):
+def _check_tool_choice(request: ChatRequest) -> ApiError | None:
+    match request.parameter("tool_choice"):
         case None | "auto" | "none" | "required":
             return None
         case {"type": "function", "function": {"name": str(name)}}:
-            names = [_tool_name(tool) for tool in ask.given("tools") or ()]
-            return None if name in names else invalid_parameter(_CHOICE)
-    return invalid_parameter(_CHOICE)
+            names = [_tool_name(tool) for tool in request.parameter("tools") or ()]
+            return None if name in names else invalid_parameter(_TOOL_CHOICE_MESSAGE)
+    return invalid_parameter(_TOOL_CHOICE_MESSAGE)
 
 
-def _parallel(ask: ChatRequest) -> ApiError | None:
-    value = ask.given("parallel_tool_calls")
+def _check_parallel_tool_calls(request: ChatRequest) -> ApiError | None:
+    value = request.parameter("parallel_tool_calls")
     return (
         None if value is None or isinstance(value, bool) else invalid_parameter("'parallel_tool_calls' must be Boolean")
     )
 
 
-def _format_type(ask: ChatRequest) -> str | None:
-    """None if there is no response format, else its type, or the format itself if it has none."""
-    given = ask.given("response_format")
-    if given is None:
+def _response_format_type(request: ChatRequest) -> str | None:
+    """Return the type of the response format, or the format itself if it is not an object; None without a format."""
+    response_format = request.parameter("response_format")
+    if response_format is None:
         return None
-    return str(given.get("type")) if isinstance(given, dict) else str(given)
+    return str(response_format.get("type")) if isinstance(response_format, dict) else str(response_format)
 
 
-def _format_known(ask: ChatRequest) -> ApiError | None:
-    kind = _format_type(ask)
+def _check_format_supported(request: ChatRequest) -> ApiError | None:
+    kind = _response_format_type(request)
     supported = {None, "text"}
-    if ask.facts is None or ask.facts.json_object:
+    if request.facts is None or request.facts.json_object:
         supported.add("json_object")
-    if ask.facts is None or ask.facts.json_schema:
+    if request.facts is None or request.facts.json_schema:
         supported.add("json_schema")
-    if kind in supported or (ask.thinking and kind in ("json_object", "json_schema")):
-        return None  # while thinking, another rule refuses JSON with its own words
+    if kind in supported or (request.thinking and kind in ("json_object", "json_schema")):
+        return None  # while thinking, another rule refuses JSON
     return invalid_parameter(
         "Unknown format of response_format, response_format should be a dict, includes 'type' and an optional "
         f"key 'json_schema'. The response_format type from user is {kind}."
     )
 
 
-def _format_not_thinking(ask: ChatRequest) -> ApiError | None:
-    if ask.thinking and _format_type(ask) in ("json_object", "json_schema"):
+def _check_no_json_while_thinking(request: ChatRequest) -> ApiError | None:
+    if request.thinking and _response_format_type(request) in ("json_object", "json_schema"):
         return invalid_parameter("Json mode response is not supported when enable_thinking is true")
     return None
 
 
-def _format_named(ask: ChatRequest) -> ApiError | None:
-    if _format_type(ask) != "json_object" or any("json" in text.lower() for text in ask.texts()):
+def _check_json_mentioned(request: ChatRequest) -> ApiError | None:
+    if _response_format_type(request) != "json_object" or any("json" in text.lower() for text in request.texts()):
         return None
     return invalid_parameter(
         "'messages' must contain the word 'json' in some form, to use 'response_format' of type 'json_object'."
@@ -172,15 +172,17 @@ _RANGES: tuple[tuple[str, str, Callable[[Any], bool], str], ...] = (
 )
 
 PARAMETER_RULES: tuple[Rule, ...] = (
-    *(Rule(f"range of {row[0]}", ERROR_PAGE, _number(*row)) for row in _RANGES),
-    Rule("range of max_tokens", ERROR_PAGE, _max_tokens),
-    Rule("range of seed", ERROR_PAGE + "; each API has its own", _seed),
-    Rule("type of stop", ERROR_PAGE, _stop),
-    Rule("model supports tools", ERROR_PAGE, _tools_supported),
-    Rule("tools are whole, named, not 'search'", ERROR_PAGE, _tools_shape),
-    Rule("tool_choice is known", ERROR_PAGE, _tool_choice),
-    Rule("parallel_tool_calls is a boolean", "vendor's API reference; the message by analogy", _parallel),
-    Rule("response_format is supported", ERROR_PAGE, _format_known),
-    Rule("no JSON output while thinking", ERROR_PAGE, _format_not_thinking),
-    Rule("JSON output is asked for in words", ERROR_PAGE, _format_named),
+    *(Rule(f"range of {row[0]}", ERROR_PAGE, _make_number_check(*row)) for row in _RANGES),
+    Rule("range of max_tokens", ERROR_PAGE, _check_max_tokens),
+    Rule("range of seed", ERROR_PAGE + "; each API has its own", _check_seed),
+    Rule("type of stop", ERROR_PAGE, _check_stop),
+    Rule("model supports tools", ERROR_PAGE, _check_tools_supported),
+    Rule("tools are well-formed, named, not 'search'", ERROR_PAGE, _check_tools),
+    Rule("tool_choice is known", ERROR_PAGE, _check_tool_choice),
+    Rule(
+        "parallel_tool_calls is a boolean", "vendor's API reference; the message by analogy", _check_parallel_tool_calls
+    ),
+    Rule("response_format is supported", ERROR_PAGE, _check_format_supported),
+    Rule("no JSON output while thinking", ERROR_PAGE, _check_no_json_while_thinking),
+    Rule("messages mention JSON for JSON output", ERROR_PAGE, _check_json_mentioned),
 )

@@ -1,4 +1,4 @@
-"""A rule of the service: one reason to refuse a request, and where it is written down."""
+"""Define a rule of the service: one reason to refuse a request, with its source."""
 
 from __future__ import annotations
 
@@ -9,12 +9,15 @@ from tests.emulator.chat_request import ChatRequest
 from tests.emulator.error_payloads import ApiError
 
 ERROR_PAGE = "vendor, error code page"
-"""The page that lists each message with its cause."""
+"""Source: the vendor's page that lists each message with its cause."""
 
 
 @dataclass(frozen=True)
 class Rule:
-    """``check`` is pure: the same request is always refused, or accepted, for the same reason."""
+    """A named rule with its source; ``check`` returns the error of a request that violates it.
+
+    ``check`` is a pure function of the request.
+    """
 
     name: str
     source: str
