@@ -1,4 +1,7 @@
-"""What every test has: no network but the loopback, no keys or regions of the machine it runs on, an emulator."""
+"""Isolate tests from the keys and regions of the machine, and provide an emulator.
+
+The network is limited to the loopback in pyproject.toml.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ import pytest
 
 from tests.emulator import Emulator
 
-# How long an example takes says more about the machine than about the code.
+# Without deadlines, because the duration of an example depends on the load of the machine.
 hypothesis.settings.register_profile(
     "steady", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow], derandomize=True
 )
@@ -20,7 +23,7 @@ _VENDOR_VARIABLES = ("DASHSCOPE_", "OPENAI_", "LANGSMITH_", "LANGCHAIN_", "LC_")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--record", action="store_true", help="Write the cassettes of a suite anew (`make record` does).")
+    parser.addoption("--record", action="store_true", help="Record the cassettes of a suite again (for `make record`).")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -31,6 +34,6 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.fixture
 def emulator() -> Iterator[Emulator]:
-    """A strict emulator of the service, on the loopback."""
+    """Run a strict emulator of the service on the loopback."""
     with Emulator() as server:
         yield server

@@ -1,10 +1,11 @@
-"""`make record`: write the cassettes anew, live when there is a key, from the emulator when there is none."""
+"""Record the cassettes again (`make record`): live if there is a key, else from the emulator."""
 
 from __future__ import annotations
 
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 from tests.emulator import Emulator
 from tests.support.scenarios import SCENARIOS, Scenario
@@ -12,8 +13,8 @@ from tests.support.standard_suite_replies import FILE, SUITES
 from tests.support.vcr_config import path_of, recorded
 
 
-def record_from_emulator(scenario: Scenario, path: os.PathLike[str] | None = None) -> None:
-    """Write a scenario's cassette from the emulator, which says the scenario's replies."""
+def record_from_emulator(scenario: Scenario, path: Path | None = None) -> None:
+    """Record the cassette of a scenario from the emulator with the replies of the scenario."""
     with Emulator() as server:
         server.script(*scenario.replies)
         with recorded(path or path_of(scenario.name), emulator=server):
@@ -21,7 +22,7 @@ def record_from_emulator(scenario: Scenario, path: os.PathLike[str] | None = Non
 
 
 def record_suite(name: str) -> None:
-    """Write the cassette of LangChain's own suite, which runs under pytest alone; the network is open for once."""
+    """Record a cassette of LangChain's own suite, under pytest with access to the network."""
     options = ["-q", "-o", "addopts=", "--benchmark-disable", "--record"]
     subprocess.run([sys.executable, "-m", "pytest", *options, f"{FILE}::{SUITES[name]}"], check=True)
 
@@ -29,9 +30,9 @@ def record_suite(name: str) -> None:
 def main() -> None:
     """Record all scenarios, or those named on the command line."""
     live = bool(os.environ.get("DASHSCOPE_API_KEY"))
-    say = sys.stdout.write
+    report = sys.stdout.write
     if not live:
-        say("DASHSCOPE_API_KEY is not set: recording from the project's emulator (provenance: emulator).\n")
+        report("DASHSCOPE_API_KEY is not set: recording from the project's emulator (provenance: emulator).\n")
     for name in sys.argv[1:] or [*SCENARIOS, *SUITES]:
         if name in SUITES:
             record_suite(name)
@@ -40,7 +41,7 @@ def main() -> None:
                 SCENARIOS[name].run()
         else:
             record_from_emulator(SCENARIOS[name])
-        say(f"cassettes/{name}.yaml\n")
+        report(f"cassettes/{name}.yaml\n")
 
 
 if __name__ == "__main__":

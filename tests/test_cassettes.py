@@ -1,4 +1,4 @@
-"""The cassettes are what they say: all of them used, in full, from where they claim, and without secrets."""
+"""Test that cassettes replay in full, state their provenance, match the emulator and hold no secrets."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from tests.support.standard_suite_replies import SUITES
 from tests.support.vcr_config import FOLDER, PROVENANCES, path_of, provenance_of, replayed
 
 each_scenario = pytest.mark.parametrize("name", SCENARIOS)
-each_cassette = pytest.mark.parametrize("name", [*SCENARIOS, *SUITES])  # a suite's own classes replay it
+each_cassette = pytest.mark.parametrize("name", [*SCENARIOS, *SUITES])  # the classes of a suite replay its cassette
 
 
 @each_scenario
-def test_a_scenario_replays_and_uses_its_cassette_up(name: str) -> None:
+def test_scenario_replay_plays_whole_cassette(name: str) -> None:
     with replayed(name) as cassette:
         answer = SCENARIOS[name].run()
     assert cassette.all_played
@@ -25,12 +25,12 @@ def test_a_scenario_replays_and_uses_its_cassette_up(name: str) -> None:
 
 
 @each_cassette
-def test_a_cassette_says_where_it_comes_from(name: str) -> None:
+def test_cassette_states_provenance(name: str) -> None:
     assert provenance_of(name) in PROVENANCES
 
 
 @each_scenario
-def test_a_cassette_from_the_emulator_is_what_the_emulator_says_today(name: str, tmp_path: Path) -> None:
+def test_cassette_from_emulator_equals_new_recording(name: str, tmp_path: Path) -> None:
     if provenance_of(name) != "emulator":
         pytest.skip("recorded live")
     record_from_emulator(SCENARIOS[name], tmp_path / "again.yaml")
@@ -38,11 +38,11 @@ def test_a_cassette_from_the_emulator_is_what_the_emulator_says_today(name: str,
 
 
 @each_cassette
-def test_a_cassette_holds_no_key_and_no_address_of_this_machine(name: str) -> None:
+def test_cassette_holds_no_secrets_or_local_addresses(name: str) -> None:
     text = path_of(name).read_text(encoding="utf-8").lower()
     assert not any(secret in text for secret in ("sk-", "authorization", "bearer", "127.0.0.1", "set-cookie"))
 
 
-def test_no_cassette_is_an_orphan() -> None:
+def test_every_cassette_belongs_to_scenario_or_suite() -> None:
     files = {str(path.relative_to(FOLDER).with_suffix("")) for path in FOLDER.rglob("*.yaml")}
     assert files == {*SCENARIOS, *SUITES}

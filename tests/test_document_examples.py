@@ -1,4 +1,4 @@
-"""The examples with documents: the cited places on the page, and a folder that is read with Dask."""
+"""Test the document examples: cited boxes drawn on the page, and a folder transcribed with Dask."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from tests.support.vcr_config import replayed
     ("example", "name"),
     [(langchain_documents, "langchain"), (llama_index_documents, "llama_index")],
 )
-def test_the_cited_places_are_on_a_picture_of_the_page(
+def test_document_example_draws_cited_boxes_on_page(
     example: Any, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
@@ -32,10 +32,10 @@ def test_the_cited_places_are_on_a_picture_of_the_page(
         example.main(max_concurrency=1)
     assert sorted(file.name for file in tmp_path.iterdir()) == [f"{name}_cited_1.png", f"{name}_cited_2.png"]
     assert f"[1] agreement.pdf, page 3: {tmp_path / f'{name}_cited_1.png'}" in capsys.readouterr().out
-    with Image.open(tmp_path / f"{name}_cited_1.png") as shown, open_pages(example.SCAN) as pages:
-        assert shown.size == (1344, 1920)
-        page = pages.picture(3, lambda extent: shown.size).convert("RGB")
-        drawn = ImageChops.difference(shown.convert("RGB"), page).getbbox()
+    with Image.open(tmp_path / f"{name}_cited_1.png") as cited, open_pages(example.SCAN) as pages:
+        assert cited.size == (1344, 1920)
+        page = pages.picture(3, lambda extent: cited.size).convert("RGB")
+        drawn = ImageChops.difference(cited.convert("RGB"), page).getbbox()
     assert drawn is not None
     left, top, right, bottom = drawn
     assert (left, top) == pytest.approx((0.088 * 1344, 0.061 * 1920), abs=2)
@@ -54,8 +54,8 @@ def scans(tmp_path: Path, emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -
     return folder
 
 
-# In a process of its own: what it imports changes how all exceptions are pickled.
-ON_A_CLUSTER = """
+# Runs in a separate process, because importing `distributed` changes how all exceptions are pickled.
+CLUSTER_SCRIPT = """
 import sys
 from pathlib import Path
 
@@ -71,32 +71,34 @@ if __name__ == "__main__":
 
 
 def read_folder(scheduler: str, scans: Path, out: Path) -> list[str]:
-    """Run the example with two workers: of this process, of its children, or of a cluster on this machine."""
+    """Run the example with two workers: threads, child processes or a local cluster."""
     if scheduler != "cluster":
         with dask.config.set(scheduler=scheduler, num_workers=2):
             return folder_with_dask.main(scans, out)
     script = scans.parent / "on_a_cluster.py"
-    script.write_text(ON_A_CLUSTER, encoding="utf-8")
+    script.write_text(CLUSTER_SCRIPT, encoding="utf-8")
     root = str(Path(folder_with_dask.__file__).parent.parent)
-    ran = subprocess.run(
+    result = subprocess.run(
         [sys.executable, str(script), str(scans), str(out)],
         env={**os.environ, "PYTHONPATH": root}, capture_output=True, text=True, check=True,
     )  # fmt: skip
-    return ran.stdout.splitlines()
+    return result.stdout.splitlines()
 
 
-def lines(file: Path) -> list[dict[str, Any]]:
+def read_json_lines(file: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
 
 
-# Nobody closes the connections of the model in the example: the process ends then.
+# The example leaves the connections of its model open until the process ends.
 @pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.parametrize("scheduler", ["threads", "processes", "cluster"])
-def test_each_page_is_a_line(scheduler: str, scans: Path, tmp_path: Path, emulator: Emulator) -> None:
+def test_folder_example_writes_one_line_per_page(
+    scheduler: str, scans: Path, tmp_path: Path, emulator: Emulator
+) -> None:
     out = tmp_path / "read"
     assert read_folder(scheduler, scans, out) == ["a.pdf: read", "b.pdf: read", "c.pdf: read"]
     assert sorted(file.name for file in out.iterdir()) == ["a.jsonl", "answers", "b.jsonl", "c.jsonl"]
-    pages = lines(out / "b.jsonl")
+    pages = read_json_lines(out / "b.jsonl")
     assert [page["page_number"] for page in pages] == [1, 2, 3, 4]
     assert "Words of page 4." in pages[3]["text"]
     assert pages[3]["source"] == str(scans / "b.pdf")
@@ -104,12 +106,12 @@ def test_each_page_is_a_line(scheduler: str, scans: Path, tmp_path: Path, emulat
 
 
 @pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
-def test_it_goes_on_where_it_was(scans: Path, tmp_path: Path, emulator: Emulator) -> None:
-    def fails_at_page_4(request: RecordedRequest) -> Reply | Fault:
+def test_folder_example_after_failure_resumes(scans: Path, tmp_path: Path, emulator: Emulator) -> None:
+    def fail_at_page_4(request: RecordedRequest) -> Reply | Fault:
         return Fault(status=400) if page_in(request) == 4 else answer(request)
 
     out = tmp_path / "read"
-    emulator.respond = fails_at_page_4
+    emulator.respond = fail_at_page_4
     with dask.config.set(scheduler="synchronous"):
         first, broken, last = folder_with_dask.main(scans, out)
         assert (first, last) == ("a.pdf: read", "c.pdf: read")
@@ -120,4 +122,4 @@ def test_it_goes_on_where_it_was(scans: Path, tmp_path: Path, emulator: Emulator
         done = folder_with_dask.main(scans, out)
     assert done == ["a.pdf: skipped, it was read before", "b.pdf: read", "c.pdf: skipped, it was read before"]
     assert [page_in(request) for request in emulator.requests] == [4]
-    assert len(lines(out / "b.jsonl")) == 4
+    assert len(read_json_lines(out / "b.jsonl")) == 4

@@ -1,4 +1,4 @@
-"""Folders that the tests read: the project's root, and real scans and recordings where they lie beside it."""
+"""Define the folders that tests read: the project root, and the shared scans and recordings where they exist."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a model that reads `examples/agreement.pdf` would say of its three pages, and to the examples' question."""
+"""Script the replies of a model that transcribes `examples/agreement.pdf` and answers the examples' question."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ import re
 from tests.emulator import Reply
 
 
-def _page(*elements: str) -> Reply:
+def _build_page(*elements: str) -> Reply:
     return Reply(text=f"<html><body>{''.join(elements)}</body></html>", usage={"prompt": 2540, "image": 2522})
 
 
-def _text(box: str, words: str) -> str:
-    return f'<div class="text" data-bbox="{box}">{words}</div>'
+def _build_paragraph(box: str, text: str) -> str:
+    return f'<div class="text" data-bbox="{box}">{text}</div>'
 
 
 _PRICES = (
@@ -25,41 +25,43 @@ _PRICES = (
 _ROWS = "".join(f"<tr>{''.join(f'<td>{cell}</td>' for cell in row)}</tr>" for row in _PRICES)
 
 PAGES = [
-    _page(
-        _text("88 61 430 102", "Boat hire agreement"),
-        _text(
+    _build_page(
+        _build_paragraph("88 61 430 102", "Boat hire agreement"),
+        _build_paragraph(
             "88 112 874 163",
             "Between Larkspur Boats, Quay 4, Port Ellery (the owner) and the crew named on page 3 (the hirer). "
             "It covers the sailing boat Tern, berth 17.",
         ),
-        _text(
+        _build_paragraph(
             "88 171 885 239",
             "The hire runs from Saturday 6 June, 15:00, to Saturday 13 June, 10:00. The boat is handed over clean, "
             "with full water and diesel tanks, and comes back in the same state.",
         ),
-        _text("88 247 824 278", "The hirer needs a coastal skipper's certificate and shows it at the handover."),
+        _build_paragraph(
+            "88 247 824 278", "The hirer needs a coastal skipper's certificate and shows it at the handover."
+        ),
     ),
-    _page(
-        _text("88 61 311 97", "What it costs"),
+    _build_page(
+        _build_paragraph("88 61 311 97", "What it costs"),
         f'<div class="table" data-bbox="88 104 911 268"><table>{_ROWS}</table></div>',
-        _text(
+        _build_paragraph(
             "88 278 895 329",
             "Diesel is paid by the hirer. Each hour of late return costs 40.00, and from four hours on a whole day.",
         ),
     ),
-    _page(
-        _text("88 61 490 102", "Cancelling and damage"),
-        _text(
+    _build_page(
+        _build_paragraph("88 61 490 102", "Cancelling and damage"),
+        _build_paragraph(
             "88 112 877 163",
             "The hirer may cancel in writing. Up to 30 days before the hire begins, a quarter of the hire price is "
             "kept; after that, three quarters; in the last 7 days, all of it.",
         ),
-        _text(
+        _build_paragraph(
             "88 171 869 222",
             "Damage is reported to the owner on the same day. The hirer pays for it up to the deposit, and nothing "
             "beyond that unless it was done on purpose.",
         ),
-        _text(
+        _build_paragraph(
             "88 230 906 281",
             "If the weather office warns of force 8 or more, the hirer stays in harbour; a day lost in this way is "
             "not refunded.",

@@ -1,4 +1,4 @@
-"""Scans for the tests: made here, page by page of another width, so that a request tells which page it shows."""
+"""Make scanned documents whose pages have different widths, so that the image in a request identifies its page."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from PIL import Image, ImageDraw
 from qwenvl_core.media.sniffing import sniff
 from tests.emulator import RecordedRequest, Reply
 
-_DPI = 200  # as `dpi="auto"`: a page is sent at the pixels that it was made of
+_DPI = 200  # with `dpi="auto"`, a page is then sent with its original pixels
 _SQUARE = 32
-_FIRST = 10
+_FIRST_WIDTH = 10
 
 
 def width_of(number: int) -> int:
-    """Width in pixels of the page with this number."""
-    return _SQUARE * (_FIRST + number)
+    """Return the width in pixels of a page."""
+    return _SQUARE * (_FIRST_WIDTH + number)
 
 
 @cache
 def scan(pages: int, kind: str = "PDF", height: int = 320) -> bytes:
-    """A document of so many pages, all of other widths."""
+    """Return a PDF or TIFF with this number of pages, each of another width."""
     images = []
     for number in range(1, pages + 1):
         image = Image.new("L", (width_of(number), height), 255)
@@ -37,28 +37,28 @@ def scan(pages: int, kind: str = "PDF", height: int = 320) -> bytes:
 
 
 def page_in(request: RecordedRequest) -> int:
-    """The number of the page that a request shows."""
+    """Return the number of the page in a request."""
     width, _ = size_in(request)
-    return width // _SQUARE - _FIRST
+    return width // _SQUARE - _FIRST_WIDTH
 
 
 def size_in(request: RecordedRequest) -> tuple[int, int]:
-    """Width and height in pixels of the image in a request."""
-    seen = sniff(image_in(request))
-    assert seen.width
-    assert seen.height
-    return seen.width, seen.height
+    """Return width and height in pixels of the image in a request."""
+    info = sniff(image_in(request))
+    assert info.width
+    assert info.height
+    return info.width, info.height
 
 
 def image_in(request: RecordedRequest) -> bytes:
-    """The image in a request."""
+    """Return the bytes of the image in a request."""
     found = re.search(r"data:image/jpeg;base64,([A-Za-z0-9+/=]+)", request.body.decode())
     assert found
     return base64.b64decode(found[1])
 
 
 def html(number: int) -> str:
-    """What a model says of a page: a title, a text and a table, each with its box."""
+    """Return the transcription of a page: a title, a text and a table, each with its box."""
     return (
         '<html><body><h2 data-bbox="100 50 900 100">'
         f'Title {number}</h2><div class="text" data-bbox="100 150 900 400">Words of page {number}.</div>'
@@ -68,5 +68,5 @@ def html(number: int) -> str:
 
 
 def answer(request: RecordedRequest) -> Reply:
-    """A model that reads these pages."""
+    """Reply to a request with the transcription of its page."""
     return Reply(reasoning="I look.", text=html(page_in(request)), usage={"prompt": 100, "completion": 10, "image": 90})

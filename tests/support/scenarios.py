@@ -1,4 +1,4 @@
-"""What the cassettes hold: one scenario each, with what the emulator is to say when there is no live service."""
+"""Define the scenario of each cassette, with the replies of the emulator for recordings without a live service."""
 
 from __future__ import annotations
 
@@ -29,15 +29,15 @@ from tests.support.paths import ROOT
 
 @dataclass(frozen=True)
 class Scenario:
-    """A piece of user code that talks to the service.
+    """A piece of user code that sends requests to the service.
 
     Attributes:
         name: Name of the cassette.
-        title: What it shows.
-        run: Takes key and endpoint from the environment, as a user's code does; asserts what any model's answer must
-            have, and returns the answer's words.
-        replies: What the emulator says.
-        answer: The words that `run` then returns; `None` where it returns none.
+        title: Title for the reader.
+        run: The code. It takes key and endpoint from the environment as user code does, asserts what holds for the
+            answer of any model, and returns the text of the answer.
+        replies: Replies of the emulator.
+        answer: Text that `run` returns with these replies; `None` if it returns none.
     """
 
     name: str
@@ -47,27 +47,27 @@ class Scenario:
     answer: str | None = None
 
 
-def _words(text: str) -> list[str]:
-    """A text as a model streams it: word by word."""
+def _split_words(text: str) -> list[str]:
+    """Split a text into words, as a model streams it."""
     return re.findall(r"\s*\S+", text)
 
 
 _ADDS_UP = Reply(
-    reasoning=_words(
+    reasoning=_split_words(
         "The receipt lists 2 flat whites for 8.40, a lemon tart for 5.20 and a mineral water for 3.10. "
         "8.40 + 5.20 + 3.10 = 16.70, which is the subtotal. Ten percent of 16.70 is 1.67, and 16.70 + 1.67 = 18.37."
     ),
-    text=_words(
+    text=_split_words(
         "Yes. The three items make 16.70, the 10 % service charge is 1.67, and together that is the printed 18.37."
     ),
 )
 
 _LOOKS_CLOSER = [
     Reply(
-        reasoning=_words("The line at the bottom is small. I should look closer."),
+        reasoning=_split_words("The line at the bottom is small. I should look closer."),
         tool_calls=[ToolCall("call_1", "crop", ['{"bbox_2d": ', "[200, 850, ", "800, 950]}"])],
     ),
-    Reply(reasoning=_words("Now it is large enough: paid by card, thank you."), text=_words("By card.")),
+    Reply(reasoning=_split_words("Now it is large enough: paid by card, thank you."), text=_split_words("By card.")),
 ]
 
 DEMO = (
@@ -102,7 +102,7 @@ DEMO = (
     Scenario(
         "demo_langchain_documents",
         "LangChain: a scanned PDF, a question, cited places on the page",
-        partial(langchain_documents.main, max_concurrency=1),  # the order of the pages is that of the replies
+        partial(langchain_documents.main, max_concurrency=1),  # pages are requested in the order of the replies
         [*sample_agreement.PAGES, sample_agreement.ANSWER],
         "".join(sample_agreement.ANSWER.text),
     ),
@@ -117,24 +117,24 @@ DEMO = (
 
 
 def readme_snippets() -> dict[str, str]:
-    """The README's Python snippets by the name of their cassette."""
+    """Return the Python snippets of the README by the names of their cassettes."""
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     return dict(re.findall(r"<!-- cassette: (\w+) -->\n```python\n(.*?)```", text, re.DOTALL))
 
 
-def _snippet(name: str) -> Callable[[], None]:
+def _run_snippet(name: str) -> Callable[[], None]:
     return lambda: exec(compile(readme_snippets()[name], "README.md", "exec"), {})
 
 
 _PAID = Reply(
-    reasoning=_words("The receipt's total line says 18.37, and it was paid by card."),
-    text=_words("18.37, by card."),
+    reasoning=_split_words("The receipt's total line says 18.37, and it was paid by card."),
+    text=_split_words("18.37, by card."),
 )
 
 README = (
-    Scenario("readme_langchain", "README: LangChain", _snippet("readme_langchain"), [_PAID, _PAID]),
-    Scenario("readme_llama_index", "README: LlamaIndex", _snippet("readme_llama_index"), [_PAID, _PAID]),
-    Scenario("readme_documents", "README: a scan", _snippet("readme_documents"), [sample_agreement.PAGES[1]]),
+    Scenario("readme_langchain", "README: LangChain", _run_snippet("readme_langchain"), [_PAID, _PAID]),
+    Scenario("readme_llama_index", "README: LlamaIndex", _run_snippet("readme_llama_index"), [_PAID, _PAID]),
+    Scenario("readme_documents", "README: a scan", _run_snippet("readme_documents"), [sample_agreement.PAGES[1]]),
 )
 
 
@@ -148,34 +148,34 @@ _FOOTBALL = [
 ]
 
 
-def _whole_reply_without_thinking() -> str:
+def _invoke_without_thinking() -> str:
     reply = ChatQwenVL(enable_thinking=False).invoke("What is 17 times 23?")
     assert "reasoning_content" not in reply.additional_kwargs
     assert reply.response_metadata["finish_reason"] == "stop"
     return reply.text
 
 
-def _stream_only_model_through_invoke() -> str:
-    reply = ChatQwenVL(model="qvq-max", disable_streaming=True).invoke([_picture("Who is on the beach?")])
+def _invoke_stream_only_model() -> str:
+    reply = ChatQwenVL(model="qvq-max", disable_streaming=True).invoke([_ask_about_image("Who is on the beach?")])
     assert reply.additional_kwargs["reasoning_content"]
     assert reply.usage_metadata is not None
-    assert reply.usage_metadata["input_token_details"]["image"]
+    assert dict(reply.usage_metadata["input_token_details"])["image"]
     return reply.text
 
 
-def _frames_and_video() -> str:
+def _invoke_with_frames_and_video() -> str:
     frames = {"type": "video", "video": _FOOTBALL, "fps": 0.5}
     clip = {"type": "video", "url": _CLIP, "extras": {"fps": 2, "max_pixels": 655360}}
     question = {"type": "text", "text": "Do both show the same scene?"}
     return ChatQwenVL().invoke([HumanMessage([frames, clip, question])]).text
 
 
-def _tool_with_an_image_in_its_result() -> str:
+def _return_image_from_tool() -> str:
     llm = ChatQwenVL()
-    messages: list[Any] = [_picture("What does the dog wear? Look closely.")]
+    messages: list[Any] = [_ask_about_image("What does the dog wear? Look closely.")]
     call = llm.bind_tools([_CROP], tool_choice="crop").invoke(messages)
     assert isinstance(call, AIMessage)
-    assert [made["name"] for made in call.tool_calls] == ["crop"]
+    assert [tool_call["name"] for tool_call in call.tool_calls] == ["crop"]
     assert "thinking" in str(call.response_metadata["adjustments"])
     result = ToolMessage([{"type": "image", "url": _DOG}], tool_call_id=call.tool_calls[0]["id"])
     reply = llm.bind_tools([_CROP]).invoke([*messages, call, result])
@@ -183,13 +183,13 @@ def _tool_with_an_image_in_its_result() -> str:
     return reply.text
 
 
-def _refused_key() -> None:
+def _send_wrong_key() -> None:
     with pytest.raises(QwenVLAuthenticationError, match="region") as caught:
         ChatQwenVL(api_key=SecretStr("wrong")).invoke("hi")
     assert caught.value.status_code == 401
 
 
-def _picture(question: str) -> HumanMessage:
+def _ask_about_image(question: str) -> HumanMessage:
     image = {"type": "image_url", "image_url": {"url": _DOG}, "max_pixels": 1310720}
     return HumanMessage([image, {"type": "text", "text": question}])
 
@@ -208,31 +208,37 @@ _CROP = {
 }
 
 BEHAVIOUR = (
-    Scenario(
-        "whole_reply", "A whole reply, without thinking", _whole_reply_without_thinking, [Reply(text="391")], "391"
-    ),
+    Scenario("whole_reply", "A whole reply, without thinking", _invoke_without_thinking, [Reply(text="391")], "391"),
     Scenario(
         "stream_only_model",
         "A model that only streams, through invoke",
-        _stream_only_model_through_invoke,
-        [Reply(reasoning=_words("A woman, and a dog."), text=_words("A woman."), usage={"prompt": 544, "image": 520})],
+        _invoke_stream_only_model,
+        [
+            Reply(
+                reasoning=_split_words("A woman, and a dog."),
+                text=_split_words("A woman."),
+                usage={"prompt": 544, "image": 520},
+            )
+        ],
         "A woman.",
     ),
-    Scenario("frames_and_video", "A frame list and a video", _frames_and_video, [Reply(text=["No."])], "No."),
+    Scenario(
+        "frames_and_video", "A frame list and a video", _invoke_with_frames_and_video, [Reply(text=["No."])], "No."
+    ),
     Scenario(
         "tool_image",
         "A forced tool, and an image in its result",
-        _tool_with_an_image_in_its_result,
+        _return_image_from_tool,
         [
             Reply(tool_calls=[ToolCall("call_1", "crop", ['{"box": [0.1, ', "0.2, 0.5, 0.6]}"])]),
-            Reply(reasoning=_words("Now I see it."), text=_words("A harness.")),
+            Reply(reasoning=_split_words("Now I see it."), text=_split_words("A harness.")),
         ],
         "A harness.",
     ),
     Scenario(
         "refused_key",
         "A key that the endpoint refuses",
-        _refused_key,
+        _send_wrong_key,
         [Fault(status=401, code="invalid_api_key", message="Incorrect API key provided.")],
     ),
 )

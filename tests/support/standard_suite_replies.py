@@ -1,7 +1,7 @@
-"""LangChain's own integration suite: its cassettes, and what the emulator says to its questions.
+"""Reply to LangChain's own integration suite when its cassettes are recorded from the emulator.
 
-The suite runs under pytest alone, so it is no scenario. Each of its questions stands in the cassette once, however many
-of its tests ask it.
+The suite runs only under pytest, so it is not a scenario. A cassette holds each of its requests once, however many of
+its tests send it.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from tests.support.paths import ROOT
 
 FILE = str(ROOT / "tests" / "langchain" / "test_standard_integration.py")
 SUITES = {"standard_thinking": "TestThinking", "standard_not_thinking": "TestNotThinking"}
-"""The classes of the suite by the names of their cassettes."""
+"""Names of the test classes by the names of their cassettes."""
 
 LONG = "Here are some numbers:\n" + " ".join(str(number) for number in range(500)) + "\nHow many of them are odd?"
-"""A prompt that is long enough for the service's cache."""
+"""A prompt long enough for the cache of the service."""
 LONG_AGAIN = LONG.replace("odd", "even")
 
 _JOKE = {"setup": "Why was the cat on the computer?", "punchline": "To keep an eye on the mouse."}
@@ -41,49 +41,49 @@ _CUSTOMERS = {
 _WORDS = ["Ahoy there! ", "What shall I do for you, and for your cat?"]
 
 
-def script_reply(request: RecordedRequest) -> Reply:
-    """What a helpful model would say to one of the suite's requests: the same to the same request."""
-    ask = ChatRequest("native" if request.route.startswith("/api/") else "compat", request)
-    name = _called(ask)
-    # Not of the whole body: how a tool is described differs from one version of Python to the next.
-    asked = [ask.model, ask.stream, name, *ask.texts()]
-    digest = hashlib.sha256(json.dumps(asked).encode()).hexdigest()
-    call = ToolCall(f"call_{digest[:8]}", name, _arguments(name, ask)) if name else None
+def script_reply(http_request: RecordedRequest) -> Reply:
+    """Reply to a request of the suite as a helpful model would; equal requests get equal replies."""
+    request = ChatRequest("native" if http_request.route.startswith("/api/") else "compat", http_request)
+    name = _choose_tool(request)
+    # The digest leaves out the tools, because their descriptions differ between versions of Python.
+    inputs = [request.model, request.stream, name, *request.texts()]
+    digest = hashlib.sha256(json.dumps(inputs).encode()).hexdigest()
+    call = ToolCall(f"call_{digest[:8]}", name, _build_arguments(name, request)) if name else None
     return Reply(
-        reasoning=["The user wants ", "an answer. 好的。"] if ask.thinking else "",
-        text="" if call else _text(ask),
+        reasoning=["The user wants ", "an answer. 好的。"] if request.thinking else "",
+        text="" if call else _build_text(request),
         tool_calls=[call] if call else [],
-        usage={"cached": 256} if LONG_AGAIN in ask.texts() else None,
-        # Not counted: the requests of a batch come in any order.
+        usage={"cached": 256} if LONG_AGAIN in request.texts() else None,
+        # Derived from the request instead of a counter, because the requests of a batch come in any order.
         request_id=f"{digest[:8]}-0000-9000-8000-{digest[8:20]}",
         created=1_767_225_600,
     )
 
 
-def _called(ask: ChatRequest) -> str | None:
-    """The tool that is forced; else the first on offer, unless one has been called already."""
-    offered = [tool["function"]["name"] for tool in ask.parameter("tools") or ()]
-    match ask.parameter("tool_choice"):
+def _choose_tool(request: ChatRequest) -> str | None:
+    """Return the forced tool, else the first tool unless one has already been called."""
+    names = [tool["function"]["name"] for tool in request.parameter("tools") or ()]
+    match request.parameter("tool_choice"):
         case {"function": {"name": str(name)}}:
             return name
         case "required":
-            return str(offered[0])
-    answered = any(message["role"] == "tool" for message in ask.messages)
-    return str(offered[0]) if offered and not answered else None
+            return str(names[0])
+    has_result = any(message["role"] == "tool" for message in request.messages)
+    return str(names[0]) if names and not has_result else None
 
 
-def _arguments(name: str, ask: ChatRequest) -> list[str]:
-    """The arguments, in two pieces."""
-    question = "".join(ask.texts())
-    values = _ARGUMENTS.get(name) or next((said for word, said in _CUSTOMERS.items() if word in question), {})
+def _build_arguments(name: str, request: ChatRequest) -> list[str]:
+    """Return the JSON of the arguments in two deltas."""
+    question = "".join(request.texts())
+    values = _ARGUMENTS.get(name) or next((customer for word, customer in _CUSTOMERS.items() if word in question), {})
     if "no punchline" in question:
         values = {"setup": values["setup"]}
     text = json.dumps(values, ensure_ascii=False)
     return [text[: len(text) // 2], text[len(text) // 2 :]]
 
 
-def _text(ask: ChatRequest) -> list[str]:
-    if ask.parameter("response_format"):
-        return _arguments("Joke", ask)
-    stop = ask.parameter("stop")
+def _build_text(request: ChatRequest) -> list[str]:
+    if request.parameter("response_format"):
+        return _build_arguments("Joke", request)
+    stop = request.parameter("stop")
     return ["".join(_WORDS).partition(stop[0])[0]] if stop else _WORDS

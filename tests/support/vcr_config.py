@@ -1,9 +1,9 @@
-"""Cassettes: recorded once, replayed everywhere, readable in a diff.
+"""Record and replay cassettes in a form that is readable in a diff.
 
-A cassette is the HTTP of one scenario (`tests/support/scenarios.py`). vcrpy records it from the emulator or
-from the live service, always under the vendor's real URL, so that a live recording replaces the same file. Each says
-where it comes from in its first line. Requests are matched on method, URL and JSON body. Inlined media stand in it
-by kind and size, descriptions of tools without indentation.
+A cassette holds the HTTP traffic of one scenario (`tests/support/scenarios.py`). vcrpy records it from the emulator or
+from the live service, always under the vendor's real URL, so that a live recording replaces the same file. The first
+line of a cassette states its provenance. Requests are matched on method, URL and JSON body. Inline media are stored as
+media type and size, tool descriptions without indentation.
 """
 
 from __future__ import annotations
@@ -18,10 +18,8 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
-import vcr
+import vcr  # type: ignore[import-untyped]
 import yaml
-from vcr.cassette import Cassette
-from vcr.request import Request
 
 from qwenvl_core.media.sniffing import sniff
 from tests.support.paths import ROOT
@@ -36,25 +34,25 @@ _DATA_URI = re.compile(r"data:([\w.+/-]*);base64,([A-Za-z0-9+/=]{64,})")
 
 
 def path_of(name: str) -> Path:
-    """The file of a cassette."""
+    """Return the file of a cassette."""
     return FOLDER / f"{name}.yaml"
 
 
 def provenance_of(name: str) -> str:
-    """Where a cassette says that it comes from."""
+    """Return the provenance that a cassette states."""
     with path_of(name).open(encoding="utf-8") as lines:
         return str(yaml.safe_load(next(lines))["provenance"])
 
 
 @contextmanager
-def replayed(name: str, *, repeats: bool = False) -> Iterator[Cassette]:
-    """Answer every request from a cassette, with a stand-in for a key; what it does not hold is an error.
+def replayed(name: str, *, repeats: bool = False) -> Iterator[vcr.cassette.Cassette]:
+    """Answer every request from a cassette, with a placeholder for the key; a request that it lacks is an error.
 
     Args:
-        name: The cassette's.
-        repeats: A request may come more than once, and gets the same answer each time.
+        name: Name of the cassette.
+        repeats: Whether a request may come more than once, with the same response each time.
     """
-    recorder = _recorder(_Readable(provenance_of(name)), mode="none")
+    recorder = _recorder(_ReadableSerializer(provenance_of(name)), mode="none")
     with (
         environment(DASHSCOPE_API_KEY=REPLAY_KEY),
         recorder.use_cassette(str(path_of(name)), allow_playback_repeats=repeats) as cassette,
@@ -64,41 +62,41 @@ def replayed(name: str, *, repeats: bool = False) -> Iterator[Cassette]:
 
 @contextmanager
 def recorded(path: Path, *, emulator: Any = None, once: bool = False) -> Iterator[None]:
-    """Write a cassette while the requests of a scenario run.
+    """Write a cassette from the requests of the block.
 
     Args:
         path: The file to write.
-        emulator: Where the requests go instead of the live service; its address is rewritten to the vendor's.
-        once: Of equal requests, keep the first.
+        emulator: Server to use instead of the live service; its address is replaced by the vendor's.
+        once: Whether to keep only the first of equal requests.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     path.unlink(missing_ok=True)
-    recorder = _recorder(_Readable("emulator" if emulator else "live", once=once), mode="all")
-    given = {} if emulator is None else {"DASHSCOPE_API_KEY": REPLAY_KEY, "DASHSCOPE_BASE_URL": emulator.compat_url}
-    with environment(**given), recorder.use_cassette(str(path)):
+    recorder = _recorder(_ReadableSerializer("emulator" if emulator else "live", once=once), mode="all")
+    variables = {} if emulator is None else {"DASHSCOPE_API_KEY": REPLAY_KEY, "DASHSCOPE_BASE_URL": emulator.compat_url}
+    with environment(**variables), recorder.use_cassette(str(path)):
         yield
 
 
 @contextmanager
-def environment(**given: str) -> Iterator[None]:
-    """Only these of the vendor's variables, but for a live key."""
+def environment(**variables: str) -> Iterator[None]:
+    """Set the vendor's environment variables to these only; without any, keep the key for a live recording."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("DASHSCOPE_")}
-    live = {name: value for name, value in os.environ.items() if name == "DASHSCOPE_API_KEY" and not given}
-    with mock.patch.dict(os.environ, {**kept, **live, **given}, clear=True):
+    live = {name: value for name, value in os.environ.items() if name == "DASHSCOPE_API_KEY" and not variables}
+    with mock.patch.dict(os.environ, {**kept, **live, **variables}, clear=True):
         yield
 
 
-def _recorder(serializer: _Readable, mode: str) -> vcr.VCR:
+def _recorder(serializer: _ReadableSerializer, mode: str) -> vcr.VCR:
     recorder = vcr.VCR(
         record_mode=mode,
         serializer="readable",
         match_on=["method", "uri", "json body"],
-        before_record_request=_public_request,
-        before_record_response=_public_response,
+        before_record_request=_clean_request,
+        before_record_response=_clean_response,
         decode_compressed_response=True,
     )
     recorder.register_serializer("readable", serializer)
-    recorder.register_matcher("json body", lambda one, other: _require(_json(one) == _json(other)))
+    recorder.register_matcher("json body", lambda first, second: _require(_parse_body(first) == _parse_body(second)))
     return recorder
 
 
@@ -106,50 +104,51 @@ def _require(same: bool) -> None:
     assert same
 
 
-def _json(request: Request) -> Any:
+def _parse_body(request: vcr.request.Request) -> Any:
     body = request.body
     text = body.decode() if isinstance(body, bytes) else body or "null"
-    return _settled(json.loads(text))
+    return _normalize(json.loads(text))
 
 
-def _settled(value: Any, key: str = "") -> Any:
-    """The same JSON without what differs from one machine to the next.
+def _normalize(value: Any, key: str = "") -> Any:
+    """Normalize JSON so that it is the same on every machine.
 
-    Each inlined medium is replaced by its kind and size; descriptions, which come from docstrings, lose the indentation
-    that Python has removed since 3.13.
+    Inline media are replaced by media type and size. Descriptions, which come from docstrings, lose the indentation
+    that Python removes since 3.13.
     """
     if isinstance(value, str):
         text = "\n".join(line.strip() for line in value.splitlines()) if key == "description" else value
-        return _DATA_URI.sub(_named, text)
+        return _DATA_URI.sub(_describe_media, text)
     if isinstance(value, list):
-        return [_settled(item) for item in value]
+        return [_normalize(item) for item in value]
     if isinstance(value, Mapping):
-        return {key: _settled(item, key) for key, item in value.items()}
+        return {key: _normalize(item, key) for key, item in value.items()}
     return value
 
 
-def _named(uri: re.Match[str]) -> str:
-    """A medium's kind and size. Not its bytes: what a library encodes differs from one of its versions to the next."""
-    seen = sniff(base64.b64decode(uri[2]))
-    return f"data:{uri[1]};{seen.width}x{seen.height}"
+def _describe_media(uri: re.Match[str]) -> str:
+    """Describe inline media by type and size, because encoded bytes differ between versions of an image library."""
+    info = sniff(base64.b64decode(uri[2]))
+    return f"data:{uri[1]};{info.width}x{info.height}"
 
 
-def _public_request(request: Request) -> Request:
-    """No key, no client's details; the vendor's address instead of the emulator's."""
+def _clean_request(request: vcr.request.Request) -> vcr.request.Request:
+    """Remove the key and the client's headers, and replace the emulator's address by the vendor's."""
     request.headers = {"Content-Type": "application/json"}
-    place = re.match(r"https?://127\.0\.0\.1:\d+(/([\w-]+)/.*)", request.uri)
-    if place:
-        request.uri = _HOSTS[place[2]] + place[1]
+    match = re.match(r"https?://127\.0\.0\.1:\d+(/([\w-]+)/.*)", request.uri)
+    if match:
+        request.uri = _HOSTS[match[2]] + match[1]
     return request
 
 
-def _public_response(response: dict[str, Any]) -> dict[str, Any]:
+def _clean_response(response: dict[str, Any]) -> dict[str, Any]:
+    """Keep only the headers that the adapters read."""
     headers = {name.lower(): value for name, value in response["headers"].items()}
     return {**response, "headers": {name: headers[name] for name in _KEPT_HEADERS if name in headers}}
 
 
-class _Readable:
-    """Writes cassettes as YAML that a reviewer can read: bodies as parsed JSON, streams as lines."""
+class _ReadableSerializer:
+    """Serialize cassettes as readable YAML: bodies as parsed JSON, streams as lines."""
 
     def __init__(self, provenance: str, *, once: bool = False) -> None:
         self._provenance = provenance
@@ -160,18 +159,18 @@ class _Readable:
             {
                 "request": {
                     **item["request"],
-                    "body": _settled(json.loads(item["request"]["body"] or "null")),
+                    "body": _normalize(json.loads(item["request"]["body"] or "null")),
                 },
                 "response": {
                     "status": item["response"]["status"],
                     "headers": item["response"]["headers"],
-                    "body": _parsed(item["response"]["body"]["string"]),
+                    "body": _parse_if_json(item["response"]["body"]["string"]),
                 },
             }
             for item in cassette["interactions"]
         ]
         if self._once:
-            interactions = _first_of_equals(interactions)
+            interactions = _drop_repeated(interactions)
         document = {"provenance": self._provenance, "version": cassette["version"], "interactions": interactions}
         return yaml.dump(document, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=120)
 
@@ -184,30 +183,30 @@ class _Readable:
         return {"version": document["version"], "interactions": document["interactions"]}
 
 
-def _first_of_equals(interactions: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The interactions in their order, without those whose request came before."""
-    found: dict[str, dict[str, Any]] = {}
+def _drop_repeated(interactions: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the interactions in order, without those that repeat an earlier request."""
+    unique: dict[str, dict[str, Any]] = {}
     for item in interactions:
-        found.setdefault(json.dumps(item["request"], sort_keys=True), item)
-    return list(found.values())
+        unique.setdefault(json.dumps(item["request"], sort_keys=True), item)
+    return list(unique.values())
 
 
-def _parsed(body: str) -> Any:
+def _parse_if_json(body: str) -> Any:
     try:
         return json.loads(body)
     except ValueError:
         return body
 
 
-_Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the same in C, where PyYAML was built with it
+_Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the faster loader, if PyYAML was built with libyaml
 
 
 class _Dumper(yaml.SafeDumper):
-    """Streams of events line by line, as they were sent."""
+    """Dumper that writes event streams line by line."""
 
 
-def _as_lines(dumper: yaml.SafeDumper, text: str) -> yaml.Node:
+def _represent_text(dumper: yaml.SafeDumper, text: str) -> yaml.Node:
     return dumper.represent_scalar("tag:yaml.org,2002:str", text, style="|" if "\n" in text else None)
 
 
-_Dumper.add_representer(str, _as_lines)
+_Dumper.add_representer(str, _represent_text)
