@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ssl
 import struct
-import zlib
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -13,22 +12,14 @@ from langchain_core.globals import set_llm_cache
 
 from langchain_qwenvl import ChatQwenVL
 from tests.emulator import Emulator
+from tests.support.media_files import grey_png
+from tests.support.model_factories import KEY as KEY
+from tests.support.model_factories import model_factory
 
-KEY = "sk-test-0123456789"
 Make = Callable[..., ChatQwenVL]
 
 
-def png(width: int = 32, height: int = 32, grey: int = 0) -> bytes:
-    """A grey PNG of any size, small in bytes."""
-
-    def chunk(kind: bytes, data: bytes) -> bytes:
-        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-
-    rows = (b"\0" + bytes([grey]) * width) * height
-    header = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
-
-
+png = grey_png
 PNG = png()
 MP4 = struct.pack(">I4s4sI4s", 20, b"ftyp", b"isom", 0x200, b"isom") + b"\0" * 64
 
@@ -44,16 +35,8 @@ def no_certificates() -> Iterator[None]:
 @pytest.fixture
 def make(emulator: Emulator) -> Iterator[Make]:
     """Makes models that talk to the emulator; their connections are closed in the end."""
-    made: list[ChatQwenVL] = []
-
-    def build(**keywords: Any) -> ChatQwenVL:
-        model = ChatQwenVL(**{"base_url": emulator.compat_url, "api_key": KEY, **keywords})
-        made.append(model)
-        return model
-
-    yield build
-    for model in made:
-        model.close()
+    with model_factory(ChatQwenVL, emulator.compat_url) as make_model:
+        yield make_model
 
 
 @pytest.fixture

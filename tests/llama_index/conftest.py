@@ -8,23 +8,15 @@ import pytest
 
 from llama_index_qwenvl import QwenVL
 from tests.emulator import Emulator
-
-KEY = "sk-test-0123456789"
+from tests.support.model_factories import KEY as KEY
+from tests.support.model_factories import model_factory
 
 
 @pytest.fixture
 def make(emulator: Emulator) -> Iterator[Callable[..., QwenVL]]:
     """Makes models that talk to the emulator; they are closed in the end."""
-    made: list[QwenVL] = []
-
-    def build(**keywords: object) -> QwenVL:
-        model = QwenVL(**{"base_url": emulator.compat_url, "api_key": KEY, **keywords})
-        made.append(model)
-        return model
-
-    yield build
-    for model in made:
-        model.close()
+    with model_factory(QwenVL, emulator.compat_url) as make_model:
+        yield make_model
 
 
 @pytest.fixture

@@ -1,26 +1,9 @@
-"""Small real media for the tests."""
+"""Small media for the tests under their former names; see `tests/support/media_files.py`."""
 
 from __future__ import annotations
 
-import base64
-import io
-from functools import cache
+from tests.support.media_files import MP4_HEAD as MP4
+from tests.support.media_files import data_uri as uri
+from tests.support.media_files import solid_image as image
 
-from PIL import Image
-
-
-@cache
-def image(color: str = "red", kind: str = "PNG", size: tuple[int, int] = (32, 20)) -> bytes:
-    """An image file."""
-    buffer = io.BytesIO()
-    Image.new("RGB", size, color).save(buffer, kind)
-    return buffer.getvalue()
-
-
-def uri(data: bytes, mime: str = "image/png") -> str:
-    """A data URI, in the form in which it has to arrive."""
-    return f"data:{mime};base64,{base64.b64encode(data).decode()}"
-
-
-MP4 = b"\x00\x00\x00\x18ftypmp42\x00\x00\x00\x00mp42isom" + b"\x00" * 64
-"""The first bytes of a video; nobody here looks further."""
+__all__ = ["MP4", "image", "uri"]
