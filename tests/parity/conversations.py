@@ -1,4 +1,4 @@
-"""One table of conversations: each in LangChain's words, in LlamaIndex's words, and as it stands on the wire."""
+"""List conversations, each as LangChain messages, as LlamaIndex messages and as messages on the wire."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ from llama_index.core.base.llms.types import (
 
 from llama_index_qwenvl import video, video_frames
 from tests.emulator import Reply, ToolCall
-from tests.llama_index.media import MP4, image, uri
+from tests.support.media_files import MP4_HEAD, data_uri, solid_image
 
-PNG, JPEG = image(), image(kind="JPEG")
+PNG, JPEG = solid_image(), solid_image(kind="JPEG")
 PATH = Path(gettempdir()) / f"qwenvl-parity-{os.getpid()}.png"
-"""A picture that the tests write."""
-URL, FILM = "https://example.com/a.png?x=%2B", "https://example.com/walk.mp4"
+"""An image file that the tests write."""
+URL, VIDEO_URL = "https://example.com/a.png?x=%2B", "https://example.com/walk.mp4"
 HELLO = [{"role": "user", "content": "Hello."}]
 THINKS = {"enable_thinking": True}
 CROP = {
@@ -41,49 +41,49 @@ CROP = {
 
 @dataclass(frozen=True)
 class Row:
-    """A conversation, how it is asked, what is sent for it, and what is answered."""
+    """A conversation with its settings, the body that is sent for it, and the reply."""
 
     langchain: Sequence[AnyMessage]
     llama_index: Sequence[ChatMessage]
     messages: Sequence[Mapping[str, Any]]
-    """On the wire."""
+    """Messages on the wire."""
     body: Mapping[str, Any] = field(default_factory=lambda: THINKS)
-    """The rest of the body, without model and streaming."""
+    """The other fields of the body, without model and streaming."""
     settings: Mapping[str, Any] = field(default_factory=dict)
-    """Keywords of the call, the same for both."""
+    """Keywords of the call in both frameworks."""
     model: str = "qwen3-vl-plus"
     reply: Reply = field(default_factory=lambda: Reply(reasoning="Hm, 好。", text="Hello, you."))
     adjustments: int = 0
-    """How many things policy changed."""
+    """Number of adjustments of the request."""
     invalid: tuple[str, str, str] | None = None
-    """The second of the calls in the reply, if it must not be executed."""
+    """Id, name and arguments of the second call of the reply, if it must be invalid."""
 
 
-def human(*blocks: Any, **more: Any) -> HumanMessage:
-    return HumanMessage(list(blocks) if blocks else "Hello.", **more)
+def human(*blocks: Any, **fields: Any) -> HumanMessage:
+    return HumanMessage(list(blocks) if blocks else "Hello.", **fields)
 
 
-def user(*blocks: Any, **beside: Any) -> ChatMessage:
-    return ChatMessage(role="user", blocks=list(blocks) or [TextBlock(text="Hello.")], additional_kwargs=beside)
+def user(*blocks: Any, **extra: Any) -> ChatMessage:
+    return ChatMessage(role="user", blocks=list(blocks) or [TextBlock(text="Hello.")], additional_kwargs=extra)
 
 
-def assistant(*blocks: Any, **beside: Any) -> ChatMessage:
-    return ChatMessage(role="assistant", blocks=list(blocks), additional_kwargs=beside)
+def assistant(*blocks: Any, **extra: Any) -> ChatMessage:
+    return ChatMessage(role="assistant", blocks=list(blocks), additional_kwargs=extra)
 
 
-def said(*parts: Mapping[str, Any]) -> list[dict[str, Any]]:
+def user_message(*parts: Mapping[str, Any]) -> list[dict[str, Any]]:
     return [{"role": "user", "content": list(parts)}]
 
 
-def text(words: str, **more: Any) -> dict[str, Any]:
-    return {"type": "text", "text": words, **more}
+def text(content: str, **fields: Any) -> dict[str, Any]:
+    return {"type": "text", "text": content, **fields}
 
 
-def picture(url: str, **hints: Any) -> dict[str, Any]:
+def image_part(url: str, **hints: Any) -> dict[str, Any]:
     return {"type": "image_url", "image_url": {"url": url}, **hints}
 
 
-def film(url: str, **hints: Any) -> dict[str, Any]:
+def video_part(url: str, **hints: Any) -> dict[str, Any]:
     return {"type": "video_url", "video_url": {"url": url}, **hints}
 
 
@@ -91,74 +91,81 @@ def call(call_id: str, arguments: str = "{}") -> dict[str, Any]:
     return {"id": call_id, "type": "function", "function": {"name": "crop", "arguments": arguments}}
 
 
-def _medium(block: Mapping[str, Any], li_block: Any, part: Mapping[str, Any], **settings: Any) -> Row:
-    """One medium and a question."""
+def _media_row(langchain: Mapping[str, Any], llama_index: Any, part: Mapping[str, Any], **settings: Any) -> Row:
+    """Return a row with one image or video and a question."""
     return Row(
-        [human(block, {"type": "text", "text": "?"})],
-        [user(li_block, TextBlock(text="?"))],
-        said(part, text("?")),
+        [human(langchain, {"type": "text", "text": "?"})],
+        [user(llama_index, TextBlock(text="?"))],
+        user_message(part, text("?")),
         settings=settings,
     )
 
 
-def _asked(body: Mapping[str, Any], settings: Mapping[str, Any], **more: Any) -> Row:
-    """A greeting, asked in a special way."""
-    return Row([human()], [user()], HELLO, body=body, settings=settings, **more)
+def _settings_row(body: Mapping[str, Any], settings: Mapping[str, Any], **fields: Any) -> Row:
+    """Return a row with a greeting and settings."""
+    return Row([human()], [user()], HELLO, body=body, settings=settings, **fields)
 
 
-def _history(langchain: Sequence[AnyMessage], llama_index: Sequence[ChatMessage], *messages: Any, **more: Any) -> Row:
-    """What came between two greetings."""
-    return Row([human(), *langchain, human()], [user(), *llama_index, user()], [*HELLO, *messages, *HELLO], **more)
+def _history_row(langchain: Sequence[Any], llama_index: Sequence[ChatMessage], *messages: Any, **fields: Any) -> Row:
+    """Return a row with messages between two greetings."""
+    return Row([human(), *langchain, human()], [user(), *llama_index, user()], [*HELLO, *messages, *HELLO], **fields)
 
 
 MEDIA: dict[str, Row] = {
-    "image by URL": _medium({"type": "image", "url": URL}, ImageBlock(url=URL), picture(URL)),
-    "image by OpenAI's block": _medium(
-        {"type": "image_url", "image_url": {"url": URL}}, ImageBlock(url=URL), picture(URL)
+    "image by URL": _media_row({"type": "image", "url": URL}, ImageBlock(url=URL), image_part(URL)),
+    "image by OpenAI's block": _media_row(
+        {"type": "image_url", "image_url": {"url": URL}}, ImageBlock(url=URL), image_part(URL)
     ),
-    "image in base64": _medium(
+    "image in base64": _media_row(
         {"type": "image", "base64": base64.b64encode(PNG).decode(), "mime_type": "image/png"},
         ImageBlock(image=PNG),
-        picture(uri(PNG)),
+        image_part(data_uri(PNG)),
     ),
-    "image by data URI of a wrong type": _medium(
-        {"type": "image_url", "image_url": {"url": uri(JPEG, "None")}},
-        ImageBlock(url=uri(JPEG, "None")),
-        picture(uri(JPEG, "image/jpeg")),
+    "image by data URI of a wrong type": _media_row(
+        {"type": "image_url", "image_url": {"url": data_uri(JPEG, "None")}},
+        ImageBlock(url=data_uri(JPEG, "None")),
+        image_part(data_uri(JPEG, "image/jpeg")),
     ),
-    "image by path": _medium({"type": "image", "url": str(PATH)}, ImageBlock(url=PATH.as_uri()), picture(uri(PNG))),
-    "image with bounds": _medium(
+    "image by path": _media_row(
+        {"type": "image", "url": str(PATH)}, ImageBlock(url=PATH.as_uri()), image_part(data_uri(PNG))
+    ),
+    "image with bounds": _media_row(
         {"type": "image", "url": URL, "extras": {"min_pixels": 4096, "max_pixels": 1310720}},
         ImageBlock(url=URL, detail='{"min_pixels": 4096, "max_pixels": 1310720}'),
-        picture(URL, min_pixels=4096, max_pixels=1310720),
+        image_part(URL, min_pixels=4096, max_pixels=1310720),
         max_pixels=99999,
     ),
-    "bounds of the call": _medium(
-        {"type": "image", "url": URL}, ImageBlock(url=URL), picture(URL, max_pixels=99999), max_pixels=99999
+    "bounds of the call": _media_row(
+        {"type": "image", "url": URL}, ImageBlock(url=URL), image_part(URL, max_pixels=99999), max_pixels=99999
     ),
-    "video": _medium(
-        {"type": "video_url", "video_url": {"url": FILM}, "fps": 2}, VideoBlock(url=FILM, fps=2), film(FILM, fps=2)
+    "video": _media_row(
+        {"type": "video_url", "video_url": {"url": VIDEO_URL}, "fps": 2},
+        VideoBlock(url=VIDEO_URL, fps=2),
+        video_part(VIDEO_URL, fps=2),
     ),
-    "video at a fraction": _medium(
-        {"type": "video", "url": FILM, "extras": {"fps": 0.5}}, video(FILM, 0.5), film(FILM, fps=0.5), fps=3
-    ),
-    "video in base64": _medium(
-        {"type": "video", "base64": base64.b64encode(MP4).decode(), "mime_type": "video/mp4"},
-        VideoBlock(video=MP4),
-        film(uri(MP4, "video/mp4"), fps=3),
+    "video at a fraction": _media_row(
+        {"type": "video", "url": VIDEO_URL, "extras": {"fps": 0.5}},
+        video(VIDEO_URL, 0.5),
+        video_part(VIDEO_URL, fps=0.5),
         fps=3,
     ),
-    "frames": _medium(
-        {"type": "video", "video": [URL, uri(PNG), URL, URL], "fps": 0.5, "total_pixels": 8192000},
+    "video in base64": _media_row(
+        {"type": "video", "base64": base64.b64encode(MP4_HEAD).decode(), "mime_type": "video/mp4"},
+        VideoBlock(video=MP4_HEAD),
+        video_part(data_uri(MP4_HEAD, "video/mp4"), fps=3),
+        fps=3,
+    ),
+    "frames": _media_row(
+        {"type": "video", "video": [URL, data_uri(PNG), URL, URL], "fps": 0.5, "total_pixels": 8192000},
         video_frames([URL, PNG, URL, URL], fps=0.5, total_pixels=8192000),
-        {"type": "video", "video": [URL, uri(PNG), URL, URL], "fps": 0.5, "total_pixels": 8192000},
+        {"type": "video", "video": [URL, data_uri(PNG), URL, URL], "fps": 0.5, "total_pixels": 8192000},
     ),
     "cache marker": Row(
         [human({"type": "text", "text": "Long.", "cache_control": {"type": "ephemeral"}}, text("?"))],
         [user(TextBlock(text="Long."), CachePoint(cache_control=CacheControl(type="ephemeral")), TextBlock(text="?"))],
-        said(text("Long.", cache_control={"type": "ephemeral"}), text("?")),
+        user_message(text("Long.", cache_control={"type": "ephemeral"}), text("?")),
     ),
-    "cache marker behind empty words": Row(
+    "cache marker after empty text": Row(
         [human(text("Long."), text("", cache_control={"type": "ephemeral"}), text("?"))],
         [
             user(
@@ -168,7 +175,7 @@ MEDIA: dict[str, Row] = {
                 TextBlock(text="?"),
             )
         ],
-        said(text("Long.", cache_control={"type": "ephemeral"}), text("?")),
+        user_message(text("Long.", cache_control={"type": "ephemeral"}), text("?")),
     ),
     "text document": Row(
         [human({"type": "text-plain", "text": "Hello.", "mime_type": "text/plain"})],
@@ -178,49 +185,53 @@ MEDIA: dict[str, Row] = {
     "text like a path": Row(
         [human(text("/etc/hosts"), text("file:///etc/hosts"))],
         [user(TextBlock(text="/etc/hosts"), TextBlock(text="file:///etc/hosts"))],
-        said(text("/etc/hosts"), text("file:///etc/hosts")),
+        user_message(text("/etc/hosts"), text("file:///etc/hosts")),
     ),
 }
 
-_THOUGHT = "Let me crop."
+_REASONING = "Let me crop."
 
 
-def _nameless(name: str) -> Any:
+def _call_without_id(name: str) -> Any:
     return {"name": name, "args": {}, "id": None, "type": "tool_call"}
 
 
-_CALLED = AIMessage(
+_MESSAGE_WITH_CALLS = AIMessage(
     "I crop.",
-    additional_kwargs={"reasoning_content": _THOUGHT},
+    additional_kwargs={"reasoning_content": _REASONING},
     tool_calls=[
         {"name": "crop", "args": {"x": 1, "ü": "→"}, "id": "call_1"},
         {"name": "crop", "args": {}, "id": "call_2"},
     ],
 )
-_CALLS = [
+_CALL_BLOCKS = [
     ToolCallBlock(tool_call_id="call_1", tool_name="crop", tool_kwargs={"x": 1, "ü": "→"}),
     ToolCallBlock(tool_call_id="call_2", tool_name="crop", tool_kwargs={}),
 ]
 
 
-def _tool(call_id: str, *blocks: Any) -> ChatMessage:
+def _tool_message(call_id: str, *blocks: Any) -> ChatMessage:
     return ChatMessage(role="tool", blocks=list(blocks), additional_kwargs={"tool_call_id": call_id})
 
 
 HISTORIES: dict[str, Row] = {
-    "turns": _history(
+    "several messages": _history_row(
         [AIMessage("Yes."), human(name="ann"), AIMessage("No.")],
         [assistant(TextBlock(text="Yes.")), user(name="ann"), assistant(TextBlock(text="No."))],
         {"role": "assistant", "content": "Yes."},
         {"role": "user", "content": "Hello.", "name": "ann"},
         {"role": "assistant", "content": "No."},
     ),
-    "tool results": _history(
-        [_CALLED, ToolMessage([text("a"), text("b")], tool_call_id="call_1"), ToolMessage("c", tool_call_id="call_2")],
+    "tool results": _history_row(
         [
-            assistant(ThinkingBlock(content=_THOUGHT), TextBlock(text="I crop."), *_CALLS),
-            _tool("call_1", TextBlock(text="a"), TextBlock(text="b")),
-            _tool("call_2", TextBlock(text="c")),
+            _MESSAGE_WITH_CALLS,
+            ToolMessage([text("a"), text("b")], tool_call_id="call_1"),
+            ToolMessage("c", tool_call_id="call_2"),
+        ],
+        [
+            assistant(ThinkingBlock(content=_REASONING), TextBlock(text="I crop."), *_CALL_BLOCKS),
+            _tool_message("call_1", TextBlock(text="a"), TextBlock(text="b")),
+            _tool_message("call_2", TextBlock(text="c")),
         ],
         {
             "role": "assistant",
@@ -230,16 +241,16 @@ HISTORIES: dict[str, Row] = {
         {"role": "tool", "content": "a\nb", "tool_call_id": "call_1"},
         {"role": "tool", "content": "c", "tool_call_id": "call_2"},
     ),
-    "pictures of tools": _history(
+    "images of tools": _history_row(
         [
-            _CALLED,
+            _MESSAGE_WITH_CALLS,
             ToolMessage([text("a"), {"type": "image", "url": URL}], tool_call_id="call_1"),
             ToolMessage([{"type": "image", "base64": base64.b64encode(PNG).decode()}], tool_call_id="call_2"),
         ],
         [
-            assistant(TextBlock(text="I crop."), *_CALLS),
-            _tool("call_1", TextBlock(text="a"), ImageBlock(url=URL)),
-            _tool("call_2", ImageBlock(image=PNG)),
+            assistant(TextBlock(text="I crop."), *_CALL_BLOCKS),
+            _tool_message("call_1", TextBlock(text="a"), ImageBlock(url=URL)),
+            _tool_message("call_2", ImageBlock(image=PNG)),
         ],
         {
             "role": "assistant",
@@ -248,29 +259,29 @@ HISTORIES: dict[str, Row] = {
         },
         {"role": "tool", "content": "a", "tool_call_id": "call_1"},
         {"role": "tool", "content": "The result follows as media in the next user message.", "tool_call_id": "call_2"},
-        *said(
+        *user_message(
             text("Result of the tool call call_1:"),
-            picture(URL),
+            image_part(URL),
             text("Result of the tool call call_2:"),
-            picture(uri(PNG)),
+            image_part(data_uri(PNG)),
         ),
         adjustments=1,
     ),
-    "a broken call": _history(
+    "invalid call": _history_row(
         [
             AIMessage("", invalid_tool_calls=[{"name": "crop", "args": '{"x": ', "id": "call_1", "error": None}]),
             ToolMessage("No.", tool_call_id="call_1"),
         ],
         [
             assistant(ToolCallBlock(tool_call_id="call_1", tool_name="crop", tool_kwargs='{"x": ')),
-            _tool("call_1", TextBlock(text="No.")),
+            _tool_message("call_1", TextBlock(text="No.")),
         ],
         {"role": "assistant", "content": "", "tool_calls": [call("call_1")]},
         {"role": "tool", "content": "No.", "tool_call_id": "call_1"},
     ),
-    "calls without ids or names": _history(
+    "calls without ids or names": _history_row(
         [
-            AIMessage("", tool_calls=[_nameless("crop"), _nameless("")]),
+            AIMessage("", tool_calls=[_call_without_id("crop"), _call_without_id("")]),
             ToolMessage("a", tool_call_id=""),
             ToolMessage("b", tool_call_id=""),
         ],
@@ -290,7 +301,7 @@ HISTORIES: dict[str, Row] = {
         {"role": "tool", "content": "a", "tool_call_id": "call_1_0"},
         {"role": "tool", "content": "b", "tool_call_id": "call_1_1"},
     ),
-    "calls that were not executed": _history(
+    "calls that were not executed": _history_row(
         [AIMessage("", tool_calls=[{"name": "crop", "args": {}, "id": "call_1", "type": "tool_call"}])],
         [assistant(ToolCallBlock(tool_call_id="call_1", tool_name="crop", tool_kwargs={}))],
         {"role": "assistant", "content": "", "tool_calls": [call("call_1")]},
@@ -309,11 +320,11 @@ HISTORIES: dict[str, Row] = {
     "system message folded": Row(
         [SystemMessage("Be brief."), human({"type": "image", "url": URL}, text("?"))],
         [ChatMessage(role="system", content="Be brief."), user(ImageBlock(url=URL), TextBlock(text="?"))],
-        said(text("Be brief."), picture(URL), text("?")),
+        user_message(text("Be brief."), image_part(URL), text("?")),
         settings={"fold_system_prompt": True},
         adjustments=1,
     ),
-    "reasoning replayed": _history(
+    "reasoning replayed": _history_row(
         [AIMessage("Yes.", additional_kwargs={"reasoning_content": "Hm."})],
         [assistant(ThinkingBlock(content="Hm."), TextBlock(text="Yes."))],
         {"role": "assistant", "content": "Yes.", "reasoning_content": "Hm."},
@@ -321,7 +332,7 @@ HISTORIES: dict[str, Row] = {
         settings={"preserve_thinking": True},
         model="qwen3.6-plus",
     ),
-    "reasoning not replayed": _history(
+    "reasoning not replayed": _history_row(
         [AIMessage("Yes.", additional_kwargs={"reasoning_content": "Hm."})],
         [assistant(TextBlock(text="Yes."), reasoning_content="Hm.")],
         {"role": "assistant", "content": "Yes."},
@@ -336,50 +347,52 @@ HISTORIES: dict[str, Row] = {
     ),
 }
 
-_CROPS = Reply(
+_CROP_REPLY = Reply(
     reasoning="Hm.", text="I crop.",
     tool_calls=[ToolCall("call_1", "crop", ['{"x": ', '1, "y": "a b', ' é"}']), ToolCall("call_2", "crop", "")],
 )  # fmt: skip
-_NAMED = {"type": "function", "function": {"name": "crop"}}
+_CROP_CHOICE = {"type": "function", "function": {"name": "crop"}}
 _LOGPROB = {"token": "Yes", "logprob": -0.1, "bytes": None, "top_logprobs": []}
 
-ASKED: dict[str, Row] = {
-    "thinking": _asked(THINKS, {}),
-    "not thinking": _asked({"enable_thinking": False}, {"enable_thinking": False}, reply=Reply(text="Yes.")),
-    "a budget": _asked({**THINKS, "thinking_budget": 50}, {"thinking_budget": 50}),
-    "zeros": _asked(
+SETTINGS: dict[str, Row] = {
+    "thinking": _settings_row(THINKS, {}),
+    "not thinking": _settings_row({"enable_thinking": False}, {"enable_thinking": False}, reply=Reply(text="Yes.")),
+    "a budget": _settings_row({**THINKS, "thinking_budget": 50}, {"thinking_budget": 50}),
+    "zeros": _settings_row(
         {**THINKS, "temperature": 0.0, "top_k": 0, "seed": 0, "presence_penalty": 0.0},
         {"temperature": 0.0, "top_k": 0, "seed": 0, "presence_penalty": 0.0},
     ),
-    "sampling": _asked(
+    "sampling": _settings_row(
         {**THINKS, "top_p": 0.5, "max_tokens": 9, "stop": ["a"], "repetition_penalty": 1.1},
         {"top_p": 0.5, "max_tokens": 9, "stop": ["a"], "repetition_penalty": 1.1},
     ),
-    "high resolution": _asked({**THINKS, "vl_high_resolution_images": True}, {"vl_high_resolution_images": True}),
-    "extra body": _asked({**THINKS, "enable_search": True}, {"extra_body": {"enable_search": True}}),
-    "tools": _asked({**THINKS, "tools": [CROP]}, {"tools": [CROP]}, reply=_CROPS),
-    "tools, one at a time": _asked(
+    "high resolution": _settings_row(
+        {**THINKS, "vl_high_resolution_images": True}, {"vl_high_resolution_images": True}
+    ),
+    "extra body": _settings_row({**THINKS, "enable_search": True}, {"extra_body": {"enable_search": True}}),
+    "tools": _settings_row({**THINKS, "tools": [CROP]}, {"tools": [CROP]}, reply=_CROP_REPLY),
+    "tools, one at a time": _settings_row(
         {**THINKS, "tools": [CROP], "tool_choice": "auto", "parallel_tool_calls": False},
         {"tools": [CROP], "tool_choice": "auto", "parallel_tool_calls": False},
-        reply=_CROPS,
+        reply=_CROP_REPLY,
     ),
-    "a forced tool": _asked(
-        {"enable_thinking": False, "tools": [CROP], "tool_choice": _NAMED},
+    "a forced tool": _settings_row(
+        {"enable_thinking": False, "tools": [CROP], "tool_choice": _CROP_CHOICE},
         {"tools": [CROP], "tool_choice": "crop"},
         reply=Reply(tool_calls=[ToolCall("call_1", "crop", "{}")]),
         adjustments=1,
     ),
-    "a forced tool while thinking": _asked(
+    "a forced tool while thinking": _settings_row(
         {**THINKS, "tools": [CROP], "tool_choice": "auto"},
         {"tools": [CROP], "tool_choice": "any", "forced_tool_choice": "auto"},
-        reply=_CROPS,
+        reply=_CROP_REPLY,
         adjustments=1,
     ),
-    "a forced tool of a model that always thinks": _asked(
+    "a forced tool of a model that always thinks": _settings_row(
         {"tools": [CROP], "tool_choice": "auto"},
         {"tools": [CROP], "tool_choice": "required"},
         model="qwen3-vl-32b-thinking",
-        reply=_CROPS,
+        reply=_CROP_REPLY,
         adjustments=1,
     ),
     "JSON": Row(
@@ -391,17 +404,17 @@ ASKED: dict[str, Row] = {
         reply=Reply(text="{}"),
         adjustments=1,
     ),
-    "a model that only streams": _asked({}, {}, model="qvq-max"),
-    "a model that never thinks": _asked({}, {}, model="qwen-vl-max", reply=Reply(text="Yes.")),
-    "usage in detail": _asked(
+    "a model that only streams": _settings_row({}, {}, model="qvq-max"),
+    "a model that never thinks": _settings_row({}, {}, model="qwen-vl-max", reply=Reply(text="Yes.")),
+    "usage in detail": _settings_row(
         THINKS, {}, reply=Reply(
             reasoning="Hm.", text="Yes.",
             usage={"prompt": 900, "completion": 50, "reasoning": 40, "image": 700, "video": 100, "cached": 256},
         ),
     ),
-    "thinking only": _asked(THINKS, {}, reply=Reply(reasoning="Hm.")),
-    "cut off": _asked(THINKS, {}, reply=Reply(reasoning="Hm.", text="I was about", finish="length")),
-    "a call that is cut off": _asked(
+    "thinking only": _settings_row(THINKS, {}, reply=Reply(reasoning="Hm.")),
+    "cut off": _settings_row(THINKS, {}, reply=Reply(reasoning="Hm.", text="I was about", finish="length")),
+    "a call that is cut off": _settings_row(
         {**THINKS, "tools": [CROP]},
         {"tools": [CROP]},
         reply=Reply(
@@ -410,11 +423,11 @@ ASKED: dict[str, Row] = {
         ),
         invalid=("call_2", "crop", '{"x": '),
     ),
-    "log probabilities": _asked(
+    "log probabilities": _settings_row(
         {**THINKS, "logprobs": True, "top_logprobs": 1},
         {"logprobs": True, "top_logprobs": 1},
         reply=Reply(text=["Yes"], choice_extra={"logprobs": {"content": [_LOGPROB]}}),
     ),
 }  # fmt: skip
 
-ROWS: dict[str, Row] = {**MEDIA, **HISTORIES, **ASKED}
+ROWS: dict[str, Row] = {**MEDIA, **HISTORIES, **SETTINGS}

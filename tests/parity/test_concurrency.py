@@ -1,4 +1,4 @@
-"""Models that are shared: by threads, forked children, pickles and event loops, in both frameworks and both APIs."""
+"""Test models shared by threads, forks, pickles and event loops, in both frameworks and both APIs."""
 
 from __future__ import annotations
 
@@ -18,14 +18,15 @@ import pytest
 from langchain_qwenvl import ChatQwenVL
 from llama_index_qwenvl import QwenVL
 from tests.emulator import Emulator, RecordedRequest, Reply
-from tests.parity.call_modes import APIS, KEY, Api
+from tests.parity.call_modes import APIS, Api
+from tests.support.model_factories import KEY
 
-ChatRequest = Callable[[Any, str], str]
-EACH: dict[str, tuple[type, ChatRequest, Callable[[Any, str], Any]]] = {
-    "langchain": (ChatQwenVL, lambda llm, said: str(llm.invoke(said).content), lambda llm, said: llm.ainvoke(said)),
-    "llama_index": (QwenVL, lambda llm, said: llm.complete(said).text, lambda llm, said: llm.acomplete(said)),
+AskFunction = Callable[[Any, str], str]
+FRAMEWORKS: dict[str, tuple[type, AskFunction, Callable[[Any, str], Any]]] = {
+    "langchain": (ChatQwenVL, lambda llm, text: str(llm.invoke(text).content), lambda llm, text: llm.ainvoke(text)),
+    "llama_index": (QwenVL, lambda llm, text: llm.complete(text).text, lambda llm, text: llm.acomplete(text)),
 }
-pytestmark = [pytest.mark.parametrize("framework", EACH), pytest.mark.parametrize("api", APIS)]
+pytestmark = [pytest.mark.parametrize("framework", FRAMEWORKS), pytest.mark.parametrize("api", APIS)]
 
 
 @pytest.fixture(autouse=True)
@@ -36,76 +37,76 @@ def no_certificates(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def llm(framework: str, api: Api, emulator: Emulator) -> Iterator[Any]:
     url = emulator.compat_url if api == "openai" else emulator.native_url
-    emulator.respond = repeats
-    made = EACH[framework][0](api=api, base_url=url, api_key=KEY)
-    yield made
-    made.close()
+    emulator.respond = echo
+    model = FRAMEWORKS[framework][0](api=api, base_url=url, api_key=KEY)
+    yield model
+    model.close()
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        gc.collect()  # no connection is left to be complained of
+        gc.collect()  # an open connection would raise a ResourceWarning
 
 
-def repeats(request: RecordedRequest) -> Reply:
-    """Says what was said."""
+def echo(request: RecordedRequest) -> Reply:
+    """Reply with the text of the message."""
     body = request.json
     (message,) = body.get("messages") or body["input"]["messages"]
     content = message["content"]
     return Reply(text=content if isinstance(content, str) else content[0]["text"])
 
 
-def test_threads_that_begin_at_once_share_one_client(framework: str, llm: Any, emulator: Emulator) -> None:
-    ask, start = EACH[framework][1], threading.Barrier(8)
+def test_threads_that_start_together_share_client(framework: str, llm: Any, emulator: Emulator) -> None:
+    ask, barrier = FRAMEWORKS[framework][1], threading.Barrier(8)
 
-    def work(number: int) -> list[str]:
-        start.wait()
-        return [ask(llm, f"{number}.{turn}") for turn in range(3)]
+    def work(thread: int) -> list[str]:
+        barrier.wait()
+        return [ask(llm, f"{thread}.{call}") for call in range(3)]
 
     with ThreadPoolExecutor(8) as pool:
-        assert list(pool.map(work, range(8))) == [[f"{n}.{turn}" for turn in range(3)] for n in range(8)]
+        assert list(pool.map(work, range(8))) == [[f"{thread}.{call}" for call in range(3)] for thread in range(8)]
     assert emulator.connections <= 8
 
 
-def test_a_pickle_goes_on_with_the_key_of_its_new_place(
+def test_unpickled_model_uses_key_of_environment(
     framework: str, llm: Any, monkeypatch: pytest.MonkeyPatch, emulator: Emulator
 ) -> None:
-    ask = EACH[framework][1]
+    ask = FRAMEWORKS[framework][1]
     assert ask(llm, "Here") == "Here"
     data = pickle.dumps(llm)
     assert KEY.encode() not in data
-    monkeypatch.setenv("DASHSCOPE_API_KEY", "sk-of-the-new-place")
-    again = pickle.loads(data)
-    assert ask(again, "There") == "There"
-    assert emulator.requests[-1].headers["authorization"] == "Bearer sk-of-the-new-place"
-    again.close()
+    monkeypatch.setenv("DASHSCOPE_API_KEY", "sk-of-the-environment")
+    unpickled = pickle.loads(data)
+    assert ask(unpickled, "There") == "There"
+    assert emulator.requests[-1].headers["authorization"] == "Bearer sk-of-the-environment"
+    unpickled.close()
 
 
-def test_a_key_that_is_set_later_may_be_plain(framework: str, llm: Any, emulator: Emulator) -> None:
-    ask, copied = EACH[framework][1], llm.model_copy(update={"api_key": "sk-copied"})
+def test_plain_string_key_set_later_is_used_and_hidden(framework: str, llm: Any, emulator: Emulator) -> None:
+    ask, copied = FRAMEWORKS[framework][1], llm.model_copy(update={"api_key": "sk-copied"})
     ask(copied, "Hi")
     copied.close()
     llm.api_key = "sk-assigned"
     ask(llm, "Hi")
-    sent = [request.headers["authorization"] for request in emulator.requests]
-    assert sent == ["Bearer sk-copied", "Bearer sk-assigned"]
+    keys = [request.headers["authorization"] for request in emulator.requests]
+    assert keys == ["Bearer sk-copied", "Bearer sk-assigned"]
     assert not any(key in repr(model) for key in ("sk-copied", "sk-assigned") for model in (copied, llm))
 
 
-def test_event_loops_and_sync_calls_take_turns(framework: str, llm: Any) -> None:
-    ask, aask = EACH[framework][1:]
+def test_event_loops_and_sync_calls_alternate(framework: str, llm: Any) -> None:
+    ask, aask = FRAMEWORKS[framework][1:]
 
-    async def both() -> list[Any]:
-        return await asyncio.gather(aask(llm, "a"), aask(llm, "b"))
+    async def ask_both() -> list[Any]:
+        return list(await asyncio.gather(aask(llm, "a"), aask(llm, "b")))
 
     for _ in range(3):
-        said = [str(getattr(answer, "text", answer)) for answer in asyncio.run(both())]
-        assert said == ["a", "b"]
+        texts = [str(getattr(answer, "text", answer)) for answer in asyncio.run(ask_both())]
+        assert texts == ["a", "b"]
         assert ask(llm, "c") == "c"
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
-@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")  # the emulator's threads are the parent's alone
-def test_a_forked_child_has_its_own_connections(framework: str, llm: Any) -> None:
-    ask = EACH[framework][1]
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")  # only the parent has the threads of the emulator
+def test_forked_child_opens_own_connections(framework: str, llm: Any) -> None:
+    ask = FRAMEWORKS[framework][1]
     assert ask(llm, "Before") == "Before"
     child = os.fork()
     if child == 0:

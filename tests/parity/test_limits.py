@@ -1,6 +1,6 @@
-"""Each limit just inside and just outside, over both frameworks and both APIs: accepted, or refused before it is sent.
+"""Test each limit with a value just inside and one just outside, in both frameworks and both APIs.
 
-With the checks off the service refuses the same (where the emulator knows the limit): the checks are not our invention.
+With validation disabled the emulator refuses the same values where it knows the limit, so the limits are the service's.
 """
 
 from __future__ import annotations
@@ -20,27 +20,27 @@ from llama_index_qwenvl import QwenVL, video, video_frames
 from qwenvl_core.errors import QwenVLInputError, QwenVLInvalidRequestError
 from qwenvl_core.request import validation
 from tests.emulator import Emulator
-from tests.support import media_files
+from tests.support.media_files import bmp_header, gif_header, jpeg_header, mp4_header, png_header, webp_header
+from tests.support.model_factories import KEY
 
-KEY = "sk-test-0123456789"
-URLS = [f"https://example.com/{at}.jpg" for at in range(2001)]
+URLS = [f"https://example.com/{index}.jpg" for index in range(2001)]
 
 
 @dataclass(frozen=True)
 class ChatRequest:
-    """A question in no framework's words."""
+    """A request independent of the framework."""
 
     image: bytes | None = None
-    film: bytes | str | None = None
+    video: bytes | str | None = None
     frames: list[str] = field(default_factory=list)
     keywords: dict[str, Any] = field(default_factory=dict)
 
 
-class ModelPair(Protocol):
-    """One framework's way to ask a model."""
+class ChatModel(Protocol):
+    """The chat model of one framework."""
 
-    def ask(self, ask: ChatRequest) -> str: ...
-    async def aask(self, ask: ChatRequest) -> str: ...
+    def send(self, request: ChatRequest) -> str: ...
+    async def asend(self, request: ChatRequest) -> str: ...
     def close(self) -> None: ...
 
 
@@ -49,24 +49,28 @@ class LangChain:
         self.llm = ChatQwenVL(**keywords)
         self.close = self.llm.close
 
-    def ask(self, ask: ChatRequest) -> str:
-        return str(self.llm.invoke([self.message(ask)], **ask.keywords).text)
+    def send(self, request: ChatRequest) -> str:
+        return str(self.llm.invoke([self.build_message(request)], **request.keywords).text)
 
-    async def aask(self, ask: ChatRequest) -> str:
-        reply = await self.llm.ainvoke([self.message(ask)], **ask.keywords)
+    async def asend(self, request: ChatRequest) -> str:
+        reply = await self.llm.ainvoke([self.build_message(request)], **request.keywords)
         await self.llm.aclose()
         return str(reply.text)
 
-    def message(self, ask: ChatRequest) -> HumanMessage:
+    def build_message(self, request: ChatRequest) -> HumanMessage:
         content: list[str | dict[str, Any]] = [{"type": "text", "text": "What is it?"}]
-        if ask.image is not None:
-            content.append({"type": "image", "base64": base64.b64encode(ask.image).decode(), "mime_type": "image/png"})
-        if isinstance(ask.film, bytes):
-            content.append({"type": "video", "base64": base64.b64encode(ask.film).decode(), "mime_type": "video/mp4"})
-        elif ask.film:
-            content.append({"type": "video", "url": ask.film})
-        if ask.frames:
-            content.append({"type": "video", "video": ask.frames})
+        if request.image is not None:
+            content.append(
+                {"type": "image", "base64": base64.b64encode(request.image).decode(), "mime_type": "image/png"}
+            )
+        if isinstance(request.video, bytes):
+            content.append(
+                {"type": "video", "base64": base64.b64encode(request.video).decode(), "mime_type": "video/mp4"}
+            )
+        elif request.video:
+            content.append({"type": "video", "url": request.video})
+        if request.frames:
+            content.append({"type": "video", "video": request.frames})
         return HumanMessage(content)
 
 
@@ -75,74 +79,104 @@ class LlamaIndex:
         self.llm = QwenVL(**keywords)
         self.close = self.llm.close
 
-    def ask(self, ask: ChatRequest) -> str:
-        return self.llm.chat([self.message(ask)], **ask.keywords).message.content or ""
+    def send(self, request: ChatRequest) -> str:
+        return self.llm.chat([self.build_message(request)], **request.keywords).message.content or ""
 
-    async def aask(self, ask: ChatRequest) -> str:
-        reply = await self.llm.achat([self.message(ask)], **ask.keywords)
+    async def asend(self, request: ChatRequest) -> str:
+        reply = await self.llm.achat([self.build_message(request)], **request.keywords)
         await self.llm.aclose()
         return reply.message.content or ""
 
-    def message(self, ask: ChatRequest) -> ChatMessage:
+    def build_message(self, request: ChatRequest) -> ChatMessage:
         blocks: list[ContentBlock] = [TextBlock(text="What is it?")]
-        if ask.image is not None:
-            blocks.append(ImageBlock(image=ask.image))
-        if ask.film:
-            blocks.append(video(ask.film))
-        if ask.frames:
-            blocks.append(video_frames(ask.frames))
+        if request.image is not None:
+            blocks.append(ImageBlock(image=request.image))
+        if request.video:
+            blocks.append(video(request.video))
+        if request.frames:
+            blocks.append(video_frames(request.frames))
         return ChatMessage(role="user", blocks=blocks)
 
 
-def of(**keywords: Any) -> ChatRequest:
+def with_settings(**keywords: Any) -> ChatRequest:
     return ChatRequest(keywords=keywords)
 
 
-def picture(make: Callable[[int, int], bytes], width: int, height: int) -> ChatRequest:
-    return ChatRequest(image=make(width, height))
+def with_image(make_file: Callable[[int, int], bytes], width: int, height: int) -> ChatRequest:
+    return ChatRequest(image=make_file(width, height))
 
 
-def frames(model: str, count: int) -> ChatRequest:
+def with_frames(model: str, count: int) -> ChatRequest:
     return ChatRequest(frames=URLS[:count], keywords={"model": model})
 
 
-def filmed(seconds: float, model: str = "qwen3-vl-plus") -> ChatRequest:
-    return ChatRequest(film=media_files.mp4(seconds), keywords={"model": model})
+def with_video(seconds: float, model: str = "qwen3-vl-plus") -> ChatRequest:
+    return ChatRequest(video=mp4_header(seconds), keywords={"model": model})
 
 
-def rated(fps: float) -> ChatRequest:
-    return ChatRequest(film="https://example.com/a.mp4", keywords={"fps": fps})
+def with_fps(fps: float) -> ChatRequest:
+    return ChatRequest(video="https://example.com/a.mp4", keywords={"fps": fps})
 
 
-# Name, just inside, just outside, what the error says, and whether the emulator knows the limit.
+# Name, request just inside, request just outside, part of the error message, whether the emulator knows the limit.
 ROWS: list[tuple[str, ChatRequest, ChatRequest, str, bool]] = [
-    ("side", picture(media_files.png, 11, 640), picture(media_files.png, 9, 640), "larger than 10", True),
-    ("side, exactly", picture(media_files.jpeg, 640, 11), picture(media_files.jpeg, 640, 10), "larger than 10", False),
-    ("ratio", picture(media_files.png, 11, 2200), picture(media_files.png, 11, 2201), "200 times", True),
-    ("format", picture(media_files.webp, 64, 64), picture(media_files.gif, 64, 64), "image/gif", False),
-    ("above 4K", picture(media_files.bmp, 3840, 2160), picture(media_files.bmp, 3841, 2160), "JPEG and PNG", False),
-    ("frames, least", frames("qwen3-vl-plus", 4), frames("qwen3-vl-plus", 3), "4 to 2,000", True),
-    ("frames, plus", frames("qwen3-vl-plus", 2000), frames("qwen3-vl-plus", 2001), "4 to 2,000", True),
-    ("frames, flash", frames("qwen3-vl-flash", 512), frames("qwen3-vl-flash", 513), "4 to 512", True),
-    ("frames, others", frames("qwen3-vl-8b-instruct", 80), frames("qwen3-vl-8b-instruct", 81), "4 to 80", False),
-    ("seconds, least", filmed(2), filmed(1.9), "2 to 3,600 seconds", False),
-    ("seconds, most", filmed(1200, "qwen3-vl-flash"), filmed(1201, "qwen3-vl-flash"), "2 to 1,200 seconds", False),
-    ("fps, least", rated(0.1), rated(0.09), "from 0.1 to 10", False),
-    ("fps, most", rated(10), rated(10.1), "from 0.1 to 10", False),
-    ("temperature", of(temperature=1.99), of(temperature=2), "from 0 to below 2", True),
-    ("temperature, least", of(temperature=0), of(temperature=-0.01), "from 0 to below 2", True),
-    ("top_p", of(top_p=1), of(top_p=1.01), "above 0 to 1", True),
-    ("top_p, least", of(top_p=0.01), of(top_p=0), "above 0 to 1", True),
-    ("top_k", of(top_k=0), of(top_k=-1), "0 or more", True),
-    ("presence_penalty", of(presence_penalty=2), of(presence_penalty=2.1), "from -2 to 2", True),
-    ("presence_penalty, least", of(presence_penalty=-2), of(presence_penalty=-2.1), "from -2 to 2", True),
-    ("repetition_penalty", of(repetition_penalty=0.1), of(repetition_penalty=0), "above 0", True),
-    ("max_tokens", of(max_tokens=32_768), of(max_tokens=32_769), "1 to 32,768", True),
-    ("max_tokens, least", of(max_tokens=1), of(max_tokens=0), "1 to 32,768", True),
-    ("thinking_budget", of(thinking_budget=81_920), of(thinking_budget=81_921), "1 to 81,920", True),
-    ("thinking_budget, least", of(thinking_budget=1), of(thinking_budget=0), "1 or more", False),
-    ("seed, least", of(seed=0), of(seed=-1), "seed", True),
-    ("pixels", of(min_pixels=4096, max_pixels=4096), of(min_pixels=4097, max_pixels=4096), "min_pixels", False),
+    ("side", with_image(png_header, 11, 640), with_image(png_header, 9, 640), "larger than 10", True),
+    ("side, exactly", with_image(jpeg_header, 640, 11), with_image(jpeg_header, 640, 10), "larger than 10", False),
+    ("ratio", with_image(png_header, 11, 2200), with_image(png_header, 11, 2201), "200 times", True),
+    ("format", with_image(webp_header, 64, 64), with_image(gif_header, 64, 64), "image/gif", False),
+    ("above 4K", with_image(bmp_header, 3840, 2160), with_image(bmp_header, 3841, 2160), "JPEG and PNG", False),
+    ("frames, minimum", with_frames("qwen3-vl-plus", 4), with_frames("qwen3-vl-plus", 3), "4 to 2,000", True),
+    ("frames, plus", with_frames("qwen3-vl-plus", 2000), with_frames("qwen3-vl-plus", 2001), "4 to 2,000", True),
+    ("frames, flash", with_frames("qwen3-vl-flash", 512), with_frames("qwen3-vl-flash", 513), "4 to 512", True),
+    (
+        "frames, others",
+        with_frames("qwen3-vl-8b-instruct", 80),
+        with_frames("qwen3-vl-8b-instruct", 81),
+        "4 to 80",
+        False,
+    ),
+    ("seconds, minimum", with_video(2), with_video(1.9), "2 to 3,600 seconds", False),
+    (
+        "seconds, maximum",
+        with_video(1200, "qwen3-vl-flash"),
+        with_video(1201, "qwen3-vl-flash"),
+        "2 to 1,200 seconds",
+        False,
+    ),
+    ("fps, minimum", with_fps(0.1), with_fps(0.09), "from 0.1 to 10", False),
+    ("fps, maximum", with_fps(10), with_fps(10.1), "from 0.1 to 10", False),
+    ("temperature", with_settings(temperature=1.99), with_settings(temperature=2), "from 0 to below 2", True),
+    ("temperature, minimum", with_settings(temperature=0), with_settings(temperature=-0.01), "from 0 to below 2", True),
+    ("top_p", with_settings(top_p=1), with_settings(top_p=1.01), "above 0 to 1", True),
+    ("top_p, minimum", with_settings(top_p=0.01), with_settings(top_p=0), "above 0 to 1", True),
+    ("top_k", with_settings(top_k=0), with_settings(top_k=-1), "0 or more", True),
+    ("presence_penalty", with_settings(presence_penalty=2), with_settings(presence_penalty=2.1), "from -2 to 2", True),
+    (
+        "presence_penalty, minimum",
+        with_settings(presence_penalty=-2),
+        with_settings(presence_penalty=-2.1),
+        "from -2 to 2",
+        True,
+    ),
+    ("repetition_penalty", with_settings(repetition_penalty=0.1), with_settings(repetition_penalty=0), "above 0", True),
+    ("max_tokens", with_settings(max_tokens=32_768), with_settings(max_tokens=32_769), "1 to 32,768", True),
+    ("max_tokens, minimum", with_settings(max_tokens=1), with_settings(max_tokens=0), "1 to 32,768", True),
+    (
+        "thinking_budget",
+        with_settings(thinking_budget=81_920),
+        with_settings(thinking_budget=81_921),
+        "1 to 81,920",
+        True,
+    ),
+    ("thinking_budget, minimum", with_settings(thinking_budget=1), with_settings(thinking_budget=0), "1 or more", False),
+    ("seed, minimum", with_settings(seed=0), with_settings(seed=-1), "seed", True),
+    (
+        "pixels",
+        with_settings(min_pixels=4096, max_pixels=4096),
+        with_settings(min_pixels=4097, max_pixels=4096),
+        "min_pixels",
+        False,
+    ),
 ]
 SEEDS = {"openai": 2**31 - 1, "dashscope": 2**63 - 1}
 
@@ -153,76 +187,74 @@ def api(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture(params=[LangChain, LlamaIndex])
-def model(request: pytest.FixtureRequest, emulator: Emulator, api: str) -> Iterator[ModelPair]:
+def model(request: pytest.FixtureRequest, emulator: Emulator, api: str) -> Iterator[ChatModel]:
     url = emulator.compat_url if api == "openai" else emulator.native_url
-    made: ModelPair = request.param(api=api, base_url=url, api_key=KEY, max_retries=0)
-    yield made
-    made.close()
+    model: ChatModel = request.param(api=api, base_url=url, api_key=KEY, max_retries=0)
+    yield model
+    model.close()
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row[0])
-def test_just_inside_is_sent_and_accepted(model: ModelPair, emulator: Emulator, row: tuple[Any, ...]) -> None:
-    assert model.ask(row[1])
+def test_value_within_limit_is_accepted(model: ChatModel, emulator: Emulator, row: tuple[Any, ...]) -> None:
+    assert model.send(row[1])
     assert len(emulator.requests) == 1
     assert not emulator.refusals
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row[0])
-def test_just_outside_is_an_error_before_anything_is_sent(
-    model: ModelPair, emulator: Emulator, row: tuple[Any, ...]
-) -> None:
-    _, _, outside, said, _ = row
-    with pytest.raises(QwenVLInputError) as caught:
-        model.ask(outside)
-    assert said in str(caught.value)
-    if outside.image or outside.frames or (outside.film and "fps" not in outside.keywords):
-        assert str(caught.value).startswith("messages[0].")
-    with pytest.raises(QwenVLInputError) as again:
-        asyncio.run(model.aask(outside))
-    assert str(again.value) == str(caught.value)
+def test_value_outside_limit_raises_before_request(model: ChatModel, emulator: Emulator, row: tuple[Any, ...]) -> None:
+    _, _, outside, message, _ = row
+    with pytest.raises(QwenVLInputError) as sync_error:
+        model.send(outside)
+    assert message in str(sync_error.value)
+    if outside.image or outside.frames or (outside.video and "fps" not in outside.keywords):
+        assert str(sync_error.value).startswith("messages[0].")
+    with pytest.raises(QwenVLInputError) as async_error:
+        asyncio.run(model.asend(outside))
+    assert str(async_error.value) == str(sync_error.value)
     assert not emulator.requests
 
 
 @pytest.mark.parametrize("row", [row for row in ROWS if row[4]], ids=lambda row: row[0])
-def test_without_the_checks_the_service_refuses(
-    model: ModelPair, emulator: Emulator, row: tuple[Any, ...], monkeypatch: pytest.MonkeyPatch
+def test_value_outside_limit_without_validation_is_refused_by_emulator(
+    model: ChatModel, emulator: Emulator, row: tuple[Any, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(validation, "check", lambda *told: None)
+    monkeypatch.setattr(validation, "check", lambda *args: None)
     with pytest.raises(QwenVLInvalidRequestError):
-        model.ask(row[2])
+        model.send(row[2])
     assert len(emulator.refusals) == 1
 
 
-def test_the_seed_of_each_api(model: ModelPair, emulator: Emulator, api: str) -> None:
-    assert model.ask(of(seed=SEEDS[api]))
+def test_seed_limit_depends_on_api(model: ChatModel, emulator: Emulator, api: str) -> None:
+    assert model.send(with_settings(seed=SEEDS[api]))
     with pytest.raises(QwenVLInputError, match=f"{SEEDS[api]:,}"):
-        model.ask(of(seed=SEEDS[api] + 1))
+        model.send(with_settings(seed=SEEDS[api] + 1))
     assert len(emulator.requests) == 1
 
 
-def test_ten_megabytes_of_base64(model: ModelPair, emulator: Emulator, api: str) -> None:
-    """The native API takes more by another way, up to 10 MB of file."""
-    inside = media_files.png(64, 64).ljust(7_864_000, b"\0")
-    assert model.ask(ChatRequest(image=inside))
+def test_image_limit_is_10_mb_of_base64_or_file(model: ChatModel, emulator: Emulator, api: str) -> None:
+    """In the native API larger images are uploaded, up to a file of 10 MB."""
+    inside = png_header(64, 64).ljust(7_864_000, b"\0")
+    assert model.send(ChatRequest(image=inside))
     assert len(emulator.requests) == 1
     outside = inside + bytes(1000 if api == "openai" else 3_000_000)
     with pytest.raises(QwenVLInputError, match=r"^messages\[0\].*10,485,760"):
-        model.ask(ChatRequest(image=outside))
+        model.send(ChatRequest(image=outside))
     assert len(emulator.requests) == 1
 
 
-def test_a_model_without_videos(model: ModelPair, emulator: Emulator) -> None:
+def test_video_for_model_without_video_raises_input_error(model: ChatModel, emulator: Emulator) -> None:
     with pytest.raises(QwenVLInputError, match=r"^messages\[0\].*takes no videos"):
-        model.ask(ChatRequest(frames=URLS[:4], keywords={"model": "qwen-vl-ocr"}))
+        model.send(ChatRequest(frames=URLS[:4], keywords={"model": "qwen-vl-ocr"}))
     with pytest.raises(QwenVLInputError, match="takes no videos"):
-        model.ask(ChatRequest(film="https://example.com/a.mp4", keywords={"model": "qwen-vl-ocr"}))
+        model.send(ChatRequest(video="https://example.com/a.mp4", keywords={"model": "qwen-vl-ocr"}))
     assert not emulator.requests
 
 
 @pytest.mark.parametrize("framework", [LangChain, LlamaIndex])
-def test_a_wrong_default_is_found_as_well(framework: Any, emulator: Emulator) -> None:
+def test_model_default_outside_limit_raises_input_error(framework: Any, emulator: Emulator) -> None:
     model = framework(base_url=emulator.compat_url, api_key=KEY, temperature=2.5)
     with pytest.raises(QwenVLInputError, match=r"temperature=2\.5"):
-        model.ask(ChatRequest())
+        model.send(ChatRequest())
     assert not emulator.requests
     model.close()

@@ -1,4 +1,4 @@
-"""Same bytes: every conversation through both frameworks, both APIs, sync and async, streamed and not."""
+"""Test that every conversation gives the same request body and the same answer in every call mode and API."""
 
 from __future__ import annotations
 
@@ -9,22 +9,24 @@ import pytest
 import pytest_asyncio
 from langchain_core.messages import AIMessage
 from llama_index.core.base.llms.types import ChatResponse, ToolCallBlock
+from pydantic import SecretStr
 
 from langchain_qwenvl import ChatQwenVL
 from llama_index_qwenvl import QwenVL
 from tests.emulator import Emulator
 from tests.emulator.replies import split_text
+from tests.parity.call_modes import APIS, Api, sum_chunks
 from tests.parity.conversations import PATH, PNG, ROWS, Row
 
-# One loop, and so one async client of each, for all rows.
+# One event loop, and so one async client of each model, for all rows.
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 every_row = pytest.mark.parametrize("row", ROWS.values(), ids=ROWS)
-every_api = pytest.mark.parametrize("api", ["openai", "dashscope"])
+every_api = pytest.mark.parametrize("api", APIS)
 
 
 @pytest.fixture(scope="module", autouse=True)
-def _picture() -> Iterator[None]:
+def _image_file() -> Iterator[None]:
     PATH.write_bytes(PNG)
     yield
     PATH.unlink()
@@ -37,33 +39,34 @@ def server() -> Iterator[Emulator]:
 
 
 class Models(NamedTuple):
+    """The models of both frameworks for one API."""
+
     langchain: ChatQwenVL
     llama_index: QwenVL
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def models(server: Emulator) -> AsyncIterator[dict[str, Models]]:
-    """One model of each framework for each API."""
-    urls = {"openai": server.compat_url, "dashscope": server.native_url}
-    made = {
-        api: Models(
-            ChatQwenVL(api=api, base_url=url, api_key="sk-test"), QwenVL(api=api, base_url=url, api_key="sk-test")
-        )
+async def models(server: Emulator) -> AsyncIterator[dict[Api, Models]]:
+    """Make one model of each framework for each API."""
+    urls: dict[Api, str] = {"openai": server.compat_url, "dashscope": server.native_url}
+    key = SecretStr("sk-test")
+    pairs = {
+        api: Models(ChatQwenVL(api=api, base_url=url, api_key=key), QwenVL(api=api, base_url=url, api_key=key))
         for api, url in urls.items()
     }
-    yield made
-    for model in (model for pair in made.values() for model in pair):
+    yield pairs
+    for model in (model for pair in pairs.values() for model in pair):
         model.close()
         await model.aclose()
 
 
 class Report(NamedTuple):
-    """What a framework tells of an answer."""
+    """An answer with its metadata, independent of the framework."""
 
     reasoning: str
     text: str
-    calls: list[tuple[str, str, Any]]
-    invalid: list[tuple[str, str, str]]
+    calls: list[tuple[str | None, str, Any]]
+    invalid: list[tuple[str | None, str | None, str | None]]
     usage: dict[str, int]
     finish: str
     adjustments: list[str]
@@ -74,10 +77,11 @@ class Report(NamedTuple):
 _LANGCHAIN_DETAILS = {"cache_read": "cached", "image": "image", "video": "video", "reasoning": "reasoning"}
 
 
-def of_langchain(message: AIMessage) -> Report:
-    usage, told = message.usage_metadata, message.response_metadata
+def report_langchain(message: AIMessage) -> Report:
+    """Report a LangChain message."""
+    usage, metadata = message.usage_metadata, message.response_metadata
     assert usage is not None
-    details = {**usage.get("input_token_details", {}), **usage.get("output_token_details", {})}
+    details: dict[str, Any] = {**usage.get("input_token_details", {}), **usage.get("output_token_details", {})}
     return Report(
         message.additional_kwargs.get("reasoning_content", ""),
         str(message.content),
@@ -87,67 +91,68 @@ def of_langchain(message: AIMessage) -> Report:
             "prompt": usage["input_tokens"], "completion": usage["output_tokens"], "total": usage["total_tokens"],
             **{_LANGCHAIN_DETAILS[name]: count for name, count in details.items()},
         },
-        told["finish_reason"],
-        told.get("adjustments", []),
-        told["model_name"],
-        told.get("logprobs"),
+        metadata["finish_reason"],
+        metadata.get("adjustments", []),
+        metadata["model_name"],
+        metadata.get("logprobs"),
     )  # fmt: skip
 
 
-def of_llama_index(response: ChatResponse) -> Report:
-    beside, told = response.message.additional_kwargs, response.additional_kwargs
+def report_llama_index(response: ChatResponse) -> Report:
+    """Report a LlamaIndex response."""
+    extra, metadata = response.message.additional_kwargs, response.additional_kwargs
+    raw: dict[str, Any] = response.raw or {}
     blocks = [block for block in response.message.blocks if isinstance(block, ToolCallBlock)]
     return Report(
-        beside.get("reasoning_content", ""),
+        extra.get("reasoning_content", ""),
         response.message.content or "",
         [(block.tool_call_id, block.tool_name, block.tool_kwargs) for block in blocks],
-        [(call["id"], call["name"], call["args"]) for call in beside.get("invalid_tool_calls", [])],
-        {name.removesuffix("_tokens"): count for name, count in told.items() if name.endswith("_tokens")},
-        told["finish_reason"],
-        told.get("adjustments", []),
-        response.raw["model"],
-        response.raw.get("logprobs"),
+        [(call["id"], call["name"], call["args"]) for call in extra.get("invalid_tool_calls", [])],
+        {name.removesuffix("_tokens"): count for name, count in metadata.items() if name.endswith("_tokens")},
+        metadata["finish_reason"],
+        metadata.get("adjustments", []),
+        raw["model"],
+        raw.get("logprobs"),
     )
 
 
-def summed(chunks: list[Any]) -> Any:
-    total = chunks[0]
-    for chunk in chunks[1:]:
-        total += chunk
-    return total
+def report_langchain_chunks(chunks: list[Any], row: Row) -> Report:
+    """Report the sum of LangChain's chunks.
 
-
-def of_langchain_chunks(chunks: list[Any], row: Row) -> Report:
-    """Of the sum of a stream's chunks. LangChain itself repairs the arguments of calls in it, so those are as told."""
-    report = of_langchain(summed(chunks))
+    LangChain repairs the arguments of an invalid call in the sum, so that call is taken from the row.
+    """
+    report = report_langchain(sum_chunks(chunks))
     return report if row.invalid is None else report._replace(calls=report.calls[:1], invalid=[row.invalid])
 
 
 async def call_every_mode(models: Models, row: Row) -> AsyncIterator[tuple[bool, Report]]:
-    """The row through each framework in each way; whether it was streamed, and what was reported."""
-    chain, index = models
+    """Send a row in every call mode; yield whether it was streamed, and the report."""
+    langchain, llama_index = models
     settings = {**row.settings, "model": row.model}
-    said, asked = list(row.langchain), list(row.llama_index)
-    yield False, of_langchain(chain.invoke(said, **settings))
-    yield False, of_llama_index(index.chat(asked, **settings))
-    yield False, of_langchain(await chain.ainvoke(said, **settings))
-    yield False, of_llama_index(await index.achat(asked, **settings))
-    yield True, of_langchain_chunks(list(chain.stream(said, **settings)), row)
-    yield True, of_llama_index(list(index.stream_chat(asked, **settings))[-1])
-    yield True, of_langchain_chunks([chunk async for chunk in chain.astream(said, **settings)], row)
-    yield True, of_llama_index([chunk async for chunk in await index.astream_chat(asked, **settings)][-1])
+    messages, chat_messages = list(row.langchain), list(row.llama_index)
+    yield False, report_langchain(langchain.invoke(messages, **settings))
+    yield False, report_llama_index(llama_index.chat(chat_messages, **settings))
+    yield False, report_langchain(await langchain.ainvoke(messages, **settings))
+    yield False, report_llama_index(await llama_index.achat(chat_messages, **settings))
+    yield True, report_langchain_chunks(list(langchain.stream(messages, **settings)), row)
+    yield True, report_llama_index(list(llama_index.stream_chat(chat_messages, **settings))[-1])
+    yield True, report_langchain_chunks([chunk async for chunk in langchain.astream(messages, **settings)], row)
+    yield (
+        True,
+        report_llama_index([chunk async for chunk in await llama_index.astream_chat(chat_messages, **settings)][-1]),
+    )
 
 
-def thinks(row: Row) -> bool:
-    """Whether the wire streams whatever was asked for."""
-    always = row.model.startswith("qvq") or row.model.endswith("thinking")
-    return always or row.body.get("enable_thinking") is True
+def is_always_streamed(row: Row) -> bool:
+    """Whether the request streams in every call mode, because the model thinks."""
+    always_thinks = row.model.startswith("qvq") or row.model.endswith("thinking")
+    return always_thinks or row.body.get("enable_thinking") is True
 
 
 @every_api
 @every_row
-async def test_the_same_bytes_and_the_same_report(
-    server: Emulator, models: dict[str, Models], row: Row, api: str
+async def test_conversation_gives_same_body_and_report_in_every_mode(
+    server: Emulator, models: dict[Api, Models], row: Row, api: Api
 ) -> None:
     server.reset()
     server.script(*[row.reply] * 8)
@@ -155,14 +160,14 @@ async def test_the_same_bytes_and_the_same_report(
     bodies: dict[bool, list[Any]] = {True: [], False: []}
     async for streamed, report in call_every_mode(models[api], row):
         reports.append(report)
-        bodies[streamed or thinks(row)].append(server.requests[-1].json)
+        bodies[streamed or is_always_streamed(row)].append(server.requests[-1].json)
     assert server.refusals == []
-    for same in bodies.values():
-        assert all(body == same[0] for body in same)
+    for equal_bodies in bodies.values():
+        assert all(body == equal_bodies[0] for body in equal_bodies)
     if api == "openai":
-        for streamed, same in bodies.items():
+        for streamed, equal_bodies in bodies.items():
             streaming = {"stream": True, "stream_options": {"include_usage": True}} if streamed else {}
-            for body in same[:1]:
+            for body in equal_bodies[:1]:
                 assert body == {"model": row.model, "messages": list(row.messages), **row.body, **streaming}
     first = reports[0]
     assert all(report == first for report in reports)

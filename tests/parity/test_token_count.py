@@ -1,4 +1,4 @@
-"""The same conversation costs the same in both frameworks."""
+"""Test that both frameworks count the same tokens for the same conversation."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from llama_index.core.base.llms.types import (
 
 from langchain_qwenvl import ChatQwenVL
 from llama_index_qwenvl import QwenVL, video, video_frames
-from tests.support import media_files
+from tests.support.media_files import mp4_header, png_header
 
-PNG, MP4 = media_files.png(3000, 2000), media_files.mp4(12)
-URLS = [f"https://example.com/{at}.jpg" for at in range(6)]
+PNG, MP4 = png_header(3000, 2000), mp4_header(12)
+URLS = [f"https://example.com/{index}.jpg" for index in range(6)]
 TOOL = {"type": "function", "function": {"name": "crop", "description": "Cut.", "parameters": {"type": "object"}}}
 
 LANGCHAIN: list[BaseMessage] = [
@@ -72,9 +72,10 @@ LLAMA_INDEX = [
     {"vl_high_resolution_images": True, "fps": 4},
 ])  # fmt: skip
 @pytest.mark.parametrize("tools", [None, [TOOL]])
-def test_both_count_the_same(keywords: dict[str, Any], tools: list[dict[str, Any]] | None) -> None:
-    one, other = ChatQwenVL(api_key="sk-test", **keywords), QwenVL(api_key="sk-test", **keywords)
+def test_token_count_is_equal_in_both_frameworks(keywords: dict[str, Any], tools: list[dict[str, Any]] | None) -> None:
+    keywords = {"api_key": "sk-test", **keywords}
+    langchain, llama_index = ChatQwenVL(**keywords), QwenVL(**keywords)
     for length in range(1, 5):
-        count = one.get_num_tokens_from_messages(LANGCHAIN[:length], tools=tools)
-        assert count == other.count_tokens(LLAMA_INDEX[:length], tools=tools)
+        count = langchain.get_num_tokens_from_messages(LANGCHAIN[:length], tools=tools)
+        assert count == llama_index.count_tokens(LLAMA_INDEX[:length], tools=tools)
     assert count > 5000
