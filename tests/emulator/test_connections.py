@@ -1,4 +1,4 @@
-"""Faults and connections: what breaks, breaks as told, and the emulator notices a client that has gone."""
+"""Test the faults and the connections of the emulator."""
 
 from __future__ import annotations
 
@@ -36,52 +36,52 @@ def client(server: Emulator) -> Iterator[http.client.HTTPConnection]:
     connection.close()
 
 
-def ask(
+def post_chat(
     client: http.client.HTTPConnection, *, path: str = COMPAT, stream: bool = True, **headers: str
 ) -> http.client.HTTPResponse:
     message = {"role": "user", "content": "x" if path == COMPAT else [{"text": "x"}]}
     body: dict[str, Any] = {"model": "qwen3-vl-plus", "messages": [message], "stream": stream}
-    sent = {"Authorization": "Bearer sk-test"} | headers
+    all_headers = {"Authorization": "Bearer sk-test"} | headers
     if path == NATIVE:
         body = {"model": "qwen3-vl-plus", "input": {"messages": [message]}, "parameters": {"incremental_output": True}}
-        sent |= {"X-DashScope-SSE": "enable"} if stream else {}
-    client.request("POST", path, json.dumps(body), sent)
+        all_headers |= {"X-DashScope-SSE": "enable"} if stream else {}
+    client.request("POST", path, json.dumps(body), all_headers)
     return client.getresponse()
 
 
-def read_into(said: bytearray, response: http.client.HTTPResponse) -> None:
-    """Read to the end; what came before an error is kept."""
-    while piece := response.read1():
-        said += piece
+def read_into(received: bytearray, response: http.client.HTTPResponse) -> None:
+    """Read to the end, so that the data before an error are kept."""
+    while data := response.read1():
+        received += data
 
 
 def until(condition: Any, seconds: float = 2.0) -> float:
-    """How long it took for something to come true."""
+    """Wait until a condition holds, and return the seconds it took."""
     start = time.monotonic()
     while not condition():
-        assert time.monotonic() - start < seconds, "it did not come true in time"
+        assert time.monotonic() - start < seconds, "the condition did not hold in time"
         time.sleep(0.002)
     return time.monotonic() - start
 
 
-# --- errors in each error_format ---------------------------------------------------------------------------------
+# --- errors in each format ------------------------------------------------------------------------------------------
 
 
-def test_an_error_has_each_apis_shape(server: Emulator, client: http.client.HTTPConnection) -> None:
+def test_error_has_shape_of_its_api(server: Emulator, client: http.client.HTTPConnection) -> None:
     fault = Fault(status=429, code="insufficient_quota", headers={"Retry-After": "2"})
     server.script(fault, fault)
-    response = ask(client)
-    told = json.loads(response.read())
+    response = post_chat(client)
+    payload = json.loads(response.read())
     assert (response.status, response.getheader("retry-after")) == (429, "2")
-    assert told["error"] == {
+    assert payload["error"] == {
         "message": "Allocated quota exceeded, please increase your quota limit.",
         "type": "insufficient_quota",
         "param": None,
         "code": "insufficient_quota",
     }
-    assert told["request_id"] == response.getheader("x-request-id") == told["id"].removeprefix("chatcmpl-")
-    told = json.loads(ask(client, path=NATIVE).read())
-    assert told["code"] == "Throttling.AllocationQuota"
+    assert payload["request_id"] == response.getheader("x-request-id") == payload["id"].removeprefix("chatcmpl-")
+    payload = json.loads(post_chat(client, path=NATIVE).read())
+    assert payload["code"] == "Throttling.AllocationQuota"
 
 
 @pytest.mark.parametrize(
@@ -94,32 +94,32 @@ def test_an_error_has_each_apis_shape(server: Emulator, client: http.client.HTTP
         ("empty", "text/plain", b""),
     ],
 )
-def test_carriers(
+def test_error_format_sets_content_type_and_body(
     server: Emulator, client: http.client.HTTPConnection, error_format: Any, content_type: str, start: bytes
 ) -> None:
     server.script(Fault(status=400, message="No.", error_format=error_format))
-    response = ask(client)
+    response = post_chat(client)
     body = response.read()
     assert (response.status, response.getheader("content-type")) == (400, content_type)
     assert body.startswith(start)
     assert bool(body) == bool(start)
 
 
-def test_an_error_in_the_stream_comes_after_what_was_said(server: Emulator, client: http.client.HTTPConnection) -> None:
+def test_error_in_stream_follows_earlier_events(server: Emulator, client: http.client.HTTPConnection) -> None:
     fault = Fault(status=500, error_format="in-stream", reply=TEXT, after=3)
     server.script(fault, fault)
-    response = ask(client)
+    response = post_chat(client)
     events = response.read().decode().split("\n\n")
     assert response.status == 200
     assert [json.loads(event[6:]).get("error", {}).get("code") for event in events[:-1]] == [None] * 3 + [
         "internal_error"
     ]
-    events = ask(client, path=NATIVE).read().decode().split("\n\n")
+    events = post_chat(client, path=NATIVE).read().decode().split("\n\n")
     assert events[3].split("\n")[:3] == ["id:4", "event:error", ":HTTP_STATUS/500"]
 
 
 @pytest.mark.parametrize(
-    ("quirks", "said"),
+    ("quirks", "payload"),
     [
         (Quirks(error_as_string=True), '{"error":"No."}'),
         (Quirks(detail_error=True), '{"detail":"No."}'),
@@ -133,120 +133,120 @@ def test_an_error_in_the_stream_comes_after_what_was_said(server: Emulator, clie
         ),
     ],
 )
-def test_errors_of_self_hosted_servers(
-    server: Emulator, client: http.client.HTTPConnection, quirks: Quirks, said: str
+def test_error_quirks_set_payload(
+    server: Emulator, client: http.client.HTTPConnection, quirks: Quirks, payload: str
 ) -> None:
     server.script(
         Fault(status=400, message="No.", quirks=quirks),
         Fault(status=400, message="No.", error_format="in-stream", quirks=quirks, reply=TEXT, after=1),
     )
-    assert ask(client).read().decode() == said
-    assert ask(client).read().decode().split("\n\n")[1] == f"data: {said}"
+    assert post_chat(client).read().decode() == payload
+    assert post_chat(client).read().decode().split("\n\n")[1] == f"data: {payload}"
 
 
-def test_an_error_in_the_stream_never_follows_done(server: Emulator, client: http.client.HTTPConnection) -> None:
+def test_error_in_stream_never_follows_done(server: Emulator, client: http.client.HTTPConnection) -> None:
     server.script(Fault(status=429, error_format="in-stream", after=99), Fault(status=429, error_format="in-stream"))
-    assert b"[DONE]" not in ask(client).read()
-    response = ask(client, stream=False)
+    assert b"[DONE]" not in post_chat(client).read()
+    response = post_chat(client, stream=False)
     assert response.status == 429
 
 
-def test_a_broken_error_and_done_after_an_error(server: Emulator, client: http.client.HTTPConnection) -> None:
+def test_broken_error_is_invalid_json_before_done(server: Emulator, client: http.client.HTTPConnection) -> None:
     quirks = Quirks(broken_error=True, done_after_error=True)
     server.script(Fault(status=500, error_format="in-stream", quirks=quirks), Fault(status=500, quirks=quirks))
-    broken, done, _ = ask(client).read().decode().split("\n\n")
+    broken, done, _ = post_chat(client).read().decode().split("\n\n")
     assert done == "data: [DONE]"
-    for text in (broken.removeprefix("data: "), ask(client).read().decode()):
+    for text in (broken.removeprefix("data: "), post_chat(client).read().decode()):
         with pytest.raises(json.JSONDecodeError):
             json.loads(text)
 
 
-def test_a_code_that_no_one_knows(server: Emulator, client: http.client.HTTPConnection) -> None:
+def test_unknown_error_code_is_sent_unchanged(server: Emulator, client: http.client.HTTPConnection) -> None:
     server.script(Fault(status=418, code="Teapot"), Fault(code=7))
-    response = ask(client)
+    response = post_chat(client)
     assert (response.status, json.loads(response.read())["error"]["code"]) == (418, "Teapot")
-    response = ask(client)
+    response = post_chat(client)
     assert (response.status, json.loads(response.read())["error"]["code"]) == (500, 7)
 
 
-def test_a_page_and_a_redirect(server: Emulator, client: http.client.HTTPConnection) -> None:
+def test_html_page_and_redirect(server: Emulator, client: http.client.HTTPConnection) -> None:
     server.script(Fault(non_json_200=True), Fault(redirect="http://127.0.0.1:9/v1"))
-    response = ask(client)
+    response = post_chat(client)
     assert (response.status, response.read()[:6]) == (200, b"<html>")
-    response = ask(client)
+    response = post_chat(client)
     assert (response.status, response.getheader("location"), response.read()) == (307, "http://127.0.0.1:9/v1", b"")
 
 
-# --- answers that break off ---------------------------------------------------------------------------------
+# --- interrupted replies -------------------------------------------------------------------------------------
 
 
-def test_a_stream_that_ends_without_an_end(server: Emulator, client: http.client.HTTPConnection) -> None:
+def test_close_without_finish_ends_stream_cleanly(server: Emulator, client: http.client.HTTPConnection) -> None:
     server.script(Fault(close_without_finish=True, reply=TEXT, after=3), TEXT)
-    body = ask(client).read()
+    body = post_chat(client).read()
     assert body.count(b"data: ") == 3
     assert b"stop" not in body
-    assert b"[DONE]" in ask(client).read()
+    assert b"[DONE]" in post_chat(client).read()
     assert server.connections == 1
 
 
-def test_a_body_that_is_not_complete(server: Emulator, client: http.client.HTTPConnection) -> None:
+def test_truncate_body_closes_connection_early(server: Emulator, client: http.client.HTTPConnection) -> None:
     server.script(Fault(truncate_body=True, reply=TEXT, after=2), Fault(truncate_body=True, reply=TEXT))
     for stream in (True, False):
         with pytest.raises(http.client.IncompleteRead):
-            ask(client, stream=stream).read()
+            post_chat(client, stream=stream).read()
         client.close()
 
 
-def test_json_that_breaks_off(server: Emulator, client: http.client.HTTPConnection) -> None:
+def test_truncate_json_sends_invalid_json(server: Emulator, client: http.client.HTTPConnection) -> None:
     server.script(Fault(truncate_json=True, reply=TEXT, after=2), Fault(truncate_json=True, reply=TEXT))
-    last = ask(client).read().split(b"\n\n")[2]
-    for text in (last.removeprefix(b"data: "), ask(client, stream=False).read()):
+    last = post_chat(client).read().split(b"\n\n")[2]
+    for text in (last.removeprefix(b"data: "), post_chat(client, stream=False).read()):
         with pytest.raises(json.JSONDecodeError):
             json.loads(text)
 
 
 @pytest.mark.parametrize("path", [COMPAT, NATIVE])
-def test_resets(server: Emulator, client: http.client.HTTPConnection, path: str) -> None:
+def test_reset_raises_after_expected_bytes(server: Emulator, client: http.client.HTTPConnection, path: str) -> None:
     server.script(
         Fault(reset="before-headers"),
         Fault(reset="after-events", reply=TEXT, after=2),
         Fault(reset="mid-character", reply=TEXT, after=1),
     )
     with pytest.raises(ConnectionResetError):
-        ask(client, path=path)
+        post_chat(client, path=path)
     client.close()
     for last_bytes in (b"\n\n", "二".encode()[:1] if path == NATIVE else "一".encode()[:1]):
-        response = ask(client, path=path)
-        said = bytearray()
+        response = post_chat(client, path=path)
+        received = bytearray()
         with pytest.raises(ConnectionResetError):
-            read_into(said, response)
-        assert said.endswith(last_bytes)
+            read_into(received, response)
+        assert received.endswith(last_bytes)
         client.close()
 
 
-def test_a_stall_before_the_headers_and_in_the_stream(server: Emulator, client: http.client.HTTPConnection) -> None:
+def test_stall_delays_headers_or_events(server: Emulator, client: http.client.HTTPConnection) -> None:
     server.script(Fault(stall=0.1), Fault(stall=0.1, reply=TEXT, after=2), Fault(stall=0.1, status=503))
     start = time.monotonic()
-    response = ask(client)
+    response = post_chat(client)
     assert time.monotonic() - start >= 0.1
     assert b"[DONE]" in response.read()
     start = time.monotonic()
-    response = ask(client)
+    response = post_chat(client)
     assert response.read1().startswith(b"data: ")
     assert time.monotonic() - start < 0.1
     assert b"[DONE]" in response.read()
     assert time.monotonic() - start >= 0.1
-    assert ask(client).status == 503
+    assert post_chat(client).status == 503
 
 
 # --- time and connections -----------------------------------------------------------------------------------
 
 
-def test_gates_hold_each_event_back(server: Emulator, client: http.client.HTTPConnection) -> None:
+def test_gates_delay_each_event(server: Emulator, client: http.client.HTTPConnection) -> None:
     gates = [threading.Event() for _ in range(4)]
     server.script(Reply(text=["一", "二"], gates=gates))
     gates[0].set()
-    response = ask(client)
+    response = post_chat(client)
     for gate in gates[1:]:
         assert response.read1().count(b"data: ") == 1
         assert server.open_connections == 1
@@ -256,17 +256,19 @@ def test_gates_hold_each_event_back(server: Emulator, client: http.client.HTTPCo
     assert server.disconnects == 0
 
 
-def test_a_delay_between_events(server: Emulator, client: http.client.HTTPConnection) -> None:
+def test_delay_separates_events(server: Emulator, client: http.client.HTTPConnection) -> None:
     server.script(Reply(text=["a"], delay=0.02))
     start = time.monotonic()
-    assert ask(client).read().count(b"data: ") == 4
+    assert post_chat(client).read().count(b"data: ") == 4
     assert time.monotonic() - start >= 0.06
 
 
 @pytest.mark.parametrize("reply", [Reply(text="x" * 90, gates=[threading.Event()]), Reply(text="x" * 90, delay=9)])
-def test_an_abandoned_stream_is_noticed(server: Emulator, client: http.client.HTTPConnection, reply: Reply) -> None:
+def test_abandoned_stream_counts_as_disconnect(
+    server: Emulator, client: http.client.HTTPConnection, reply: Reply
+) -> None:
     server.script(reply)
-    response = ask(client)
+    response = post_chat(client)
     assert server.open_connections == 1
     response.close()
     client.close()
@@ -274,19 +276,19 @@ def test_an_abandoned_stream_is_noticed(server: Emulator, client: http.client.HT
     assert server.disconnects == 1
 
 
-def test_connections_are_kept_alive(server: Emulator, client: http.client.HTTPConnection) -> None:
+def test_connection_is_kept_alive_unless_closed(server: Emulator, client: http.client.HTTPConnection) -> None:
     for stream in (True, False, True):
-        assert ask(client, stream=stream).read()
+        assert post_chat(client, stream=stream).read()
     assert (server.connections, len(server.requests)) == (1, 3)
-    ask(client, Connection="close").read()
-    ask(client).read()
+    post_chat(client, Connection="close").read()
+    post_chat(client).read()
     assert server.connections == 2
 
 
-def test_requests_are_recorded_whole(server: Emulator, client: http.client.HTTPConnection) -> None:
+def test_chunked_request_is_recorded_whole(server: Emulator, client: http.client.HTTPConnection) -> None:
     body = json.dumps({"model": "qwen3-vl-plus", "messages": [{"role": "user", "content": "你好"}]}).encode()
-    pieces = iter([body[:10], body[10:]])
-    client.request("POST", COMPAT, pieces, {"Authorization": "Bearer sk-test", "X-Some": "Thing"}, encode_chunked=True)
+    chunks = iter([body[:10], body[10:]])
+    client.request("POST", COMPAT, chunks, {"Authorization": "Bearer sk-test", "X-Some": "Thing"}, encode_chunked=True)
     assert client.getresponse().read()
     [request] = server.requests
     assert (request.method, request.path, request.body) == ("POST", COMPAT, body)
@@ -294,24 +296,24 @@ def test_requests_are_recorded_whole(server: Emulator, client: http.client.HTTPC
     assert request.json["messages"][0]["content"] == "你好"
 
 
-def test_the_script_is_taken_by_accepted_requests_only(server: Emulator, client: http.client.HTTPConnection) -> None:
+def test_script_is_consumed_by_accepted_requests_only(server: Emulator, client: http.client.HTTPConnection) -> None:
     server.script(Reply(text="first"), Reply(text="second"))
     client.request("POST", COMPAT, "{}", {"Authorization": "Bearer sk-test"})
     assert client.getresponse().read()
     assert server.unused_replies == 2
-    assert b"first" in ask(client, stream=False).read()
+    assert b"first" in post_chat(client, stream=False).read()
     server.reset()
     assert (server.unused_replies, server.requests, server.connections) == (0, [], 0)
-    assert b"emulator" in ask(client, stream=False).read()
+    assert b"emulator" in post_chat(client, stream=False).read()
 
 
-def test_other_paths_are_not_found(server: Emulator, client: http.client.HTTPConnection) -> None:
+def test_unknown_path_returns_404(server: Emulator, client: http.client.HTTPConnection) -> None:
     client.request("POST", "/v2/chat/completions", "{}")
     response = client.getresponse()
     assert (response.status, json.loads(response.read())["error"]["message"]) == (404, "Not found!")
 
 
-def test_a_self_hosted_server_has_its_own_path_and_may_refuse_fields() -> None:
+def test_self_hosted_path_refuses_unexpected_fields() -> None:
     quirks = Quirks(detail_error=True)
     with Emulator(strict=False, quirks=quirks, unexpected_fields=["enable_thinking"]) as server:
         client = http.client.HTTPConnection(server.origin.removeprefix("http://"), timeout=5)
@@ -323,14 +325,14 @@ def test_a_self_hosted_server_has_its_own_path_and_may_refuse_fields() -> None:
         client.close()
 
 
-def test_a_fixed_port() -> None:
+def test_fixed_port_is_used() -> None:
     with Emulator() as first:
         port = int(first.origin.rpartition(":")[2])
     with Emulator(port=port) as second:
         assert second.compat_url == f"http://127.0.0.1:{port}/compatible-mode/v1"
 
 
-def test_the_emulator_knows_nothing_of_what_it_tests() -> None:
+def test_emulator_imports_only_standard_library() -> None:
     folder = Path(emulator.__file__).parent
     for file in folder.rglob("*.py"):
         if file.name.startswith("test_"):
@@ -343,7 +345,7 @@ def test_the_emulator_knows_nothing_of_what_it_tests() -> None:
                 assert root in sys.stdlib_module_names or name.startswith("tests.emulator"), (file.name, name)
 
 
-def test_an_upload_needs_a_policy_and_can_fail(server: Emulator, client: http.client.HTTPConnection) -> None:
+def test_upload_needs_policy_and_can_fail(server: Emulator, client: http.client.HTTPConnection) -> None:
     client.request("GET", "/api/v1/uploads?action=getPolicy&model=qwen3-vl-plus")
     assert client.getresponse().read().startswith(b'{"code":"InvalidApiKey"')
     key = {"Authorization": "Bearer sk-test"}
@@ -371,34 +373,34 @@ def test_an_upload_needs_a_policy_and_can_fail(server: Emulator, client: http.cl
     assert json.loads(client.getresponse().read())["code"] == "InternalError"
 
 
-def test_many_streams_at_once(server: Emulator) -> None:
+def test_64_concurrent_streams_complete(server: Emulator) -> None:
     gate = threading.Event()
     server.respond = lambda request: Reply(text=["a", "b"], gates=[gate])
-    said: list[bytes] = []
+    bodies: list[bytes] = []
 
-    def one() -> None:
+    def read_stream() -> None:
         client = http.client.HTTPConnection(server.origin.removeprefix("http://"), timeout=5)
-        said.append(ask(client).read())
+        bodies.append(post_chat(client).read())
         client.close()
 
-    threads = [threading.Thread(target=one) for _ in range(64)]
+    threads = [threading.Thread(target=read_stream) for _ in range(64)]
     for thread in threads:
         thread.start()
     until(lambda: server.open_connections == 64)
     gate.set()
     for thread in threads:
         thread.join()
-    assert len(said) == 64
-    assert all(body.endswith(b"[DONE]\n\n") for body in said)
+    assert len(bodies) == 64
+    assert all(body.endswith(b"[DONE]\n\n") for body in bodies)
     until(lambda: server.open_connections == 0)
 
 
-def test_closing_does_not_wait_for_open_streams() -> None:
+def test_close_does_not_wait_for_open_streams() -> None:
     start = time.monotonic()
     with Emulator() as server:
         server.script(Reply(text="x", gates=[threading.Event()]))
         client = http.client.HTTPConnection(server.origin.removeprefix("http://"), timeout=5)
-        assert ask(client).status == 200
+        assert post_chat(client).status == 200
         with socket.create_connection(("127.0.0.1", int(server.origin.rpartition(":")[2]))):
             until(lambda: server.connections == 2)
     client.close()
@@ -406,12 +408,12 @@ def test_closing_does_not_wait_for_open_streams() -> None:
     assert not [thread for thread in threading.enumerate() if thread.name == "emulator"]
 
 
-def test_an_error_of_the_emulator_itself_is_told() -> None:
+def test_close_raises_error_of_emulator() -> None:
     server = Emulator()
     server.respond = lambda request: 1 / 0  # type: ignore[assignment, return-value]
     client = http.client.HTTPConnection(server.origin.removeprefix("http://"), timeout=5)
     with pytest.raises(http.client.RemoteDisconnected):
-        ask(client)
+        post_chat(client)
     client.close()
     with pytest.raises(ZeroDivisionError):
         server.close()

@@ -1,4 +1,4 @@
-"""The emulator refuses what the service refuses, with the service's words, and accepts what differs in one thing."""
+"""Test each rule with a request that violates it and a similar one that does not."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from tests.emulator.rules import RULES
 
 USER: dict[str, Any] = {"role": "user", "content": "Which city is this?"}
 TOOL = {"type": "function", "function": {"name": "weather", "parameters": {"type": "object", "properties": {}}}}
-NAMED = {"type": "function", "function": {"name": "weather"}}
+TOOL_CHOICE = {"type": "function", "function": {"name": "weather"}}
 CALL = {"id": "call_1", "type": "function", "function": {"name": "weather", "arguments": '{"city": "Xi\'an"}'}}
-ASKED: dict[str, Any] = {"role": "assistant", "content": "", "tool_calls": [CALL]}
+CALLING: dict[str, Any] = {"role": "assistant", "content": "", "tool_calls": [CALL]}
 RESULT = {"role": "tool", "content": "Sunny.", "tool_call_id": "call_1"}
 ALGORITHM = "<400> InternalError.Algo.InvalidParameter: "
 INVALID = ("InvalidParameter", "invalid_parameter_error")
@@ -35,7 +35,7 @@ def server() -> Iterator[Emulator]:
 
 @dataclass(frozen=True)
 class Call:
-    """One request in terms both APIs share; ``extra`` is the compatible body's top level, or the parameters."""
+    """A request independent of the API; ``extra`` becomes top-level fields (compatible) or parameters (native)."""
 
     model: Any = PLUS
     messages: Any = field(default_factory=lambda: [USER])
@@ -53,7 +53,7 @@ class Call:
 
 
 @dataclass(frozen=True)
-class Answer:
+class Response:
     status: int
     code: Any
     message: str
@@ -67,8 +67,8 @@ PATHS = {
 }
 
 
-def send(server: Emulator, api: str, call: Call, *, raw: bytes | None = None, method: str = "POST") -> Answer:
-    """The error in the answer; code and message are empty if there is none."""
+def send(server: Emulator, api: str, call: Call, *, raw: bytes | None = None, method: str = "POST") -> Response:
+    """Send a request and return the error in the response; code and message are empty without an error."""
     headers = {"Authorization": "Bearer sk-test", "Content-Type": "application/json"}
     if api != "compat" and call.stream:
         headers["X-DashScope-SSE"] = "enable"
@@ -86,12 +86,14 @@ def send(server: Emulator, api: str, call: Call, *, raw: bytes | None = None, me
     if response.status >= 400 or text.startswith('{"code"'):
         parsed = json.loads(text)
         error = parsed["error"] if api == "compat" else parsed
-    return Answer(response.status, error.get("code"), error.get("message", ""), response.getheader("content-type", ""))
+    return Response(
+        response.status, error.get("code"), error.get("message", ""), response.getheader("content-type", "")
+    )
 
 
 @dataclass(frozen=True)
 class Row:
-    """A request that is refused, and one that is not."""
+    """A request that is refused, a similar one that is accepted, and the error."""
 
     name: str
     bad: Call
@@ -103,24 +105,24 @@ class Row:
     apis: tuple[str, ...] = ("compat", "native")
 
 
-def _parameter(name: str, bad: Any, good: Any, message: str, **more: Any) -> Row:
+def _parameter_row(name: str, bad: Any, good: Any, message: str, **fields: Any) -> Row:
     title = f"{name}={json.dumps(bad)[:30]}"
-    prefix = more.pop("prefix", ALGORITHM)
-    return Row(title, Call(extra={name: bad}), Call(extra={name: good}), prefix + message, **more)
+    prefix = fields.pop("prefix", ALGORITHM)
+    return Row(title, Call(extra={name: bad}), Call(extra={name: good}), prefix + message, **fields)
 
 
-def _messages(name: str, bad: list[Any], good: list[Any], message: str, **more: Any) -> Row:
-    return Row(name, Call(messages=bad), Call(messages=good), message, **more)
+def _messages_row(name: str, bad: list[Any], good: list[Any], message: str, **fields: Any) -> Row:
+    return Row(name, Call(messages=bad), Call(messages=good), message, **fields)
 
 
-def png(width: int, height: int) -> str:
-    """A data URI of a PNG that has a header and nothing else."""
+def png_uri(width: int, height: int) -> str:
+    """Return the data URI of a PNG header."""
     head = b"\x89PNG\r\n\x1a\n" + struct.pack(">I4sIIBBBBB", 13, b"IHDR", width, height, 8, 2, 0, 0, 0)
     return "data:image/png;base64," + base64.b64encode(head).decode()
 
 
-def jpeg(width: int, height: int) -> str:
-    """A data URI of a JPEG that has an APP0 segment, a frame header and nothing else."""
+def jpeg_uri(width: int, height: int) -> str:
+    """Return the data URI of a JPEG with an APP0 segment and a frame header."""
     app0 = b"\xff\xe0" + struct.pack(">H", 16) + b"JFIF\0\1\1\0\0\1\0\1\0\0"
     frame = b"\xff\xc0" + struct.pack(">HBHHB", 17, 8, height, width, 3) + bytes(9)
     return "data:image/jpeg;base64," + base64.b64encode(b"\xff\xd8" + app0 + frame).decode()
@@ -135,20 +137,20 @@ def frames(count: int, api: str) -> dict[str, Any]:
     return {"type": "video", "video": urls, "fps": 2} if api == "compat" else {"video": urls, "fps": 2}
 
 
-def said(*parts: Any, role: str = "user", **more: Any) -> dict[str, Any]:
-    return {"role": role, "content": list(parts)} | more
+def make_message(*parts: Any, role: str = "user", **fields: Any) -> dict[str, Any]:
+    return {"role": role, "content": list(parts)} | fields
 
 
-def _media(name: str, bad: Any, good: Any, message: str, *, model: str = PLUS, **more: Any) -> Iterator[Row]:
-    """The same media in each API's own part."""
+def _media_rows(name: str, bad: Any, good: Any, message: str, *, model: str = PLUS, **fields: Any) -> Iterator[Row]:
+    """Yield a row for each API with the same media."""
     for api in ("compat", "native"):
         yield Row(
             f"{name} ({model})",
-            Call(model=model, messages=[said(bad(api))]),
-            Call(model=model, messages=[said(good(api))]),
+            Call(model=model, messages=[make_message(bad(api))]),
+            Call(model=model, messages=[make_message(good(api))]),
             message,
             apis=(api,),
-            **more,
+            **fields,
         )
 
 
@@ -160,16 +162,16 @@ def _frame_rows() -> Iterator[Row]:
         "qwen-vl-max": 512,
         "qwen3-vl-8b-instruct": 80,
     }
-    for model, most in limits.items():
+    for model, maximum in limits.items():
         text = (
             f"{ALGORITHM}The video modality input does not meet the requirements because: "
-            f"the range of sequence images shoule be (4, {most})."
+            f"the range of sequence images shoule be (4, {maximum})."
         )
-        yield from _media("3 frames", lambda a: frames(3, a), lambda a: frames(4, a), text, model=model)
-        yield from _media(
-            f"{most + 1} frames",
-            lambda a, n=most: frames(n + 1, a),
-            lambda a, n=most: frames(n, a),
+        yield from _media_rows("3 frames", lambda a: frames(3, a), lambda a: frames(4, a), text, model=model)
+        yield from _media_rows(
+            f"{maximum + 1} frames",
+            lambda a, n=maximum: frames(n + 1, a),
+            lambda a, n=maximum: frames(n, a),
             text,
             model=model,
         )
@@ -179,11 +181,13 @@ BAD_URL = ALGORITHM + "The provided URL does not appear to be valid. Ensure it i
 RANGES = ALGORITHM + "Range of {} should be {}"
 GOOD_URL = "https://example.com/a.png"
 FITS = "data:image/png;base64," + "A" * (10_485_760 - 22)
-UNANSWERED = (
+CALL_WITHOUT_RESULT = (
     ALGORITHM + 'An assistant message with "tool_calls" must be followed by tool messages responding to each '
     '"tool_call_id". The following tool_call_ids did not have response messages: message[{}].role'
 )
-UNASKED = ALGORITHM + 'Messages with role "tool" must be a response to a preceding message with "tool_calls"'
+RESULT_WITHOUT_CALL = (
+    ALGORITHM + 'Messages with role "tool" must be a response to a preceding message with "tool_calls"'
+)
 STOP = (
     'The "stop" parameter must be of type "str", "list[str]", "list[int]", or "list[list[int]]", '
     "and all elements within the list must be of the same type."
@@ -206,7 +210,7 @@ SCHEMA = {"type": "json_schema", "json_schema": {"name": "answer", "schema": {"t
 
 def _calling(arguments: str) -> list[dict[str, Any]]:
     call = CALL | {"function": {"name": "weather", "arguments": arguments}}
-    return [USER, ASKED | {"tool_calls": [call]}, RESULT]
+    return [USER, CALLING | {"tool_calls": [call]}, RESULT]
 
 
 ENVELOPE_ROWS = [
@@ -267,40 +271,40 @@ MESSAGE_ROWS = [
         'Either "prompt" or "messages" must exist and cannot both be none',
         apis=("native",),
     ),
-    _messages("empty messages", [], [USER], "[] is too short - 'messages'"),
-    _messages(
+    _messages_row("empty messages", [], [USER], "[] is too short - 'messages'"),
+    _messages_row(
         "message is text",
         ["Hello"],
         [USER],
         ALGORITHM + "Input should be a valid dictionary or instance of GPT3Message",
     ),
-    _messages(
+    _messages_row(
         "developer role",
         [{"role": "developer", "content": "x"}, USER],
         [{"role": "system", "content": "x"}, USER],
         "developer is not one of ['system', 'assistant', 'user', 'tool', 'function'] - 'messages.[0].role'",
     ),
-    _messages("no content", [{"role": "user"}], [USER], ALGORITHM + "The content field is a required field."),
-    _messages(
+    _messages_row("no content", [{"role": "user"}], [USER], ALGORITHM + "The content field is a required field."),
+    _messages_row(
         "assistant without content or calls",
         [USER, {"role": "assistant", "content": None}, USER],
-        [USER, ASKED | {"content": None}, RESULT],
+        [USER, CALLING | {"content": None}, RESULT],
         ALGORITHM + "The content field is a required field.",
     ),
-    _messages(
+    _messages_row(
         "no user message",
         [{"role": "system", "content": "x"}],
         [{"role": "system", "content": "x"}, USER],
         ALGORITHM + "The input messages do not contain elements with the role of user.",
     ),
-    _messages(
+    _messages_row(
         "empty tool_calls",
         [USER, {"role": "assistant", "content": "x", "tool_calls": []}, USER],
         [USER, {"role": "assistant", "content": "x"}, USER],
         "[] is too short - 'messages.[1].tool_calls'",
     ),
     *(
-        _messages(
+        _messages_row(
             f"arguments {arguments!r}",
             _calling(arguments),
             _calling("{}"),
@@ -308,20 +312,27 @@ MESSAGE_ROWS = [
         )
         for arguments in ("", "{", "null", "[1]")
     ),
-    _messages("tool message without a call", [USER, RESULT], [USER, ASKED, RESULT], UNASKED),
-    _messages(
+    _messages_row("tool message without a call", [USER, RESULT], [USER, CALLING, RESULT], RESULT_WITHOUT_CALL),
+    _messages_row(
         "tool message for another call",
-        [USER, ASKED, RESULT | {"tool_call_id": "call_2"}],
-        [USER, ASKED, RESULT],
-        UNASKED,
+        [USER, CALLING, RESULT | {"tool_call_id": "call_2"}],
+        [USER, CALLING, RESULT],
+        RESULT_WITHOUT_CALL,
     ),
-    _messages("tool message after a user message", [USER, ASKED, USER, RESULT], [USER, ASKED, RESULT, USER], UNASKED),
-    _messages("call without a result", [USER, ASKED, USER], [USER, ASKED, RESULT, USER], UNANSWERED.format(2)),
-    _messages(
+    _messages_row(
+        "tool message after a user message",
+        [USER, CALLING, USER, RESULT],
+        [USER, CALLING, RESULT, USER],
+        RESULT_WITHOUT_CALL,
+    ),
+    _messages_row(
+        "call without a result", [USER, CALLING, USER], [USER, CALLING, RESULT, USER], CALL_WITHOUT_RESULT.format(2)
+    ),
+    _messages_row(
         "one of two calls without a result",
-        [USER, ASKED | {"tool_calls": [CALL, CALL | {"id": "call_2"}]}, RESULT],
-        [USER, ASKED | {"tool_calls": [CALL, CALL | {"id": "call_2"}]}, RESULT, RESULT | {"tool_call_id": "call_2"}],
-        UNANSWERED.format(3),
+        [USER, CALLING | {"tool_calls": [CALL, CALL | {"id": "call_2"}]}, RESULT],
+        [USER, CALLING | {"tool_calls": [CALL, CALL | {"id": "call_2"}]}, RESULT, RESULT | {"tool_call_id": "call_2"}],
+        CALL_WITHOUT_RESULT.format(3),
     ),
     Row(
         "too much text",
@@ -341,8 +352,8 @@ MEDIA_ROWS = [
     *(
         Row(
             f"part type {kind}",
-            Call(messages=[said({"type": kind, kind: "x"})]),
-            Call(messages=[said({"type": "text", "text": "x"})]),
+            Call(messages=[make_message({"type": kind, kind: "x"})]),
+            Call(messages=[make_message({"type": "text", "text": "x"})]),
             f"Invalid value: {kind}. Supported values are: 'text','image_url','video_url' and 'video'.",
             ("InvalidParameter", "invalid_value"),
             apis=("compat",),
@@ -352,8 +363,8 @@ MEDIA_ROWS = [
     *(
         Row(
             f"part {part}",
-            Call(messages=[said(part)]),
-            Call(messages=[said({"text": "x"})]),
+            Call(messages=[make_message(part)]),
+            Call(messages=[make_message({"text": "x"})]),
             "The item of content should be a message of a certain modal.",
             apis=("native",),
         )
@@ -361,24 +372,24 @@ MEDIA_ROWS = [
     ),
     Row(
         "image_url is text",
-        Call(messages=[said({"type": "image_url", "image_url": GOOD_URL})]),
-        Call(messages=[said({"type": "image_url", "image_url": {"url": GOOD_URL}, "min_pixels": 3136})]),
+        Call(messages=[make_message({"type": "image_url", "image_url": GOOD_URL})]),
+        Call(messages=[make_message({"type": "image_url", "image_url": {"url": GOOD_URL}, "min_pixels": 3136})]),
         ALGORITHM + "Input should be a valid dictionary or instance of GPT3Message",
         apis=("compat",),
     ),
     Row(
         "text part is null",
-        Call(messages=[said({"text": None})]),
-        Call(messages=[said({"text": "x"})]),
+        Call(messages=[make_message({"text": None})]),
+        Call(messages=[make_message({"text": "x"})]),
         ALGORITHM + "Input should be a valid dictionary or instance of GPT3Message",
         apis=("native",),
     ),
     *(
         row
         for url in ("/home/me/a.png", "file:///home/me/a.png", "a.png", "data:image/png,plain", "oss://dir/a.png")
-        for row in _media(f"url {url}", lambda a, u=url: image(u, a), lambda a: image(GOOD_URL, a), BAD_URL)
+        for row in _media_rows(f"url {url}", lambda a, u=url: image(u, a), lambda a: image(GOOD_URL, a), BAD_URL)
     ),
-    *_media(
+    *_media_rows(
         "one byte too many",
         lambda a: image(FITS + "A", a),
         lambda a: image(FITS, a),
@@ -388,27 +399,27 @@ MEDIA_ROWS = [
     *_frame_rows(),
     *(
         row
-        for make in (png, jpeg)
-        for row in _media(
-            f"{make.__name__} of 9 x 20",
-            lambda a, m=make: image(m(9, 20), a),
-            lambda a, m=make: image(m(10, 20), a),
+        for build_uri in (png_uri, jpeg_uri)
+        for row in _media_rows(
+            f"{build_uri.__name__} of 9 x 20",
+            lambda a, m=build_uri: image(m(9, 20), a),
+            lambda a, m=build_uri: image(m(10, 20), a),
             f"{ALGORITHM}The image length and width do not meet the model restrictions. "
             "[height:20 or width:9 must be larger than 10]",
         )
     ),
-    *_media(
+    *_media_rows(
         "201 : 1",
-        lambda a: image(png(4020, 20), a),
-        lambda a: image(png(4000, 20), a),
+        lambda a: image(png_uri(4020, 20), a),
+        lambda a: image(png_uri(4000, 20), a),
         f"{ALGORITHM}The image length and width do not meet the model restrictions. "
         "[absolute aspect ratio must be smaller than 200, got 201.0]",
     ),
     *(
         Row(
             "image in a tool message",
-            Call(messages=[USER, ASKED, said(image(GOOD_URL, api), role="tool", tool_call_id="call_1")]),
-            Call(messages=[USER, ASKED, RESULT, said(image(GOOD_URL, api))]),
+            Call(messages=[USER, CALLING, make_message(image(GOOD_URL, api), role="tool", tool_call_id="call_1")]),
+            Call(messages=[USER, CALLING, RESULT, make_message(image(GOOD_URL, api))]),
             ALGORITHM + "The provided messages input is invalid. The error info is [Unexpected item type in content.]",
             apis=(api,),
         )
@@ -416,7 +427,7 @@ MEDIA_ROWS = [
     ),
     Row(
         "image for a text model",
-        Call(model="qwen3-max", messages=[said(image(GOOD_URL, "compat"))]),
+        Call(model="qwen3-max", messages=[make_message(image(GOOD_URL, "compat"))]),
         Call(model="qwen3-max"),
         ALGORITHM + "The provided messages input is invalid. The error info is [Unexpected item type in content.]",
         apis=("compat",),
@@ -424,22 +435,22 @@ MEDIA_ROWS = [
 ]
 
 PARAMETER_ROWS = [
-    _parameter("temperature", 2, 1.99, "Temperature should be in [0.0, 2.0)"),
-    _parameter("temperature", -0.1, 0, "Temperature should be in [0.0, 2.0)"),
-    _parameter("temperature", "0", 0.5, "'temperature' must be Float"),
-    _parameter("top_p", 0, 0.01, "Range of top_p should be (0.0, 1.0]"),
-    _parameter("top_p", 1.1, 1, "Range of top_p should be (0.0, 1.0]"),
-    _parameter("top_k", -1, 0, "Parameter top_k be greater than or equal to 0"),
-    _parameter("repetition_penalty", 0, 0.1, "Repetition_penalty should be greater than 0.0"),
-    _parameter("presence_penalty", 2.1, 2, "Presence_penalty should be in [-2.0, 2.0]"),
-    _parameter("presence_penalty", -2.1, -2, "Presence_penalty should be in [-2.0, 2.0]"),
-    _parameter("n", 0, 1, "Range of n should be [1, 4]"),
-    _parameter("n", 5, 4, "Range of n should be [1, 4]"),
-    _parameter("max_tokens", 0, 1, "Range of max_tokens should be [1, 32768]"),
-    _parameter("max_tokens", 32_769, 32_768, "Range of max_tokens should be [1, 32768]"),
-    _parameter("seed", -1, 0, "Range of seed should be [0, 9223372036854775807]", apis=("native",)),
-    _parameter("seed", 2**63, 2**63 - 1, "Range of seed should be [0, 9223372036854775807]", apis=("native",)),
-    _parameter(
+    _parameter_row("temperature", 2, 1.99, "Temperature should be in [0.0, 2.0)"),
+    _parameter_row("temperature", -0.1, 0, "Temperature should be in [0.0, 2.0)"),
+    _parameter_row("temperature", "0", 0.5, "'temperature' must be Float"),
+    _parameter_row("top_p", 0, 0.01, "Range of top_p should be (0.0, 1.0]"),
+    _parameter_row("top_p", 1.1, 1, "Range of top_p should be (0.0, 1.0]"),
+    _parameter_row("top_k", -1, 0, "Parameter top_k be greater than or equal to 0"),
+    _parameter_row("repetition_penalty", 0, 0.1, "Repetition_penalty should be greater than 0.0"),
+    _parameter_row("presence_penalty", 2.1, 2, "Presence_penalty should be in [-2.0, 2.0]"),
+    _parameter_row("presence_penalty", -2.1, -2, "Presence_penalty should be in [-2.0, 2.0]"),
+    _parameter_row("n", 0, 1, "Range of n should be [1, 4]"),
+    _parameter_row("n", 5, 4, "Range of n should be [1, 4]"),
+    _parameter_row("max_tokens", 0, 1, "Range of max_tokens should be [1, 32768]"),
+    _parameter_row("max_tokens", 32_769, 32_768, "Range of max_tokens should be [1, 32768]"),
+    _parameter_row("seed", -1, 0, "Range of seed should be [0, 9223372036854775807]", apis=("native",)),
+    _parameter_row("seed", 2**63, 2**63 - 1, "Range of seed should be [0, 9223372036854775807]", apis=("native",)),
+    _parameter_row(
         "seed",
         -1,
         0,
@@ -448,7 +459,7 @@ PARAMETER_ROWS = [
         codes=(None, "invalid_value"),
         apis=("compat",),
     ),
-    _parameter(
+    _parameter_row(
         "seed",
         2**31,
         2**31 - 1,
@@ -457,11 +468,11 @@ PARAMETER_ROWS = [
         codes=(None, "invalid_value"),
         apis=("compat",),
     ),
-    _parameter("stop", ["a", 1], ["a", "b"], STOP),
-    _parameter("stop", 7, "a", STOP),
-    _parameter("stop", [["a"]], [[37763, 367]], STOP),
-    _parameter("tools", [], [TOOL], "[] is too short - 'tools'", prefix=""),
-    _parameter(
+    _parameter_row("stop", ["a", 1], ["a", "b"], STOP),
+    _parameter_row("stop", 7, "a", STOP),
+    _parameter_row("stop", [["a"]], [[37763, 367]], STOP),
+    _parameter_row("tools", [], [TOOL], "[] is too short - 'tools'", prefix=""),
+    _parameter_row(
         "tools",
         [TOOL | {"function": {"name": "search"}}],
         [TOOL | {"function": {"name": "research"}}],
@@ -485,11 +496,11 @@ PARAMETER_ROWS = [
         )
         for choice, good in [
             ("any", "auto"),
-            ({"type": "function", "function": {"name": "other"}}, NAMED),
+            ({"type": "function", "function": {"name": "other"}}, TOOL_CHOICE),
             (True, "required"),
         ]
     ),
-    _parameter("parallel_tool_calls", "yes", True, "'parallel_tool_calls' must be Boolean"),
+    _parameter_row("parallel_tool_calls", "yes", True, "'parallel_tool_calls' must be Boolean"),
     Row(
         "json_object without the word",
         Call(extra={"response_format": {"type": "json_object"}}),
@@ -517,10 +528,26 @@ PARAMETER_ROWS = [
 ]
 
 
-def _thinks(model: str = PLUS, *, stream: bool = True, on: Any = True, **more: Any) -> Call:
+def _thinks(model: str = PLUS, *, stream: bool = True, on: Any = True, **fields: Any) -> Call:
     switch = {} if on is None else {"enable_thinking": on}
-    messages = more.pop("messages", [USER])
-    return Call(model=model, messages=messages, extra=switch | more, stream=stream)
+    messages = fields.pop("messages", [USER])
+    return Call(model=model, messages=messages, extra=switch | fields, stream=stream)
+
+
+def _json_rows(kind: dict[str, Any]) -> Iterator[Row]:
+    """Yield a row for each model that thinks while a JSON format is requested."""
+    cases: list[tuple[str, Any, Any, dict[str, Any]]] = [
+        (PLUS, True, None, {"response_format": {"type": "json_object"}}),
+        ("qwen3.7-plus", None, False, {"response_format": kind}),
+        ("qwen3-vl-8b-thinking", None, None, {}),
+    ]
+    for model, on, off, good in cases:
+        yield Row(
+            f"{kind['type']} while {model} thinks",
+            _thinks(model, on=on, messages=[JSON_USER], response_format=kind),
+            _thinks(model, on=off, messages=[JSON_USER], **good),
+            JSON_THINKING,
+        )
 
 
 THINKING_ROWS = [
@@ -597,27 +624,14 @@ THINKING_ROWS = [
             _thinks(model, on=off, tools=[TOOL], tool_choice=good),
             FORCED,
         )
-        for choice in ("required", NAMED)
+        for choice in ("required", TOOL_CHOICE)
         for model, on, off, good in [
             (PLUS, True, False, choice),
             ("qwen3.6-plus", None, False, choice),
             ("qwen3-vl-32b-thinking", None, None, "auto"),
         ]
     ),
-    *(
-        Row(
-            f"{kind['type']} while {model} thinks",
-            _thinks(model, on=on, messages=[JSON_USER], response_format=kind),
-            _thinks(model, on=off, messages=[JSON_USER], **good),
-            JSON_THINKING,
-        )
-        for kind in ({"type": "json_object"}, SCHEMA)
-        for model, on, off, good in [
-            (PLUS, True, None, {"response_format": {"type": "json_object"}}),
-            ("qwen3.7-plus", None, False, {"response_format": kind}),
-            ("qwen3-vl-8b-thinking", None, None, {}),
-        ]
-    ),
+    *(row for kind in ({"type": "json_object"}, SCHEMA) for row in _json_rows(kind)),
     Row(
         "partial answer while thinking",
         _thinks(messages=[USER, {"role": "assistant", "content": "It", "partial": True}]),
@@ -631,43 +645,43 @@ CASES = [pytest.param(row, api, id=f"{row.name} [{api}]"[:90]) for row in ROWS f
 
 
 @pytest.mark.parametrize(("row", "api"), CASES)
-def test_refuses_the_one_and_accepts_the_other(server: Emulator, row: Row, api: str) -> None:
+def test_rule_refuses_violation_and_accepts_similar_request(server: Emulator, row: Row, api: str) -> None:
     refused = send(server, api, row.bad)
     native, compatible = row.codes
     assert refused.message == row.message
     if not (api == "native" and native is None):
         assert refused.code == (compatible if api == "compat" else native)
-    told_in_the_stream = api == "native" and row.bad.stream and row.status == 400
-    assert refused.status == (200 if told_in_the_stream else row.status)
+    is_stream_event = api == "native" and row.bad.stream and row.status == 400
+    assert refused.status == (200 if is_stream_event else row.status)
     accepted = send(server, api, row.good)
     assert (accepted.status, accepted.message) == (200, "")
 
 
 def test_every_rule_has_a_row() -> None:
-    elsewhere = {"body is a JSON object", "uploaded images are not too large"}
-    broken = set()
+    tested_elsewhere = {"body is a JSON object", "uploaded images are not too large"}
+    violated = set()
     for row in ROWS:
         for api in row.apis:
             headers = {"x-dashscope-sse": "enable"} if row.bad.stream else {}
             request = RecordedRequest("POST", PATHS[api], headers, json.dumps(row.bad.body(api)).encode())
-            ask = ChatRequest("compat" if api == "compat" else "native", request)
-            broken.add(next(rule.name for rule in RULES if rule.check(ask)))
-    assert broken == {rule.name for rule in RULES} - elsewhere
+            chat_request = ChatRequest("compat" if api == "compat" else "native", request)
+            violated.add(next(rule.name for rule in RULES if rule.check(chat_request)))
+    assert violated == {rule.name for rule in RULES} - tested_elsewhere
 
 
 @pytest.mark.parametrize("header", [None, "", "Bearer ", "Bearer", "Basic abc"])
 @pytest.mark.parametrize(
     ("api", "message"), [("compat", "Incorrect API key provided."), ("native", "No API-key provided.")]
 )
-def test_refuses_a_missing_key_before_anything_else(
+def test_missing_key_is_refused_before_other_rules(
     server: Emulator, api: str, message: str, header: str | None
 ) -> None:
     answer = send(server, api, Call(model=None, headers={"Authorization": header or ""}))
     code = "invalid_api_key" if api == "compat" else "InvalidApiKey"
-    assert answer == Answer(401, code, message, "application/json")
+    assert answer == Response(401, code, message, "application/json")
 
 
-def test_refuses_every_key_but_the_one_it_was_told() -> None:
+def test_api_key_refuses_other_keys() -> None:
     with Emulator(api_key="sk-right") as server:
         assert send(server, "compat", Call()).message == "Incorrect API key provided."
         assert send(server, "native", Call(stream=True)).message == "Invalid API-key provided."
@@ -675,51 +689,53 @@ def test_refuses_every_key_but_the_one_it_was_told() -> None:
 
 
 @pytest.mark.parametrize("api", ["compat", "native"])
-def test_refuses_other_methods_and_bodies(server: Emulator, api: str) -> None:
+def test_other_method_or_invalid_body_is_refused(server: Emulator, api: str) -> None:
     assert send(server, api, Call(), method="GET").message == "Request method 'GET' is not supported."
     for raw in (b"{", b"[]", b""):
         answer = send(server, api, Call(), raw=raw)
         assert answer.message == "Required body invalid, please check the request body format."
 
 
-def test_refuses_vision_models_on_the_text_endpoint(server: Emulator) -> None:
-    assert send(server, "text", Call()) == Answer(
+def test_vision_model_on_text_endpoint_is_refused(server: Emulator) -> None:
+    assert send(server, "text", Call()) == Response(
         400, "InvalidParameter", "url error, please check url!", "application/json"
     )
 
 
-def test_a_strict_thinking_call_streams_if_told_so() -> None:
+def test_thinks_without_stream_false_refuses_whole_thinking_calls() -> None:
     with Emulator(thinks_without_stream=False) as server:
         refused = send(server, "compat", Call(extra={"enable_thinking": True}))
         assert refused.message == "parameter.enable_thinking must be set to false for non-streaming calls"
         assert send(server, "compat", Call(extra={"enable_thinking": True}, stream=True)).status == 200
 
 
-def test_ignores_unknown_parameters_and_null(server: Emulator) -> None:
+def test_unknown_and_null_parameters_are_ignored(server: Emulator) -> None:
     extra = {"frequency_penalty": 9, "made_up": {"x": 1}, "temperature": None, "top_k": None, "stop": None}
     for api in ("compat", "native"):
         assert send(server, api, Call(extra=extra)).status == 200
 
 
-def test_accepts_what_was_recorded_of_a_tool_round(server: Emulator) -> None:
-    """Empty content lists, an index in the calls and text parts in tool messages went through natively."""
-    asked = {"role": "assistant", "content": [], "tool_calls": [CALL | {"index": 0}]}
+def test_recorded_tool_conversation_is_accepted(server: Emulator) -> None:
+    """In the recording, the native API accepts empty content, an index in calls and text parts in tool messages."""
+    calling = {"role": "assistant", "content": [], "tool_calls": [CALL | {"index": 0}]}
     result = {"role": "tool", "content": [{"text": "Sunny."}], "tool_call_id": "call_1"}
     assert (
-        send(server, "native", Call(messages=[said({"text": "x"}), asked, result], extra={"tools": [TOOL]})).status
+        send(
+            server, "native", Call(messages=[make_message({"text": "x"}), calling, result], extra={"tools": [TOOL]})
+        ).status
         == 200
     )
 
 
-def test_a_lenient_emulator_refuses_nothing() -> None:
+def test_lenient_emulator_refuses_nothing() -> None:
     with Emulator(strict=False) as server:
         broken = Call(model="Qwen/Qwen3-VL-8B-Thinking", messages=[], extra={"temperature": 9})
         assert send(server, "compat", broken).status == 200
         assert send(server, "native", broken).status == 200
 
 
-def test_accepts_models_it_was_told_about_and_still_checks_messages() -> None:
+def test_known_model_is_accepted_and_messages_are_checked() -> None:
     with Emulator(known_models=["my-finetune"]) as server:
         assert send(server, "compat", Call(model="my-finetune", extra={"enable_thinking": True})).status == 200
         assert send(server, "compat", Call(model="my-finetune", messages=[])).status == 400
-        assert [problem.status for problem in server.refusals] == [400]
+        assert [error.status for error in server.refusals] == [400]
