@@ -168,7 +168,7 @@ ROWS: list[tuple[str, ChatRequest, ChatRequest, str, bool]] = [
         "1 to 81,920",
         True,
     ),
-    ("thinking_budget, minimum", with_settings(thinking_budget=1), with_settings(thinking_budget=0), "1 or more", False),
+    ("budget, minimum", with_settings(thinking_budget=1), with_settings(thinking_budget=0), "1 or more", False),
     ("seed, minimum", with_settings(seed=0), with_settings(seed=-1), "seed", True),
     (
         "pixels",
