@@ -92,7 +92,7 @@ PILLOW = (
 OWNERS: dict[str, tuple[str, ...]] = {
     "openai": ("qwenvl_core/transport/openai.py",),
     "dashscope": ("qwenvl_core/transport/dashscope.py",),
-    "httpx": ("qwenvl_core/transport/dashscope.py", "qwenvl_core/transport/multipart.py"),
+    "httpx": ("qwenvl_core/transport/dashscope.py",),
     "jiter": ("qwenvl_core/wire/sse.py", "qwenvl_core/types/tool_arguments.py"),
     "pydantic": ("qwenvl_core/client/config.py",),
     "numpy": ("qwenvl_core/rendering/images.py",),
@@ -129,8 +129,8 @@ def test_what_is_optional_is_imported_when_it_is_used(path: Path) -> None:
         assert not at_once & {"PIL", "pypdfium2"}
     assert not at_once & {"numpy", "tqdm"}
     lazy = {module.removesuffix(".py").replace("/", ".") for module in AT_ONCE}
-    lazy |= {"qwenvl_core.transport.openai", "qwenvl_core.transport.dashscope", "qwenvl_core.transport.multipart"}
-    if name_of(path) not in (*AT_ONCE, "qwenvl_core/transport/dashscope.py"):
+    lazy |= {"qwenvl_core.transport.openai", "qwenvl_core.transport.dashscope"}
+    if name_of(path) not in AT_ONCE:
         assert not {name for name, at_once in imports(path) if at_once} & lazy
 
 

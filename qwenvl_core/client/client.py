@@ -1,7 +1,7 @@
-"""The one way through the house: a request goes in, events come out.
+"""Run a chat request through the pipeline and yield response events.
 
 ```
-Request ─► policy ─► (fit) ─► checks ─► (uploads) ─► wire.encode ─► transport ─► Reading (sse, wire.Decoder) ─► Event…
+Request ─► policy ─► (fit) ─► validation ─► (uploads) ─► wire.encode ─► transport ─► ResponseReader ─► Event…
 ```
 """
 
@@ -15,6 +15,7 @@ import time
 from collections.abc import AsyncGenerator, Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from types import ModuleType
 from typing import Any
 
@@ -27,9 +28,10 @@ from qwenvl_core.errors import (
 )
 from qwenvl_core.media import uploads
 from qwenvl_core.request import image_fitting, pdf_attachments, policy, validation
-from qwenvl_core.transport.connection import Connection
+from qwenvl_core.transport.connection import Connection, HttpRequest
 from qwenvl_core.transport.redaction import redact
-from qwenvl_core.transport.retry import RetryPolicy
+from qwenvl_core.transport.retry import RetryPolicy, acall_with_retries, call_with_retries
+from qwenvl_core.transport.upload import aupload_media, upload_media
 from qwenvl_core.types.events import Event
 from qwenvl_core.types.request import PreparedRequest, Request
 from qwenvl_core.wire import dashscope, openai
@@ -38,60 +40,60 @@ from qwenvl_core.wire.response_reader import ResponseReader
 
 @dataclass(frozen=True, slots=True)
 class _ApiBackend:
-    """One of the service's two APIs: its wire, its transport's module and class, and whether it takes uploads.
+    """One of the service's two APIs: its wire format, its transport, and whether it accepts uploads.
 
-    The module is imported with the first request, so that importing an adapter imports no SDK.
+    The transport is a module and class name: the module is imported with the first request, so that importing an
+    adapter imports no SDK.
     """
 
     wire: ModuleType
     transport_module: str
-    transport: str
-    uploads: bool
+    transport_class: str
+    accepts_uploads: bool
 
 
 _BACKENDS = {
-    "openai": _ApiBackend(openai, "qwenvl_core.transport.openai", "OpenAITransport", uploads=False),
-    "dashscope": _ApiBackend(dashscope, "qwenvl_core.transport.dashscope", "DashScopeTransport", uploads=True),
+    "openai": _ApiBackend(openai, "qwenvl_core.transport.openai", "OpenAITransport", accepts_uploads=False),
+    "dashscope": _ApiBackend(dashscope, "qwenvl_core.transport.dashscope", "DashScopeTransport", accepts_uploads=True),
 }
 
 
 class Client:
-    """Talks to one endpoint with one key; safe to share between threads, event loops and forked processes."""
+    """Sends requests over one connection; safe to share between threads, event loops and forked processes."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
-        self._api = _BACKENDS[connection.api]
+        self._backend = _BACKENDS[connection.api]
         self._transport: Any = None
         self._pid = 0
         self._lock = threading.Lock()
 
     @classmethod
     def reuse_or_create(cls, connection: Connection, current: Client | None) -> Client:
-        """`current`, if it is for this `connection`; a new client otherwise."""
+        """Return `current` if it uses this `connection`, or else a new client."""
         return current if current is not None and current._connection == connection else cls(connection)
 
     def __deepcopy__(self, memo: Any) -> Client:
-        """A copied model shares its connections until it is changed."""
+        """Return the client itself: a copied model shares its connections until it is changed."""
         return self
 
     def stream(self, request: Request) -> Generator[Event]:
-        """The events of the reply to `request`, as they arrive. Closing the iterator closes the connection.
+        """Yield the events of the reply as they arrive. Closing the iterator closes the connection.
 
         Raises:
-            QwenVLError: See `qwenvl_core.errors`; with the text received so far in `partial`.
+            QwenVLError: See `qwenvl_core.errors`; the text received so far is in `partial`.
         """
-        transport = self._open()
-        wire = self._api.wire
+        transport = self._open_transport()
         prepared = self._upload_media(self._prepare(request), transport)
-        body, headers = wire.encode(prepared), wire.headers(prepared)
+        http_request = self._encode(prepared)
         retry_policy = RetryPolicy(self._connection)
         while True:
             reader = self._new_reader(prepared)
             try:
-                with transport.open(wire.PATH, body, headers, stream=prepared.stream) as response:
+                with transport.open(http_request) as response:
                     reader.start(response.headers)
-                    for block in response.blocks:
-                        yield from reader.decode(block)
+                    for data in response.data:
+                        yield from reader.decode(data)
                         if reader.done:
                             break
                     yield from reader.flush()
@@ -105,19 +107,18 @@ class Client:
             time.sleep(delay)
 
     async def astream(self, request: Request) -> AsyncGenerator[Event]:
-        """As `stream`, for async."""
-        transport = await self._aopen()
-        wire = self._api.wire
+        """Yield the events of the reply asynchronously; see `stream`."""
+        transport = await self._aopen_transport()
         prepared = await self._aupload_media(await self._aprepare(request), transport)
-        body, headers = wire.encode(prepared), wire.headers(prepared)
+        http_request = self._encode(prepared)
         retry_policy = RetryPolicy(self._connection)
         while True:
             reader = self._new_reader(prepared)
             try:
-                async with transport.aopen(wire.PATH, body, headers, stream=prepared.stream) as response:
+                async with transport.aopen(http_request) as response:
                     reader.start(response.headers)
-                    async for block in response.blocks:
-                        for event in reader.decode(block):
+                    async for data in response.data:
+                        for event in reader.decode(data):
                             yield event
                         if reader.done:
                             break
@@ -146,14 +147,19 @@ class Client:
     def _new_reader(self, prepared: PreparedRequest) -> ResponseReader:
         connection = self._connection
         return ResponseReader(
-            self._api.wire.Decoder(),
+            self._backend.wire.Decoder(),
             prepared,
             timeout=connection.timeout,
             chunk_timeout=connection.stream_chunk_timeout,
         )
 
-    def _open(self) -> Any:
-        """The transport. A forked child builds its own: sockets can't be shared with the parent."""
+    def _encode(self, prepared: PreparedRequest) -> HttpRequest:
+        wire = self._backend.wire
+        body, headers = wire.encode(prepared), wire.headers(prepared)
+        return HttpRequest("POST", wire.PATH, body, headers, stream=prepared.stream)
+
+    def _open_transport(self) -> Any:
+        """Return the transport. A forked child creates its own: it can't share sockets with its parent."""
         self._check_key()
         with self._lock:
             if self._transport is None or self._pid != os.getpid():
@@ -161,36 +167,38 @@ class Client:
         return self._transport
 
     def _check_key(self) -> None:
-        """Before anything is sent; what a header can't hold, libraries quote in their errors."""
+        """Check the key before anything is sent: the HTTP libraries quote an invalid header in their errors."""
         key = self._connection.api_key
         if not key.strip():
-            raise QwenVLMissingKeyError("There is no API key.")
+            raise QwenVLMissingKeyError("Missing API key.")
         if not key.isascii() or not key.isprintable() or " " in key:
-            raise QwenVLAuthenticationError("The API key has a space, a line break or another character of no key.")
+            raise QwenVLAuthenticationError(
+                "Invalid API key: it contains whitespace, control characters or non-ASCII characters."
+            )
 
-    async def _aopen(self) -> Any:
-        """As `_open`; what takes a while, the import of an SDK, is done off the event loop."""
+    async def _aopen_transport(self) -> Any:
+        """Return the transport; the SDK is imported off the event loop. See `_open_transport`."""
         self._check_key()
         if self._transport is None or self._pid != os.getpid():
-            return await asyncio.to_thread(self._open)
+            return await asyncio.to_thread(self._open_transport)
         return self._transport
 
     def _create_transport(self) -> Any:
         try:
-            transport_module = importlib.import_module(self._api.transport_module)
+            transport_module = importlib.import_module(self._backend.transport_module)
         except ModuleNotFoundError as error:
             if (error.name or "").partition(".")[0] != "dashscope":
                 raise
             raise QwenVLInputError(
                 'api="dashscope" needs the dashscope SDK (2.x): pip install "qwenvl-adapters[dashscope]"'
             ) from error
-        return getattr(transport_module, self._api.transport)(self._connection)
+        return getattr(transport_module, self._backend.transport_class)(self._connection)
 
     def _prepare(self, request: Request) -> PreparedRequest:
-        """What is sent for `request`, once nothing is known against it.
+        """Apply the policy to a request and validate the result.
 
         Raises:
-            QwenVLInputError: The service would refuse it.
+            QwenVLInputError: The service would refuse the request.
         """
         facts = describe(request.settings.model)
         prepared = image_fitting.fit_images(policy.prepare(pdf_attachments.with_pages(request), facts), facts)
@@ -198,28 +206,48 @@ class Client:
         return prepared
 
     async def _aprepare(self, request: Request) -> PreparedRequest:
-        """As `_prepare`; images are scaled and pages rendered off the event loop."""
+        """Prepare a request; images are scaled and pages rendered off the event loop. See `_prepare`."""
         if request.settings.media_policy == "fit" or pdf_attachments.any_in(request):
             return await asyncio.to_thread(self._prepare, request)
         return self._prepare(request)
 
     def _upload_media(self, prepared: PreparedRequest, transport: Any) -> PreparedRequest:
-        """`prepared` with its large local media uploaded, where the API takes that."""
-        if not self._api.uploads or not uploads.any_needed(prepared):
+        """Upload large local media and return the request with their URLs, if the API accepts uploads."""
+        if not self._backend.accepts_uploads or not uploads.may_need_upload(prepared):
             return prepared
         found = self._find_uploads(prepared)
+        model = prepared.settings.model
         with self._redact_errors():
-            urls = [transport.upload(upload, prepared.settings.model) for upload in found]
-        return uploads.replaced(prepared, found, urls)
+            urls = [
+                call_with_retries(self._connection, partial(upload_media, transport, upload, model)) for upload in found
+            ]
+        return uploads.replace_sources(prepared, found, urls)
 
     async def _aupload_media(self, prepared: PreparedRequest, transport: Any) -> PreparedRequest:
-        """As `_upload_media`, for async."""
-        if not self._api.uploads or not uploads.any_needed(prepared):
+        """Upload large local media asynchronously; see `_upload_media`."""
+        if not self._backend.accepts_uploads or not uploads.may_need_upload(prepared):
             return prepared
         found = await asyncio.to_thread(self._find_uploads, prepared)
+        model = prepared.settings.model
         with self._redact_errors():
-            urls = [await transport.aupload(upload, prepared.settings.model) for upload in found]
-        return uploads.replaced(prepared, found, urls)
+            urls = [
+                await acall_with_retries(self._connection, partial(aupload_media, transport, upload, model))
+                for upload in found
+            ]
+        return uploads.replace_sources(prepared, found, urls)
+
+    def _find_uploads(self, prepared: PreparedRequest) -> list[uploads.Upload]:
+        """Return the media to upload, once the rest of the request is known to be valid.
+
+        Encoding is what checks all other media. So the request is encoded with empty URLs before the first upload:
+        nothing is uploaded for a request that can't be sent.
+
+        Raises:
+            QwenVLInputError: A medium is invalid.
+        """
+        found = uploads.find_uploads(prepared)
+        self._encode(uploads.replace_sources(prepared, found, [""] * len(found)))
+        return found
 
     @contextmanager
     def _redact_errors(self) -> Iterator[None]:
@@ -228,9 +256,3 @@ class Client:
         except QwenVLError as error:
             redact(error, self._connection.api_key)
             raise
-
-    def _find_uploads(self, prepared: PreparedRequest) -> list[uploads.Upload]:
-        """What has to be uploaded, once all the rest is known to be fit to be sent."""
-        found = uploads.needed(prepared)
-        self._api.wire.encode(uploads.replaced(prepared, found, [""] * len(found)))
-        return found

@@ -1,6 +1,6 @@
-"""Local media that are too large for a data URI: which they are, and the request once they are uploaded.
+"""Find local media that are too large for a data URI, and replace them with the URLs of their uploads.
 
-Only the native API takes them, from the vendor's temporary storage. Nothing is sent here; the transport does that.
+Only the native API accepts such URLs, of the vendor's temporary storage. `qwenvl_core.transport.upload` uploads.
 
 Source: the vendor's page "Visual understanding (Qwen-VL)", file limits ("pass a local path").
 """
@@ -24,20 +24,20 @@ from qwenvl_core.types.request import PreparedRequest
 LIMITS: dict[MediaKind, int] = {"image": 10 * 1024 * 1024, "video": 100 * 1024 * 1024}
 """Largest file of each kind, in bytes."""
 
-_TYPES = mimetypes.MimeTypes()  # without the machine's own files, so that names are the same everywhere
-_BLOCK = 64 * 1024  # characters of base64 that are decoded at once; a multiple of 4
+_MIME_TYPES = mimetypes.MimeTypes()  # without the system's own tables, so that file names are the same everywhere
+_DECODE_LENGTH = 64 * 1024  # characters of base64 that are decoded at once; a multiple of 4
 
 
 @dataclass(frozen=True, slots=True)
 class Upload:
-    """A medium to be uploaded.
+    """A file to upload.
 
     Attributes:
-        source: The medium; what the request has in its place may name the same file by another path.
+        source: The source of its bytes, as `_normalize_source` returns it.
         kind: Whether it is an image or a video.
-        name: What its file is called in the storage; the caller's own file name stays here.
+        name: Its file name in the storage; the caller's own file name is not sent.
         uri: Its bytes and MIME type.
-        location: Its place in the caller's messages, for errors.
+        location: Where it is in the caller's messages, for errors.
     """
 
     source: Source
@@ -47,10 +47,10 @@ class Upload:
     location: str
 
     def open(self) -> BinaryIO:
-        """The medium's bytes, as a binary file from its beginning.
+        """Open its bytes as a binary file.
 
         Raises:
-            QwenVLInputError: The file is gone.
+            QwenVLInputError: The file can't be read any more.
         """
         data = self.uri.source
         if isinstance(data, Path):
@@ -59,63 +59,71 @@ class Upload:
             except OSError as error:
                 raise QwenVLInputError(f"{self.location}: can't read {data}: {error.strerror or error}.") from error
         if self.uri.base64_from is None:
-            return io.BytesIO(cast("bytes", data))  # shares the bytes, and copies none
-        return cast("BinaryIO", _Decoded(data, self.uri.base64_from, _size(self.uri)))
+            return io.BytesIO(cast("bytes", data))  # BytesIO shares the bytes, it does not copy them
+        return cast("BinaryIO", _Base64File(data, self.uri.base64_from, _file_size(self.uri)))
 
 
-def any_needed(prepared: PreparedRequest) -> bool:
-    """Whether there may be something to upload, by sizes alone: cheap enough for an event loop."""
-    return any(may_exceed_data_uri(source) for part in _parts(prepared) for source in media_sources(part))
+def may_need_upload(prepared: PreparedRequest) -> bool:
+    """Return whether any medium may need an upload, by sizes alone: cheap enough for an event loop."""
+    return any(may_exceed_data_uri(source) for part in _iterate_parts(prepared) for source in media_sources(part))
 
 
-def needed(prepared: PreparedRequest) -> list[Upload]:
-    """What must be uploaded before `prepared` can be sent, each medium once.
+def find_uploads(prepared: PreparedRequest) -> list[Upload]:
+    """Return the uploads that a request needs, each medium once.
 
     Raises:
-        QwenVLInputError: A medium can't be read, is not of its kind, or is too large for an upload too.
+        QwenVLInputError: A medium can't be read, is not of its kind, or is too large even for an upload.
     """
     uploads: list[Upload] = []
-    for part in _parts(prepared):
+    for part in _iterate_parts(prepared):
         kind: MediaKind = "video" if isinstance(part, VideoPart) else "image"
-        for at, source in enumerate(media_sources(part)):
+        for index, source in enumerate(media_sources(part)):
             if not may_exceed_data_uri(source):
                 continue
-            source = _medium(source)
+            source = _normalize_source(source)
             # Compared, not hashed: a hash reads all of a large medium, a comparison stops at its length.
-            if not any(upload.source == source and upload.kind == kind for upload in uploads):
-                location = part.frame_location(at) if isinstance(part, FramesPart) else getattr(part, "location", "")
-                uploads += _upload(source, kind, location, len(uploads))
+            if any(upload.source == source and upload.kind == kind for upload in uploads):
+                continue
+            location = part.frame_location(index) if isinstance(part, FramesPart) else getattr(part, "location", "")
+            upload = _create_upload(source, kind, location, number=len(uploads) + 1)
+            if upload is not None:
+                uploads.append(upload)
     return uploads
 
 
-def _medium(source: Source) -> Source:
-    """What is the same for the same medium: a file's path does not depend on how it was written."""
+def _normalize_source(source: Source) -> Source:
+    """Return a source that is equal for equal media: the path of a file becomes absolute."""
     return FileSource(source.path.absolute()) if isinstance(source, FileSource) else source
 
 
-def _parts(prepared: PreparedRequest) -> Iterator[Part]:
+def _iterate_parts(prepared: PreparedRequest) -> Iterator[Part]:
     return (part for message in prepared.messages for part in message.parts)
 
 
-def _upload(source: Source, kind: MediaKind, location: str, position: int) -> Iterator[Upload]:
+def _create_upload(source: Source, kind: MediaKind, location: str, *, number: int) -> Upload | None:
+    """Return the upload of one medium; `None` if it is a URL or fits into a data URI.
+
+    Raises:
+        QwenVLInputError: The medium is too large for an upload.
+    """
     if isinstance(source, UrlSource):
-        return
+        return None
     uri = data_uri(source, kind, location)
     if len(uri) <= DATA_URI_LIMIT:
-        return
-    size = _size(uri)
+        return None
+    size = _file_size(uri)
     if size > LIMITS[kind]:
         raise QwenVLInputError(
-            f"{location}: this {kind} has {size:,} bytes; "
-            f"the service takes local files of up to {LIMITS[kind]:,} bytes ({LIMITS[kind] // 1024**2} MB). "
-            f"{SHRINK_HINT[kind]}, or give a public URL."
+            f"{location}: this {kind} has {size:,} bytes. "
+            f"The service accepts local files of up to {LIMITS[kind]:,} bytes ({LIMITS[kind] // 1024**2} MB). "
+            f"{SHRINK_HINT[kind]}, or pass a public URL."
         )
-    suffix = _TYPES.guess_extension(uri.mime, strict=False) or ""
-    yield Upload(source, kind, f"{position + 1}{suffix}", uri, location)
+    suffix = _MIME_TYPES.guess_extension(uri.mime, strict=False) or ""
+    return Upload(source, kind, f"{number}{suffix}", uri, location)
 
 
-def _size(uri: DataUri) -> int:
-    """Bytes of the medium itself."""
+def _file_size(uri: DataUri) -> int:
+    """Return the size of the medium itself, in bytes."""
     if isinstance(uri.source, Path):
         return uri.source.stat().st_size
     if uri.base64_from is None:
@@ -124,60 +132,61 @@ def _size(uri: DataUri) -> int:
     return uri.length // 4 * 3 - (end.count(b"=") if isinstance(end, bytes) else end.count("="))
 
 
-def replaced(prepared: PreparedRequest, uploads: Sequence[Upload], urls: Sequence[str]) -> PreparedRequest:
-    """`prepared` with the `urls` of `uploads` in the place of their media."""
+def replace_sources(prepared: PreparedRequest, uploads: Sequence[Upload], urls: Sequence[str]) -> PreparedRequest:
+    """Return a request in which the `urls` of `uploads` replace their sources."""
 
-    def located(source: Source) -> Source:
-        medium = _medium(source)
+    def replace_source(source: Source) -> Source:
+        normalized = _normalize_source(source)
         return next(
-            (UrlSource(url) for upload, url in zip(uploads, urls, strict=True) if upload.source == medium), source
+            (UrlSource(url) for upload, url in zip(uploads, urls, strict=True) if upload.source == normalized), source
         )
 
-    def rewritten(part: Part) -> Part:
+    def replace_in_part(part: Part) -> Part:
         if isinstance(part, TextPart):
             return part
         if isinstance(part, FramesPart):
-            return replace(part, sources=tuple(located(source) for source in part.sources))
-        return replace(part, source=located(part.source))
+            return replace(part, sources=tuple(replace_source(source) for source in part.sources))
+        return replace(part, source=replace_source(part.source))
 
     return replace(
         prepared,
         messages=tuple(
-            replace(message, parts=tuple(rewritten(part) for part in message.parts)) for message in prepared.messages
+            replace(message, parts=tuple(replace_in_part(part) for part in message.parts))
+            for message in prepared.messages
         ),
     )
 
 
-class _Decoded(io.RawIOBase):
-    """Base64 text as the file it stands for, decoded while it is read."""
+class _Base64File(io.RawIOBase):
+    """A binary file over base64 text, which is decoded while it is read."""
 
     def __init__(self, data: bytes | str, start: int, size: int) -> None:
         self._data = data
         self._start = start
         self._size = size
-        self._at = 0  # position, in bytes of the file
+        self._position = 0  # in bytes of the file
 
     def readable(self) -> bool:
-        """True."""
+        """Return True."""
         return True
 
     def seekable(self) -> bool:
-        """True."""
+        """Return True."""
         return True
 
     def tell(self) -> int:
-        """Where the next read begins."""
-        return self._at
+        """Return the position of the next read."""
+        return self._position
 
     def seek(self, offset: int, whence: int = 0) -> int:
-        """Move there."""
-        self._at = offset + (0, self._at, self._size)[whence]
-        return self._at
+        """Move to a position and return it."""
+        self._position = offset + (0, self._position, self._size)[whence]
+        return self._position
 
     def readinto(self, buffer: Any) -> int:
-        """Decode into `buffer`; it need not get full."""
-        begin = self._start + self._at // 3 * 4
-        block = base64.b64decode(self._data[begin : begin + _BLOCK])[self._at % 3 :][: len(buffer)]
-        buffer[: len(block)] = block
-        self._at += len(block)
-        return len(block)
+        """Decode into `buffer` and return the number of bytes, which may be less than its length."""
+        start = self._start + self._position // 3 * 4
+        data = base64.b64decode(self._data[start : start + _DECODE_LENGTH])[self._position % 3 :][: len(buffer)]
+        buffer[: len(data)] = data
+        self._position += len(data)
+        return len(data)

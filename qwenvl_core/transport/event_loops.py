@@ -1,7 +1,7 @@
-"""Async clients, one for each event loop, closed when their loop ends.
+"""Keep one async client for each event loop, and close it when its loop ends.
 
-An HTTP client's connections belong to the loop they were opened in: using them from another raises "Event loop is
-closed", and leaving them open when the loop ends leaks sockets.
+The connections of an async HTTP client belong to the event loop that opened them: another loop that uses them raises
+"Event loop is closed", and if they are open when their loop ends, their sockets leak.
 """
 
 from __future__ import annotations
@@ -15,48 +15,48 @@ T = TypeVar("T")
 
 
 class PerEventLoop(Generic[T]):
-    """Builds one client for each running event loop, on demand.
+    """Creates one client for each running event loop, on demand.
 
     Args:
-        build: Makes a client; called within the loop.
-        close: Closes one; awaited within the same loop.
+        create: Creates a client; called within the loop.
+        close: Closes a client; awaited within the same loop.
     """
 
-    def __init__(self, build: Callable[[], T], close: Callable[[T], Awaitable[None]]) -> None:
-        self._build = build
+    def __init__(self, create: Callable[[], T], close: Callable[[T], Awaitable[None]]) -> None:
+        self._create = create
         self._close = close
         self._clients: WeakKeyDictionary[asyncio.AbstractEventLoop, tuple[T, AsyncGenerator[None, None]]] = (
             WeakKeyDictionary()
         )
 
     async def get(self) -> T:
-        """The client of the running loop."""
+        """Return the client of the running loop."""
         loop = asyncio.get_running_loop()
-        held = self._clients.get(loop)
-        if held is None:
-            self._forget_ended()
-            client = self._build()
-            # Loops close the async generators that were begun in them before they end: the one hook they offer.
-            keeper = self._keep(loop, client)
-            held = self._clients[loop] = (client, keeper)
-            await anext(keeper)
-        return held[0]
+        entry = self._clients.get(loop)
+        if entry is None:
+            self._discard_closed_loops()
+            client = self._create()
+            # Before a loop ends, it closes the async generators that were started in it: its only hook.
+            closer = self._close_with_loop(loop, client)
+            entry = self._clients[loop] = (client, closer)
+            await anext(closer)
+        return entry[0]
 
-    async def _keep(self, loop: asyncio.AbstractEventLoop, client: T) -> AsyncGenerator[None, None]:
+    async def _close_with_loop(self, loop: asyncio.AbstractEventLoop, client: T) -> AsyncGenerator[None, None]:
         try:
             yield
         finally:
-            # The keeper refers to its loop, so the loop would be held for ever.
+            # This generator refers to the loop, so the weak dictionary would keep the entry.
             self._clients.pop(loop, None)
             await self._close(client)
 
-    def _forget_ended(self) -> None:
-        """Let go of loops that ended without a farewell to their generators; their sockets went with them."""
+    def _discard_closed_loops(self) -> None:
+        """Drop the entries of loops that were closed without closing their generators; their sockets are gone."""
         for loop in [loop for loop in self._clients if loop.is_closed()]:
             self._clients.pop(loop, None)
 
     async def aclose(self) -> None:
-        """Close the running loop's client; the next `get` builds another."""
-        held = self._clients.pop(asyncio.get_running_loop(), None)
-        if held is not None:
-            await held[1].aclose()
+        """Close the client of the running loop; the next `get` creates another one."""
+        entry = self._clients.pop(asyncio.get_running_loop(), None)
+        if entry is not None:
+            await entry[1].aclose()

@@ -1,4 +1,4 @@
-"""Making an HTTP client: what takes long in it, and what the environment may break."""
+"""Set up HTTP clients: the imports that would block an event loop, and what the environment may break."""
 
 from __future__ import annotations
 
@@ -9,26 +9,27 @@ from contextlib import contextmanager, suppress
 from qwenvl_core.errors import QwenVLInputError
 
 _HINT = (
-    "It reads the environment: HTTPS_PROXY, HTTP_PROXY, ALL_PROXY (a SOCKS proxy needs the package socksio), NO_PROXY, "
-    "SSL_CERT_FILE, SSL_CERT_DIR. Mend what is wrong there, or pass http_client= and http_async_client=."
+    "The HTTP client reads these environment variables: HTTPS_PROXY, HTTP_PROXY, ALL_PROXY (a SOCKS proxy needs the "
+    "package socksio), NO_PROXY, SSL_CERT_FILE, SSL_CERT_DIR. Correct them, or pass http_client= and "
+    "http_async_client=."
 )
 
 
 @contextmanager
 def client_setup_errors() -> Iterator[None]:
-    """Raises our error where the HTTP library can't work with what the environment says."""
+    """Raise `QwenVLInputError` if the HTTP library can't create a client from the environment."""
     try:
         yield
-    except Exception as error:  # of many kinds: no file, no certificate, no such package, no URL
+    except Exception as error:  # of many types: missing file, invalid certificate, missing package, invalid URL
         raise QwenVLInputError(f"The HTTP client can't be set up: {error}.", hint=_HINT) from error
 
 
-def preload(core: str) -> None:
-    """Import what an HTTP library imports with its first client and its first request: on the event loop, that is.
+def preload(http_core: str) -> None:
+    """Import the modules that an HTTP library would import during its first request, on the event loop.
 
     Args:
-        core: The package below the HTTP library.
+        http_core: The package that the HTTP library is built on: `"httpcore"` or `"httpcore2"`.
     """
-    for name in (core, "anyio._backends._asyncio"):
+    for name in (http_core, "anyio._backends._asyncio"):
         with suppress(ImportError):
             importlib.import_module(name)

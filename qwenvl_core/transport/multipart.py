@@ -1,35 +1,38 @@
-"""The form that uploads a file, read from the file while it is sent."""
+"""Encode a multipart form with one file, which is read from disk while it is sent."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from typing import Any, BinaryIO
 
-import httpx
-
-from qwenvl_core.media.uploads import Upload
-from qwenvl_core.wire.upload_policy import Form
+from qwenvl_core.transport.http_errors import http_classes
 
 
-class Multipart:
-    """A multipart form with one file.
+class MultipartForm:
+    """A multipart form with one file; it can be sent once.
+
+    Args:
+        fields: The text fields, which precede the file.
+        file: The file's content, from its beginning.
+        name: The file's name in the form.
+        mime: The file's MIME type.
 
     Attributes:
-        headers: The form's type and its length.
+        headers: The form's `content-type` and `content-length`.
     """
 
-    def __init__(self, form: Form, upload: Upload, file: BinaryIO) -> None:
-        # Only encodes; the request that is sent is built by the client that sends it.
-        files = {"file": (upload.name, file, upload.uri.mime)}
-        encoded: Any = httpx.Request("POST", form.host, data=form.fields, files=files)
-        self._blocks: Iterator[bytes] = iter(encoded.stream)
-        self.headers = {name: encoded.headers[name] for name in ("Content-Type", "Content-Length")}
+    def __init__(self, fields: Mapping[str, str], file: BinaryIO, *, name: str, mime: str) -> None:
+        # This request only encodes the form; both HTTP libraries do it in the same way.
+        request = http_classes("Request")[0]
+        encoded: Any = request("POST", "http://localhost", data=fields, files={"file": (name, file, mime)})
+        self._data: Iterator[bytes] = iter(encoded.stream)
+        self.headers = {name: encoded.headers[name] for name in ("content-type", "content-length")}
 
     def __iter__(self) -> Iterator[bytes]:
-        return self._blocks
+        return self._data
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
-        # In a thread: a disk may be slow, and base64 has to be decoded.
-        while (block := await asyncio.to_thread(next, self._blocks, None)) is not None:
-            yield block
+        # In a thread: the disk may be slow, and base64 text is decoded here.
+        while (data := await asyncio.to_thread(next, self._data, None)) is not None:
+            yield data

@@ -1,4 +1,4 @@
-"""Keeping keys and media out of errors: the SDKs' hold the request, and some servers repeat it in what they answer."""
+"""Keep keys and media out of errors: the SDKs' exceptions hold the request, and servers may repeat it in a reply."""
 
 from __future__ import annotations
 
@@ -6,49 +6,55 @@ from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any
 
-_SHORTEST = 8  # characters; what is shorter is a placeholder ("EMPTY"), and may be part of any word
+from qwenvl_core.transport.http_errors import http_classes
+
+_MIN_SECRET_LENGTH = 8  # characters; a shorter key is a placeholder such as "EMPTY", and may be part of any word
 
 
 def redact(error: BaseException, secret: str) -> None:
-    """Take out of an error and of its causes what was sent, and a secret from all of their texts."""
-    for told in _with_causes(error):
-        told.args = _without(secret, told.args)
-        for name, value in list(vars(told).items()):
-            with suppress(AttributeError):  # a library's own may be fixed
-                setattr(told, name, _without(secret, _bare(secret, value)))
+    """Remove what was sent from an error and its causes, and a secret from all their texts."""
+    for cause in _with_causes(error):
+        cause.args = _mask(secret, cause.args)
+        for name, value in list(vars(cause).items()):
+            with suppress(AttributeError):  # attributes of a library's exception may be read-only
+                setattr(cause, name, _mask(secret, _strip_http(secret, value)))
 
 
 def _with_causes(error: BaseException) -> Iterator[BaseException]:
-    seen: set[int] = set()
-    left: list[BaseException | None] = [error]
-    while left:
-        told = left.pop()
-        if told is not None and id(told) not in seen:
-            seen.add(id(told))
-            left += [told.__cause__, told.__context__]
-            yield told
+    visited: set[int] = set()
+    pending: list[BaseException | None] = [error]
+    while pending:
+        current = pending.pop()
+        if current is not None and id(current) not in visited:
+            visited.add(id(current))
+            pending += [current.__cause__, current.__context__]
+            yield current
 
 
-def _bare(secret: str, held: Any) -> Any:
-    """A request without headers and body, a response without body: the latter may repeat the former.
+def _strip_http(secret: str, value: Any) -> Any:
+    """Return an HTTP request without headers and body, and a response without its body, which may repeat the request.
 
-    Some libraries send errors to other processes with all that they hold: Dask does.
+    Some libraries send exceptions with all their attributes to other processes; Dask is one of them.
     """
-    match type(held).__name__:  # of httpx, or of httpx2
-        case "Request":
-            return type(held)(held.method, held.url)
-        case "Response":
-            request = _bare(secret, vars(held).get("_request"))
-            return type(held)(held.status_code, headers=_without(secret, held.headers.multi_items()), request=request)
-        case _:
-            return held
+    for request_class in http_classes("Request"):
+        if isinstance(value, request_class):
+            return request_class(value.method, value.url)
+    for response_class in http_classes("Response"):
+        if isinstance(value, response_class):
+            request = None
+            with suppress(RuntimeError):  # a response may have no request
+                request = _strip_http(secret, value.request)
+            return response_class(
+                value.status_code, headers=_mask(secret, value.headers.multi_items()), request=request
+            )
+    return value
 
 
-def _without(secret: str, value: Any) -> Any:
+def _mask(secret: str, value: Any) -> Any:
     if isinstance(value, str):
-        return value.replace(secret, "…") if len(secret) >= _SHORTEST else value
+        return value.replace(secret, "…") if len(secret) >= _MIN_SECRET_LENGTH else value
     if isinstance(value, dict):
-        return {_without(secret, name): _without(secret, item) for name, item in value.items()}
+        return {_mask(secret, name): _mask(secret, item) for name, item in value.items()}
     if type(value) in (list, tuple):
-        return type(value)(_without(secret, item) for item in value)
+        return type(value)(_mask(secret, item) for item in value)
     return value

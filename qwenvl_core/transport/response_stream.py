@@ -1,69 +1,65 @@
-"""The body of a response, as it comes off the network."""
+"""Iterate over the body of a response as it arrives."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import AbstractContextManager
 from types import TracebackType
 from typing import Any
 
 from qwenvl_core.transport.connection import Response
+from qwenvl_core.transport.connection_reuse import adrain
+from qwenvl_core.transport.http_errors import map_read_errors
 
 
 def iterate_data(response: Any) -> Iterator[bytes]:
-    """The blocks of a response's body. The caller closes the response.
+    """Return the body of a response as an iterator of bytes. The caller closes the response.
 
-    The HTTP library's own way leads each block through two more generators, a tenth of all that a block costs. It is
-    taken where the library has something to do: with a body that is compressed, or that was read before.
+    `iter_bytes` passes all data through two more generators, a tenth of the cost of a streamed chunk. It is used only
+    where it has work to do: for a body that is compressed, or that was read before.
     """
-    blocks: Iterator[bytes] = response.iter_bytes() if _is_for_library(response) else iter(response.stream)
-    return blocks
+    data: Iterator[bytes] = response.iter_bytes() if _needs_decoding(response) else iter(response.stream)
+    return data
 
 
 def aiterate_data(response: Any) -> AsyncIterator[bytes]:
-    """As `iterate_data`, for async."""
-    blocks: AsyncIterator[bytes] = response.aiter_bytes() if _is_for_library(response) else aiter(response.stream)
-    return blocks
+    """Return the body of a response as an async iterator of bytes; see `iterate_data`."""
+    data: AsyncIterator[bytes] = response.aiter_bytes() if _needs_decoding(response) else aiter(response.stream)
+    return data
 
 
-def _is_for_library(response: Any) -> bool:
+def _needs_decoding(response: Any) -> bool:
     return response.is_stream_consumed or "content-encoding" in response.headers
 
 
 class AsyncResponseContext:
-    """An async response for as long as it is read, and no async generator as `@asynccontextmanager` makes one.
+    """An async context manager around a response that is being read.
 
-    A loop that ends closes all generators it knows at once. One that waits for another one is closed twice then: the
-    loop reports that, and connections stay half closed.
+    It is a class, because `@asynccontextmanager` would make it an async generator. When an event loop ends, it closes
+    all its async generators at once; a generator that waits for another one is then closed twice, which asyncio
+    reports as an error, and connections stay half closed.
 
     Args:
-        send: Gets the response, its body still to be read.
-        guard: Raises our errors for those of reading it.
-        ended: Called with the response and its blocks when they were read without an error.
+        send: Sends the request and returns the response, its body unread.
+        should_drain: Whether the rest of the body is read on a normal exit, so that the connection can be reused.
     """
 
-    def __init__(
-        self,
-        send: Callable[[], Awaitable[Any]],
-        guard: AbstractContextManager[None],
-        ended: Callable[[Any, AsyncIterator[bytes]], Awaitable[None]] | None = None,
-    ) -> None:
+    def __init__(self, send: Callable[[], Awaitable[Any]], *, should_drain: bool) -> None:
         self._send = send
-        self._guard = guard
-        self._ended = ended
+        self._should_drain = should_drain
 
     async def __aenter__(self) -> Response:
         self._response = await self._send()
-        self._guard.__enter__()
-        self._blocks = aiterate_data(self._response)
-        return Response(self._response.headers, self._blocks)
+        self._data = aiterate_data(self._response)
+        self._read_errors = map_read_errors()
+        self._read_errors.__enter__()
+        return Response(self._response.headers, self._data)
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> bool | None:
         try:
-            if error is None and self._ended is not None:
-                await self._ended(self._response, self._blocks)
-            return self._guard.__exit__(kind, error, trace)
+            if error is None and self._should_drain:
+                await adrain(self._data)
+            return self._read_errors.__exit__(kind, error, trace)
         finally:
             await self._response.aclose()

@@ -1,58 +1,88 @@
-"""When a request that failed is sent again: the one retry rule, of both APIs."""
+"""Decide whether and when a failed request is repeated: one rule for both APIs."""
 
 from __future__ import annotations
 
+import asyncio
 import math
 import random
 import time
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from email.utils import parsedate_to_datetime
+from typing import TypeVar
 
 from qwenvl_core.errors import QwenVLError
 from qwenvl_core.transport.connection import Connection
 
+T = TypeVar("T")
+
 _FIRST_PAUSE = 0.5  # seconds
-_LONGEST_PAUSE = 8.0  # seconds, where the server names none
-_PATIENCE = 300.0  # seconds, where `timeout` sets no limit: a server may ask for a year
+_MAX_PAUSE = 8.0  # seconds, unless the server asks for another delay
+_MAX_PAUSE_WITHOUT_TIMEOUT = 300.0  # seconds: with `timeout=None`, a server could ask for a year
 
 
 class RetryPolicy:
-    """Counts the tries of one request. No pause between two of them is longer than `timeout`."""
+    """Counts the retries of one request. No delay is longer than the connection's `timeout`."""
 
     def __init__(self, connection: Connection) -> None:
-        self._most = connection.max_retries
-        self._longest = _PATIENCE if connection.timeout is None else connection.timeout
-        self._done = 0
+        self._max_retries = connection.max_retries
+        self._max_delay = _MAX_PAUSE_WITHOUT_TIMEOUT if connection.timeout is None else connection.timeout
+        self._retries = 0
 
     def next_delay(self, error: QwenVLError) -> float:
-        """Seconds to wait before the next try.
+        """Return the seconds to wait before the next attempt.
 
         Args:
-            error: Why the last one failed, before anything of an answer came.
+            error: Why the last attempt failed; no part of an answer had arrived.
 
         Raises:
-            QwenVLError: `error` itself, when there is no next try.
+            QwenVLError: `error` itself, if there is no next attempt.
         """
-        if self._done >= self._most or not _is_transient(error):
+        if self._retries >= self._max_retries or not _is_transient(error):
             raise error
-        asked = error.retry_after
-        if asked is not None and asked > self._longest:
-            error.hint = f"The server asks to wait for {asked:.0f} seconds, which is longer than timeout=. {error.hint}"
+        requested = error.retry_after
+        if requested is not None and requested > self._max_delay:
+            error.hint = (
+                f"The server asks to wait for {requested:.0f} seconds, which is longer than timeout=. {error.hint}"
+            )
             raise error
-        self._done += 1
-        # Clients that were refused together must not come back together.
-        pause = min(_FIRST_PAUSE * 2 ** (self._done - 1), _LONGEST_PAUSE) * random.uniform(0.75, 1)
-        return min(pause, self._longest) if asked is None else asked
+        self._retries += 1
+        # Jitter, so that throttled clients do not retry in lockstep.
+        delay = min(_FIRST_PAUSE * 2 ** (self._retries - 1), _MAX_PAUSE) * random.uniform(0.75, 1)
+        return min(delay, self._max_delay) if requested is None else requested
+
+
+def call_with_retries(connection: Connection, attempt: Callable[[], T]) -> T:
+    """Return the result of the first attempt that succeeds.
+
+    Raises:
+        QwenVLError: The last attempt's error.
+    """
+    policy = RetryPolicy(connection)
+    while True:
+        try:
+            return attempt()
+        except QwenVLError as error:
+            time.sleep(policy.next_delay(error))
+
+
+async def acall_with_retries(connection: Connection, attempt: Callable[[], Awaitable[T]]) -> T:
+    """Return the result of the first attempt that succeeds, asynchronously; see `call_with_retries`."""
+    policy = RetryPolicy(connection)
+    while True:
+        try:
+            return await attempt()
+        except QwenVLError as error:
+            await asyncio.sleep(policy.next_delay(error))
 
 
 def _is_transient(error: QwenVLError) -> bool:
-    """Whether waiting may help: no response, a server in trouble, or a limit that refills."""
+    """Return whether a retry can succeed: after no response, 408, 409, 429 for a rate limit, or 5xx."""
     status = error.status_code
     return status == 409 or (error.retryable and (status is None or status in (408, 429) or status >= 500))
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:
-    """The pause that a server asks for, in seconds; `None` where it names none that makes sense."""
+    """Return the delay that a server asks for, in seconds; `None` if the headers hold no valid one."""
     for name, unit in (("retry-after-ms", 0.001), ("retry-after", 1.0)):
         try:
             seconds = float(headers[name]) * unit

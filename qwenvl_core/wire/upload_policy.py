@@ -1,16 +1,16 @@
-"""The vendor's temporary storage: asking for leave to upload, and the upload itself.
+"""The requests of an upload to the vendor's temporary storage: first for its policy, then with the file.
 
 ```
 GET {base_url}/uploads?action=getPolicy&model=qwen3-vl-plus
 {"request_id": "…", "data": {"upload_host": "https://…", "upload_dir": "dashscope-instant/…", "policy": "…",
   "signature": "…", "oss_access_key_id": "…", "x_oss_object_acl": "private", "x_oss_forbid_overwrite": "true", …}}
 
-POST {upload_host}        multipart/form-data: the fields of `Form`, then `file`; no key of the vendor's API goes there
+POST {upload_host}        multipart/form-data: the fields of `Form`, then `file`; without the API key
 200
 ```
 
-The medium is then `oss://{upload_dir}/{name}`, for 48 hours, for the same account and model. The vendor means it for
-development and tests, and offers it in Beijing and Singapore only.
+The file is then available as `oss://{upload_dir}/{name}`, for 48 hours, to the same account and model. The vendor
+intends it for development and tests, and offers it in Beijing and Singapore only.
 
 Sources: the vendor's page "Upload local files to get temporary URLs"; the dashscope SDK (names of the form's fields).
 """
@@ -25,12 +25,12 @@ from qwenvl_core.errors import QwenVLAPIError
 
 PATH = "/uploads"
 
-_VENDOR = ".aliyuncs.com"  # where the vendor's storage is, in all regions
-_LOOPBACK = ("localhost", "127.0.0.1", "::1")  # one machine, whichever name it goes by
+_VENDOR_DOMAIN = ".aliyuncs.com"  # of the vendor's storage, in all regions
+_LOOPBACK_HOSTS = ("localhost", "127.0.0.1", "::1")  # names of the same machine
 
 
 class Form(NamedTuple):
-    """An upload: where it goes, the fields in front of the file, and the medium's URL afterwards."""
+    """The form of an upload: its target URL, the fields before the file, and the URL of the uploaded file."""
 
     host: str
     fields: dict[str, str]
@@ -38,49 +38,50 @@ class Form(NamedTuple):
 
 
 def query(model: str) -> dict[str, str]:
-    """What asks for leave to upload a medium for `model`."""
+    """Return the query of a policy request, for files that are sent to `model`."""
     return {"action": "getPolicy", "model": model}
 
 
-def form(document: Any, *, endpoint: str, name: str, mime: str) -> Form:
-    """The upload that a reply to `query` allows.
+def form(payload: Any, *, endpoint: str, name: str, mime: str) -> Form:
+    """Build the upload form from the reply to a policy request.
 
     Args:
-        document: The reply.
-        endpoint: The base URL that it came from.
-        name: What the file is to be called.
-        mime: What it is.
+        payload: The parsed reply.
+        endpoint: The base URL that the reply came from.
+        name: The file's name in the storage.
+        mime: The file's MIME type.
 
     Raises:
-        QwenVLAPIError: The reply has another shape, or names a host that is neither the vendor's nor the endpoint's.
+        QwenVLAPIError: The reply has an unknown shape, or the upload host is neither the vendor's nor the endpoint's.
     """
     try:
-        leave: Mapping[str, Any] = document["data"]
-        key = f"{leave['upload_dir']}/{name}"
+        policy: Mapping[str, Any] = payload["data"]
+        key = f"{policy['upload_dir']}/{name}"
         fields = {
-            "OSSAccessKeyId": leave["oss_access_key_id"],
-            "Signature": leave["signature"],
-            "policy": leave["policy"],
+            "OSSAccessKeyId": policy["oss_access_key_id"],
+            "Signature": policy["signature"],
+            "policy": policy["policy"],
             "key": key,
-            "x-oss-object-acl": leave["x_oss_object_acl"],
-            "x-oss-forbid-overwrite": leave["x_oss_forbid_overwrite"],
+            "x-oss-object-acl": policy["x_oss_object_acl"],
+            "x-oss-forbid-overwrite": policy["x_oss_forbid_overwrite"],
             "success_action_status": "200",
             "x-oss-content-type": mime,
         }
-        form = Form(leave["upload_host"], fields, f"oss://{key}")
-        if not _may_receive(form.host, endpoint):
-            raise QwenVLAPIError(
-                f"The service names {form.host[:200]} as the place for an upload: it is not the vendor's.",
-                status_code=200,
-            )
-        return form
+        form = Form(policy["upload_host"], fields, f"oss://{key}")
+        is_trusted = _is_trusted_host(form.host, endpoint)
     except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise QwenVLAPIError(f"The reply to a request for an upload has an unknown shape ({error!r}).") from error
+        raise QwenVLAPIError(f"The reply to an upload request has an unknown shape ({error!r}).") from error
+    if not is_trusted:
+        raise QwenVLAPIError(
+            f"The upload host in the reply is not the vendor's: {form.host[:200]}. Nothing was uploaded.",
+            status_code=200,
+        )
+    return form
 
 
-def _may_receive(host: str, endpoint: str) -> bool:
-    """Whether a medium may go to a host: the vendor's or the endpoint's own, and encrypted if requests are."""
-    there, here = urlsplit(host), urlsplit(endpoint)
-    own = there.hostname == here.hostname or {there.hostname, here.hostname}.issubset(_LOOPBACK)
-    known = own or f".{there.hostname}".endswith(_VENDOR)
-    return known and there.scheme in ("https", here.scheme)
+def _is_trusted_host(host: str, endpoint: str) -> bool:
+    """Return whether media may be sent to a host: the vendor's or the endpoint's own, and over TLS if requests are."""
+    target, origin = urlsplit(host), urlsplit(endpoint)
+    is_same_host = target.hostname == origin.hostname or {target.hostname, origin.hostname}.issubset(_LOOPBACK_HOSTS)
+    is_known = is_same_host or f".{target.hostname}".endswith(_VENDOR_DOMAIN)
+    return is_known and target.scheme in ("https", origin.scheme)

@@ -1,0 +1,59 @@
+"""Finish reading an ended stream, so that its connection can serve the next request.
+
+A stream of the OpenAI-compatible API ends with the event `[DONE]`, a few bytes before the HTTP body ends. The HTTP
+libraries close a connection whose body was not read to its end, and the next request pays for a new TCP and TLS
+handshake. So the rest of the body is read, for at most `DRAIN_SECONDS`: servers exist that keep the body open.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import suppress
+from typing import Any
+
+DRAIN_SECONDS = 0.1
+
+# Each silent server holds one thread until its read timeout.
+_free_threads = threading.BoundedSemaphore(100)
+
+
+def drain(response: Any, data: Iterator[bytes]) -> None:
+    """Read the rest of a response's body and close the response.
+
+    A blocking read can't be given a new time limit from outside the HTTP library. So a daemon thread reads, and the
+    caller waits for it only as long as `DRAIN_SECONDS`. The thread then owns the response and closes it.
+    """
+    if not _free_threads.acquire(blocking=False):
+        response.close()
+        return
+    finished = threading.Event()
+    try:
+        threading.Thread(target=_read_rest, args=(response, data, finished), daemon=True).start()
+    except RuntimeError:  # no new thread can start while the interpreter shuts down
+        _read_rest(response, iter(()), finished)
+    finished.wait(DRAIN_SECONDS)
+
+
+def _read_rest(response: Any, data: Iterator[bytes], finished: threading.Event) -> None:
+    deadline = time.monotonic() + DRAIN_SECONDS
+    try:
+        with suppress(Exception):  # the answer is complete: a failure of its connection is no error of the call
+            for _ in data:
+                if time.monotonic() > deadline:
+                    break
+        with suppress(Exception):
+            response.close()
+    finally:
+        _free_threads.release()
+        finished.set()
+
+
+async def adrain(data: AsyncIterator[bytes]) -> None:
+    """Read the rest of a response's body asynchronously; the caller closes the response. See `drain`."""
+    with suppress(Exception):
+        async with asyncio.timeout(DRAIN_SECONDS):
+            async for _ in data:
+                pass

@@ -1,0 +1,234 @@
+"""Send requests and read responses over the HTTP client of a vendor SDK.
+
+The SDKs contribute authentication, the endpoint and their exception classes. Their own request methods are not used:
+the typed stream of the openai SDK costs more than all other steps together, and the dashscope SDK uploads every file
+whose path it finds in a prompt. Both retry by the status alone, where the body decides whether a retry can help: 429
+also stands for an unpaid bill.
+"""
+
+from __future__ import annotations
+
+import threading
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+from weakref import finalize
+
+from qwenvl_core.errors import QwenVLConnectionError, QwenVLError, QwenVLInputError, QwenVLTimeoutError
+from qwenvl_core.transport.connection import USER_AGENT, Connection, HttpRequest, Response
+from qwenvl_core.transport.connection_reuse import drain
+from qwenvl_core.transport.event_loops import PerEventLoop
+from qwenvl_core.transport.http_client import client_setup_errors
+from qwenvl_core.transport.http_errors import error_from_response, http_classes, map_read_errors, network_errors
+from qwenvl_core.transport.multipart import MultipartForm
+from qwenvl_core.transport.response_stream import AsyncResponseContext, iterate_data
+from qwenvl_core.wire.json_body import AsyncBody, SyncBody, encode_body
+
+_POOL_SIZE = {"max_connections": 1000, "max_keepalive_connections": 100}
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """An HTTP client, and what an SDK's client adds to the requests over it: base URL and authentication headers."""
+
+    http: Any
+    base_url: str
+    headers: Mapping[str, str] = field(repr=False)
+
+
+class HttpTransport(ABC):
+    """Sends requests over one connection, from any number of threads and event loops.
+
+    A subclass for each SDK says which HTTP library it uses, creates its client, and builds its exceptions.
+    """
+
+    http_library: ClassVar[Any]
+    """The module `httpx` or `httpx2`."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
+        # Loading the certificates takes tens of milliseconds: once, and not on an event loop.
+        with client_setup_errors():
+            self._ssl_context = self.http_library.create_ssl_context()
+        self._sync: Endpoint | None = None
+        self._sync_lock = threading.Lock()
+        self._async = PerEventLoop(self._create_async, self._close_async)
+
+    @abstractmethod
+    def _create_endpoint(self, http: Any, *, is_async: bool) -> Endpoint:
+        """Create the SDK's client over an HTTP client, and return the endpoint that it resolves."""
+
+    @abstractmethod
+    def _sdk_connection_error(self, error: Exception, request: Any) -> Exception:
+        """Return the SDK's exception for a request without a response."""
+
+    @abstractmethod
+    def _sdk_timeout_error(self, error: Exception, request: Any) -> Exception:
+        """Return the SDK's exception for a request without a response in time."""
+
+    @abstractmethod
+    def _sdk_status_error(self, message: str, response: Any) -> Exception | None:
+        """Return the SDK's exception for an error status; it must not hold the response's body."""
+
+    @contextmanager
+    def open(self, request: HttpRequest) -> Iterator[Response]:
+        """Send a request and return the response, for reading within the context.
+
+        Raises:
+            QwenVLError: No response, an error status, or, within the context, a response that broke off.
+        """
+        response = self._send(request)
+        data = iterate_data(response)
+        try:
+            with map_read_errors():
+                yield Response(response.headers, data)
+        except BaseException:
+            response.close()
+            raise
+        if request.stream:
+            drain(response, data)
+        else:
+            response.close()
+
+    def aopen(self, request: HttpRequest) -> AsyncResponseContext:
+        """Send a request asynchronously; see `open`."""
+        return AsyncResponseContext(lambda: self._asend(request), should_drain=request.stream)
+
+    def close(self) -> None:
+        """Close the sync connections; the next request opens new ones."""
+        endpoint, self._sync = self._sync, None
+        if endpoint is not None and self.connection.http_client is None:
+            endpoint.http.close()
+
+    async def aclose(self) -> None:
+        """Close the async connections of this event loop; the next request opens new ones."""
+        await self._async.aclose()
+
+    def _send(self, request: HttpRequest) -> Any:
+        """Return a response with a good status, its body unread."""
+        endpoint = self._sync_endpoint()
+        prepared = self._build_request(endpoint, request, SyncBody)
+        with self._map_connect_errors(prepared):
+            response = endpoint.http.send(prepared, **_send_options(request))
+        if response.is_success:
+            self._set_read_timeout(response, request)
+            return response
+        try:
+            response.read()
+        except network_errors() as error:
+            raise error_from_response(response, "its text broke off") from error
+        finally:
+            response.close()
+        raise self._status_error(response)
+
+    async def _asend(self, request: HttpRequest) -> Any:
+        """Send a request asynchronously; see `_send`."""
+        endpoint = await self._async.get()
+        prepared = self._build_request(endpoint, request, AsyncBody)
+        with self._map_connect_errors(prepared):
+            response = await endpoint.http.send(prepared, **_send_options(request))
+        if response.is_success:
+            self._set_read_timeout(response, request)
+            return response
+        try:
+            await response.aread()
+        except network_errors() as error:
+            raise error_from_response(response, "its text broke off") from error
+        finally:
+            await response.aclose()
+        raise self._status_error(response)
+
+    def _build_request(self, endpoint: Endpoint, request: HttpRequest, body_class: type[SyncBody | AsyncBody]) -> Any:
+        """Return the HTTP library's request."""
+        content, content_headers = _encode_content(request.body, body_class)
+        # `Headers` does not show the key in its repr: some loggers write the local variables of a traceback.
+        headers = self.http_library.Headers(endpoint.headers if request.authenticate else {})
+        headers.update(self.connection.headers if request.authenticate else USER_AGENT)
+        headers.update(content_headers)
+        headers.update(request.headers)
+        url = endpoint.base_url + request.url if request.url.startswith("/") else request.url
+        try:
+            built = endpoint.http.build_request(
+                request.method,
+                url,
+                params=request.params,
+                headers=headers,
+                content=content,
+                timeout=self.connection.timeout,
+            )
+        except http_classes("InvalidURL") as error:
+            raise QwenVLInputError(f"Invalid URL: {error}. Check base_url=.") from error
+        if not request.authenticate:  # the caller's own client may add a key and cookies of its own
+            for name in set(built.headers) - {*headers, "host"}:
+                del built.headers[name]
+        return built
+
+    def _set_read_timeout(self, response: Any, request: HttpRequest) -> None:
+        """Limit the wait for the next bytes of a stream; the HTTP library reads the limit with the first of them."""
+        if request.stream:
+            response.request.extensions["timeout"]["read"] = self.connection.read_timeout
+
+    @contextmanager
+    def _map_connect_errors(self, request: Any) -> Iterator[None]:
+        """Raise this package's errors for a request without a response; the SDK's exception is the cause."""
+        try:
+            yield
+        except http_classes("TimeoutException") as error:
+            cause = self._sdk_timeout_error(error, request)
+            cause.__cause__ = error
+            raise QwenVLTimeoutError("The server did not respond in time.") from cause
+        except (*network_errors(), *http_classes("InvalidURL")) as error:  # the latter in a redirect's location
+            cause = self._sdk_connection_error(error, request)
+            cause.__cause__ = error
+            reason = str(error) or type(error).__name__
+            raise QwenVLConnectionError(f"Can't reach the server: {reason}.") from cause
+
+    def _status_error(self, response: Any) -> QwenVLError:
+        error = error_from_response(response, response.text)
+        error.__cause__ = self._sdk_status_error(error.message, response)
+        return error
+
+    def _sync_endpoint(self) -> Endpoint:
+        # One for all threads: a second one would be dropped with its connections open.
+        with self._sync_lock:
+            if self._sync is None:
+                http = self.connection.http_client
+                if http is None:
+                    http = self._create_http_client(self.http_library.Client)
+                    finalize(self, http.close)  # a deleted model leaves no socket open
+                self._sync = self._create_endpoint(http, is_async=False)
+            return self._sync
+
+    def _create_async(self) -> Endpoint:
+        http = self.connection.http_async_client
+        if http is None:
+            http = self._create_http_client(self.http_library.AsyncClient)
+        return self._create_endpoint(http, is_async=True)
+
+    async def _close_async(self, endpoint: Endpoint) -> None:
+        if self.connection.http_async_client is None:
+            await endpoint.http.aclose()
+
+    def _create_http_client(self, client_class: Any) -> Any:
+        with client_setup_errors():
+            limits = self.http_library.Limits(**_POOL_SIZE)
+            return client_class(limits=limits, timeout=self.connection.timeout, verify=self._ssl_context)
+
+
+def _encode_content(body: Any, body_class: type[SyncBody | AsyncBody]) -> tuple[Any, dict[str, str]]:
+    """Return the content of a request for a sync or async client, and the headers that describe it."""
+    if body is None:
+        return None, {}
+    if isinstance(body, MultipartForm):
+        return aiter(body) if body_class is AsyncBody else iter(body), body.headers
+    content = encode_body(body, body_class)
+    # Without the length, the HTTP libraries send a streamed body in chunked coding.
+    return content, {"content-type": "application/json", "content-length": str(len(content))}
+
+
+def _send_options(request: HttpRequest) -> dict[str, Any]:
+    # Redirects are not followed: key and media go to the endpoint that the caller named, and nowhere else.
+    options: dict[str, Any] = {"stream": True, "follow_redirects": False}
+    return options if request.authenticate else {**options, "auth": None}
