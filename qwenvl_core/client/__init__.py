@@ -1,1 +1,1 @@
-"""The pipeline itself, and the configuration that both adapters share."""
+"""The client that runs the pipeline, and the configuration that both adapters share."""

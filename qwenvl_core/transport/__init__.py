@@ -1,1 +1,1 @@
-"""The transports: each moves bytes through one vendor SDK, and is the only module that imports it."""
+"""HTTP over the clients of the vendor SDKs. Each SDK is imported by one module only: `openai` and `dashscope`."""
