@@ -69,7 +69,7 @@ class ModelConfig(BaseModel):
     fold_system_prompt: bool = False
     """Whether system messages move into the first user message, as the vendor advises for plain chats."""
     forced_tool_choice: Literal["no_thinking", "auto"] = "no_thinking"
-    """What happens if a tool is forced while a hybrid model thinks: no thinking in that request, or `tool_choice="auto"`."""
+    """If a tool is forced while a hybrid model thinks: no thinking for that request, or `tool_choice="auto"`."""
     vl_high_resolution_images: bool | None = None
     """Whether an image may have up to 16,384 tokens; `max_pixels` is ignored then."""
     min_pixels: int | None = None

@@ -143,11 +143,7 @@ class HttpTransport(ABC):
     def _build_request(self, endpoint: Endpoint, request: HttpRequest, body_class: type[SyncBody | AsyncBody]) -> Any:
         """Return the HTTP library's request."""
         content, content_headers = _encode_content(request.body, body_class)
-        # `Headers` does not show the key in its repr: some loggers write the local variables of a traceback.
-        headers = self.http_library.Headers(endpoint.headers if request.authenticate else {})
-        headers.update(self.connection.headers if request.authenticate else USER_AGENT)
-        headers.update(content_headers)
-        headers.update(request.headers)
+        headers = self._merge_headers(endpoint, request, content_headers)
         url = endpoint.base_url + request.url if request.url.startswith("/") else request.url
         try:
             built = endpoint.http.build_request(
@@ -159,11 +155,33 @@ class HttpTransport(ABC):
                 timeout=self.connection.timeout,
             )
         except http_classes("InvalidURL") as error:
-            raise QwenVLInputError(f"Invalid URL: {error}. Check base_url=.") from error
-        if not request.authenticate:  # the caller's own client may add a key and cookies of its own
-            for name in set(built.headers) - {*headers, "host"}:
-                del built.headers[name]
+            raise QwenVLInputError(f"Invalid URL: {str(error).rstrip('.')}. Check base_url=.") from error
+        if not request.authenticate:  # leave out headers, cookies and parameters of a client that the caller passed
+            built = type(built)(
+                request.method,
+                url,
+                params=request.params,
+                headers=headers,
+                content=content,
+                extensions=built.extensions,
+            )
         return built
+
+    def _merge_headers(self, endpoint: Endpoint, request: HttpRequest, content_headers: Mapping[str, str]) -> Any:
+        """Return the headers of a request as the HTTP library's `Headers`.
+
+        Their repr does not show the key: some loggers write the local variables of a traceback.
+        """
+        try:
+            headers = self.http_library.Headers(endpoint.headers if request.authenticate else {})
+            headers.update(self.connection.headers if request.authenticate else USER_AGENT)
+            headers.update(content_headers)
+            headers.update(request.headers)
+        except (TypeError, UnicodeEncodeError):  # not quoted: a header may hold a secret
+            raise QwenVLInputError(
+                "Invalid HTTP header: names and values must be ASCII text. Check default_headers=."
+            ) from None
+        return headers
 
     def _set_read_timeout(self, response: Any, request: HttpRequest) -> None:
         """Limit the wait for the next bytes of a stream; the HTTP library reads the limit with the first of them."""
