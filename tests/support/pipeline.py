@@ -1,4 +1,4 @@
-"""What the tests of the core share: tiny media, requests in one line, replies from bytes, a server of raw bytes."""
+"""Helpers for the tests of the core: tiny media, requests in one line, replies from bytes, clients."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ CALL_MODES: tuple[CallMode, ...] = ("sync", "async")
 
 
 def png(width: int = 32, height: int = 32, *, padding: int = 0) -> bytes:
-    """A grey picture; `padding` bytes behind it make its file larger."""
+    """Return a grey PNG; `padding` bytes after its end make the file larger."""
 
     def chunk(name: bytes, data: bytes) -> bytes:
         return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
@@ -57,18 +57,19 @@ def user(*parts: Part | str) -> Message:
 
 
 def request(*messages: Message | str, stream: bool = False, **settings: Any) -> Request:
-    said = tuple(user(message) if isinstance(message, str) else message for message in messages)
-    return Request(messages=said or (user("Hi"),), settings=ModelSettings(**settings), stream=stream)
+    converted = tuple(user(message) if isinstance(message, str) else message for message in messages)
+    return Request(messages=converted or (user("Hi"),), settings=ModelSettings(**settings), stream=stream)
 
 
-def prepare(asked: Request) -> PreparedRequest:
-    return policy.prepare(asked, describe(asked.settings.model))
+def prepare(chat_request: Request) -> PreparedRequest:
+    return policy.prepare(chat_request, describe(chat_request.settings.model))
 
 
-def body_of(asked: Request) -> dict[str, Any]:
-    """The JSON body that goes on the wire, as a server parses it."""
-    body = encode_body(wire.encode(prepare(asked)), SyncBody)
-    return json.loads(body if isinstance(body, bytes) else b"".join(body.blocks()))
+def body_of(chat_request: Request) -> dict[str, Any]:
+    """Return the JSON body that is sent, as a server parses it."""
+    body = encode_body(wire.encode(prepare(chat_request)), SyncBody)
+    parsed: dict[str, Any] = json.loads(body if isinstance(body, bytes) else b"".join(body.blocks()))
+    return parsed
 
 
 # --- replies ----------------------------------------------------------------------------------------------------------
@@ -80,67 +81,64 @@ def read(
     chat_request: Request | None = None,
     headers: Mapping[str, str] | None = None,
 ) -> list[Event]:
-    """The events of a reply, as the client's loop reads it; an error has the partial text and the request id."""
-    reading = ResponseReader(wire.Decoder(), prepare(chat_request or request(stream=True)))
+    """Return the events of a reply, read as the client does; an error carries the partial text and the request id."""
+    reader = ResponseReader(wire.Decoder(), prepare(chat_request or request(stream=True)))
     events: list[Event] = []
     try:
-        reading.start(headers or {"content-type": "text/event-stream"})
+        reader.start(headers or {"content-type": "text/event-stream"})
         for block in [blocks] if isinstance(blocks, bytes) else blocks:
-            events += reading.decode(block)
-            if reading.done:
+            events += reader.decode(block)
+            if reader.done:
                 break
-        events += reading.flush()
+        events += reader.flush()
     except QwenVLError as error:
-        reading.add_context(error)
+        reader.add_context(error)
         error.events = events  # type: ignore[attr-defined]
         raise
     return events
 
 
-def sse(*documents: Any, done: bool = True) -> bytes:
-    """A stream of JSON documents; a string stands in it as it is."""
-    said = [item if isinstance(item, str) else json.dumps(item, ensure_ascii=False) for item in documents]
-    return "".join(f"data: {item}\n\n" for item in (*said, *(["[DONE]"] if done else []))).encode()
+def sse(*payloads: Any, done: bool = True) -> bytes:
+    """Return a stream of JSON payloads; a string is used as it is."""
+    texts = [item if isinstance(item, str) else json.dumps(item, ensure_ascii=False) for item in payloads]
+    return "".join(f"data: {item}\n\n" for item in (*texts, *(["[DONE]"] if done else []))).encode()
 
 
 def chunk(finish: str | None = None, *, usage: Any = None, choice: Any = None, **delta: Any) -> dict[str, Any]:
-    """One chunk of the compatible API."""
-    told = {"delta": delta, "index": 0, "finish_reason": finish, **(choice or {})}
-    return {"id": "chatcmpl-1", "model": "qwen3-vl-plus", "choices": [told], "usage": usage}
+    """Return one chunk of the OpenAI-compatible API."""
+    only_choice = {"delta": delta, "index": 0, "finish_reason": finish, **(choice or {})}
+    return {"id": "chatcmpl-1", "model": "qwen3-vl-plus", "choices": [only_choice], "usage": usage}
 
 
 # --- clients ----------------------------------------------------------------------------------------------------------
 
 
 def client(base_url: str, **connection: Any) -> Client:
-    given = {"api": "openai", "api_key": KEY, "timeout": 5.0, "stream_chunk_timeout": 5.0, "max_retries": 0}
-    return Client(Connection(base_url=base_url, **(given | connection)))
+    options: dict[str, Any] = {"api": "openai", "api_key": KEY, "timeout": 5.0, "stream_chunk_timeout": 5.0}
+    return Client(Connection(base_url=base_url, **(options | {"max_retries": 0} | connection)))
 
 
-def events_of(asking: Client, asked: Request, call_mode: CallMode) -> list[Event]:
-    """All events of a reply, by the sync or the async way; the client is closed afterwards."""
+def events_of(core_client: Client, chat_request: Request, call_mode: CallMode) -> list[Event]:
+    """Return all events of a reply, fetched in either mode; the client is closed afterwards."""
     if call_mode == "sync":
         try:
-            return list(asking.stream(asked))
+            return list(core_client.stream(chat_request))
         finally:
-            asking.close()
+            core_client.close()
 
     async def collect() -> list[Event]:
-        return [event async for event in asking.astream(asked)]
+        return [event async for event in core_client.astream(chat_request)]
 
     return asyncio.run(collect())
 
 
-def reply_of(asking: Client, asked: Request, call_mode: CallMode) -> Reply:
-    return accumulate(events_of(asking, asked, call_mode))
+def reply_of(core_client: Client, chat_request: Request, call_mode: CallMode) -> Reply:
+    return accumulate(events_of(core_client, chat_request, call_mode))
 
 
 def until(condition: Callable[[], object], seconds: float = 3.0) -> None:
-    """Wait for something to come true."""
+    """Wait until a condition is true."""
     end = time.monotonic() + seconds
     while not condition():
-        assert time.monotonic() < end, "it did not come true in time"
+        assert time.monotonic() < end, "the condition did not become true in time"
         time.sleep(0.002)
-
-
-# --- a server of raw bytes --------------------------------------------------------------------------------------------

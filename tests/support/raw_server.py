@@ -1,4 +1,4 @@
-"""A server that answers with scripted raw bytes, for faults that no HTTP library can produce."""
+"""A server that answers with scripted raw bytes, for faults that an HTTP server library can't produce."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ Step = bytes | float | threading.Event
 class RawServer:
     """Answers each request with scripted bytes, and pauses between them, on connections that stay open.
 
-    A script is a sequence of bytes to send, seconds to wait, and events to wait for; after the last script the first
-    one's turn comes again. The connection is closed where a script ends in `b""`.
+    A script is a sequence of bytes to send, seconds to wait, and events to wait for. After the last script, the first
+    one is used again. A script that ends in `b""` closes the connection.
     """
 
     def __init__(self, scripts: Sequence[Sequence[Step]]) -> None:
@@ -52,12 +52,12 @@ class RawServer:
         connection.settimeout(0.02)
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         with connection:
-            while (body := self._request(connection)) is not None:
+            while (body := self._read_request(connection)) is not None:
                 self.bodies.append(body)
                 if not self._play(connection, self.scripts[(len(self.bodies) - 1) % len(self.scripts)]):
                     return
 
-    def _request(self, connection: socket.socket) -> bytes | None:
+    def _read_request(self, connection: socket.socket) -> bytes | None:
         data = b""
         while not self._closing.is_set():
             head, found, body = data.partition(b"\r\n\r\n")
@@ -114,6 +114,6 @@ def head(*lines: str, status: str = "200 OK", kind: str = "text/event-stream") -
     return "\r\n".join([f"HTTP/1.1 {status}", f"Content-Type: {kind}", *lines, "", ""]).encode()
 
 
-def chunked(*pieces: bytes, end: bool = True) -> bytes:
-    """Pieces of a body in chunked coding."""
-    return b"".join(b"%x\r\n%s\r\n" % (len(piece), piece) for piece in pieces) + (b"0\r\n\r\n" if end else b"")
+def chunked(*chunks: bytes, end: bool = True) -> bytes:
+    """Return chunks of a body in chunked coding."""
+    return b"".join(b"%x\r\n%s\r\n" % (len(chunk), chunk) for chunk in chunks) + (b"0\r\n\r\n" if end else b"")

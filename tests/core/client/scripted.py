@@ -1,4 +1,4 @@
-"""Requests and replies that the tests of the client share."""
+"""Requests and scripted replies for the tests of the client."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ FULL = Reply(
     tool_calls=[ToolCall("c1", "crop", '{"x": 1}'), ToolCall("c2", "zoom", "{}")],
 )
 CUT = Reply(text=["Ein ", "Löwe"])
-SAID = "Ein Löwe"  # of CUT, after the first three events: the role, and two pieces
-SOON = {"Retry-After": "0.05"}
+CUT_TEXT = "Ein Löwe"  # text of CUT after its first three events: the role and two deltas
+RETRY_SOON = {"Retry-After": "0.05"}
 
-ways = pytest.mark.parametrize("call_mode", CALL_MODES)
+both_call_modes = pytest.mark.parametrize("call_mode", CALL_MODES)

@@ -24,14 +24,14 @@ from qwenvl_core.errors import (
     QwenVLStreamInterruptedError,
     QwenVLTimeoutError,
 )
-from qwenvl_core.types.events import Event
+from qwenvl_core.types.events import Event, Finish, ReasoningDelta, TextDelta, Usage
 from qwenvl_core.types.reply import accumulate
-from tests.core.client.scripted import CUT, FULL, SAID, STREAM, TEXT, WHOLE, ways
+from tests.core.client.scripted import CUT, CUT_TEXT, FULL, STREAM, TEXT, WHOLE, both_call_modes
 from tests.emulator import Emulator, Fault, Quirks
 from tests.support.pipeline import KEY, CallMode, chunk, client, events_of, reply_of, request, sse, until
-from tests.support.raw_server import chunked, head, raw_server
+from tests.support.raw_server import Step, chunked, head, raw_server
 
-# --- the main road, and every road beside it --------------------------------------------------------------------------
+# --- replies and requests ---------------------------------------------------------------------------------------------
 
 QUIRKS: list[dict[str, Any]] = [
     {},
@@ -68,9 +68,9 @@ QUIRKS: list[dict[str, Any]] = [
 ]  # fmt: skip
 
 
-@ways
+@both_call_modes
 @pytest.mark.parametrize("quirks", QUIRKS, ids=lambda quirks: ",".join(f"{k}={v}" for k, v in quirks.items()) or "none")
-def test_every_road_leads_to_the_same_reply(quirks: dict[str, Any], call_mode: CallMode, emulator: Emulator) -> None:
+def test_stream_variants_give_the_same_reply(quirks: dict[str, Any], call_mode: CallMode, emulator: Emulator) -> None:
     emulator.script(FULL, FULL)
     plain = reply_of(client(emulator.compat_url), STREAM, "sync")
     emulator.quirks = Quirks(**quirks)
@@ -82,17 +82,25 @@ def test_every_road_leads_to_the_same_reply(quirks: dict[str, Any], call_mode: C
         ("c2", "zoom", "{}"),
     ]
     assert reply.usage == plain.usage
-    same = {"request_id": "", "reply_id": ""}
+    same: dict[str, Any] = {"request_id": "", "reply_id": ""}
     assert reply.finish._replace(**same) == plain.finish._replace(**same)
     assert reply.finish.request_id.endswith("2")
 
 
-@ways
-def test_a_whole_reply_is_the_folded_stream(call_mode: CallMode, emulator: Emulator) -> None:
+@both_call_modes
+def test_stream_yields_events_in_order(call_mode: CallMode, emulator: Emulator) -> None:
+    events = events_of(client(emulator.compat_url), STREAM, call_mode)
+    kinds = [type(event) for event in events]
+    assert kinds == sorted(kinds, key=[ReasoningDelta, TextDelta, Usage, Finish].index)
+    assert {*kinds} == {ReasoningDelta, TextDelta, Usage, Finish}
+
+
+@both_call_modes
+def test_unstreamed_reply_equals_the_accumulated_stream(call_mode: CallMode, emulator: Emulator) -> None:
     emulator.script(FULL, FULL)
     whole = reply_of(client(emulator.compat_url), WHOLE, call_mode)
     streamed = reply_of(client(emulator.compat_url), request(enable_thinking=False, stream=True), call_mode)
-    same = {"request_id": "", "reply_id": ""}
+    same: dict[str, Any] = {"request_id": "", "reply_id": ""}
     assert whole.finish._replace(**same) == streamed.finish._replace(**same)
     assert (whole.text, whole.reasoning, whole.tool_calls, whole.usage) == (
         streamed.text,
@@ -103,8 +111,8 @@ def test_a_whole_reply_is_the_folded_stream(call_mode: CallMode, emulator: Emula
     assert [body.json.get("stream") for body in emulator.requests] == [None, True]
 
 
-@ways
-def test_what_is_sent(call_mode: CallMode, emulator: Emulator) -> None:
+@both_call_modes
+def test_request_headers(call_mode: CallMode, emulator: Emulator) -> None:
     events_of(client(emulator.compat_url, default_headers={"X-Mine": "1"}), STREAM, call_mode)
     (sent,) = emulator.requests
     assert sent.headers["authorization"] == f"Bearer {KEY}"
@@ -114,8 +122,8 @@ def test_what_is_sent(call_mode: CallMode, emulator: Emulator) -> None:
     assert int(sent.headers["content-length"]) == len(sent.body)
 
 
-@ways
-def test_what_is_meant_for_another_vendor_stays_here(
+@both_call_modes
+def test_openai_environment_variables_are_not_sent(
     call_mode: CallMode, emulator: Emulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", "sk-of-another")
@@ -128,8 +136,8 @@ def test_what_is_meant_for_another_vendor_stays_here(
     assert emulator.requests[0].headers["authorization"] == f"Bearer {KEY}"
 
 
-@ways
-def test_the_callers_own_authorization_wins(
+@both_call_modes
+def test_authorization_in_default_headers_replaces_the_key(
     call_mode: CallMode, emulator: Emulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("OPENAI_CUSTOM_HEADERS", "Authorization: Bearer of-another")
@@ -137,25 +145,30 @@ def test_the_callers_own_authorization_wins(
     assert emulator.requests[0].headers["authorization"] == "Bearer own"
 
 
-# --- every fault has one right outcome --------------------------------------------------------------------------------
+# --- faults -----------------------------------------------------------------------------------------------------------
 
 Interrupted, Timeout, Api = QwenVLStreamInterruptedError, QwenVLTimeoutError, QwenVLAPIError
 Outcome = tuple[Any, type[QwenVLError], str, int | None]
 
 FAULTS: dict[str, Outcome] = {
-    # what goes wrong in a stream: the error's class, the text so far, the status
+    # fault in a stream: class of the error, partial text, status
     "reset before the headers": (Fault(reset="before-headers"), QwenVLConnectionError, "", None),
-    "reset after events": (Fault(reset="after-events", reply=CUT, after=3), Interrupted, SAID, None),
+    "reset after events": (Fault(reset="after-events", reply=CUT, after=3), Interrupted, CUT_TEXT, None),
     "reset before the first event": (Fault(reset="after-events", reply=CUT), Interrupted, "", None),
     "reset within a character": (Fault(reset="mid-character", reply=CUT, after=1), Interrupted, "Ein ", None),
-    "closed without a finish reason": (Fault(close_without_finish=True, reply=CUT, after=3), Interrupted, SAID, None),
+    "closed without a finish reason": (
+        Fault(close_without_finish=True, reply=CUT, after=3),
+        Interrupted,
+        CUT_TEXT,
+        None,
+    ),
     "closed at once": (Fault(close_without_finish=True, reply=CUT), Interrupted, "", None),
-    "truncated JSON": (Fault(truncate_json=True, reply=CUT, after=3), Interrupted, SAID, None),
-    "truncated body": (Fault(truncate_body=True, reply=CUT, after=3), Interrupted, SAID, None),
+    "truncated JSON": (Fault(truncate_json=True, reply=CUT, after=3), Interrupted, CUT_TEXT, None),
+    "truncated body": (Fault(truncate_body=True, reply=CUT, after=3), Interrupted, CUT_TEXT, None),
     "an error in the stream": (
         Fault(status=429, code="limit_requests", error_format="in-stream", reply=CUT, after=3),
         QwenVLRateLimitError,
-        SAID,
+        CUT_TEXT,
         None,
     ),
     "moderation in the stream": (
@@ -188,9 +201,9 @@ FAULTS: dict[str, Outcome] = {
 }
 
 
-@ways
+@both_call_modes
 @pytest.mark.parametrize("name", FAULTS)
-def test_faults(name: str, call_mode: CallMode, emulator: Emulator) -> None:
+def test_stream_fault_raises_typed_error(name: str, call_mode: CallMode, emulator: Emulator) -> None:
     fault, cls, partial, status = FAULTS[name]
     emulator.script(fault)
     with pytest.raises(QwenVLError) as caught:
@@ -225,9 +238,9 @@ WHOLE_FAULTS: dict[str, Outcome] = {
 }
 
 
-@ways
+@both_call_modes
 @pytest.mark.parametrize("name", WHOLE_FAULTS)
-def test_faults_of_whole_replies(name: str, call_mode: CallMode, emulator: Emulator) -> None:
+def test_unstreamed_fault_raises_typed_error(name: str, call_mode: CallMode, emulator: Emulator) -> None:
     fault, cls, partial, status = WHOLE_FAULTS[name]
     emulator.script(fault)
     with pytest.raises(QwenVLError) as caught:
@@ -237,8 +250,8 @@ def test_faults_of_whole_replies(name: str, call_mode: CallMode, emulator: Emula
     assert len(emulator.requests) == 1
 
 
-@ways
-def test_nobody_listens(call_mode: CallMode) -> None:
+@both_call_modes
+def test_connection_refused_raises_connection_error(call_mode: CallMode) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
     with pytest.raises(QwenVLConnectionError, match="Can't reach the server") as caught:
@@ -246,8 +259,8 @@ def test_nobody_listens(call_mode: CallMode) -> None:
     assert isinstance(caught.value.__cause__, openai.APIConnectionError)
 
 
-@ways
-def test_no_such_host(call_mode: CallMode, monkeypatch: pytest.MonkeyPatch) -> None:
+@both_call_modes
+def test_unknown_host_raises_connection_error(call_mode: CallMode, monkeypatch: pytest.MonkeyPatch) -> None:
     def unknown(*args: Any, **kwargs: Any) -> Any:
         raise socket.gaierror(-2, "Name or service not known")
 
@@ -256,14 +269,14 @@ def test_no_such_host(call_mode: CallMode, monkeypatch: pytest.MonkeyPatch) -> N
         events_of(client("http://nowhere.invalid/v1"), STREAM, call_mode)
 
 
-@ways
-def test_no_tls_on_the_other_side(call_mode: CallMode, emulator: Emulator) -> None:
+@both_call_modes
+def test_server_without_tls_raises_connection_error(call_mode: CallMode, emulator: Emulator) -> None:
     with pytest.raises(QwenVLConnectionError, match=r"SSL|TLS|ssl"):
         events_of(client(emulator.compat_url.replace("http://", "https://")), STREAM, call_mode)
 
 
-@ways
-def test_a_redirect_is_not_followed(call_mode: CallMode, emulator: Emulator) -> None:
+@both_call_modes
+def test_redirect_is_not_followed(call_mode: CallMode, emulator: Emulator) -> None:
     with Emulator() as elsewhere:
         emulator.script(Fault(redirect=f"{elsewhere.compat_url}/chat/completions"))
         with pytest.raises(QwenVLError):
@@ -274,6 +287,10 @@ def test_a_redirect_is_not_followed(call_mode: CallMode, emulator: Emulator) -> 
 # --- time -------------------------------------------------------------------------------------------------------------
 
 
+def repeat(*steps: Step) -> list[Step]:
+    return [*steps] * 40
+
+
 def seconds_until_timeout(url: str, call_mode: CallMode, **limits: Any) -> tuple[float, QwenVLTimeoutError]:
     start = time.monotonic()
     with pytest.raises(QwenVLTimeoutError) as caught:
@@ -281,8 +298,8 @@ def seconds_until_timeout(url: str, call_mode: CallMode, **limits: Any) -> tuple
     return time.monotonic() - start, caught.value
 
 
-@ways
-def test_a_stall_before_the_first_byte(call_mode: CallMode, emulator: Emulator) -> None:
+@both_call_modes
+def test_stall_before_the_headers_raises_timeout_error(call_mode: CallMode, emulator: Emulator) -> None:
     emulator.script(Fault(stall=3))
     took, error = seconds_until_timeout(emulator.compat_url, call_mode, timeout=0.2, stream_chunk_timeout=5)
     assert 0.15 < took < 2.0
@@ -290,7 +307,7 @@ def test_a_stall_before_the_first_byte(call_mode: CallMode, emulator: Emulator) 
     assert isinstance(error.__cause__, openai.APITimeoutError)
 
 
-@ways
+@both_call_modes
 @pytest.mark.parametrize(
     "limits",
     [
@@ -300,58 +317,60 @@ def test_a_stall_before_the_first_byte(call_mode: CallMode, emulator: Emulator) 
         {"timeout": 0.6, "stream_chunk_timeout": None},
     ],
 )
-@pytest.mark.parametrize(("after", "said"), [(0, ""), (3, SAID)])
-def test_a_stall_between_chunks(limits: Any, after: int, said: str, call_mode: CallMode, emulator: Emulator) -> None:
+@pytest.mark.parametrize(("after", "partial"), [(0, ""), (3, CUT_TEXT)])
+def test_stall_between_chunks_raises_timeout_error(
+    limits: Any, after: int, partial: str, call_mode: CallMode, emulator: Emulator
+) -> None:
     emulator.script(Fault(stall=3, reply=CUT, after=after))
     took, error = seconds_until_timeout(emulator.compat_url, call_mode, **limits)
     assert 0.15 < took < 2.5
-    assert error.partial == said
+    assert error.partial == partial
     assert error.request_id
     assert "stream_chunk_timeout=" in str(error)
     until(lambda: emulator.open_connections == 0)
 
 
-@ways
-@pytest.mark.parametrize("drip", [b": keep-alive\n\n", b"x", b"\n"])
-def test_drops_that_are_no_chunk_do_not_keep_a_stream_alive(drip: bytes, call_mode: CallMode) -> None:
+@both_call_modes
+@pytest.mark.parametrize("scrap", [b": keep-alive\n\n", b"x", b"\n"])
+def test_data_without_events_does_not_prolong_a_stream(scrap: bytes, call_mode: CallMode) -> None:
     begun = chunked(sse(chunk(content="Ein "), done=False), end=False)
-    with raw_server([head("Transfer-Encoding: chunked"), begun, *[chunked(drip, end=False), 0.05] * 40]) as server:
+    with raw_server([head("Transfer-Encoding: chunked"), begun, *repeat(chunked(scrap, end=False), 0.05)]) as server:
         took, error = seconds_until_timeout(server.url, call_mode, stream_chunk_timeout=0.3)
     assert 0.25 < took < 1.5
     assert error.partial == "Ein "
 
 
-@ways
-def test_a_whole_answer_has_the_time_of_timeout(call_mode: CallMode, emulator: Emulator) -> None:
+@both_call_modes
+def test_unstreamed_reply_is_limited_by_timeout_alone(call_mode: CallMode, emulator: Emulator) -> None:
     emulator.script(Fault(stall=0.4, reply=TEXT))
     reply = reply_of(client(emulator.compat_url, timeout=5, stream_chunk_timeout=0.1), WHOLE, call_mode)
     assert reply.text == "Ein Löwe 😀."
 
 
-@ways
-def test_drops_do_not_keep_a_whole_answer_waiting(call_mode: CallMode) -> None:
-    with raw_server([head("Transfer-Encoding: chunked"), *[chunked(b" ", end=False), 0.05] * 40]) as server:
+@both_call_modes
+def test_slow_unstreamed_reply_raises_timeout_error(call_mode: CallMode) -> None:
+    with raw_server([head("Transfer-Encoding: chunked"), *repeat(chunked(b" ", end=False), 0.05)]) as server:
         start = time.monotonic()
         with pytest.raises(QwenVLTimeoutError, match="timeout="):
             events_of(client(server.url, timeout=0.3), WHOLE, call_mode)
     assert 0.25 < time.monotonic() - start < 1.5
 
 
-@ways
-def test_a_slow_reader_is_not_taken_for_a_slow_server(call_mode: CallMode, emulator: Emulator) -> None:
+@both_call_modes
+def test_slow_consumer_does_not_raise_timeout_error(call_mode: CallMode, emulator: Emulator) -> None:
     emulator.quirks = Quirks(comments=True)
     emulator.script(TEXT)
-    asking = client(emulator.compat_url, stream_chunk_timeout=0.2)
+    core_client = client(emulator.compat_url, stream_chunk_timeout=0.2)
     texts: list[Event] = []
     if call_mode == "sync":
-        for event in asking.stream(STREAM):
+        for event in core_client.stream(STREAM):
             texts.append(event)
             time.sleep(0.25)
-        asking.close()
+        core_client.close()
     else:
 
         async def collect() -> None:
-            async for event in asking.astream(STREAM):
+            async for event in core_client.astream(STREAM):
                 texts.append(event)
                 await asyncio.sleep(0.25)
 

@@ -23,27 +23,27 @@ from qwenvl_core.errors import (
 )
 from qwenvl_core.types.media import FileSource, InlineSource
 from qwenvl_core.types.messages import ImagePart
-from tests.core.client.scripted import CUT, SAID, SOON, STREAM, TEXT, WHOLE, ways
+from tests.core.client.scripted import CUT, CUT_TEXT, RETRY_SOON, STREAM, TEXT, WHOLE, both_call_modes
 from tests.emulator import Emulator, Fault
 from tests.support.pipeline import CallMode, client, events_of, png, reply_of, request, user
 
 # --- retries ----------------------------------------------------------------------------------------------------------
 
 
-@ways
-@pytest.mark.parametrize("asked", [STREAM, WHOLE], ids=["stream", "whole"])
+@both_call_modes
+@pytest.mark.parametrize("chat_request", [STREAM, WHOLE], ids=["stream", "whole"])
 @pytest.mark.parametrize(("retries", "requests"), [(0, 1), (1, 2), (2, 3)])
-def test_at_most_so_many_requests(
-    asked: Any, retries: int, requests: int, call_mode: CallMode, emulator: Emulator
+def test_max_retries_limits_the_requests(
+    chat_request: Any, retries: int, requests: int, call_mode: CallMode, emulator: Emulator
 ) -> None:
     emulator.script(*[Fault(status=429, headers={"Retry-After": "0.01"})] * 5)
     with pytest.raises(QwenVLRateLimitError):
-        events_of(client(emulator.compat_url, max_retries=retries), asked, call_mode)
+        events_of(client(emulator.compat_url, max_retries=retries), chat_request, call_mode)
     assert len(emulator.requests) == requests
 
 
-@ways
-def test_what_the_server_asks_for_is_obeyed(call_mode: CallMode, emulator: Emulator) -> None:
+@both_call_modes
+def test_retry_waits_for_retry_after(call_mode: CallMode, emulator: Emulator) -> None:
     emulator.script(Fault(status=429, headers={"Retry-After": "1"}), TEXT)
     start = time.monotonic()
     assert reply_of(client(emulator.compat_url, max_retries=2), STREAM, call_mode).text == "Ein Löwe 😀."
@@ -51,32 +51,32 @@ def test_what_the_server_asks_for_is_obeyed(call_mode: CallMode, emulator: Emula
     assert len(emulator.requests) == 2
 
 
-@ways
+@both_call_modes
 @pytest.mark.parametrize(
     "fault",
     [
-        Fault(status=408, code="x", headers=SOON),
-        Fault(status=429, headers=SOON),
-        Fault(status=429, code="insufficient_quota", headers=SOON),  # tokens per minute
-        Fault(status=500, headers=SOON),
-        Fault(status=503, error_format="html", headers=SOON),
+        Fault(status=408, code="x", headers=RETRY_SOON),
+        Fault(status=429, headers=RETRY_SOON),
+        Fault(status=429, code="insufficient_quota", headers=RETRY_SOON),  # tokens per minute
+        Fault(status=500, headers=RETRY_SOON),
+        Fault(status=503, error_format="html", headers=RETRY_SOON),
     ],
 )
-def test_what_may_pass_is_tried_again(fault: Fault, call_mode: CallMode, emulator: Emulator) -> None:
+def test_transient_status_is_retried(fault: Fault, call_mode: CallMode, emulator: Emulator) -> None:
     emulator.script(fault, fault, TEXT)
     assert reply_of(client(emulator.compat_url, max_retries=2), STREAM, call_mode).text == "Ein Löwe 😀."
     assert len(emulator.requests) == 3
     assert len({sent.body for sent in emulator.requests}) == 1
 
 
-@ways
-def test_a_connection_that_breaks_before_the_answer_is_tried_again(call_mode: CallMode, emulator: Emulator) -> None:
+@both_call_modes
+def test_reset_before_the_headers_is_retried(call_mode: CallMode, emulator: Emulator) -> None:
     emulator.script(Fault(reset="before-headers"), TEXT)
     assert reply_of(client(emulator.compat_url, max_retries=1), STREAM, call_mode).text == "Ein Löwe 😀."
     assert len(emulator.requests) == 2
 
 
-@ways
+@both_call_modes
 @pytest.mark.parametrize(
     ("fault", "cls"),
     [
@@ -96,26 +96,22 @@ def test_a_connection_that_breaks_before_the_answer_is_tried_again(call_mode: Ca
         ),
     ],
 )
-def test_what_waiting_does_not_cure_is_not_tried_again(
-    fault: Fault, cls: Any, call_mode: CallMode, emulator: Emulator
-) -> None:
+def test_permanent_failure_is_not_retried(fault: Fault, cls: Any, call_mode: CallMode, emulator: Emulator) -> None:
     emulator.script(fault)
     with pytest.raises(cls):
         events_of(client(emulator.compat_url, max_retries=2), STREAM, call_mode)
     assert len(emulator.requests) == 1
 
 
-@ways
-def test_a_server_that_asks_for_more_than_patience_is_not_bothered_again(
-    call_mode: CallMode, emulator: Emulator
-) -> None:
+@both_call_modes
+def test_retry_after_above_timeout_is_not_retried(call_mode: CallMode, emulator: Emulator) -> None:
     emulator.script(Fault(status=429, headers={"Retry-After": "7200"}))
     with pytest.raises(QwenVLRateLimitError):
         events_of(client(emulator.compat_url, max_retries=2), STREAM, call_mode)
     assert len(emulator.requests) == 1
 
 
-@ways
+@both_call_modes
 @pytest.mark.parametrize(
     "fault",
     [
@@ -126,34 +122,32 @@ def test_a_server_that_asks_for_more_than_patience_is_not_bothered_again(
         Fault(status=500, error_format="in-stream", reply=CUT, after=3),
     ],
 )
-def test_a_stream_that_gave_tokens_is_never_started_again(
-    fault: Fault, call_mode: CallMode, emulator: Emulator
-) -> None:
+def test_stream_with_partial_text_is_not_retried(fault: Fault, call_mode: CallMode, emulator: Emulator) -> None:
     emulator.script(fault, TEXT)
     with pytest.raises(QwenVLError) as caught:
         events_of(client(emulator.compat_url, max_retries=2), STREAM, call_mode)
-    assert caught.value.partial == SAID
+    assert caught.value.partial == CUT_TEXT
     assert len(emulator.requests) == 1
 
 
-def picture_request(form: str, path: Path) -> Any:
+def image_request(form: str, path: Path) -> Any:
     data = png(padding=3_000_000)
     path.write_bytes(data)
     source: Any = InlineSource(data) if form == "bytes" else FileSource(path)
     return request(user(ImagePart(source), "?"), stream=True)
 
 
-@ways
+@both_call_modes
 @pytest.mark.parametrize("form", ["bytes", "path"])
 @pytest.mark.parametrize(
-    "fault", [Fault(status=429, headers=SOON), Fault(reset="before-headers")], ids=["429", "reset"]
+    "fault", [Fault(status=429, headers=RETRY_SOON), Fault(reset="before-headers")], ids=["429", "reset"]
 )
-def test_a_large_body_is_sent_again_whole(
+def test_retry_sends_a_large_body_again(
     fault: Fault, form: str, call_mode: CallMode, emulator: Emulator, tmp_path: Path
 ) -> None:
     emulator.script(fault, TEXT)
-    asked = picture_request(form, tmp_path / "a.png")
-    assert reply_of(client(emulator.compat_url, max_retries=1), asked, call_mode).text == "Ein Löwe 😀."
+    chat_request = image_request(form, tmp_path / "a.png")
+    assert reply_of(client(emulator.compat_url, max_retries=1), chat_request, call_mode).text == "Ein Löwe 😀."
     first, second = emulator.requests
     assert len(first.body) > 4_000_000
     assert first.body == second.body
@@ -163,26 +157,24 @@ def test_a_large_body_is_sent_again_whole(
     assert not any("transfer-encoding" in sent.headers for sent in emulator.requests)
 
 
-@ways
-def test_a_file_that_goes_while_it_is_sent_is_the_callers_error(
-    call_mode: CallMode, emulator: Emulator, tmp_path: Path
-) -> None:
+@both_call_modes
+def test_file_deleted_while_sending_raises_input_error(call_mode: CallMode, emulator: Emulator, tmp_path: Path) -> None:
     path = tmp_path / "a.png"
-    asked = picture_request("path", path)
+    chat_request = image_request("path", path)
     opened = Path.open
 
-    def gone(self: Path, *args: Any, **kwargs: Any) -> Any:
-        if self == path and opens.count(path) >= most:
+    def open_or_fail(self: Path, *args: Any, **kwargs: Any) -> Any:
+        if self == path and opens.count(path) >= allowed_opens:
             raise FileNotFoundError(2, "No such file or directory")
         opens.append(self)
         return opened(self, *args, **kwargs)
 
     opens: list[Path] = []
-    most = 10**9
+    allowed_opens = 10**9
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Path, "open", gone)
-        reply_of(client(emulator.compat_url), asked, call_mode)
-        most = opens.count(path) - 1  # the last time it is opened is for the body
+        patch.setattr(Path, "open", open_or_fail)
+        reply_of(client(emulator.compat_url), chat_request, call_mode)
+        allowed_opens = opens.count(path) - 1  # the last open is for the body
         opens.clear()
         with pytest.raises(QwenVLInputError, match=r"a\.png"):
-            events_of(client(emulator.compat_url), asked, call_mode)
+            events_of(client(emulator.compat_url), chat_request, call_mode)

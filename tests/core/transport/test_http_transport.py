@@ -17,7 +17,7 @@ from qwenvl_core.errors import QwenVLInputError
 from qwenvl_core.transport.connection import Connection, HttpRequest
 from qwenvl_core.transport.http_transport import HttpTransport
 from qwenvl_core.transport.multipart import MultipartForm
-from tests.core.client.scripted import STREAM, ways
+from tests.core.client.scripted import STREAM, both_call_modes
 from tests.support.pipeline import KEY, CallMode, client, events_of
 
 every_api = pytest.mark.parametrize("api", ["openai", "dashscope"])
@@ -72,7 +72,7 @@ def send(api: Api, request: HttpRequest | Callable[[], HttpRequest], call_mode: 
     return sent
 
 
-@ways
+@both_call_modes
 @every_api
 def test_get_request_with_params_is_sent_to_the_base_url(api: Api, call_mode: CallMode) -> None:
     sent = send(api, HttpRequest("GET", "/models", params={"limit": "2"}), call_mode)
@@ -82,7 +82,7 @@ def test_get_request_with_params_is_sent_to_the_base_url(api: Api, call_mode: Ca
     assert sent.content == b""
 
 
-@ways
+@both_call_modes
 @every_api
 def test_post_request_with_whole_url_sends_json_there(api: Api, call_mode: CallMode) -> None:
     request = HttpRequest("POST", "http://service.test/other/files", {"a": "好"}, {"X-Mine": "2"})
@@ -99,7 +99,7 @@ def multipart_request() -> HttpRequest:
     return HttpRequest("POST", "http://storage.test/bucket", form, authenticate=False)
 
 
-@ways
+@both_call_modes
 @every_api
 def test_multipart_form_is_sent_with_its_length(api: Api, call_mode: CallMode) -> None:
     sent = send(api, multipart_request, call_mode)
@@ -110,7 +110,7 @@ def test_multipart_form_is_sent_with_its_length(api: Api, call_mode: CallMode) -
     assert b"{}\n" * 50_000 in sent.content
 
 
-@ways
+@both_call_modes
 @every_api
 def test_unauthenticated_request_carries_no_defaults_of_connection_or_client(api: Api, call_mode: CallMode) -> None:
     sent = send(api, multipart_request, call_mode)
@@ -119,7 +119,7 @@ def test_unauthenticated_request_carries_no_defaults_of_connection_or_client(api
     assert KEY.encode() not in sent.content
 
 
-@ways
+@both_call_modes
 @every_api
 @pytest.mark.parametrize("value", ["söcret", 1])
 def test_default_header_that_is_not_ascii_text_raises_input_error(api: Api, value: Any, call_mode: CallMode) -> None:
@@ -128,7 +128,7 @@ def test_default_header_that_is_not_ascii_text_raises_input_error(api: Api, valu
     assert "cret" not in str(caught.value)
 
 
-@ways
+@both_call_modes
 @every_api
 def test_base_url_with_a_control_character_raises_input_error(api: Api, call_mode: CallMode) -> None:
     with pytest.raises(QwenVLInputError, match="Invalid non-printable ASCII character in URL"):
