@@ -118,7 +118,7 @@ class HttpTransport(ABC):
         try:
             response.read()
         except network_errors() as error:
-            raise error_from_response(response, "its text broke off") from error
+            raise error_from_response(response, "the body broke off") from error
         finally:
             response.close()
         raise self._status_error(response)
@@ -135,7 +135,7 @@ class HttpTransport(ABC):
         try:
             await response.aread()
         except network_errors() as error:
-            raise error_from_response(response, "its text broke off") from error
+            raise error_from_response(response, "the body broke off") from error
         finally:
             await response.aclose()
         raise self._status_error(response)

@@ -1,0 +1,75 @@
+"""Reading the rest of a finished stream, so that its connection can be used again."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from qwenvl_core.transport import connection_reuse
+from qwenvl_core.transport.connection_reuse import drain
+from tests.support.pipeline import until
+
+
+class FakeResponse:
+    def __init__(self) -> None:
+        self.is_closed = False
+
+    def close(self) -> None:
+        self.is_closed = True
+
+
+def test_drain_reads_the_rest_and_closes_the_response() -> None:
+    response, rest = FakeResponse(), iter([b"0\r\n", b"\r\n"])
+    drain(response, rest)
+    assert response.is_closed
+    assert list(rest) == []
+
+
+def test_drain_of_a_silent_server_returns_in_time_and_closes_the_response_later() -> None:
+    response, end = FakeResponse(), threading.Event()
+
+    def wait_for_end() -> Iterator[bytes]:
+        end.wait(5)
+        yield b""
+
+    start = time.monotonic()
+    drain(response, wait_for_end())
+    assert 0.05 < time.monotonic() - start < 0.8
+    assert not response.is_closed
+    end.set()
+    until(lambda: response.is_closed)
+
+
+def test_drain_of_an_endless_body_stops_reading() -> None:
+    response = FakeResponse()
+
+    def repeat_comments() -> Iterator[bytes]:
+        while not response.is_closed:
+            time.sleep(0.01)
+            yield b": keep-alive\n\n"
+
+    drain(response, repeat_comments())
+    until(lambda: response.is_closed)
+
+
+def test_drain_of_a_broken_connection_closes_the_response() -> None:
+    response = FakeResponse()
+
+    def fail() -> Iterator[bytes]:
+        raise ConnectionResetError
+        yield b""
+
+    drain(response, fail())
+    assert response.is_closed
+
+
+def test_drain_without_a_free_thread_closes_the_response_unread(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connection_reuse, "_free_threads", threading.BoundedSemaphore(1))
+    connection_reuse._free_threads.acquire()
+    response, rest = FakeResponse(), iter([b"unread"])
+    drain(response, rest)
+    assert response.is_closed
+    assert list(rest) == [b"unread"]
