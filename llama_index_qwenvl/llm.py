@@ -20,7 +20,6 @@ from llama_index.core.llms.callbacks import llm_chat_callback, llm_completion_ca
 from pydantic import ConfigDict
 from typing_extensions import override
 
-from llama_index_qwenvl.stream_callbacks import astream_callback, stream_callback
 from llama_index_qwenvl.structured_output import StructuredPrediction
 
 if TYPE_CHECKING:
@@ -98,7 +97,7 @@ class QwenVL(StructuredPrediction):
 
         return await pipeline.achat(self, messages, kwargs)
 
-    @stream_callback(llm_chat_callback())
+    @llm_chat_callback()
     @override
     def stream_chat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponseGen:
         """The answer as it is written; the last chunk holds all of it. Closing the generator closes the connection."""
@@ -106,7 +105,7 @@ class QwenVL(StructuredPrediction):
 
         return pipeline.stream_chat(self, messages, kwargs)
 
-    @astream_callback(llm_chat_callback())
+    @llm_chat_callback()
     @override
     async def astream_chat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponseAsyncGen:
         """As `stream_chat`, for async."""
@@ -130,7 +129,7 @@ class QwenVL(StructuredPrediction):
 
         return await pipeline.acomplete(self, prompt, kwargs)
 
-    @stream_callback(llm_completion_callback())
+    @llm_completion_callback()
     @override
     def stream_complete(self, prompt: str, formatted: bool = False, **kwargs: Any) -> CompletionResponseGen:
         """As `complete`, as it is written."""
@@ -138,7 +137,7 @@ class QwenVL(StructuredPrediction):
 
         return pipeline.stream_complete(self, prompt, kwargs)
 
-    @astream_callback(llm_completion_callback())
+    @llm_completion_callback()
     @override
     async def astream_complete(self, prompt: str, formatted: bool = False, **kwargs: Any) -> CompletionResponseAsyncGen:
         """As `stream_complete`, for async."""
