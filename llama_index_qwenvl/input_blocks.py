@@ -1,4 +1,4 @@
-"""LlamaIndex content blocks as core parts."""
+"""Convert LlamaIndex content blocks to core parts."""
 
 from __future__ import annotations
 
@@ -18,178 +18,185 @@ from llama_index.core.base.llms.types import (
     VideoBlock,
 )
 
-from llama_index_qwenvl.video_blocks import frames_in, options_in
+from llama_index_qwenvl.video_blocks import pop_frames, read_detail_options
 from qwenvl_core.catalog.models import ModelFacts
-from qwenvl_core.errors import QwenVLInputError
 from qwenvl_core.media.inspection import inspect_image, read_bytes
 from qwenvl_core.media.sources import HINTS, MediaKind, parse_source
 from qwenvl_core.tokens import image_max_pixels
+from qwenvl_core.types.location import Location
 from qwenvl_core.types.media import FileSource, InlineSource, Source
-from qwenvl_core.types.messages import FramesPart, ImagePart, Part, PdfPart, Role, TextPart, VideoPart
+from qwenvl_core.types.messages import FramesPart, ImagePart, Part, PdfPart, TextPart, VideoPart
 
 _PDF = "application/pdf"
-_FRAME_SQUARE = 32 * 32  # pixels: the unit of the catalogue's limit for video frames
+_FRAME_TOKEN_PIXELS = 32 * 32  # the catalog states the limit of video frames in tokens of this many pixels
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """Where a block stands: for errors, and for what may stand there.
+class BlockContext:
+    """What the conversion of a block depends on.
 
     Attributes:
-        name: Its index and type, as an error says them.
-        role: Who says it.
-        facts: Of the model that is asked.
-        hints: What the message says of all its images and videos.
+        location: Where the block stands in the conversation.
+        facts: Facts of the requested model.
+        hints: Hints that the message gives for all its images and videos.
     """
 
-    name: str
-    role: Role
+    location: Location
     facts: ModelFacts
     hints: Mapping[str, Any]
 
-    def error(self, why: str) -> QwenVLInputError:
-        """An error that names this place."""
-        return QwenVLInputError(f"{self.name}: {why}")
 
-
-def convert_blocks(block: Any, place: Place) -> Iterator[Part]:
-    """The parts that a block stands for.
+def convert_blocks(block: Any, context: BlockContext) -> Iterator[Part]:
+    """Convert a block to core parts; a quoting block has several.
 
     Args:
-        block: Any block but one of thinking, of a tool call or of a cache point.
-        place: Where it stands.
+        block: Any block except thinking, tool calls and cache points.
+        context: Its location, the model's facts and the message's hints.
 
     Raises:
-        QwenVLInputError: A block that Qwen-VL can't take, or not here.
+        QwenVLInputError: Qwen-VL does not accept the block, or not in a message of this role.
     """
-    for kind, read in _READERS:
-        if isinstance(block, kind):
-            return read(block, place)
-    raise place.error(f"a {place.role} message to Qwen-VL can't hold a {type(block).__name__}.")
+    for block_class, convert in _CONVERTERS:
+        if isinstance(block, block_class):
+            return convert(block, context)
+    supported = ", ".join(block_class.__name__ for block_class, _ in _CONVERTERS if block_class is not AudioBlock)
+    raise context.location.error(
+        f"unsupported content block {type(block).__name__} in a {context.location.role} message. "
+        f"Supported: {supported}. Send its content as a TextBlock or an ImageBlock."
+    )
 
 
-def _text(block: TextBlock, place: Place) -> Iterator[Part]:
+def _convert_text(block: TextBlock, context: BlockContext) -> Iterator[Part]:
     yield TextPart(block.text)
 
 
-def _image(block: ImageBlock, place: Place) -> Iterator[Part]:
-    hints = _hints(block, "image", options_in(block.detail, "image", place.name), place)
-    yield ImagePart(_source(block, block.image, block.image_mimetype, place), location=place.name, **hints)
+def _convert_image(block: ImageBlock, context: BlockContext) -> Iterator[Part]:
+    location = str(context.location)
+    hints = _merge_hints(block, "image", read_detail_options(block.detail, "image", location), context)
+    yield ImagePart(_read_source(block, block.image, block.image_mimetype, context), location=location, **hints)
 
 
-def _video(block: VideoBlock, place: Place) -> Iterator[Part]:
-    options = options_in(block.detail, "video", place.name)
-    frames = frames_in(options, place.name)
-    hints = _hints(block, "video", options, place)
+def _convert_video(block: VideoBlock, context: BlockContext) -> Iterator[Part]:
+    location = str(context.location)
+    options = read_detail_options(block.detail, "video", location)
+    frames = pop_frames(options, location)
+    hints = _merge_hints(block, "video", options, context)
     if frames is None:
-        yield VideoPart(_source(block, block.video, block.video_mimetype, place), location=place.name, **hints)
+        yield VideoPart(_read_source(block, block.video, block.video_mimetype, context), location=location, **hints)
         return
-    files = _may_name_files(place)
-    sources = (parse_source(frame, location=f"{place.name}[{at}]", files=files) for at, frame in enumerate(frames))
-    yield FramesPart(tuple(sources), location=place.name, **hints)
+    files = _may_name_files(context)
+    sources = (parse_source(frame, location=f"{location}[{index}]", files=files) for index, frame in enumerate(frames))
+    yield FramesPart(tuple(sources), location=location, **hints)
 
 
-def _document(block: DocumentBlock, place: Place) -> Iterator[Part]:
+def _convert_document(block: DocumentBlock, context: BlockContext) -> Iterator[Part]:
     mime = block.document_mimetype or mimetypes.guess_type(str(block.path or block.url or ""))[0] or "unknown"
-    match mime.partition("/")[0]:
-        case "text":
-            yield TextPart(_text_in(block, place))
-        case "image":
-            yield ImagePart(
-                _source(block, block.data, mime, place), location=place.name, **_hints(block, "image", {}, place)
-            )
-        case "video":
-            yield VideoPart(
-                _source(block, block.data, mime, place), location=place.name, **_hints(block, "video", {}, place)
-            )
-        case _:
-            source = _source(block, block.data, mime, place)
-            if _PDF not in (mime, inspect_image(source).mime):
-                raise place.error(
-                    f"Qwen-VL takes no document of type {mime}; make images of it, and send those as ImageBlocks."
-                )
-            yield PdfPart(source, location=place.name, **_hints(block, "image", {}, place))
+    kind = mime.partition("/")[0]
+    if kind == "text":
+        yield TextPart(_read_text(block, context))
+        return
+    source, location = _read_source(block, block.data, mime, context), str(context.location)
+    if kind == "video":
+        yield VideoPart(source, location=location, **_merge_hints(block, "video", {}, context))
+        return
+    hints = _merge_hints(block, "image", {}, context)
+    if kind == "image":
+        yield ImagePart(source, location=location, **hints)
+    elif _PDF in (mime, inspect_image(source).mime):
+        yield PdfPart(source, location=location, **hints)
+    else:
+        raise context.location.error(
+            f"unsupported document type {mime}. Supported: PDF, text, images and videos. "
+            "Convert its pages to images and send them as ImageBlocks."
+        )
 
 
-def _text_in(block: DocumentBlock, place: Place) -> str:
-    """The words of a text document that is at hand."""
-    user = place.role == "user"
-    given: Any = block.data
-    if given is None:
-        given = Path(block.path) if block.path and user else str(block.url) if block.url else None
-    encoded = isinstance(given, bytes)  # LlamaIndex keeps bytes as base64
-    source = None if given is None else parse_source(given, location=place.name, files=user, base64_text=encoded)
+def _read_text(block: DocumentBlock, context: BlockContext) -> str:
+    """Read the text of a document that is inline or on disk."""
+    is_user = context.location.role == "user"
+    value: Any = block.data
+    if value is None:
+        value = Path(block.path) if block.path and is_user else str(block.url) if block.url else None
+    is_base64 = isinstance(value, bytes)  # LlamaIndex stores bytes as base64
+    source = (
+        None
+        if value is None
+        else parse_source(value, location=str(context.location), files=is_user, base64_text=is_base64)
+    )
     if not isinstance(source, FileSource | InlineSource):
-        raise place.error("only its text can be sent; read the file and give it as a TextBlock.")
+        raise context.location.error("a text document is sent as its text only. Read it and send it as a TextBlock.")
     try:
         return read_bytes(source).decode()
     except (OSError, ValueError) as error:
-        raise place.error(f"it holds no UTF-8 text: {error}.") from error
+        raise context.location.error(f"the document is not readable UTF-8 text: {error}.") from error
 
 
-def _quoted(block: CitableBlock | CitationBlock, place: Place) -> Iterator[Part]:
-    """What is quoted, under a line that says from where."""
+def _convert_quote(block: CitableBlock | CitationBlock, context: BlockContext) -> Iterator[Part]:
+    """Convert quoted blocks, after a line that names their source."""
     yield TextPart(f"{block.title} ({block.source})" if block.source not in ("", block.title) else block.title)
     for nested in block.nested_blocks:
-        yield from convert_blocks(nested, place)
+        yield from convert_blocks(nested, context)
 
 
-def _audio(block: AudioBlock, place: Place) -> Iterator[Part]:
-    raise place.error("Qwen-VL takes no audio; send a transcript as text, or the video that it belongs to.")
+def _reject_audio(block: AudioBlock, context: BlockContext) -> Iterator[Part]:
+    raise context.location.error(
+        "Qwen-VL does not accept audio. Send a transcript as text, or the video that the audio belongs to."
+    )
 
 
-_READERS: tuple[tuple[type, Callable[[Any, Place], Iterator[Part]]], ...] = (
-    (TextBlock, _text),
-    (ImageBlock, _image),
-    (VideoBlock, _video),
-    (DocumentBlock, _document),
-    (CitableBlock, _quoted),
-    (CitationBlock, _quoted),
-    (AudioBlock, _audio),
+_CONVERTERS: tuple[tuple[type, Callable[[Any, BlockContext], Iterator[Part]]], ...] = (
+    (TextBlock, _convert_text),
+    (ImageBlock, _convert_image),
+    (VideoBlock, _convert_video),
+    (DocumentBlock, _convert_document),
+    (CitableBlock, _convert_quote),
+    (CitationBlock, _convert_quote),
+    (AudioBlock, _reject_audio),
 )
 
 
-def _source(block: Any, data: Any, mime: str | None, place: Place) -> Source:
-    """Where a block's medium comes from. LlamaIndex keeps bytes as base64, which goes on as it is."""
-    files = _may_name_files(place)
+def _read_source(block: Any, data: Any, mime: str | None, context: BlockContext) -> Source:
+    """Find the source of a block's media; LlamaIndex stores bytes as base64, which is sent as it is."""
+    files, location = _may_name_files(context), str(context.location)
     if data is not None:
-        return parse_source(data, location=place.name, files=files, base64_text=isinstance(data, bytes), mime=mime)
+        return parse_source(data, location=location, files=files, base64_text=isinstance(data, bytes), mime=mime)
     if block.path is not None:
-        return parse_source(block.path, location=place.name, files=files)
+        return parse_source(block.path, location=location, files=files)
     if block.url is not None:
-        return parse_source(str(block.url), location=place.name, files=files)
-    raise place.error("it holds no medium: give `url`, `path` or bytes.")
+        return parse_source(str(block.url), location=location, files=files)
+    raise context.location.error("the block has no media. Set `url`, `path` or bytes.")
 
 
-def _may_name_files(place: Place) -> bool:
-    """Whether text may name a file here: in the user's own media, not in what a tool says."""
-    if place.role in ("system", "assistant"):
-        raise place.error(f"{place.role} messages take text only; put media into a user message.")
-    return place.role == "user"
+def _may_name_files(context: BlockContext) -> bool:
+    """Return whether a string may be a local path here: in the user's own media, not in the result of a tool."""
+    role = context.location.role
+    if role in ("system", "assistant"):
+        raise context.location.error(f"{role} messages take text only; put media into a user message.")
+    return role == "user"
 
 
-def _hints(block: Any, kind: MediaKind, options: Mapping[str, Any], place: Place) -> dict[str, Any]:
-    """The vendor's hints: the block's own win over those of its message."""
-    said = {
-        **place.hints,
-        **_of_detail(getattr(block, "detail", None), kind, place),
+def _merge_hints(block: Any, kind: MediaKind, options: Mapping[str, Any], context: BlockContext) -> dict[str, Any]:
+    """Merge the vendor's hints for one image or video; the block's own override those of its message."""
+    merged = {
+        **context.hints,
+        **_convert_detail(getattr(block, "detail", None), kind, context),
         **{name: getattr(block, name) for name in HINTS[kind] if getattr(block, name, None) is not None},
         **options,
     }
-    return {name: said.get(name) for name in HINTS[kind]}
+    return {name: merged.get(name) for name in HINTS[kind]}
 
 
-def _of_detail(detail: str | None, kind: MediaKind, place: Place) -> dict[str, Any]:
-    """What OpenAI's words for detail are in pixels: `low` is a 512 × 512 look, `high` the model's limit."""
+def _convert_detail(detail: str | None, kind: MediaKind, context: BlockContext) -> dict[str, Any]:
+    """Convert OpenAI's `detail` to pixels: `low` is 512 × 512, `high` is the model's limit."""
     match detail:
         case None | "" | "auto":
             return {}
         case "low":
             return {"max_pixels": 512 * 512}
         case "high" if kind == "image":
-            return {"max_pixels": image_max_pixels(place.facts, vl_high_resolution_images=True)}
+            return {"max_pixels": image_max_pixels(context.facts, vl_high_resolution_images=True)}
         case "high":
-            return {"max_pixels": place.facts.video_frame_tokens * _FRAME_SQUARE}
+            return {"max_pixels": context.facts.video_frame_tokens * _FRAME_TOKEN_PIXELS}
     if detail.lstrip().startswith("{"):
         return {}
-    raise place.error(f"detail={detail!r} is none of auto, low, high, or a JSON object of hints.")
+    raise context.location.error(f"invalid detail: {detail!r}. Use auto, low, high, or a JSON object of hints.")

@@ -1,4 +1,4 @@
-"""`QwenVL`: a Qwen-VL model as a LlamaIndex LLM."""
+"""`QwenVL`: Qwen-VL models as a LlamaIndex LLM."""
 
 from __future__ import annotations
 
@@ -21,12 +21,23 @@ from pydantic import ConfigDict
 from typing_extensions import override
 
 from llama_index_qwenvl.structured_output import StructuredPrediction
+from qwenvl_core.client.lazy_import import lazy_module
 
 if TYPE_CHECKING:
     from llama_index.core.llms.llm import ToolSelection
     from llama_index.core.tools.types import BaseTool
 
-# For a model of which no source states them, in tokens. Agents cut their memory to fit: better too short than refused.
+    from llama_index_qwenvl import pipeline
+    from llama_index_qwenvl import tools as tools_module
+    from qwenvl_core.catalog import models
+    from qwenvl_core.request import token_count
+else:
+    pipeline = lazy_module("llama_index_qwenvl.pipeline")
+    tools_module = lazy_module("llama_index_qwenvl.tools")
+    models = lazy_module("qwenvl_core.catalog.models")
+    token_count = lazy_module("qwenvl_core.request.token_count")
+
+# Used where no source states them, in tokens. Agents trim their memory to fit: a short window is safer than a refusal.
 _UNSTATED_CONTEXT_WINDOW = 32_768
 _UNSTATED_NUM_OUTPUT = 4_096
 
@@ -34,10 +45,10 @@ _TRACED = ("model", "temperature", "top_p", "max_tokens", "enable_thinking", "th
 
 
 class QwenVL(StructuredPrediction):
-    """A Qwen-VL model of Alibaba's Model Studio (DashScope), or one that is served behind the same API.
+    """Chat with a Qwen-VL model of Alibaba's Model Studio (DashScope), or of a server with the same API.
 
-    Thinking is on by default: it streams as `thinking_delta` in `ChatResponse.additional_kwargs`, and is the message's
-    `ThinkingBlock` and `additional_kwargs["reasoning_content"]`.
+    Thinking is on by default: it streams as `thinking_delta` in `ChatResponse.additional_kwargs` and ends up in the
+    message's `ThinkingBlock` and `additional_kwargs["reasoning_content"]`.
 
     ```python
     llm = QwenVL(region="singapore")
@@ -47,8 +58,8 @@ class QwenVL(StructuredPrediction):
     ])])
     ```
 
-    Every keyword that shapes a request can also be given per call. Errors are `qwenvl_core.errors.QwenVLError`. The
-    vendor's pages: "Visual understanding (Qwen-VL)", "Visual reasoning".
+    Every keyword that shapes a request can also be passed per call. Errors are `qwenvl_core.errors.QwenVLError`. Vendor
+    pages: "Visual understanding (Qwen-VL)", "Visual reasoning".
     """
 
     model_config = ConfigDict(defer_build=False)
@@ -56,15 +67,13 @@ class QwenVL(StructuredPrediction):
     @classmethod
     @override
     def class_name(cls) -> str:
-        # Multi-modal indices look for "multi" in it.
+        # Multi-modal indices check that the name contains "multi".
         return "qwenvl_multi_modal_llm"
 
     @property
     @override
     def metadata(self) -> LLMMetadata:
-        from qwenvl_core.catalog.models import describe
-
-        facts, calls = describe(self.model), self.is_function_calling_model
+        facts, calls = models.describe(self.model), self.is_function_calling_model
         return LLMMetadata(
             context_window=self.context_window or facts.context_window or _UNSTATED_CONTEXT_WINDOW,
             num_output=self.num_output or self.max_tokens or facts.max_output or _UNSTATED_NUM_OUTPUT,
@@ -75,91 +84,72 @@ class QwenVL(StructuredPrediction):
 
     @override
     def to_payload(self) -> dict[str, Any]:
-        """What tracers and callbacks are told of this model: nothing secret."""
+        """Return the settings that tracers and callbacks receive; they hold nothing secret."""
         traced = {name: getattr(self, name) for name in _TRACED}
         return {**super().to_payload(), **{name: value for name, value in traced.items() if value is not None}}
 
-    # --- Chats and completions. Each step of their way is in `asking`, which a model has imported when it is made ---
+    # --- Chats and completions ---
 
     @llm_chat_callback()
     @override
     def chat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponse:
-        """The answer to a conversation; `kwargs` are settings of this call."""
-        from llama_index_qwenvl import pipeline
-
+        """Answer a conversation; `kwargs` are settings of this call."""
         return pipeline.chat(self, messages, kwargs)
 
     @llm_chat_callback()
     @override
     async def achat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponse:
-        """As `chat`, for async."""
-        from llama_index_qwenvl import pipeline
-
+        """Answer a conversation asynchronously; see `chat`."""
         return await pipeline.achat(self, messages, kwargs)
 
     @llm_chat_callback()
     @override
     def stream_chat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponseGen:
-        """The answer as it is written; the last chunk holds all of it. Closing the generator closes the connection."""
-        from llama_index_qwenvl import pipeline
-
+        """Stream the answer; the last chunk holds all of it. Closing the generator closes the connection."""
         return pipeline.stream_chat(self, messages, kwargs)
 
     @llm_chat_callback()
     @override
     async def astream_chat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponseAsyncGen:
-        """As `stream_chat`, for async."""
-        from llama_index_qwenvl import pipeline
-
+        """Stream the answer asynchronously; see `stream_chat`."""
         return pipeline.astream_chat(self, messages, kwargs)
 
     @llm_completion_callback()
     @override
     def complete(self, prompt: str, formatted: bool = False, **kwargs: Any) -> CompletionResponse:
-        """The answer to one prompt; `image_documents` are images (and videos) for it to look at."""
-        from llama_index_qwenvl import pipeline
-
+        """Answer one prompt; `image_documents` are images and videos that belong to it."""
         return pipeline.complete(self, prompt, kwargs)
 
     @llm_completion_callback()
     @override
     async def acomplete(self, prompt: str, formatted: bool = False, **kwargs: Any) -> CompletionResponse:
-        """As `complete`, for async."""
-        from llama_index_qwenvl import pipeline
-
+        """Answer one prompt asynchronously; see `complete`."""
         return await pipeline.acomplete(self, prompt, kwargs)
 
     @llm_completion_callback()
     @override
     def stream_complete(self, prompt: str, formatted: bool = False, **kwargs: Any) -> CompletionResponseGen:
-        """As `complete`, as it is written."""
-        from llama_index_qwenvl import pipeline
-
+        """Stream the answer to one prompt; see `complete`."""
         return pipeline.stream_complete(self, prompt, kwargs)
 
     @llm_completion_callback()
     @override
     async def astream_complete(self, prompt: str, formatted: bool = False, **kwargs: Any) -> CompletionResponseAsyncGen:
-        """As `stream_complete`, for async."""
-        from llama_index_qwenvl import pipeline
-
+        """Stream the answer to one prompt asynchronously; see `complete`."""
         return pipeline.astream_complete(self, prompt, kwargs)
 
     def count_tokens(
         self, messages: Sequence[ChatMessage], tools: Sequence[BaseTool | Mapping[str, Any]] | None = None
     ) -> int:
-        """About how many input tokens a conversation is, offline; see `qwenvl_core.request.token_count`.
+        """Estimate the input tokens of a conversation, offline; see `qwenvl_core.request.token_count`.
 
         Args:
-            messages: The conversation. Of local images and videos the headers are read; URLs count as the most that
-                can be behind them.
-            tools: Tools that go with it.
+            messages: The conversation. Only the headers of local images and videos are read; a URL counts as the most
+                that an image or video can cost.
+            tools: The tools of the call.
         """
-        from llama_index_qwenvl import pipeline
-        from qwenvl_core.request.token_count import count_tokens
-
-        request = pipeline.request(self, messages, {"tools": tools} if tools else {})
-        return count_tokens(request.messages, request.settings)
+        request = pipeline.build_request(self, messages, {"tools": tools} if tools else {})
+        return token_count.count_tokens(request.messages, request.settings)
 
     # --- Tools ---
 
@@ -176,9 +166,7 @@ class QwenVL(StructuredPrediction):
         strict: bool | None = None,
         **kwargs: Any,
     ) -> dict[str, Any]:
-        """The keywords of the chat that offers `tools`; a given `tool_choice` wins over `tool_required`."""
-        from llama_index_qwenvl.tools import to_openai_tool
-
+        """Build the keywords of a chat with tools; an explicit `tool_choice` overrides `tool_required`."""
         messages = list(chat_history or [])
         if user_msg is not None:
             messages.append(
@@ -189,7 +177,7 @@ class QwenVL(StructuredPrediction):
         choice = tool_choice if tool_choice is not None else "required" if tool_required else None
         return {
             "messages": messages,
-            "tools": [to_openai_tool(tool, strict=strict) for tool in tools],
+            "tools": [tools_module.to_openai_tool(tool, strict=strict) for tool in tools],
             **({} if choice is None else {"tool_choice": choice}),
             "parallel_tool_calls": allow_parallel_tool_calls,
             **kwargs,
@@ -203,23 +191,21 @@ class QwenVL(StructuredPrediction):
         allow_parallel_tool_calls: bool = False,
         **kwargs: Any,
     ) -> ChatResponse:
-        from llama_index_qwenvl.tools import keep_first_call
-
-        return response if allow_parallel_tool_calls else keep_first_call(response)
+        return response if allow_parallel_tool_calls else tools_module.keep_first_call(response)
 
     @override
     def get_tool_calls_from_response(
         self, response: ChatResponse, error_on_no_tool_call: bool = True, **kwargs: Any
     ) -> list[ToolSelection]:
-        """The tool calls of a response or chunk; within a stream, with as much of their arguments as has come.
+        """Return the tool calls of a response or chunk; in a stream, with the arguments received so far.
 
         Raises:
-            ValueError: There are none, and `error_on_no_tool_call` is set.
+            ValueError: There are none and `error_on_no_tool_call` is set.
         """
-        from llama_index_qwenvl.tools import read_tool_selections
-
-        selections = read_tool_selections(response)
+        selections = tools_module.read_tool_selections(response)
         if error_on_no_tool_call and not selections:
-            invalid = response.message.additional_kwargs.get("invalid_tool_calls")
-            raise ValueError("The model called no tool" + (f" that can be executed: {invalid}." if invalid else "."))
+            invalid_calls = response.message.additional_kwargs.get("invalid_tool_calls")
+            raise ValueError(
+                "The model called no tool" + (f" that can be executed: {invalid_calls}." if invalid_calls else ".")
+            )
         return selections

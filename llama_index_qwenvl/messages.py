@@ -1,4 +1,4 @@
-"""LlamaIndex messages as core messages. Nothing is dropped silently: what can't be said to Qwen-VL raises."""
+"""Convert LlamaIndex messages to core messages; content that cannot be sent to Qwen-VL raises an error."""
 
 from __future__ import annotations
 
@@ -17,10 +17,11 @@ from llama_index.core.base.llms.types import (
     ToolCallBlock,
 )
 
-from llama_index_qwenvl.input_blocks import Place, convert_blocks
+from llama_index_qwenvl.input_blocks import BlockContext, convert_blocks
 from qwenvl_core.catalog.models import ModelFacts
 from qwenvl_core.errors import QwenVLInputError
 from qwenvl_core.media.sources import HINTS
+from qwenvl_core.types.location import Location
 from qwenvl_core.types.messages import Message, Part, Role, ToolCall
 
 _ROLES: dict[MessageRole, Role] = {
@@ -36,77 +37,79 @@ _ROLES: dict[MessageRole, Role] = {
 
 
 def convert_messages(messages: Iterable[ChatMessage], facts: ModelFacts) -> tuple[Message, ...]:
-    """The conversation in core's terms; the given messages are not changed.
+    """Convert a conversation; the messages are not changed.
 
     Args:
         messages: The conversation.
-        facts: Of the model that is asked: what `detail="high"` is in pixels depends on it.
+        facts: Facts of the requested model; the pixels of `detail="high"` depend on them.
 
     Raises:
-        QwenVLInputError: A message or block that Qwen-VL can't take; the error names its index and type.
+        QwenVLInputError: Qwen-VL does not accept a message or block; the error names its index and type.
     """
     messages = list(messages)
-    answered = {message.additional_kwargs.get("tool_call_id") for message in messages if _role(message) == "tool"}
-    return tuple(_message(index, message, facts, answered) for index, message in enumerate(messages))
+    answered_ids = {
+        message.additional_kwargs.get("tool_call_id") for message in messages if _ROLES[message.role] == "tool"
+    }
+    return tuple(_convert_message(index, message, facts, answered_ids) for index, message in enumerate(messages))
 
 
-def _role(message: ChatMessage) -> Role:
-    return _ROLES[message.role]
-
-
-def _message(index: int, message: ChatMessage, facts: ModelFacts, answered: set[Any]) -> Message:
-    role, beside = _role(message), message.additional_kwargs
-    hints = _hints(index, beside.get("qwen_vl") or {})
+def _convert_message(index: int, message: ChatMessage, facts: ModelFacts, answered_ids: set[Any]) -> Message:
+    role, extra_fields = _ROLES[message.role], message.additional_kwargs
+    hints = _check_hints(index, extra_fields.get("qwen_vl") or {})
     parts: list[Part] = []
-    thoughts: list[str] = []
+    reasoning: list[str] = []
     calls: list[ToolCall] = []
-    for at, block in enumerate(_blocks(message)):
-        place = Place(f"messages[{index}].blocks[{at}] ({block.block_type})", role, facts, hints)
+    for block_index, block in enumerate(_unique_blocks(message)):
+        location = Location(index, block_index, role, block.block_type, attribute="blocks")
         match block:
             case ThinkingBlock():
-                thoughts.append(block.content or "")
+                reasoning.append(block.content or "")
             case ToolCallBlock() if role == "assistant":
-                calls.append(ToolCall(block.tool_call_id or "", block.tool_name, _arguments(block.tool_kwargs)))
+                calls.append(ToolCall(block.tool_call_id or "", block.tool_name, _dump_arguments(block.tool_kwargs)))
             case CachePoint() if parts:
                 parts[-1] = replace(parts[-1], cache=True)
-            case CachePoint():  # there is nothing before it to cache
+            case CachePoint():  # no part precedes it
                 continue
-            case CitationBlock() if role == "assistant" and message.content:  # it backs the text beside it
+            case CitationBlock() if role == "assistant" and message.content:  # the text is sent already
                 continue
             case _:
-                parts += convert_blocks(block, place)
+                parts += convert_blocks(block, BlockContext(location, facts, hints))
     if role == "assistant":
-        calls = calls or [_call(told) for told in beside.get("tool_calls") or ()]
-        # An agent does not answer a call that it could not make; without a result the service refuses it.
-        calls += [_call(told) for told in beside.get("invalid_tool_calls") or () if told.get("id") in answered]
+        calls = calls or [_convert_call(call) for call in extra_fields.get("tool_calls") or ()]
+        # An invalid call is sent only with its result: the service refuses a call that no result follows.
+        invalid_calls = extra_fields.get("invalid_tool_calls") or ()
+        calls += [_convert_call(call) for call in invalid_calls if call.get("id") in answered_ids]
     return Message(
         role,
         tuple(parts),
         tool_calls=tuple(calls),
-        tool_call_id=beside.get("tool_call_id") if role == "tool" else None,
-        name=beside.get("name") if role == "user" else None,
-        reasoning="\n".join(thoughts) or str(beside.get("reasoning_content") or "") if role == "assistant" else "",
-        partial=bool(beside.get("partial")),
+        tool_call_id=extra_fields.get("tool_call_id") if role == "tool" else None,
+        name=extra_fields.get("name") if role == "user" else None,
+        reasoning=("\n".join(reasoning) or str(extra_fields.get("reasoning_content") or ""))
+        if role == "assistant"
+        else "",
+        partial=bool(extra_fields.get("partial")),
     )
 
 
-def _hints(index: int, given: Any) -> Mapping[str, Any]:
-    """What the message says of all its images and videos, in `additional_kwargs["qwen_vl"]`."""
-    if not isinstance(given, Mapping):
+def _check_hints(index: int, hints: Any) -> Mapping[str, Any]:
+    """Check the hints for all images and videos of a message, in `additional_kwargs["qwen_vl"]`."""
+    allowed = ", ".join(HINTS["video"])
+    if not isinstance(hints, Mapping):
         raise QwenVLInputError(
-            f'messages[{index}]: additional_kwargs["qwen_vl"] is a dict of {", ".join(HINTS["video"])}, not {given!r}.'
+            f'Invalid additional_kwargs["qwen_vl"] in messages[{index}]: {hints!r}. Use a dict of {allowed}.'
         )
-    if unknown := sorted(given.keys() - set(HINTS["video"])):
+    if unknown := sorted(hints.keys() - set(HINTS["video"])):
         raise QwenVLInputError(
-            f'messages[{index}]: additional_kwargs["qwen_vl"] holds {unknown}; known are {", ".join(HINTS["video"])}.'
+            f'Unknown keys in additional_kwargs["qwen_vl"] of messages[{index}]: {unknown}. Allowed: {allowed}.'
         )
-    return given
+    return hints
 
 
-def _blocks(message: ChatMessage) -> Sequence[Any]:
-    """A message's blocks, each image of the legacy `additional_kwargs["images"]` once.
+def _unique_blocks(message: ChatMessage) -> Sequence[Any]:
+    """Return a message's blocks, with each image of the legacy `additional_kwargs["images"]` once.
 
-    LlamaIndex appends those images as blocks each time that it validates the message, also for its own events.
+    LlamaIndex appends those images as blocks each time it validates the message, also for its own events.
     """
     blocks, count = message.blocks, len(message.additional_kwargs.get("images") or ())
     end = len(blocks)
@@ -119,17 +122,17 @@ def _blocks(message: ChatMessage) -> Sequence[Any]:
     return blocks[:end]
 
 
-def _arguments(kwargs: Any) -> str:
+def _dump_arguments(kwargs: Any) -> str:
     return kwargs if isinstance(kwargs, str) else json.dumps(kwargs, ensure_ascii=False, default=str)
 
 
-def _call(told: Any) -> ToolCall:
-    """A call from `additional_kwargs`: of ours, of an older history, or an object of another vendor's SDK."""
-    function = _field(told, "function") or told
-    arguments = _field(function, "arguments")
-    arguments = _field(function, "args") if arguments is None else arguments
-    return ToolCall(_field(told, "id") or "", _field(function, "name") or "", _arguments(arguments or ""))
+def _convert_call(call: Any) -> ToolCall:
+    """Convert a call of `additional_kwargs`: ours, from an older history, or an object of another vendor's SDK."""
+    function = _get_field(call, "function") or call
+    arguments = _get_field(function, "arguments")
+    arguments = _get_field(function, "args") if arguments is None else arguments
+    return ToolCall(_get_field(call, "id") or "", _get_field(function, "name") or "", _dump_arguments(arguments or ""))
 
 
-def _field(of: Any, name: str) -> Any:
-    return of.get(name) if isinstance(of, Mapping) else getattr(of, name, None)
+def _get_field(value: Any, name: str) -> Any:
+    return value.get(name) if isinstance(value, Mapping) else getattr(value, name, None)

@@ -1,7 +1,7 @@
-"""How a model is asked: messages go in, a response or chunks come out.
+"""Run chats and completions: messages in, a response or chunks out.
 
-Apart from the model's class, whose import is to load nothing of this: it is imported with the first model. LlamaIndex
-reports each call of the class's own methods once, so none of those calls another; what is here is not reported.
+Loaded with the first model, so that importing the adapter does not load the client. LlamaIndex reports each call of the
+model's own methods as one event, so those methods do not call each other; the functions here are not reported.
 """
 
 from __future__ import annotations
@@ -36,58 +36,58 @@ if TYPE_CHECKING:
 
 
 def chat(llm: ModelConfig, messages: Sequence[ChatMessage], call: Mapping[str, Any]) -> ChatResponse:
-    """The whole answer, whether the wire streams or not."""
+    """Return the whole answer, whether the wire streams or not."""
     accumulator = ReplyAccumulator()
-    for event in _events(llm, messages, call):
+    for event in _stream_events(llm, messages, call):
         accumulator.add(event)
     return to_chat_response(accumulator.reply())
 
 
 async def achat(llm: ModelConfig, messages: Sequence[ChatMessage], call: Mapping[str, Any]) -> ChatResponse:
-    """As `chat`, for async."""
+    """Return the whole answer asynchronously; see `chat`."""
     accumulator = ReplyAccumulator()
-    async for event in _aevents(llm, messages, call):
+    async for event in _astream_events(llm, messages, call):
         accumulator.add(event)
     return to_chat_response(accumulator.reply())
 
 
 def stream_chat(llm: ModelConfig, messages: Sequence[ChatMessage], call: Mapping[str, Any]) -> ChatResponseGen:
-    """The chunks of the answer; the last one holds all of it."""
-    return streaming.chunks(_events(llm, messages, call, stream=True))
+    """Stream the chunks of the answer; the last one holds the whole answer."""
+    return streaming.stream_chunks(_stream_events(llm, messages, call, stream=True))
 
 
 def astream_chat(llm: ModelConfig, messages: Sequence[ChatMessage], call: Mapping[str, Any]) -> ChatResponseAsyncGen:
-    """As `stream_chat`, for async."""
-    return streaming.achunks(_aevents(llm, messages, call, stream=True))
+    """Stream the chunks of the answer asynchronously; see `stream_chat`."""
+    return streaming.astream_chunks(_astream_events(llm, messages, call, stream=True))
 
 
 def complete(llm: ModelConfig, prompt: str, call: Mapping[str, Any]) -> CompletionResponse:
-    """As `chat`, of one prompt."""
-    return to_completion_response(chat(llm, *_as_chat(prompt, call)))
+    """Return the answer to one prompt; see `chat`."""
+    return to_completion_response(chat(llm, *_convert_prompt(prompt, call)))
 
 
 async def acomplete(llm: ModelConfig, prompt: str, call: Mapping[str, Any]) -> CompletionResponse:
-    """As `complete`, for async."""
-    return to_completion_response(await achat(llm, *_as_chat(prompt, call)))
+    """Return the answer to one prompt asynchronously; see `complete`."""
+    return to_completion_response(await achat(llm, *_convert_prompt(prompt, call)))
 
 
 def stream_complete(llm: ModelConfig, prompt: str, call: Mapping[str, Any]) -> CompletionResponseGen:
-    """As `stream_chat`, of one prompt."""
-    return streaming.completions(_events(llm, *_as_chat(prompt, call), stream=True))
+    """Stream the answer to one prompt; see `stream_chat`."""
+    return streaming.stream_completions(_stream_events(llm, *_convert_prompt(prompt, call), stream=True))
 
 
 def astream_complete(llm: ModelConfig, prompt: str, call: Mapping[str, Any]) -> CompletionResponseAsyncGen:
-    """As `stream_complete`, for async."""
-    return streaming.acompletions(_aevents(llm, *_as_chat(prompt, call), stream=True))
+    """Stream the answer to one prompt asynchronously; see `stream_complete`."""
+    return streaming.astream_completions(_astream_events(llm, *_convert_prompt(prompt, call), stream=True))
 
 
-def request(
+def build_request(
     llm: ModelConfig, messages: Sequence[ChatMessage], call: Mapping[str, Any], *, stream: bool = False
 ) -> Request:
-    """The request that a call makes.
+    """Build the request of a call.
 
     Raises:
-        QwenVLInputError: The messages or keywords can't be sent.
+        QwenVLInputError: The messages or keywords cannot be sent.
     """
     if call.get("tools"):
         call = {**call, "tools": [to_openai_tool(tool) for tool in call["tools"]]}
@@ -95,20 +95,20 @@ def request(
     return Request(messages=convert_messages(messages, describe(settings.model)), settings=settings, stream=stream)
 
 
-def _events(
+def _stream_events(
     llm: ModelConfig, messages: Sequence[ChatMessage], call: Mapping[str, Any], *, stream: bool = False
 ) -> Generator[Event]:
-    return llm._client.stream(request(llm, messages, call, stream=stream))
+    return llm._client.stream(build_request(llm, messages, call, stream=stream))
 
 
-def _aevents(
+def _astream_events(
     llm: ModelConfig, messages: Sequence[ChatMessage], call: Mapping[str, Any], *, stream: bool = False
 ) -> AsyncGenerator[Event]:
-    return llm._client.astream(request(llm, messages, call, stream=stream))
+    return llm._client.astream(build_request(llm, messages, call, stream=stream))
 
 
-def _as_chat(prompt: str, call: Mapping[str, Any]) -> tuple[list[ChatMessage], dict[str, Any]]:
-    """A completion as a chat of one message, its images before its words."""
+def _convert_prompt(prompt: str, call: Mapping[str, Any]) -> tuple[list[ChatMessage], dict[str, Any]]:
+    """Convert a prompt to a chat of one message, with its images before the text."""
     images = convert_image_documents(call.get("image_documents"))
     others = {name: value for name, value in call.items() if name != "image_documents"}
     return [ChatMessage(role=MessageRole.USER, blocks=[*images, TextBlock(text=prompt)])], others

@@ -1,4 +1,4 @@
-"""Whole replies as LlamaIndex responses."""
+"""Convert replies to LlamaIndex responses."""
 
 from __future__ import annotations
 
@@ -22,48 +22,50 @@ from qwenvl_core.types.messages import ToolCall
 from qwenvl_core.types.reply import Reply
 from qwenvl_core.types.tool_arguments import parse_tool_calls
 
-_FAILED: dict[str, type[QwenVLError]] = {"content_filter": QwenVLContentFilterError, "error": QwenVLAPIError}
-"""Reasons to end an answer that is not to be used. LlamaIndex's agents and engines look at no such reason."""
+_FAILED_REASONS: dict[str, type[QwenVLError]] = {"content_filter": QwenVLContentFilterError, "error": QwenVLAPIError}
+"""Finish reasons of answers that must not be used. LlamaIndex's agents and engines do not check them."""
 
 
 def to_chat_response(reply: Reply) -> ChatResponse:
-    """The response that shows a whole reply; a call that must not be executed is no block.
+    """Convert a whole reply; a call that must not be executed gets no block, but an entry in `invalid_tool_calls`.
 
     Raises:
-        QwenVLError: The server ended the reply since it failed, or had to hold the rest back.
+        QwenVLError: The reply ended with a failure or was held back by the content filter.
     """
     finish = reply.finish
-    if finish.finish_reason in _FAILED:
-        why = f"The answer ended with finish_reason {finish.finish_reason!r}; what had come is in .partial."
-        raise _FAILED[finish.finish_reason](why, request_id=finish.request_id or None, partial=reply.text)
-    blocks, beside = _words(reply)
-    judged = parse_tool_calls(reply)
-    blocks += [_call(call, kwargs) for call, kwargs in judged if kwargs is not None]
-    # LlamaIndex's own programs look for calls here, too.
-    calls = [_plain_call(call) for call, kwargs in judged if kwargs is not None]
-    invalid = [_invalid_call(call) for call, kwargs in judged if kwargs is None]
-    for name, told in (("tool_calls", calls), ("invalid_tool_calls", invalid)):
-        if told:
-            beside[name] = told
+    if finish.finish_reason in _FAILED_REASONS:
+        message = f"The answer ended with finish_reason {finish.finish_reason!r}; the text so far is in .partial."
+        error_class = _FAILED_REASONS[finish.finish_reason]
+        raise error_class(message, request_id=finish.request_id or None, partial=reply.text)
+    blocks, extra_fields = _convert_text(reply)
+    parsed_calls = parse_tool_calls(reply)
+    blocks += [_to_block(call, kwargs) for call, kwargs in parsed_calls if kwargs is not None]
+    # LlamaIndex's own programs read calls from `additional_kwargs` as well.
+    valid_calls = [_to_openai_call(call) for call, kwargs in parsed_calls if kwargs is not None]
+    invalid_calls = [_to_invalid_call(call) for call, kwargs in parsed_calls if kwargs is None]
+    if valid_calls:
+        extra_fields["tool_calls"] = valid_calls
+    if invalid_calls:
+        extra_fields["invalid_tool_calls"] = invalid_calls
     return ChatResponse(
-        message=ChatMessage(role=MessageRole.ASSISTANT, blocks=blocks, additional_kwargs=beside),
-        raw=_raw(reply),
-        logprobs=_logprobs(reply),
-        additional_kwargs=_told_of(reply),
+        message=ChatMessage(role=MessageRole.ASSISTANT, blocks=blocks, additional_kwargs=extra_fields),
+        raw=_build_raw(reply),
+        logprobs=_convert_logprobs(reply),
+        additional_kwargs=_build_metadata(reply),
     )
 
 
 def partial_message(reply: Reply) -> ChatMessage:
-    """The message of a stream that goes on; the arguments of its tool calls are text until it ends."""
-    blocks, beside = _words(reply)
+    """Build the message of an unfinished stream; the arguments of its tool calls are text until it ends."""
+    blocks, extra_fields = _convert_text(reply)
     if reply.tool_calls:
-        blocks += [_call(call, call.arguments) for call in reply.tool_calls]
-        beside["tool_calls"] = [_plain_call(call) for call in reply.tool_calls]
-    return ChatMessage(role=MessageRole.ASSISTANT, blocks=blocks, additional_kwargs=beside)
+        blocks += [_to_block(call, call.arguments) for call in reply.tool_calls]
+        extra_fields["tool_calls"] = [_to_openai_call(call) for call in reply.tool_calls]
+    return ChatMessage(role=MessageRole.ASSISTANT, blocks=blocks, additional_kwargs=extra_fields)
 
 
 def to_completion_response(response: ChatResponse) -> CompletionResponse:
-    """A chat's response as that of a completion."""
+    """Convert a chat response to a completion response."""
     return CompletionResponse(
         text=response.message.content or "",
         additional_kwargs={**response.message.additional_kwargs, **response.additional_kwargs},
@@ -73,28 +75,28 @@ def to_completion_response(response: ChatResponse) -> CompletionResponse:
     )
 
 
-def _words(reply: Reply) -> tuple[list[ContentBlock], dict[str, Any]]:
-    """What is thought and said, as blocks and beside them."""
+def _convert_text(reply: Reply) -> tuple[list[ContentBlock], dict[str, Any]]:
+    """Convert reasoning and text to blocks and to the message's `additional_kwargs`."""
     blocks: list[ContentBlock] = []
-    beside: dict[str, Any] = {}
+    extra_fields: dict[str, Any] = {}
     if reply.reasoning:
         blocks.append(ThinkingBlock(content=reply.reasoning, num_tokens=reply.usage and reply.usage.reasoning))
-        beside["reasoning_content"] = reply.reasoning
+        extra_fields["reasoning_content"] = reply.reasoning
     if reply.text:
         blocks.append(TextBlock(text=reply.text))
-    return blocks, beside
+    return blocks, extra_fields
 
 
-def _call(call: ToolCall, kwargs: dict[str, Any] | str) -> ToolCallBlock:
+def _to_block(call: ToolCall, kwargs: dict[str, Any] | str) -> ToolCallBlock:
     return ToolCallBlock(tool_call_id=call.id, tool_name=call.name, tool_kwargs=kwargs)
 
 
-def _plain_call(call: ToolCall) -> dict[str, Any]:
-    """A call in OpenAI's form, as plain JSON."""
+def _to_openai_call(call: ToolCall) -> dict[str, Any]:
+    """Convert a call to OpenAI's form, as plain JSON."""
     return {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": call.arguments}}
 
 
-def _invalid_call(call: ToolCall) -> dict[str, Any]:
+def _to_invalid_call(call: ToolCall) -> dict[str, Any]:
     return {
         "id": call.id,
         "name": call.name,
@@ -103,47 +105,47 @@ def _invalid_call(call: ToolCall) -> dict[str, Any]:
     }
 
 
-def _told_of(reply: Reply) -> dict[str, Any]:
-    """What a response tells of itself: tokens, why it ended, and what was changed in the request."""
+def _build_metadata(reply: Reply) -> dict[str, Any]:
+    """Build a response's `additional_kwargs`: token counts, finish reason and adjustments."""
     usage, finish = reply.usage, reply.finish
-    told: dict[str, Any] = {**_token_counts(usage), **_token_details(usage)} if usage else {}
-    told["finish_reason"] = finish.finish_reason
+    metadata: dict[str, Any] = {**_count_tokens(usage), **_count_token_details(usage)} if usage else {}
+    metadata["finish_reason"] = finish.finish_reason
     if finish.adjustments:
-        told["adjustments"] = list(finish.adjustments)
-    return told
+        metadata["adjustments"] = list(finish.adjustments)
+    return metadata
 
 
-def _token_counts(usage: Usage) -> dict[str, int]:
+def _count_tokens(usage: Usage) -> dict[str, int]:
     return {"prompt_tokens": usage.input, "completion_tokens": usage.output, "total_tokens": usage.total}
 
 
-def _token_details(usage: Usage) -> dict[str, int]:
+def _count_token_details(usage: Usage) -> dict[str, int]:
     details = {f"{name}_tokens": getattr(usage, name) for name in ("reasoning", "cached", "image", "video")}
     return {name: count for name, count in details.items() if count is not None}
 
 
-def _raw(reply: Reply) -> dict[str, Any]:
-    """What the server said beside the answer, as plain JSON; token counters and tracers look for `usage` in it."""
+def _build_raw(reply: Reply) -> dict[str, Any]:
+    """Build a response's `raw` as plain JSON; token counters and tracers read `usage` from it."""
     finish, usage = reply.finish, reply.usage
     return {
-        **finish.extras,  # first: under whatever names the server gave, they take no place of ours
+        **finish.extras,  # first, so that a server's field cannot replace one of ours
         "id": finish.reply_id,
         "model": finish.model,
-        "usage": {**_token_counts(usage), **usage.raw} if usage else None,
+        "usage": {**_count_tokens(usage), **usage.raw} if usage else None,
         "finish_reason": finish.finish_reason,
         "request_id": finish.request_id,
     }
 
 
-def _logprobs(reply: Reply) -> list[list[LogProb]] | None:
-    """The alternatives for each token; the token alone where none were asked for."""
-    told = reply.finish.extras.get("logprobs")
-    if not told:
+def _convert_logprobs(reply: Reply) -> list[list[LogProb]] | None:
+    """Convert log probabilities: the alternatives of each token, or the token alone without `top_logprobs`."""
+    logprobs = reply.finish.extras.get("logprobs")
+    if not logprobs:
         return None
     return [
         [
-            LogProb(token=one["token"], logprob=one["logprob"], bytes=one.get("bytes") or [])
-            for one in token.get("top_logprobs") or [token]
+            LogProb(token=entry["token"], logprob=entry["logprob"], bytes=entry.get("bytes") or [])
+            for entry in token.get("top_logprobs") or [token]
         ]
-        for token in told["content"]
+        for token in logprobs["content"]
     ]

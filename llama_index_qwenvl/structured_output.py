@@ -1,6 +1,6 @@
-"""Structured prediction, in all four of LlamaIndex's ways.
+"""Structured prediction for all four of LlamaIndex's methods: sync, async, streamed and streamed async.
 
-The framework's own programs force a tool in two of the four ways only, and lose the system prompt in one.
+LlamaIndex's own programs force a tool in two of the four only, and lose the system prompt in one.
 """
 
 from __future__ import annotations
@@ -15,23 +15,28 @@ from llama_index.core.types import Model, PydanticProgramMode
 from typing_extensions import override
 
 from llama_index_qwenvl.model_base import QwenVLBase
+from qwenvl_core.client.lazy_import import lazy_module
 
 if TYPE_CHECKING:
     from llama_index.core.base.llms.types import ChatMessage
     from llama_index.core.program.utils import FlexibleModel
     from llama_index.core.prompts import BasePromptTemplate, PromptTemplate
 
+    from llama_index_qwenvl import structured_parsing
+else:
+    structured_parsing = lazy_module("llama_index_qwenvl.structured_parsing")
+
 _dispatcher = get_dispatcher(__name__)
 
-# In the other modes the framework's programs ask in plain text, which goes with thinking.
+# In the other modes LlamaIndex's programs request the object in plain text, which is possible while thinking.
 _MODES = (PydanticProgramMode.DEFAULT, PydanticProgramMode.FUNCTION)
 
 
 class StructuredPrediction(QwenVLBase):
-    """Answers a prompt with an object, without thinking.
+    """Answer a prompt with an object.
 
-    The object is asked for as JSON; with `pydantic_program_mode` FUNCTION as the arguments of a forced tool, and with
-    LLM in plain text.
+    The object is requested as JSON; with `pydantic_program_mode` FUNCTION as the arguments of a forced tool, with LLM
+    in plain text. The first two are not possible while thinking.
     """
 
     @override
@@ -42,25 +47,23 @@ class StructuredPrediction(QwenVLBase):
         llm_kwargs: dict[str, Any] | None = None,
         **prompt_args: Any,
     ) -> Model:
-        """The object that answers a prompt.
+        """Predict an object from a prompt.
 
         Args:
-            output_cls: Its class.
+            output_cls: The pydantic class of the object.
             prompt: The prompt, which may hold images.
-            llm_kwargs: Settings of the call.
-            prompt_args: What fills the prompt.
+            llm_kwargs: Settings of this call.
+            prompt_args: Values for the prompt's variables.
 
         Raises:
-            QwenVLOutputError: The answer is no such object.
+            QwenVLOutputError: The answer is not such an object.
         """
         if self.pydantic_program_mode not in _MODES:
             result: Model = super().structured_predict(output_cls, prompt, llm_kwargs, **prompt_args)
             return result
-        from llama_index_qwenvl.structured_parsing import parse_object
-
-        _started(output_cls, prompt, prompt_args)
-        response = self.chat(self._asked(prompt, prompt_args), **self._keywords(output_cls, llm_kwargs))
-        return _ended(parse_object(response, output_cls))
+        _report_start(output_cls, prompt, prompt_args)
+        response = self.chat(self._format_messages(prompt, prompt_args), **self._build_keywords(output_cls, llm_kwargs))
+        return _report_end(structured_parsing.parse_object(response, output_cls))
 
     @override
     async def astructured_predict(
@@ -70,17 +73,17 @@ class StructuredPrediction(QwenVLBase):
         llm_kwargs: dict[str, Any] | None = None,
         **prompt_args: Any,
     ) -> Model:
-        """As `structured_predict`, for async."""
+        """Predict an object asynchronously; see `structured_predict`."""
         if self.pydantic_program_mode not in _MODES:
             result: Model = await super().astructured_predict(output_cls, prompt, llm_kwargs, **prompt_args)
             return result
-        from llama_index_qwenvl.structured_parsing import parse_object
+        _report_start(output_cls, prompt, prompt_args)
+        response = await self.achat(
+            self._format_messages(prompt, prompt_args), **self._build_keywords(output_cls, llm_kwargs)
+        )
+        return _report_end(structured_parsing.parse_object(response, output_cls))
 
-        _started(output_cls, prompt, prompt_args)
-        response = await self.achat(self._asked(prompt, prompt_args), **self._keywords(output_cls, llm_kwargs))
-        return _ended(parse_object(response, output_cls))
-
-    # The framework's `stream_structured_predict` and its async sister report the events around these.
+    # LlamaIndex's `stream_structured_predict` and `astream_structured_predict` report the events around these.
 
     @override
     def _structured_stream_call(
@@ -93,16 +96,16 @@ class StructuredPrediction(QwenVLBase):
         if self.pydantic_program_mode not in _MODES:
             yield from super()._structured_stream_call(output_cls, prompt, llm_kwargs, **prompt_args)
             return
-        from llama_index_qwenvl.structured_parsing import PartialObjectParser
-
-        objects = PartialObjectParser(output_cls)
-        chunks = self.stream_chat(self._asked(prompt, prompt_args), **self._keywords(output_cls, llm_kwargs))
+        parser = structured_parsing.PartialObjectParser(output_cls)
+        chunks = self.stream_chat(
+            self._format_messages(prompt, prompt_args), **self._build_keywords(output_cls, llm_kwargs)
+        )
         with closing(chunks):
             for chunk in chunks:
-                so_far = objects.update(chunk)
-                if so_far is not None:
-                    yield so_far
-        yield objects.whole()
+                partial = parser.update(chunk)
+                if partial is not None:
+                    yield partial
+        yield parser.finish()
 
     @override
     async def _structured_astream_call(
@@ -114,34 +117,32 @@ class StructuredPrediction(QwenVLBase):
     ) -> AsyncGenerator[Model | list[Model] | FlexibleModel | list[FlexibleModel], None]:
         if self.pydantic_program_mode not in _MODES:
             return await super()._structured_astream_call(output_cls, prompt, llm_kwargs, **prompt_args)
-        from llama_index_qwenvl.structured_parsing import PartialObjectParser
+        chunks = await self.astream_chat(
+            self._format_messages(prompt, prompt_args), **self._build_keywords(output_cls, llm_kwargs)
+        )
 
-        chunks = await self.astream_chat(self._asked(prompt, prompt_args), **self._keywords(output_cls, llm_kwargs))
-
-        async def objects_in() -> AsyncGenerator[Model | list[Model] | FlexibleModel | list[FlexibleModel], None]:
-            objects = PartialObjectParser(output_cls)
+        async def stream_objects() -> AsyncGenerator[Model | list[Model] | FlexibleModel | list[FlexibleModel], None]:
+            parser = structured_parsing.PartialObjectParser(output_cls)
             async with aclosing(chunks):
                 async for chunk in chunks:
-                    so_far = objects.update(chunk)
-                    if so_far is not None:
-                        yield so_far
-            yield objects.whole()
+                    partial = parser.update(chunk)
+                    if partial is not None:
+                        yield partial
+            yield parser.finish()
 
-        return objects_in()
+        return stream_objects()
 
-    def _asked(self, prompt: BasePromptTemplate, prompt_args: Mapping[str, Any]) -> list[ChatMessage]:
+    def _format_messages(self, prompt: BasePromptTemplate, prompt_args: Mapping[str, Any]) -> list[ChatMessage]:
         return self._extend_messages(prompt.format_messages(llm=self, **prompt_args))
 
-    def _keywords(self, output_cls: type[Model], llm_kwargs: Mapping[str, Any] | None) -> dict[str, Any]:
-        from llama_index_qwenvl.structured_parsing import keywords_for
-
-        return keywords_for(output_cls, self.pydantic_program_mode, llm_kwargs)
+    def _build_keywords(self, output_cls: type[Model], llm_kwargs: Mapping[str, Any] | None) -> dict[str, Any]:
+        return structured_parsing.build_call_keywords(output_cls, self.pydantic_program_mode, llm_kwargs)
 
 
-def _started(output_cls: type[Model], prompt: BasePromptTemplate, prompt_args: dict[str, Any]) -> None:
+def _report_start(output_cls: type[Model], prompt: BasePromptTemplate, prompt_args: dict[str, Any]) -> None:
     _dispatcher.event(LLMStructuredPredictStartEvent(output_cls=output_cls, template=prompt, template_args=prompt_args))
 
 
-def _ended(result: Model) -> Model:
+def _report_end(result: Model) -> Model:
     _dispatcher.event(LLMStructuredPredictEndEvent(output=result))
     return result

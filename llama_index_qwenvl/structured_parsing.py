@@ -1,4 +1,4 @@
-"""An object as a model's answer: how it is asked for, and how it is read, whole or half written."""
+"""Request structured output, and parse it from whole or partial answers."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ from pydantic import BaseModel, ValidationError
 
 from llama_index_qwenvl.tools import read_tool_selections, to_openai_tool
 from qwenvl_core.errors import QwenVLOutputError
+from qwenvl_core.parsing.json_answer import find_json_object
 from qwenvl_core.types.tool_arguments import parse_partial_json
 
-# What the framework's programs take out of a caller's keywords, since they decide it themselves.
-_DECIDED = frozenset({"tools", "tool_required", "tool_choice", "allow_parallel_tool_calls"})
-_FENCE = re.compile(r"```\w*\s*(?=\{)")
+# LlamaIndex's programs set these themselves and drop the caller's.
+_PROGRAM_KEYWORDS = frozenset({"tools", "tool_required", "tool_choice", "allow_parallel_tool_calls"})
 
 
-def keywords_for(
-    output_cls: type[BaseModel], mode: PydanticProgramMode, given: Mapping[str, Any] | None
+def build_call_keywords(
+    output_cls: type[BaseModel], mode: PydanticProgramMode, llm_kwargs: Mapping[str, Any] | None
 ) -> dict[str, Any]:
-    """The keywords of a call that is answered with an object: as JSON, or as the arguments of a forced tool.
+    """Build the keywords of a call that requests an object: as JSON, or as the arguments of a forced tool.
 
-    Neither goes with thinking; the core's policy sees to that.
+    Neither is possible while thinking; `qwenvl_core.request.policy` resolves that.
     """
-    own = {name: value for name, value in (given or {}).items() if name not in _DECIDED}
+    own = {name: value for name, value in (llm_kwargs or {}).items() if name not in _PROGRAM_KEYWORDS}
     if mode == PydanticProgramMode.FUNCTION:
         tool = to_openai_tool(get_function_tool(output_cls))
         return {"tools": [tool], "tool_choice": tool["function"]["name"], "parallel_tool_calls": False, **own}
@@ -39,24 +39,26 @@ def keywords_for(
 
 
 def parse_object(response: ChatResponse, output_cls: type[Model]) -> Model:
-    """The object that a whole answer is, in its text or in its tool call.
+    """Parse the object of a whole answer, from its tool call or its text.
 
     Raises:
-        QwenVLOutputError: There is none, or it is of another shape.
+        QwenVLOutputError: The answer holds no such object.
     """
     content = response.message.content or ""
     calls = (block for block in response.message.blocks if isinstance(block, ToolCallBlock))
-    text = next((json.dumps(call.tool_kwargs) for call in calls), None) or _json_in(content)
+    text = next((json.dumps(call.tool_kwargs) for call in calls), None) or find_json_object(content)
     try:
         return output_cls.model_validate_json(text)
     except ValidationError as error:
-        cut = response.additional_kwargs.get("finish_reason") == "length"
-        why = "it was cut off, raise max_tokens=" if cut else str(error)
-        raise QwenVLOutputError(f"The answer is no {output_cls.__name__}: {why}.", partial=content) from error
+        truncated = response.additional_kwargs.get("finish_reason") == "length"
+        reason = "it was cut off. Raise max_tokens=" if truncated else str(error)
+        raise QwenVLOutputError(
+            f"The answer is not a valid {output_cls.__name__}: {reason}.", partial=content
+        ) from error
 
 
 class PartialObjectParser(Generic[Model]):
-    """The objects that the chunks of an answer make up, ever fuller."""
+    """Parse the object of a streamed answer, more complete with each chunk."""
 
     def __init__(self, output_cls: type[Model]) -> None:
         self._output_cls = output_cls
@@ -65,9 +67,9 @@ class PartialObjectParser(Generic[Model]):
         self._last = ChatResponse(message=ChatMessage())
 
     def update(self, chunk: ChatResponse) -> Model | FlexibleModel | None:
-        """The object so far, where the chunk adds to it: of its own class once it is valid, else of a lenient one."""
+        """Return the object so far if the chunk adds to it: of `output_cls` once valid, else of a lenient class."""
         self._last = chunk
-        values = _values_in(chunk)
+        values = _parse_partial_values(chunk)
         if values == self._values:
             return None
         self._values = values
@@ -76,29 +78,16 @@ class PartialObjectParser(Generic[Model]):
         except ValidationError:
             return self._flexible.model_validate(values)
 
-    def whole(self) -> Model:
-        """The object that all chunks together are.
+    def finish(self) -> Model:
+        """Parse the whole object after the last chunk.
 
         Raises:
-            QwenVLOutputError: They are none.
+            QwenVLOutputError: The answer holds no such object.
         """
         return parse_object(self._last, self._output_cls)
 
 
-def _values_in(chunk: ChatResponse) -> dict[str, Any]:
-    """As much of the object's values as has come."""
+def _parse_partial_values(chunk: ChatResponse) -> dict[str, Any]:
+    """Parse the object's values that have arrived so far."""
     calls = read_tool_selections(chunk)
-    return calls[0].tool_kwargs if calls else parse_partial_json(_json_in(chunk.message.content or ""))
-
-
-def _json_in(text: str) -> str:
-    """An answer's JSON object without the fence or the words around it; its end may be still to come."""
-    fence = None if text.lstrip().startswith("{") else _FENCE.search(text)
-    begin = text.find("{", fence.end() if fence else 0)
-    if begin < 0:
-        return ""
-    try:
-        _, end = json.JSONDecoder().raw_decode(text, begin)
-    except ValueError:
-        end = len(text)
-    return text[begin:end]
+    return calls[0].tool_kwargs if calls else parse_partial_json(find_json_object(chunk.message.content or ""))

@@ -1,4 +1,4 @@
-"""Tools on their way to the model, and the calls that come back."""
+"""Convert tools to the wire's form, and read tool calls from responses."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from qwenvl_core.types.tool_arguments import parse_partial_json
 
 
 def to_openai_tool(tool: BaseTool | Mapping[str, Any], *, strict: bool | None = None) -> dict[str, Any]:
-    """A tool as the service takes it.
+    """Convert a tool to OpenAI's form.
 
     Args:
-        tool: Any LlamaIndex tool, or its description in OpenAI's form.
-        strict: Put `strict` into the description, and allow no arguments beside those described.
+        tool: Any LlamaIndex tool, or a dict that is in OpenAI's form already.
+        strict: Set `strict` on the function and allow only the described arguments.
     """
     spec: dict[str, Any] = (
         dict(tool) if isinstance(tool, Mapping) else tool.metadata.to_openai_tool(skip_length_check=True)
@@ -31,7 +31,7 @@ def to_openai_tool(tool: BaseTool | Mapping[str, Any], *, strict: bool | None = 
 
 
 def read_tool_selections(response: ChatResponse) -> list[ToolSelection]:
-    """The tool calls of a response; within a stream, with as much of their arguments as has come."""
+    """Read the tool calls of a response; in a chunk of a stream, with the arguments received so far."""
     return [
         ToolSelection(
             tool_id=block.tool_call_id or block.tool_name,
@@ -46,13 +46,13 @@ def read_tool_selections(response: ChatResponse) -> list[ToolSelection]:
 
 
 def keep_first_call(response: ChatResponse) -> ChatResponse:
-    """The same response with its first tool call only."""
+    """Return the response with its first tool call only."""
     message = response.message
     calls = [block for block in message.blocks if isinstance(block, ToolCallBlock)]
     if len(calls) < 2:
         return response
     blocks = [block for block in message.blocks if not isinstance(block, ToolCallBlock) or block is calls[0]]
-    beside = {**message.additional_kwargs, "tool_calls": message.additional_kwargs.get("tool_calls", [])[:1]}
+    extra_fields = {**message.additional_kwargs, "tool_calls": message.additional_kwargs.get("tool_calls", [])[:1]}
     return response.model_copy(
-        update={"message": message.model_copy(update={"blocks": blocks, "additional_kwargs": beside})}
+        update={"message": message.model_copy(update={"blocks": blocks, "additional_kwargs": extra_fields})}
     )

@@ -1,7 +1,6 @@
-"""Videos that LlamaIndex's `VideoBlock` has no fields for: frame lists, fractional rates, pixel bounds.
+"""Build video blocks with what `VideoBlock` has no fields for: frame lists, fractional rates, pixel bounds.
 
-A subclass would lose its fields when its message is stored, so what a `VideoBlock` can't hold is written into its
-`detail`, as a JSON object:
+A subclass would lose its fields when the message is stored, so they are written into `detail` as a JSON object:
 
 ```
 video_frames(["a.jpg", "b.jpg"], fps=0.5).detail  == '{"frames":["a.jpg","b.jpg"],"fps":0.5}'
@@ -9,7 +8,7 @@ video_frames([Path("a.jpg"), …]).detail           == '{"frames":[{"path":"a.jp
 video("https://example.com/walk.mp4", 0.5).detail == '{"fps":0.5}'
 ```
 
-Of an `ImageBlock`, too, `detail` may be such an object: `'{"max_pixels":1310720}'`.
+The `detail` of an `ImageBlock` may be such an object as well: `'{"max_pixels":1310720}'`.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ from qwenvl_core.errors import QwenVLInputError
 from qwenvl_core.media.sources import HINTS, MediaKind, parse_source, to_url_or_data_uri
 from qwenvl_core.types.media import FileSource, InlineSource, UrlSource
 
-_FRAMES_URL = "data:,frames"  # so that LlamaIndex's token estimates find something to look at
+_FRAMES_URL = "data:,frames"  # LlamaIndex's token estimates need a URL to read
 
 
 def video(
@@ -36,7 +35,7 @@ def video(
     max_pixels: int | None = None,
     total_pixels: int | None = None,
 ) -> VideoBlock:
-    """A video file, as a block that survives storing its message.
+    """Build a block for a video file; it survives a JSON round trip of its message.
 
     Args:
         source: A URL (`http(s)`, `oss`, `data`, `file`), a path, bytes, or a binary file object.
@@ -46,15 +45,15 @@ def video(
         total_pixels: Largest area of all frames together, in pixels.
 
     Raises:
-        QwenVLInputError: Nothing a video can be made of.
-        ValueError: There is no such file.
+        QwenVLInputError: The source has an unsupported type or URL scheme.
+        ValueError: The file does not exist.
     """
-    # A whole rate has a field of its own, which other integrations read too.
-    whole = fps is not None and float(fps).is_integer()
-    options = _options(
-        fps=None if whole else fps, min_pixels=min_pixels, max_pixels=max_pixels, total_pixels=total_pixels
+    # `VideoBlock.fps` takes whole rates only; other integrations read it.
+    is_whole = fps is not None and float(fps).is_integer()
+    options = _dump_options(
+        fps=None if is_whole else fps, min_pixels=min_pixels, max_pixels=max_pixels, total_pixels=total_pixels
     )
-    fields: dict[str, Any] = {"fps": int(fps) if fps is not None and whole else None, "detail": options}
+    fields: dict[str, Any] = {"fps": int(fps) if fps is not None and is_whole else None, "detail": options}
     match parse_source(source, location="video()", files=True):
         case UrlSource(url):
             return VideoBlock(url=url, **fields)
@@ -74,72 +73,74 @@ def video_frames(
     max_pixels: int | None = None,
     total_pixels: int | None = None,
 ) -> VideoBlock:
-    """A video as a list of images, as a block that survives storing its message.
+    """Build a block for a video as a list of frames; it survives a JSON round trip of its message.
 
     Args:
-        frames: URLs, paths, bytes, binary file objects or Pillow images, in the order of time.
-        fps: How many of them there are per second of the video.
+        frames: URLs, paths, bytes, binary file objects or Pillow images, in chronological order.
+        fps: Frames per second of the video that the list holds.
         min_pixels: Smallest area of a frame, in pixels.
         max_pixels: Largest area of a frame, in pixels.
         total_pixels: Largest area of all frames together, in pixels.
 
     Raises:
-        QwenVLInputError: There are no frames, or one is nothing an image can be made of.
+        QwenVLInputError: The list is empty, or a frame has an unsupported type.
     """
     if isinstance(frames, str | bytes):
-        raise QwenVLInputError("video_frames() takes a list of images; for one video file there is video().")
-    told = [_told(frame, f"video_frames()[{at}]") for at, frame in enumerate(frames)]
-    if not told:
+        raise QwenVLInputError("video_frames() takes a list of images. For one video file, use video().")
+    encoded = [_encode_frame(frame, f"video_frames()[{index}]") for index, frame in enumerate(frames)]
+    if not encoded:
         raise QwenVLInputError("video_frames() needs at least one frame.")
-    options = _options(frames=told, fps=fps, min_pixels=min_pixels, max_pixels=max_pixels, total_pixels=total_pixels)
+    options = _dump_options(
+        frames=encoded, fps=fps, min_pixels=min_pixels, max_pixels=max_pixels, total_pixels=total_pixels
+    )
     return VideoBlock(url=_FRAMES_URL, detail=options)
 
 
-def options_in(detail: str | None, kind: MediaKind, location: str) -> dict[str, Any]:
-    """The options in a block's `detail`: `frames` and the vendor's hints; none, where it is a mere word.
+def read_detail_options(detail: str | None, kind: MediaKind, location: str) -> dict[str, Any]:
+    """Read the options in a block's `detail`: `frames` and the vendor's hints; empty where it is a plain word.
 
     Raises:
-        QwenVLInputError: A JSON object with something else in it.
+        QwenVLInputError: The JSON is malformed or has unknown keys.
     """
     if not detail or not detail.lstrip().startswith("{"):
         return {}
     try:
         options = json.loads(detail)
     except ValueError as error:
-        raise QwenVLInputError(f"{location}: its detail is no JSON object: {error}.") from error
+        raise QwenVLInputError(f"{location}: detail is not a valid JSON object: {error}.") from error
     known = (*HINTS[kind], *(["frames"] if kind == "video" else []))
     if unknown := sorted(options.keys() - set(known)):
-        raise QwenVLInputError(f"{location}: its detail holds {unknown}; known are {', '.join(known)}.")
+        raise QwenVLInputError(f"{location}: unknown keys in detail: {unknown}. Allowed: {', '.join(known)}.")
     return dict(options)
 
 
-def frames_in(options: dict[str, Any], location: str) -> list[Any] | None:
-    """Take the frames out of a block's options; `None`, where there are none, since it is a video file.
+def pop_frames(options: dict[str, Any], location: str) -> list[Any] | None:
+    """Remove the frames from a block's options and return them; return `None` for a video file.
 
     Raises:
-        QwenVLInputError: They are no list.
+        QwenVLInputError: `frames` is not a list.
     """
-    told = options.pop("frames", None)
-    if told is not None and not isinstance(told, list):
-        raise QwenVLInputError(f"{location}: the frames in its detail are no list.")
-    return told and [_frame(one) for one in told]
+    frames = options.pop("frames", None)
+    if frames is not None and not isinstance(frames, list):
+        raise QwenVLInputError(f"{location}: frames in detail must be a list, not {type(frames).__name__}.")
+    return frames and [_decode_frame(frame) for frame in frames]
 
 
-def _options(**values: Any) -> str | None:
-    given = {name: value for name, value in values.items() if value is not None}
-    return json.dumps(given, separators=(",", ":"), ensure_ascii=False) if given else None
+def _dump_options(**values: Any) -> str | None:
+    options = {name: value for name, value in values.items() if value is not None}
+    return json.dumps(options, separators=(",", ":"), ensure_ascii=False) if options else None
 
 
-def _frame(told: Any) -> Any:
-    match told:
+def _decode_frame(frame: Any) -> Any:
+    match frame:
         case {"path": str(path)}:
             return Path(path)
         case _:
-            return told
+            return frame
 
 
-def _told(frame: Any, location: str) -> str | dict[str, str]:
-    """A frame as a URL, a path or a data URI. Of a `Path` it is told that it is one: code made it, and no model."""
+def _encode_frame(frame: Any, location: str) -> str | dict[str, str]:
+    """Encode a frame as a URL, a path or a data URI; a `Path` is marked, since strings may not be read from disk."""
     if isinstance(frame, Path):
         return {"path": str(frame)}
     source = parse_source(frame, location=location, files=True)
