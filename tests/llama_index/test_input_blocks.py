@@ -261,7 +261,7 @@ def test_a_text_document(emulator: Emulator, llm: QwenVL, files: Path, build: Ca
 def test_what_is_no_text_document(emulator: Emulator, llm: QwenVL, files: Path) -> None:
     (files / "gone.txt").write_bytes(b"\xff\xfe")
     block = DocumentBlock(path=files / "gone.txt")
-    for why in ("no UTF-8 text", "No such file"):
+    for why in ("not readable UTF-8 text", "No such file"):
         with pytest.raises(QwenVLInputError, match=rf"blocks\[0\] \(document\).*{why}"):
             sent(emulator, llm, [block])
         (files / "gone.txt").unlink(missing_ok=True)
@@ -272,20 +272,20 @@ def test_what_is_no_text_document(emulator: Emulator, llm: QwenVL, files: Path) 
 WRONG: dict[str, tuple[str, list[Any], str]] = {
     "audio": ("user", [TextBlock(text="a"), AudioBlock(audio=b"x")], r"messages\[1\]\.blocks\[1\] \(audio\)"),
     "PDF": ("user", [DocumentBlock(data=b"%PDF-1.7")], r"blocks\[0\] \(document\).*can.t read this PDF"),
-    "empty image": ("user", [ImageBlock()], r"blocks\[0\] \(image\).*no medium"),
+    "empty image": ("user", [ImageBlock()], r"blocks\[0\] \(image\).*the block has no media"),
     "no image": ("user", [ImageBlock(image=b"not an image at all")], r"blocks\[0\] \(image\).*not an image"),
     "a video as image": ("user", [ImageBlock(image=MP4)], r"not an image; it looks like video/mp4"),
     "a rate of nothing": ("user", [video(FILM, 0)], r"blocks\[0\] \(video\).*fps=0: .*from 0.1 to 10"),
     "strange scheme": ("user", [ImageBlock(url="ftp://example.com/a.png")], "ftp"),
     "strange detail": ("user", [ImageBlock(url=URL, detail="ultra")], "ultra.*auto, low, high"),
-    "broken detail": ("user", [ImageBlock(url=URL, detail="{max_pixels: 3}")], "detail is no JSON"),
+    "broken detail": ("user", [ImageBlock(url=URL, detail="{max_pixels: 3}")], "detail is not a valid JSON object"),
     "unknown hint": ("user", [VideoBlock(url=FILM, detail='{"speed": 3}')], "speed.*fps"),
     "text document by URL": ("user", [DocumentBlock(url="https://example.com/a.txt")], "TextBlock"),
     "image of the system": ("system", [ImageBlock(url=URL)], r"\(image\).*system messages take text only"),
     "image of the assistant": ("assistant", [ImageBlock(url=URL)], "assistant messages take text only"),
     "frames of the system": ("system", [video_frames([URL])], "system messages take text only"),
     "file URL of a tool": ("tool", [ImageBlock(url="file:///etc/hosts")], "read from disk only in"),
-    "frames that are no list": ("user", [VideoBlock(url=FILM, detail='{"frames": "a.jpg"}')], "no list"),
+    "frames that are no list": ("user", [VideoBlock(url=FILM, detail='{"frames": "a.jpg"}')], "frames in detail must be a list, not str"),
     "frame path of a tool": ("tool", [video_frames(["/etc/hosts"])], "read from disk only in"),
     "document path of a tool": ("tool", [DocumentBlock(path="a.txt", document_mimetype="text/plain")], "TextBlock"),
 }  # fmt: skip

@@ -128,12 +128,12 @@ async def test_whatever_form_the_answer_has(
 
 
 WRONG: dict[str, tuple[Reply, str]] = {
-    "words": (Reply(text="I can't read it."), "no Receipt"),
+    "words": (Reply(text="I can't read it."), "not a valid Receipt"),
     "another shape": (Reply(text='{"shop": 3}'), "items"),
     "out of range": (Reply(text='{"shop": "x", "items": [{"name": "a", "price": -1}]}'), "price"),
     "cut off": (Reply(text=TEXT[:-20], finish="length"), "max_tokens"),
-    "broken arguments": (Reply(tool_calls=[ToolCall("call_1", "Receipt", TEXT[:-9])]), "no Receipt"),
-    "nothing": (Reply(), "no Receipt"),
+    "broken arguments": (Reply(tool_calls=[ToolCall("call_1", "Receipt", TEXT[:-9])]), "not a valid Receipt"),
+    "nothing": (Reply(), "not a valid Receipt"),
 }
 
 
