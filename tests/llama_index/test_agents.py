@@ -16,7 +16,7 @@ from llama_index.core.agent.workflow import (
 )
 from llama_index.core.base.llms.types import ChatMessage, ImageBlock, TextBlock
 from llama_index.core.memory import ChatMemoryBuffer
-from llama_index.core.tools import FunctionTool
+from llama_index.core.tools import BaseTool, FunctionTool
 from pydantic import BaseModel
 
 from llama_index_qwenvl import QwenVL
@@ -44,7 +44,7 @@ def name_of(color: str) -> str:
     return f"{color} as the sky"
 
 
-TOOLS = [FunctionTool.from_defaults(crop), FunctionTool.from_defaults(name_of)]
+TOOLS: list[BaseTool | Callable[..., Any]] = [FunctionTool.from_defaults(crop), FunctionTool.from_defaults(name_of)]
 
 # Looks at the corner, asks for the color's name, and answers.
 TURNS = (
@@ -178,7 +178,7 @@ async def test_an_agents_answer_as_an_object(emulator: Emulator, llm: QwenVL) ->
         name: str
 
     emulator.script(*TURNS, Reply(text='{"name": "blue"}'))
-    answer = await FunctionAgent(llm=llm, tools=TOOLS, output_cls=Color).run(user_msg=ASK)
+    answer: Any = await FunctionAgent(llm=llm, tools=TOOLS, output_cls=Color).run(user_msg=ASK)
     assert answer.get_pydantic_model(Color) == Color(name="blue")
     assert [request.json["enable_thinking"] for request in emulator.requests] == [True, True, True, False]
     assert emulator.refusals == []

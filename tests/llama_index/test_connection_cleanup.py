@@ -189,7 +189,8 @@ def test_chunks_come_when_they_are_sent(llm: QwenVL, emulator: Emulator) -> None
 
 def test_event_loops_one_after_another(llm: QwenVL, emulator: Emulator) -> None:
     async def chat() -> str | None:
-        return (await llm.achat(ASK)).message.content
+        content: str | None = (await llm.achat(ASK)).message.content
+        return content
 
     emulator.script(*[Reply(text="Yes.")] * 3)
     assert [asyncio.run(chat()) for _ in range(3)] == ["Yes."] * 3
@@ -215,7 +216,7 @@ def _said(body: dict[str, Any]) -> str:
     """The one message's text, in either API."""
     (message,) = body.get("messages") or body["input"]["messages"]
     content = message["content"]
-    return content if isinstance(content, str) else content[0]["text"]
+    return str(content if isinstance(content, str) else content[0]["text"])
 
 
 async def test_many_tasks_share_one_model(llm: QwenVL, emulator: Emulator) -> None:

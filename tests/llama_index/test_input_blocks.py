@@ -24,6 +24,7 @@ from llama_index.core.base.llms.types import (
 )
 from llama_index.core.schema import Document, ImageDocument, ImageNode, MediaResource, Node, NodeWithScore, TextNode
 from PIL import Image
+from pydantic import AnyUrl
 
 from llama_index_qwenvl import QwenVL, video, video_frames
 from qwenvl_core.errors import QwenVLInputError
@@ -243,7 +244,7 @@ def test_other_blocks(emulator: Emulator, llm: QwenVL, blocks: list[Any], conten
     assert sent(emulator, llm, blocks) == content
 
 
-TEXTS: dict[str, Callable[[Path], DocumentBlock]] = {
+TEXT_DOCUMENTS: dict[str, Callable[[Path], DocumentBlock]] = {
     "bytes": lambda at: DocumentBlock(data=b"Hello.", document_mimetype="text/plain"),
     "path": lambda at: DocumentBlock(path=at / "a.txt"),
     "file URL": lambda at: DocumentBlock(url=(at / "a.txt").as_uri()),
@@ -253,7 +254,7 @@ TEXTS: dict[str, Callable[[Path], DocumentBlock]] = {
 }
 
 
-@pytest.mark.parametrize("build", TEXTS.values(), ids=TEXTS)
+@pytest.mark.parametrize("build", TEXT_DOCUMENTS.values(), ids=TEXT_DOCUMENTS)
 def test_a_text_document(emulator: Emulator, llm: QwenVL, files: Path, build: Callable[[Path], DocumentBlock]) -> None:
     assert sent(emulator, llm, [build(files)]) == "Hello."
 
@@ -285,7 +286,9 @@ WRONG: dict[str, tuple[str, list[Any], str]] = {
     "image of the assistant": ("assistant", [ImageBlock(url=URL)], "assistant messages take text only"),
     "frames of the system": ("system", [video_frames([URL])], "system messages take text only"),
     "file URL of a tool": ("tool", [ImageBlock(url="file:///etc/hosts")], "read from disk only in"),
-    "frames that are no list": ("user", [VideoBlock(url=FILM, detail='{"frames": "a.jpg"}')], "frames in detail must be a list, not str"),
+    "frames that are not a list": (
+        "user", [VideoBlock(url=FILM, detail='{"frames": "a.jpg"}')], "frames in detail must be a list, not str"
+    ),
     "frame path of a tool": ("tool", [video_frames(["/etc/hosts"])], "read from disk only in"),
     "document path of a tool": ("tool", [DocumentBlock(path="a.txt", document_mimetype="text/plain")], "TextBlock"),
 }  # fmt: skip
@@ -329,7 +332,7 @@ DOCUMENTS: dict[str, tuple[Callable[[Path], Any], str]] = {
     "ImageDocument(metadata)": (lambda at: ImageDocument(metadata={"file_path": str(at / "a.png")}), uri(PNG)),
     "ImageDocument(image)": (lambda at: ImageDocument(image=ENCODED), uri(PNG)),
     "ImageDocument(path)": (lambda at: ImageDocument(image_path=str(at / "a.png")), uri(PNG)),
-    "ImageDocument(url)": (lambda at: ImageDocument(image_resource=MediaResource(url=URL)), URL),
+    "ImageDocument(url)": (lambda at: ImageDocument(image_resource=MediaResource(url=AnyUrl(URL))), URL),
     "Document": (lambda at: Document(image_resource=MediaResource(data=PNG)), uri(PNG)),
     "Node": (lambda at: Node(image_resource=MediaResource(path=at / "a.png")), uri(PNG)),
     "NodeWithScore": (lambda at: NodeWithScore(node=ImageNode(image=ENCODED)), uri(PNG)),

@@ -52,6 +52,12 @@ def replies(draw: st.DrawFn) -> list[Event]:
     return [*events, draw(_FINISH)]
 
 
+def read_raw(response: ChatResponse) -> dict[str, Any]:
+    """Return `raw`, which is a dict in every whole response."""
+    assert isinstance(response.raw, dict)
+    return response.raw
+
+
 def chunks_of(events: list[Event]) -> list[ChatResponse]:
     accumulator = ReplyAccumulator()
     chunks = []
@@ -159,7 +165,8 @@ def test_an_unseen_chunk_equals_the_plain_response() -> None:
     assert _PLAIN == _unseen()  # noqa: SIM300 - the other way round is another way
     assert _unseen() == _unseen()
     assert _unseen() != _PLAIN.model_copy(update={"delta": "x"})
-    assert _unseen() != "something else"
+    something_else: object = "something else"
+    assert _unseen() != something_else
 
 
 def test_an_unseen_chunk_can_be_changed() -> None:
@@ -173,7 +180,7 @@ def test_an_unseen_chunk_can_be_changed() -> None:
 
 def test_what_no_chunk_has_is_an_attribute_error() -> None:
     with pytest.raises(AttributeError, match="nothing"):
-        _unseen().nothing  # noqa: B018
+        _unseen().nothing  # type: ignore[attr-defined]  # noqa: B018
 
 
 def test_an_event_keeps_an_unseen_chunk_unseen() -> None:
@@ -217,7 +224,7 @@ def test_usage_by_all_its_names() -> None:
     raw = {"prompt_tokens": 24, "completion_tokens": 9, "total_tokens": 33}
     usage = Usage(24, 9, 33, reasoning=4, cached=2, image=10, video=0, raw=raw)
     response = to_chat_response(accumulate([ReasoningDelta("Hm."), TextDelta("Yes."), usage, Finish("stop")]))
-    assert response.raw["usage"] == raw
+    assert read_raw(response)["usage"] == raw
     assert response.additional_kwargs == raw | {
         "reasoning_tokens": 4,
         "cached_tokens": 2,
@@ -232,8 +239,8 @@ def test_usage_by_all_its_names() -> None:
 
 def test_usage_in_the_other_apis_words_is_found_under_both() -> None:
     usage = Usage(24, 9, 33, raw={"input_tokens": 24, "output_tokens": 9})
-    told = to_chat_response(accumulate([usage, Finish("stop")])).raw["usage"]
-    assert told == {
+    response = to_chat_response(accumulate([usage, Finish("stop")]))
+    assert read_raw(response)["usage"] == {
         "prompt_tokens": 24,
         "completion_tokens": 9,
         "total_tokens": 33,
@@ -243,9 +250,8 @@ def test_usage_in_the_other_apis_words_is_found_under_both() -> None:
 
 
 def test_extras_take_no_place_of_ours() -> None:
-    raw = to_chat_response(
-        accumulate([Finish("stop", "m", "id-1", "r-1", extras={"id": 1, "usage": 3, "more": 2})])
-    ).raw
+    finish = Finish("stop", "m", "id-1", "r-1", extras={"id": 1, "usage": 3, "more": 2})
+    raw = read_raw(to_chat_response(accumulate([finish])))
     assert (raw["id"], raw["usage"], raw["more"]) == ("id-1", None, 2)
 
 
@@ -257,4 +263,4 @@ def test_logprobs() -> None:
     )
     assert response.logprobs is not None
     assert [[alternative.token for alternative in token] for token in response.logprobs] == [["Yes", "No"], ["Yes"]]
-    assert response.raw["logprobs"] == {"content": content}
+    assert read_raw(response)["logprobs"] == {"content": content}

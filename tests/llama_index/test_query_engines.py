@@ -6,6 +6,7 @@ import base64
 from typing import Any
 
 import pytest
+from llama_index.core.base.response.schema import PydanticResponse
 from llama_index.core.indices.prompt_helper import ChatPromptHelper
 from llama_index.core.query_engine import CitationQueryEngine, RetrieverQueryEngine
 from llama_index.core.response_synthesizers import ResponseMode, get_response_synthesizer
@@ -75,5 +76,6 @@ def test_a_structured_answer(emulator: Emulator, llm: QwenVL) -> None:
     emulator.respond = lambda request: Reply(text='{"month": "May"}')
     synthesizer = get_response_synthesizer(llm=llm, output_cls=When, multimodal=True)
     response = synthesizer.synthesize("When was it?", nodes=[NodeWithScore(node=node) for node in NODES])
+    assert isinstance(response, PydanticResponse)
     assert response.response == When(month="May")
     assert emulator.refusals == []

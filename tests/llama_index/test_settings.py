@@ -98,7 +98,7 @@ def test_a_wrong_place_is_an_error_at_once(keywords: dict[str, Any], why: str) -
 
 def test_a_mistyped_keyword_does_not_show_the_key() -> None:
     with pytest.raises(ValidationError) as caught:
-        QwenVL(api_ky=KEY)
+        QwenVL(api_ky=KEY)  # type: ignore[call-arg]
     assert KEY not in str(caught.value)
 
 
@@ -220,8 +220,8 @@ def test_the_key_is_nowhere_to_be_seen(
 
 def test_a_dict_makes_the_same_model(monkeypatch: pytest.MonkeyPatch) -> None:
     llm = QwenVL(
-        model="qwen3-vl-flash", api_key="first", temperature=0.0, stop=["a"], extra_body={"enable_search": True},
-        system_prompt="Be brief.", enable_thinking=False, region="singapore", context_window=9,
+        model="qwen3-vl-flash", api_key=SecretStr("first"), temperature=0.0, stop=["a"], system_prompt="Be brief.",
+        extra_body={"enable_search": True}, enable_thinking=False, region="singapore", context_window=9,
     )  # fmt: skip
     monkeypatch.setenv("DASHSCOPE_API_KEY", "second")
     for again in (QwenVL.from_dict(llm.to_dict()), QwenVL.from_json(llm.to_json())):

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from llama_index.core.callbacks import CallbackManager, CBEventType, EventPayload, TokenCountingHandler
 from llama_index.core.callbacks.base_handler import BaseCallbackHandler
-from llama_index.core.instrumentation import get_dispatcher
+from llama_index.core.instrumentation import get_dispatcher  # type: ignore[attr-defined]  # re-exported
 from llama_index.core.instrumentation.event_handlers import BaseEventHandler
 from llama_index.core.llms import ChatMessage, ImageBlock, TextBlock, callbacks
 from llama_index.core.rate_limiter import BaseRateLimiter
@@ -87,12 +87,21 @@ class _Callbacks(BaseCallbackHandler):
         self.seen: list[tuple[str, CBEventType]] = []
         self.payloads: list[Any] = []
 
-    def on_event_start(self, event_type: CBEventType, payload: Any = None, **kwargs: Any) -> str:
+    def on_event_start(
+        self,
+        event_type: CBEventType,
+        payload: dict[str, Any] | None = None,
+        event_id: str = "",
+        parent_id: str = "",
+        **kwargs: Any,
+    ) -> str:
         self.seen.append(("start", event_type))
         self.payloads.append(payload)
         return ""
 
-    def on_event_end(self, event_type: CBEventType, payload: Any = None, **kwargs: Any) -> None:
+    def on_event_end(
+        self, event_type: CBEventType, payload: dict[str, Any] | None = None, event_id: str = "", **kwargs: Any
+    ) -> None:
         self.seen.append(("end", event_type))
         self.payloads.append(payload)
 
@@ -204,10 +213,17 @@ streams = pytest.mark.parametrize("name", [name for name in CALLS if "stream" in
 async def test_a_stream_is_the_same_whether_or_not_its_events_are_heard(
     make: Callable[..., QwenVL], emulator: Emulator, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    made: list[Any] = []
-    for event in ("LLMChatInProgressEvent", "LLMCompletionInProgressEvent"):
-        kind = getattr(callbacks, event)
-        monkeypatch.setattr(callbacks, event, lambda kind=kind, **kwargs: made.append(kind) or kind(**kwargs))
+    made: list[type] = []
+
+    def record_constructions(event_class: type) -> Callable[..., Any]:
+        def construct(**kwargs: Any) -> Any:
+            made.append(event_class)
+            return event_class(**kwargs)
+
+        return construct
+
+    for class_name in ("LLMChatInProgressEvent", "LLMCompletionInProgressEvent"):
+        monkeypatch.setattr(callbacks, class_name, record_constructions(getattr(callbacks, class_name)))
     reply = Reply(reasoning=["Hm", ", so."], text=["Yes", " it", " is."])
     emulator.script(reply, reply)
     older = _Callbacks()

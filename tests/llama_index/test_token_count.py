@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
-from llama_index.core.base.llms.types import ChatMessage, ChatResponse, ContentBlock, ImageBlock, TextBlock
+from llama_index.core.base.llms.types import ChatMessage, ContentBlock, ImageBlock, TextBlock
 from llama_index.core.callbacks import CallbackManager, TokenCountingHandler
 from llama_index.core.tools import FunctionTool
+from pydantic import SecretStr
 
 from llama_index_qwenvl import QwenVL, video, video_frames
 from qwenvl_core.catalog.models import CATALOGUE, describe
@@ -17,6 +18,7 @@ from qwenvl_core.tokens import image_tokens, image_tokens_upper_bound, video_tok
 from tests.emulator import Emulator, Quirks, Reply
 from tests.support import media_files
 
+T = TypeVar("T")
 Make = Callable[..., QwenVL]
 URL = "https://example.com/a.jpg"
 
@@ -105,7 +107,7 @@ def counted(response: Any) -> dict[str, Any]:
     return {name: response.additional_kwargs.get(name) for name in EXPECTED}
 
 
-def last(responses: Any) -> ChatResponse:
+def last(responses: Iterable[T]) -> T:
     *_, response = responses
     return response
 
@@ -146,7 +148,7 @@ def test_llamaindex_sums_it_right(ask: QwenVL) -> None:
 @pytest.mark.parametrize("name", [facts.name for facts in CATALOGUE])
 def test_the_metadata_come_from_the_catalogue(name: str) -> None:
     facts = describe(name)
-    metadata = QwenVL(model=name, api_key="sk-test").metadata
+    metadata = QwenVL(model=name, api_key=SecretStr("sk-test")).metadata
     assert metadata.model_name == name
     assert metadata.is_function_calling_model is facts.tools
     if facts.context_window:
