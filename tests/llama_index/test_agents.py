@@ -1,4 +1,4 @@
-"""Agents, end to end: thinking, text and calls stream; pictures that tools return are looked at."""
+"""Run LlamaIndex's agents end to end: streamed thinking, text and tool calls, and images that tools return."""
 
 from __future__ import annotations
 
@@ -24,29 +24,29 @@ from tests.emulator import Emulator, Quirks, Reply, ToolCall
 from tests.llama_index.media import image, uri
 
 pytestmark = [
-    # Workflows look at every attribute of an agent, those that pydantic has deprecated too.
+    # Workflows read every attribute of an agent, including those that pydantic has deprecated.
     pytest.mark.filterwarnings("ignore::pydantic.warnings.PydanticDeprecationWarning"),
-    # The framework's ReAct agent asks its workflow something that the workflow has deprecated.
+    # LlamaIndex's ReAct agent calls a deprecated method of its workflow.
     pytest.mark.filterwarnings("ignore:is_running called from within a step:DeprecationWarning"),
 ]
 
-PART = image("blue")
-ASK = ChatMessage(role="user", blocks=[ImageBlock(image=image()), TextBlock(text="What color is the corner?")])
+CROPPED = image("blue")
+QUESTION = ChatMessage(role="user", blocks=[ImageBlock(image=image()), TextBlock(text="What color is the corner?")])
 
 
 def crop(x: int, y: int) -> ImageBlock:
-    """Cut a part out of the picture."""
-    return ImageBlock(image=PART)
+    """Crop the image."""
+    return ImageBlock(image=CROPPED)
 
 
 def name_of(color: str) -> str:
-    """The proper name of a color."""
+    """Return the proper name of a color."""
     return f"{color} as the sky"
 
 
 TOOLS: list[BaseTool | Callable[..., Any]] = [FunctionTool.from_defaults(crop), FunctionTool.from_defaults(name_of)]
 
-# Looks at the corner, asks for the color's name, and answers.
+# Crop the corner, get the name of its color, and answer.
 TURNS = (
     Reply(reasoning="I look closer.", tool_calls=[ToolCall("call_1", "crop", ['{"x": 1,', ' "y": 2}'])]),
     Reply(reasoning="It is blue.", text="One moment.", tool_calls=[ToolCall("call_2", "name_of", '{"color": "blue"}')]),
@@ -70,11 +70,11 @@ AGENTS: dict[str, tuple[Agents, tuple[Reply, ...]]] = {
 
 
 @pytest.mark.parametrize(("agent", "turns"), AGENTS.values(), ids=AGENTS)
-async def test_an_agent_with_two_tools(
+async def test_agent_with_two_tools_streams_thinking_text_and_results(
     emulator: Emulator, llm: QwenVL, agent: Agents, turns: tuple[Reply, ...]
 ) -> None:
     emulator.script(*turns)
-    run = agent(llm).run(user_msg=ASK)
+    run = agent(llm).run(user_msg=QUESTION)
     events = [event async for event in run.stream_events()]
     assert str(await run) == "It is blue as the sky."
     streamed = [event for event in events if isinstance(event, AgentStream)]
@@ -88,34 +88,34 @@ async def test_an_agent_with_two_tools(
     assert emulator.refusals == []
     assert emulator.unused_replies == 0
     assert all(request.json["enable_thinking"] for request in emulator.requests)
-    said = emulator.requests[0].json["messages"]
-    assert (said[0]["role"], said[1]["content"][0]["type"]) == ("system", "image_url")
+    messages = emulator.requests[0].json["messages"]
+    assert (messages[0]["role"], messages[1]["content"][0]["type"]) == ("system", "image_url")
 
 
-async def test_a_picture_that_a_tool_returns_is_looked_at(emulator: Emulator, llm: QwenVL) -> None:
+async def test_agent_image_from_tool_is_sent_to_model(emulator: Emulator, llm: QwenVL) -> None:
     emulator.script(*TURNS)
-    await FunctionAgent(llm=llm, tools=TOOLS).run(user_msg=ASK)
-    said = emulator.requests[1].json["messages"]
-    assert [message["role"] for message in said] == ["user", "assistant", "tool", "user"]
-    assert said[2]["tool_call_id"] == "call_1"
-    assert said[3]["content"] == [{"type": "image_url", "image_url": {"url": uri(PART)}}]
+    await FunctionAgent(llm=llm, tools=TOOLS).run(user_msg=QUESTION)
+    messages = emulator.requests[1].json["messages"]
+    assert [message["role"] for message in messages] == ["user", "assistant", "tool", "user"]
+    assert messages[2]["tool_call_id"] == "call_1"
+    assert messages[3]["content"] == [{"type": "image_url", "image_url": {"url": uri(CROPPED)}}]
 
 
 @pytest.mark.parametrize("streaming", [True, False])
-async def test_parallel_calls(emulator: Emulator, llm: QwenVL, streaming: bool) -> None:
+async def test_agent_parallel_calls_send_both_results(emulator: Emulator, llm: QwenVL, streaming: bool) -> None:
     calls = [ToolCall("call_1", "crop", '{"x": 1, "y": 2}'), ToolCall("call_2", "name_of", '{"color": "blue"}')]
     emulator.script(Reply(reasoning="Both.", tool_calls=calls), Reply(text="Blue."))
     agent = FunctionAgent(llm=llm, tools=TOOLS, streaming=streaming)
-    assert str(await agent.run(user_msg=ASK)) == "Blue."
+    assert str(await agent.run(user_msg=QUESTION)) == "Blue."
     first, second = (request.json for request in emulator.requests)
     assert first["parallel_tool_calls"] is True
     assert [message["role"] for message in second["messages"]] == ["user", "assistant", "tool", "tool", "user"]
 
 
-async def test_a_forced_first_call(emulator: Emulator, llm: QwenVL) -> None:
-    """Only the turn with the forced call does not think."""
+async def test_agent_forced_first_call_disables_thinking_for_one_turn(emulator: Emulator, llm: QwenVL) -> None:
+    """Thinking is off for the turn with the forced call only."""
     emulator.script(TURNS[0], Reply(reasoning="Now I know.", text="Blue."))
-    await FunctionAgent(llm=llm, tools=TOOLS, initial_tool_choice="crop").run(user_msg=ASK)
+    await FunctionAgent(llm=llm, tools=TOOLS, initial_tool_choice="crop").run(user_msg=QUESTION)
     first, second = (request.json for request in emulator.requests)
     assert first["tool_choice"] == {"type": "function", "function": {"name": "crop"}}
     assert (first["enable_thinking"], second["enable_thinking"]) == (False, True)
@@ -123,43 +123,43 @@ async def test_a_forced_first_call(emulator: Emulator, llm: QwenVL) -> None:
 
 
 @pytest.mark.parametrize("arguments", ["", "null", '{"x": '])
-async def test_odd_arguments_do_not_stop_an_agent(emulator: Emulator, llm: QwenVL, arguments: str) -> None:
+async def test_agent_invalid_arguments_do_not_raise(emulator: Emulator, llm: QwenVL, arguments: str) -> None:
     def now() -> str:
-        """The time."""
+        """Return the time."""
         return "noon"
 
     call = ToolCall("call_1", "now", arguments)
     emulator.script(
         Reply(text="Let me see.", tool_calls=[call], quirks=Quirks(arguments_with_name=True)), Reply(text="Noon.")
     )
-    said = str(await FunctionAgent(llm=llm, tools=[FunctionTool.from_defaults(now)]).run(user_msg="When is it?"))
-    assert said == ("Noon." if arguments == "" else "Let me see.")
+    answer = str(await FunctionAgent(llm=llm, tools=[FunctionTool.from_defaults(now)]).run(user_msg="When is it?"))
+    assert answer == ("Noon." if arguments == "" else "Let me see.")
 
 
 @pytest.mark.parametrize(
     "call", [ToolCall("", "name_of", '{"color": "blue"}'), ToolCall("call_1", "", "{}"), ToolCall("call_1", "zoom")]
 )
-async def test_odd_calls_do_not_stop_an_agent(emulator: Emulator, llm: QwenVL, call: ToolCall) -> None:
-    """Without an id, without a name, or of no tool: what went wrong goes back to the model."""
+async def test_agent_malformed_call_is_reported_to_model(emulator: Emulator, llm: QwenVL, call: ToolCall) -> None:
+    """The call has no id or no name, or names an unknown tool; the agent sends the error to the model."""
     emulator.script(Reply(tool_calls=[call]), Reply(text="Blue."))
     assert str(await FunctionAgent(llm=llm, tools=TOOLS).run(user_msg="Name it.")) == "Blue."
     assert emulator.refusals == []
 
 
-async def test_one_agent_hands_over_to_another(emulator: Emulator, llm: QwenVL) -> None:
-    over = ToolCall("call_1", "handoff", '{"to_agent": "namer", "reason": "It names."}')
-    emulator.script(Reply(reasoning="Not mine.", tool_calls=[over]), *TURNS[1:])
+async def test_agent_workflow_hands_over_to_second_agent(emulator: Emulator, llm: QwenVL) -> None:
+    handoff = ToolCall("call_1", "handoff", '{"to_agent": "namer", "reason": "It names."}')
+    emulator.script(Reply(reasoning="Not mine.", tool_calls=[handoff]), *TURNS[1:])
     looker = FunctionAgent(name="looker", description="Looks.", llm=llm, system_prompt="You look.", tools=TOOLS[:1])
     namer = FunctionAgent(name="namer", description="Names.", llm=llm, system_prompt="You name.", tools=TOOLS[1:])
     workflow = AgentWorkflow([looker, namer], root_agent="looker")
-    assert str(await workflow.run(user_msg=ASK)) == "It is blue as the sky."
+    assert str(await workflow.run(user_msg=QUESTION)) == "It is blue as the sky."
     assert emulator.refusals == []
     assert [request.json["messages"][0]["content"] for request in emulator.requests] == [
         "You look.", "You name.", "You name.",
     ]  # fmt: skip
 
 
-async def test_an_agent_that_writes_code(emulator: Emulator, llm: QwenVL) -> None:
+async def test_code_act_agent_runs_code_and_answers(emulator: Emulator, llm: QwenVL) -> None:
     emulator.script(
         Reply(reasoning="I count.", text="<execute>print(6 * 7)</execute>"), Reply(reasoning="So.", text="It is 42.")
     )
@@ -169,8 +169,8 @@ async def test_an_agent_that_writes_code(emulator: Emulator, llm: QwenVL) -> Non
     assert str(await run) == "It is 42."
 
 
-async def test_an_agents_answer_as_an_object(emulator: Emulator, llm: QwenVL) -> None:
-    """Only the turn that writes the object does not think."""
+async def test_agent_with_output_class_returns_object(emulator: Emulator, llm: QwenVL) -> None:
+    """Thinking is off for the turn that writes the object only."""
 
     class Color(BaseModel):
         """A color."""
@@ -178,13 +178,13 @@ async def test_an_agents_answer_as_an_object(emulator: Emulator, llm: QwenVL) ->
         name: str
 
     emulator.script(*TURNS, Reply(text='{"name": "blue"}'))
-    answer: Any = await FunctionAgent(llm=llm, tools=TOOLS, output_cls=Color).run(user_msg=ASK)
+    answer: Any = await FunctionAgent(llm=llm, tools=TOOLS, output_cls=Color).run(user_msg=QUESTION)
     assert answer.get_pydantic_model(Color) == Color(name="blue")
     assert [request.json["enable_thinking"] for request in emulator.requests] == [True, True, True, False]
     assert emulator.refusals == []
 
 
-async def test_a_direct_answer_leaves_a_history_that_can_go_on(emulator: Emulator, llm: QwenVL) -> None:
+async def test_agent_direct_tool_answer_leaves_valid_history(emulator: Emulator, llm: QwenVL) -> None:
     agent = FunctionAgent(llm=llm, tools=[FunctionTool.from_defaults(name_of, return_direct=True)])
     memory = ChatMemoryBuffer.from_defaults(llm=llm)
     emulator.script(Reply(tool_calls=[ToolCall("call_1", "name_of", '{"color": "blue"}')]), Reply(text="Yes."))
@@ -193,22 +193,22 @@ async def test_a_direct_answer_leaves_a_history_that_can_go_on(emulator: Emulato
     assert emulator.refusals == []
 
 
-async def test_a_memory_survives_being_stored(emulator: Emulator, llm: QwenVL) -> None:
-    """Thinking, calls and pictures included."""
+async def test_agent_memory_survives_json_round_trip(emulator: Emulator, llm: QwenVL) -> None:
+    """The memory holds thinking, tool calls and images."""
     agent = FunctionAgent(llm=llm, tools=TOOLS)
     memory = ChatMemoryBuffer.from_defaults(llm=llm)
     emulator.script(*TURNS, Reply(text="Still blue."))
-    await agent.run(user_msg=ASK, memory=memory)
+    await agent.run(user_msg=QUESTION, memory=memory)
     stored = [message.model_dump_json() for message in memory.get_all()]
-    again = ChatMemoryBuffer.from_defaults([ChatMessage.model_validate_json(text) for text in stored], llm=llm)
-    assert str(await agent.run(user_msg="And now?", memory=again)) == "Still blue."
+    restored = ChatMemoryBuffer.from_defaults([ChatMessage.model_validate_json(text) for text in stored], llm=llm)
+    assert str(await agent.run(user_msg="And now?", memory=restored)) == "Still blue."
     assert emulator.refusals == []
-    said = emulator.requests[-1].json["messages"]
-    assert [message["role"] for message in said] == [
+    messages = emulator.requests[-1].json["messages"]
+    assert [message["role"] for message in messages] == [
         "user", "assistant", "tool", "user", "assistant", "tool", "assistant", "user",
     ]  # fmt: skip
-    assert said[3]["content"] == [{"type": "image_url", "image_url": {"url": uri(PART)}}]
+    assert messages[3]["content"] == [{"type": "image_url", "image_url": {"url": uri(CROPPED)}}]
 
 
-def test_a_memory_fits_the_model(make: Callable[..., QwenVL]) -> None:
+def test_agent_memory_token_limit_follows_context_window(make: Callable[..., QwenVL]) -> None:
     assert ChatMemoryBuffer.from_defaults(llm=make()).token_limit == 262_144 * 3 // 4

@@ -1,4 +1,4 @@
-"""`QwenVL` against the suite for any LLM."""
+"""Run the conformance suite for LlamaIndex LLMs on `QwenVL`."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from tests.llama_index.conformance import Calls, LLMConformance
 
 class TestQwenVL(LLMConformance):
     @pytest.fixture(autouse=True)
-    def _service(self, emulator: Emulator) -> None:
+    def _use_emulator(self, emulator: Emulator) -> None:
         self.emulator = emulator
 
-    def says(self, reasoning: str = "", text: str = "", calls: Calls = ()) -> None:
+    def script_reply(self, reasoning: str = "", text: str = "", calls: Calls = ()) -> None:
         self.emulator.script(Reply(reasoning=reasoning, text=text, tool_calls=[ToolCall(*call) for call in calls]))

@@ -1,4 +1,4 @@
-"""What an import costs: nothing but LlamaIndex itself, and no other framework."""
+"""Check that importing the adapter loads LlamaIndex only: no SDK and no other framework."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import sys
 
 SCRIPT = """
 import sys
-# As if they were not installed: an import of them fails.
+# Make imports of the other framework fail, as if it were not installed.
 sys.modules.update(dict.fromkeys(("langchain", "langchain_core", "langchain_qwenvl", "langgraph")))
 from llama_index_qwenvl import QwenVL
 sdks = ("openai", "dashscope", "pypdfium2", "httpx2")
@@ -19,7 +19,7 @@ QwenVL(api_key="k").metadata
 video_frames([video("https://example.com/a.mp4").url.unicode_string()])
 for name in sdks:
     assert name not in sys.modules, name
-# An event loop is not to wait for what can be imported before it runs.
+# Building a model imports the client, so that the first call does not block an event loop with it.
 assert "qwenvl_core.client.client" in sys.modules
 
 from tests.emulator import Emulator, Reply
@@ -32,6 +32,6 @@ print("done")
 """
 
 
-def test_an_import_loads_no_sdk_and_a_chat_needs_no_other_framework() -> None:
-    ran = subprocess.run([sys.executable, "-c", SCRIPT], capture_output=True, text=True, check=False)
-    assert (ran.stdout, ran.returncode) == ("done\n", 0), ran.stderr
+def test_import_loads_no_sdk_and_chat_needs_no_other_framework() -> None:
+    process = subprocess.run([sys.executable, "-c", SCRIPT], capture_output=True, text=True, check=False)
+    assert (process.stdout, process.returncode) == ("done\n", 0), process.stderr

@@ -1,4 +1,4 @@
-"""Retrieval: pictures that the framework inlines, in its own way, reach the model whole."""
+"""Query engines: images that LlamaIndex inlines into prompts are sent to the model unchanged."""
 
 from __future__ import annotations
 
@@ -26,14 +26,15 @@ NODES = [
 ]
 
 
-class Everything(BaseRetriever):
-    """Finds all there is."""
+class AllNodesRetriever(BaseRetriever):
+    """Return all nodes for every query."""
 
     def _retrieve(self, query_bundle: QueryBundle) -> list[NodeWithScore]:
         return [NodeWithScore(node=node, score=1.0) for node in NODES]
 
 
-def pictures(body: dict[str, Any]) -> list[str]:
+def image_urls(body: dict[str, Any]) -> list[str]:
+    """Return the URLs of all images in a request."""
     parts = [
         part for message in body["messages"] if isinstance(message["content"], list) for part in message["content"]
     ]
@@ -41,41 +42,41 @@ def pictures(body: dict[str, Any]) -> list[str]:
 
 
 @pytest.mark.parametrize("mode", [ResponseMode.COMPACT, ResponseMode.SIMPLE_SUMMARIZE])
-def test_retrieved_pictures(emulator: Emulator, llm: QwenVL, mode: ResponseMode) -> None:
+def test_query_with_image_nodes_sends_all_images(emulator: Emulator, llm: QwenVL, mode: ResponseMode) -> None:
     emulator.respond = lambda request: Reply(reasoning="Hm.", text="In May.")
-    # Below 0.14.24 the framework has the room of a context window of 3,900 tokens, unless it is told.
+    # Before 0.14.24 LlamaIndex assumes a context window of 3,900 tokens unless a helper is passed.
     helper = ChatPromptHelper.from_llm_metadata(llm.metadata)
     synthesizer = get_response_synthesizer(llm, chat_prompt_helper=helper, response_mode=mode, multimodal=True)
-    engine = RetrieverQueryEngine(Everything(), synthesizer)
+    engine = RetrieverQueryEngine(AllNodesRetriever(), synthesizer)
     assert str(engine.query("When was it?")) == "In May."
-    found = [url for request in emulator.requests for url in pictures(request.json)]
-    assert set(found) == {uri(PNG), uri(JPEG, "image/jpeg")}
+    urls = [url for request in emulator.requests for url in image_urls(request.json)]
+    assert set(urls) == {uri(PNG), uri(JPEG, "image/jpeg")}
     assert emulator.refusals == []
 
 
-def test_a_streamed_answer(emulator: Emulator, llm: QwenVL) -> None:
+def test_query_streaming_yields_answer_text(emulator: Emulator, llm: QwenVL) -> None:
     emulator.respond = lambda request: Reply(reasoning="Hm.", text="In May.")
-    engine = RetrieverQueryEngine.from_args(Everything(), llm=llm, multimodal=True, streaming=True)
+    engine = RetrieverQueryEngine.from_args(AllNodesRetriever(), llm=llm, multimodal=True, streaming=True)
     response: Any = engine.query("When was it?")
     assert "".join(response.response_gen) == "In May."
 
 
-def test_citations(emulator: Emulator, llm: QwenVL) -> None:
+def test_citation_query_engine_returns_answer(emulator: Emulator, llm: QwenVL) -> None:
     emulator.respond = lambda request: Reply(text="In May [1].")
-    engine = CitationQueryEngine(Everything(), llm=llm, multimodal=True)
+    engine = CitationQueryEngine(AllNodesRetriever(), llm=llm, multimodal=True)
     assert str(engine.query("When was it?")) == "In May [1]."
     assert emulator.refusals == []
 
 
-def test_a_structured_answer(emulator: Emulator, llm: QwenVL) -> None:
-    class When(BaseModel):
-        """When it was."""
+def test_synthesize_with_output_class_returns_object(emulator: Emulator, llm: QwenVL) -> None:
+    class Purchase(BaseModel):
+        """The date of a purchase."""
 
         month: str
 
     emulator.respond = lambda request: Reply(text='{"month": "May"}')
-    synthesizer = get_response_synthesizer(llm=llm, output_cls=When, multimodal=True)
+    synthesizer = get_response_synthesizer(llm=llm, output_cls=Purchase, multimodal=True)
     response = synthesizer.synthesize("When was it?", nodes=[NodeWithScore(node=node) for node in NODES])
     assert isinstance(response, PydanticResponse)
-    assert response.response == When(month="May")
+    assert response.response == Purchase(month="May")
     assert emulator.refusals == []
