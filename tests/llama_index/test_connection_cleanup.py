@@ -1,4 +1,4 @@
-"""Connections: abandoned and cancelled streams close theirs; loops, threads and errors."""
+"""Connections: abandoned and cancelled streams, event loops, threads, and errors of the service."""
 
 from __future__ import annotations
 
@@ -27,65 +27,67 @@ from qwenvl_core.errors import (
 )
 from tests.emulator import Emulator, Fault, Reply
 
-ASK = [ChatMessage(role="user", content="Go.")]
+MESSAGES = [ChatMessage(role="user", content="Go.")]
 LONG = Reply(reasoning=["Hm"] * 3, text=["word "] * 500, delay=0.01)
 
 
-def until(condition: Callable[[], bool], seconds: float = 15.0) -> None:
+def wait_until(condition: Callable[[], bool], seconds: float = 15.0) -> None:
+    """Wait for a condition; fail after a timeout in seconds."""
     end = time.monotonic() + seconds
     while not condition():
-        assert time.monotonic() < end, "it did not come true in time"
+        assert time.monotonic() < end, "the condition did not become true in time"
         time.sleep(0.005)
 
 
-def hung_up(emulator: Emulator) -> bool:
+def has_disconnected(emulator: Emulator) -> bool:
+    """Return whether the client has closed its only connection before the reply ended."""
     return emulator.disconnects == 1 and emulator.open_connections == 0
 
 
 STREAMS: dict[str, Callable[[QwenVL], Any]] = {
-    "stream_chat": lambda llm: llm.stream_chat(ASK),
+    "stream_chat": lambda llm: llm.stream_chat(MESSAGES),
     "stream_complete": lambda llm: llm.stream_complete("Go."),
 }
 ASYNC_STREAMS: dict[str, Callable[[QwenVL], Any]] = {
-    "astream_chat": lambda llm: llm.astream_chat(ASK),
+    "astream_chat": lambda llm: llm.astream_chat(MESSAGES),
     "astream_complete": lambda llm: llm.astream_complete("Go."),
 }
 
 
 @pytest.mark.parametrize("stream", STREAMS.values(), ids=STREAMS)
-def test_a_closed_stream_closes_its_connection(llm: QwenVL, emulator: Emulator, stream: Any) -> None:
+def test_stream_closed_closes_connection(llm: QwenVL, emulator: Emulator, stream: Any) -> None:
     emulator.script(LONG)
     chunks = stream(llm)
     next(chunks)
     chunks.close()
-    until(lambda: hung_up(emulator))
+    wait_until(lambda: has_disconnected(emulator))
 
 
 @pytest.mark.parametrize("stream", STREAMS.values(), ids=STREAMS)
-def test_a_forgotten_stream_closes_its_connection(llm: QwenVL, emulator: Emulator, stream: Any) -> None:
+def test_stream_dropped_closes_connection(llm: QwenVL, emulator: Emulator, stream: Any) -> None:
     emulator.script(LONG)
     for _ in stream(llm):
         break
     gc.collect()
-    until(lambda: hung_up(emulator))
+    wait_until(lambda: has_disconnected(emulator))
 
 
 @pytest.mark.parametrize("stream", ASYNC_STREAMS.values(), ids=ASYNC_STREAMS)
-async def test_a_closed_async_stream_closes_its_connection(llm: QwenVL, emulator: Emulator, stream: Any) -> None:
+async def test_async_stream_closed_closes_connection(llm: QwenVL, emulator: Emulator, stream: Any) -> None:
     emulator.script(LONG)
     async with aclosing(await stream(llm)) as chunks:
         await anext(chunks)
     del chunks
     gc.collect()
-    await asyncio.to_thread(until, lambda: hung_up(emulator))
+    await asyncio.to_thread(wait_until, lambda: has_disconnected(emulator))
 
 
 @pytest.mark.parametrize("stream", STREAMS.values(), ids=STREAMS)
 @pytest.mark.parametrize("closed", [True, False])
-def test_a_handler_that_keeps_all_it_is_told_keeps_no_connection(
+def test_stream_abandoned_closes_connection_despite_handler_with_exception(
     make: Callable[..., QwenVL], emulator: Emulator, stream: Any, closed: bool
 ) -> None:
-    """It is told of the exception that ends an abandoned stream, and of all that hangs on it."""
+    """The handler keeps the exception that ended the stream, and with it the frames of its traceback."""
     handler = LlamaDebugHandler(print_trace_on_end=False)
     chunks = stream(make(callback_manager=CallbackManager([handler])))
     emulator.script(LONG)
@@ -95,11 +97,11 @@ def test_a_handler_that_keeps_all_it_is_told_keeps_no_connection(
     del chunks
     gc.collect()
     assert len(handler.get_llm_inputs_outputs()) == 1
-    until(lambda: hung_up(emulator))
+    wait_until(lambda: has_disconnected(emulator))
 
 
 @pytest.mark.parametrize("stream", ASYNC_STREAMS.values(), ids=ASYNC_STREAMS)
-async def test_a_handler_keeps_no_connection_of_an_async_stream(
+async def test_async_stream_closed_closes_connection_despite_handler_with_exception(
     make: Callable[..., QwenVL], emulator: Emulator, stream: Any
 ) -> None:
     handler = LlamaDebugHandler(print_trace_on_end=False)
@@ -107,32 +109,32 @@ async def test_a_handler_keeps_no_connection_of_an_async_stream(
     async with aclosing(await stream(make(callback_manager=CallbackManager([handler])))) as chunks:
         await anext(chunks)
     assert len(handler.get_llm_inputs_outputs()) == 1
-    await asyncio.to_thread(until, lambda: hung_up(emulator))
+    await asyncio.to_thread(wait_until, lambda: has_disconnected(emulator))
 
 
 @pytest.mark.parametrize("stream", ASYNC_STREAMS.values(), ids=ASYNC_STREAMS)
-async def test_a_cancelled_stream_closes_its_connection(llm: QwenVL, emulator: Emulator, stream: Any) -> None:
+async def test_async_stream_cancelled_closes_connection(llm: QwenVL, emulator: Emulator, stream: Any) -> None:
     emulator.script(LONG)
-    came = asyncio.Event()
+    first_chunk = asyncio.Event()
 
     async def consume() -> None:
         async for _ in await stream(llm):
-            came.set()
+            first_chunk.set()
 
     task = asyncio.create_task(consume())
-    await came.wait()
+    await first_chunk.wait()
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    await asyncio.to_thread(until, lambda: hung_up(emulator))
+    await asyncio.to_thread(wait_until, lambda: has_disconnected(emulator))
 
 
 @pytest.mark.parametrize("stream", ASYNC_STREAMS.values(), ids=ASYNC_STREAMS)
 @pytest.mark.parametrize("closed", [True, False])
-def test_a_loop_may_end_right_after_an_abandoned_stream(
+def test_event_loop_ending_after_abandoned_stream_closes_connection(
     llm: QwenVL, emulator: Emulator, stream: Any, closed: bool
 ) -> None:
-    """A loop that ends closes what is left at once; nothing may break off half closed, which is a warning here."""
+    """A loop that ends closes all open generators at once; a half-closed connection would raise a warning."""
     emulator.script(LONG)
 
     async def abandon() -> None:
@@ -143,53 +145,53 @@ def test_a_loop_may_end_right_after_an_abandoned_stream(
 
     asyncio.run(abandon())
     gc.collect()
-    until(lambda: hung_up(emulator))
+    wait_until(lambda: has_disconnected(emulator))
 
 
 @pytest.mark.parametrize("api", ["openai", "dashscope"])
-def test_a_loop_has_nothing_to_report_of_a_stream_that_was_left(
+def test_event_loop_ending_after_abandoned_stream_logs_no_error(
     make: Callable[..., QwenVL], emulator: Emulator, api: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """It tells its log of generators that can't be closed; nobody else hears of it."""
+    """A loop only logs the generators that it cannot close."""
     llm = make(api=api, base_url=emulator.compat_url if api == "openai" else emulator.native_url)
     emulator.script(LONG)
 
-    async def leave() -> None:
-        async for _ in await llm.astream_chat(ASK):
+    async def abandon() -> None:
+        async for _ in await llm.astream_chat(MESSAGES):
             break
 
-    asyncio.run(leave())
+    asyncio.run(abandon())
     gc.collect()
     assert not [record.getMessage() for record in caplog.records if record.levelname == "ERROR"]
-    until(lambda: hung_up(emulator))
+    wait_until(lambda: has_disconnected(emulator))
 
 
-async def test_a_cancelled_chat_closes_its_connection(llm: QwenVL, emulator: Emulator) -> None:
+async def test_async_chat_cancelled_closes_connection(llm: QwenVL, emulator: Emulator) -> None:
     emulator.script(LONG)
-    task = asyncio.create_task(llm.achat(ASK))
-    await asyncio.to_thread(until, lambda: emulator.open_connections == 1)
+    task = asyncio.create_task(llm.achat(MESSAGES))
+    await asyncio.to_thread(wait_until, lambda: emulator.open_connections == 1)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    await asyncio.to_thread(until, lambda: hung_up(emulator))
+    await asyncio.to_thread(wait_until, lambda: has_disconnected(emulator))
 
 
-def test_chunks_come_when_they_are_sent(llm: QwenVL, emulator: Emulator) -> None:
-    """Each event is sent only when the chunk of the one before has arrived."""
+def test_stream_yields_each_chunk_when_it_is_sent(llm: QwenVL, emulator: Emulator) -> None:
+    """The emulator sends an event only after the chunk of the previous one has arrived."""
     gates = [threading.Event() for _ in range(4)]
     emulator.script(Reply(text=["a", "b", "c"], gates=gates))
-    for gate in gates[:2]:  # the role comes alone, and says nothing
+    for gate in gates[:2]:  # the first event holds the role only
         gate.set()
-    chunks = llm.stream_chat(ASK)
-    for said, gate in (("a", gates[2]), ("b", gates[3])):
-        assert next(chunks).delta == said
+    chunks = llm.stream_chat(MESSAGES)
+    for delta, gate in (("a", gates[2]), ("b", gates[3])):
+        assert next(chunks).delta == delta
         gate.set()
     assert [chunk.delta for chunk in chunks] == ["c", ""]
 
 
-def test_event_loops_one_after_another(llm: QwenVL, emulator: Emulator) -> None:
+def test_async_chat_in_consecutive_event_loops_succeeds(llm: QwenVL, emulator: Emulator) -> None:
     async def chat() -> str | None:
-        content: str | None = (await llm.achat(ASK)).message.content
+        content: str | None = (await llm.achat(MESSAGES)).message.content
         return content
 
     emulator.script(*[Reply(text="Yes.")] * 3)
@@ -197,40 +199,40 @@ def test_event_loops_one_after_another(llm: QwenVL, emulator: Emulator) -> None:
 
 
 @pytest.mark.parametrize("api", ["openai", "dashscope"])
-def test_threads_share_one_model(make: Callable[..., QwenVL], emulator: Emulator, api: str) -> None:
+def test_model_shared_by_threads_answers_each(make: Callable[..., QwenVL], emulator: Emulator, api: str) -> None:
     llm = make(api=api, base_url=emulator.compat_url if api == "openai" else emulator.native_url)
-    emulator.respond = lambda request: Reply(text=f"You said {_said(request.json)}.")
+    emulator.respond = lambda request: Reply(text=f"You said {read_text(request.json)}.")
     start = threading.Barrier(8)
 
-    def work(number: int) -> list[str | None]:
+    def chat_twice(number: int) -> list[str | None]:
         start.wait()
-        ask = [ChatMessage(role="user", content=str(number))]
-        return [llm.chat(ask).message.content, [*llm.stream_chat(ask)][-1].message.content]
+        messages = [ChatMessage(role="user", content=str(number))]
+        return [llm.chat(messages).message.content, [*llm.stream_chat(messages)][-1].message.content]
 
     with ThreadPoolExecutor(8) as pool:
-        said = list(pool.map(work, range(8)))
-    assert said == [[f"You said {number}."] * 2 for number in range(8)]
+        answers = list(pool.map(chat_twice, range(8)))
+    assert answers == [[f"You said {number}."] * 2 for number in range(8)]
 
 
-def _said(body: dict[str, Any]) -> str:
-    """The one message's text, in either API."""
+def read_text(body: dict[str, Any]) -> str:
+    """Return the text of the only message, in either API."""
     (message,) = body.get("messages") or body["input"]["messages"]
     content = message["content"]
     return str(content if isinstance(content, str) else content[0]["text"])
 
 
-async def test_many_tasks_share_one_model(llm: QwenVL, emulator: Emulator) -> None:
-    emulator.respond = lambda request: Reply(text=f"You said {_said(request.json)}.")
-    asks = [[ChatMessage(role="user", content=str(number))] for number in range(16)]
-    said = await asyncio.gather(*[llm.achat(ask) for ask in asks])
-    assert [response.message.content for response in said] == [f"You said {number}." for number in range(16)]
+async def test_model_shared_by_tasks_answers_each(llm: QwenVL, emulator: Emulator) -> None:
+    emulator.respond = lambda request: Reply(text=f"You said {read_text(request.json)}.")
+    conversations = [[ChatMessage(role="user", content=str(number))] for number in range(16)]
+    responses = await asyncio.gather(*[llm.achat(messages) for messages in conversations])
+    assert [response.message.content for response in responses] == [f"You said {number}." for number in range(16)]
 
 
-def test_closing_and_going_on(llm: QwenVL, emulator: Emulator) -> None:
+def test_chat_after_close_opens_new_connection(llm: QwenVL, emulator: Emulator) -> None:
     llm.close()
-    llm.chat(ASK)
+    llm.chat(MESSAGES)
     llm.close()
-    llm.chat(ASK)
+    llm.chat(MESSAGES)
     assert emulator.connections == 2
 
 
@@ -246,48 +248,48 @@ ERRORS: list[tuple[Fault, type[QwenVLError], str]] = [
 
 
 @pytest.mark.parametrize(("fault", "error", "hint"), ERRORS, ids=[row[1].__name__ for row in ERRORS])
-async def test_errors(
+async def test_service_error_raises_in_every_call_mode(
     make: Callable[..., QwenVL], emulator: Emulator, fault: Fault, error: type[QwenVLError], hint: str
 ) -> None:
-    """Never an empty or half answer that looks whole."""
+    """An empty or partial answer is never returned as a whole one."""
     llm = make(max_retries=0)
 
     async def astream() -> None:
-        async for _ in await llm.astream_chat(ASK):
+        async for _ in await llm.astream_chat(MESSAGES):
             pass
 
-    ways: list[Callable[[], Any]] = [
-        lambda: llm.chat(ASK),
-        lambda: list(llm.stream_chat(ASK)),
+    call_modes: list[Callable[[], Any]] = [
+        lambda: llm.chat(MESSAGES),
+        lambda: list(llm.stream_chat(MESSAGES)),
         lambda: llm.complete("?"),
     ]
-    for call_mode in ways:
+    for call_mode in call_modes:
         emulator.script(fault)
         with pytest.raises(error, match=hint) as caught:
             call_mode()
         assert caught.value.request_id
         assert caught.value.partial == ("ab" if fault.after else "")
-    for away in (lambda: llm.achat(ASK), astream):
+    for async_call_mode in (lambda: llm.achat(MESSAGES), astream):
         emulator.script(fault)
         with pytest.raises(error, match=hint):
-            await away()
+            await async_call_mode()
 
 
 @pytest.mark.parametrize(("reason", "error"), [("content_filter", QwenVLContentFilterError), ("error", QwenVLAPIError)])
-async def test_an_answer_that_was_held_back_is_no_answer(
+async def test_answer_with_failed_finish_reason_raises(
     llm: QwenVL, emulator: Emulator, reason: str, error: type[QwenVLError]
 ) -> None:
-    """An agent would take it for a whole one."""
+    """Agents do not check the finish reason and would use the partial answer."""
     emulator.script(*[Reply(text="Half of", finish=reason)] * 3)
-    for call_mode in (lambda: llm.chat(ASK), lambda: list(llm.stream_complete("?"))):
+    for call_mode in (lambda: llm.chat(MESSAGES), lambda: list(llm.stream_complete("?"))):
         with pytest.raises(error, match=reason) as caught:
             call_mode()
         assert (caught.value.partial, bool(caught.value.request_id)) == ("Half of", True)
     with pytest.raises(error, match=reason):
-        await llm.achat(ASK)
+        await llm.achat(MESSAGES)
 
 
-def test_a_busy_server_is_asked_again(llm: QwenVL, emulator: Emulator) -> None:
+def test_rate_limited_request_is_retried(llm: QwenVL, emulator: Emulator) -> None:
     emulator.script(Fault(status=429, headers={"Retry-After": "0"}), Reply(text="Yes."))
-    assert llm.chat(ASK).message.content == "Yes."
+    assert llm.chat(MESSAGES).message.content == "Yes."
     assert len(emulator.requests) == 2

@@ -1,4 +1,4 @@
-"""Chunks: the last one is the whole answer, and an earlier one never changes, however it is looked at."""
+"""Chunks of a stream: the last one holds the whole answer, and earlier ones never change, however they are read."""
 
 from __future__ import annotations
 
@@ -42,12 +42,12 @@ _FINISH = st.sampled_from(["stop", "length", "tool_calls"]).flatmap(
 
 @st.composite
 def replies(draw: st.DrawFn) -> list[Event]:
-    """The events of one reply, as any server might cut it."""
+    """Build the events of one reply, split in any way that a server may choose."""
     events: list[Event] = [ReasoningDelta(text) for text in draw(st.lists(_TEXT, max_size=5))]
     events += [TextDelta(text) for text in draw(st.lists(_TEXT, max_size=5))]
-    for slot, (call_id, name, pieces) in enumerate(draw(st.lists(_CALL, max_size=3))):
-        events.append(ToolCallDelta(slot, call_id, name, pieces[0]))
-        events += [ToolCallDelta(slot, None, None, piece) for piece in pieces[1:]]
+    for index, (call_id, name, fragments) in enumerate(draw(st.lists(_CALL, max_size=3))):
+        events.append(ToolCallDelta(index, call_id, name, fragments[0]))
+        events += [ToolCallDelta(index, None, None, fragment) for fragment in fragments[1:]]
     events += [usage] if (usage := draw(_USAGE)) else []
     return [*events, draw(_FINISH)]
 
@@ -59,6 +59,7 @@ def read_raw(response: ChatResponse) -> dict[str, Any]:
 
 
 def chunks_of(events: list[Event]) -> list[ChatResponse]:
+    """Convert the events of a reply to the chunks of a stream."""
     accumulator = ReplyAccumulator()
     chunks = []
     for event in events:
@@ -68,7 +69,7 @@ def chunks_of(events: list[Event]) -> list[ChatResponse]:
 
 
 @given(replies())
-def test_the_last_chunk_is_the_whole_answer(events: list[Event]) -> None:
+def test_last_chunk_equals_whole_answer(events: list[Event]) -> None:
     last, whole = chunks_of(events)[-1], to_chat_response(accumulate(events))
     assert last.delta == ""
     assert last.model_copy(update={"delta": None}) == whole
@@ -76,37 +77,38 @@ def test_the_last_chunk_is_the_whole_answer(events: list[Event]) -> None:
 
 
 @given(replies())
-def test_deltas_add_up_to_the_answer(events: list[Event]) -> None:
+def test_chunk_deltas_join_to_whole_answer(events: list[Event]) -> None:
     chunks, message = chunks_of(events), to_chat_response(accumulate(events)).message
     assert "".join(chunk.delta or "" for chunk in chunks) == (message.content or "")
-    thought = "".join(chunk.additional_kwargs.get("thinking_delta", "") for chunk in chunks)
-    assert thought == message.additional_kwargs.get("reasoning_content", "")
+    reasoning = "".join(chunk.additional_kwargs.get("thinking_delta", "") for chunk in chunks)
+    assert reasoning == message.additional_kwargs.get("reasoning_content", "")
 
 
 @given(replies(), st.data())
-def test_earlier_chunks_never_change(events: list[Event], data: st.DataObject) -> None:
-    """What a chunk shows is the same whether it is looked at when it comes, when all have come, or twice."""
-    accumulator, at_once, late = ReplyAccumulator(), [], []
+def test_earlier_chunks_stay_unchanged(events: list[Event], data: st.DataObject) -> None:
+    """A chunk has the same content whether it is read on arrival or after the last chunk."""
+    accumulator, dumps_on_arrival, chunks = ReplyAccumulator(), [], []
     for event in events:
         accumulator.add(event)
-        late.append(to_chunk(event, accumulator.snapshot()))
-        shown = to_chunk(event, accumulator.snapshot())
-        at_once.append(None if shown is None else shown.model_dump_json())
-    for at in data.draw(st.permutations(range(len(late)))):
-        chunk = late[at]
-        assert (None if chunk is None else chunk.model_dump_json()) == at_once[at]
+        chunks.append(to_chunk(event, accumulator.snapshot()))
+        chunk = to_chunk(event, accumulator.snapshot())
+        dumps_on_arrival.append(None if chunk is None else chunk.model_dump_json())
+    for index in data.draw(st.permutations(range(len(chunks)))):
+        chunk = chunks[index]
+        assert (None if chunk is None else chunk.model_dump_json()) == dumps_on_arrival[index]
 
 
-def test_chunks_share_no_blocks() -> None:
+def test_chunks_do_not_share_blocks() -> None:
     chunks = chunks_of([ReasoningDelta("a"), TextDelta("b"), TextDelta("c"), Finish("stop")])
     blocks = [id(block) for chunk in chunks for block in chunk.message.blocks]
     assert len(blocks) == len(set(blocks)) == 7
 
 
-# --- A chunk that nobody has looked at yet, and the response it stands for -----------------------------------
+# --- Chunks whose message has not been built yet, and the equal plain response -------------------------------
 
 
-def _unseen() -> ChatResponse:
+def _lazy_chunk() -> ChatResponse:
+    """Build a chunk whose message has not been built yet; it equals `_PLAIN`."""
     *_, chunk = chunks_of([ReasoningDelta("Hm."), TextDelta("Yes"), ToolCallDelta(0, "call_1", "crop", '{"x":')])
     assert type(chunk) is LazyChatResponse
     return chunk
@@ -129,7 +131,7 @@ _PLAIN = ChatResponse(
     additional_kwargs={},
 )
 
-LOOKS: dict[str, Callable[[ChatResponse], Any]] = {
+READS: dict[str, Callable[[ChatResponse], Any]] = {
     "model_dump": lambda chunk: chunk.model_dump(),
     "model_dump exclude_unset": lambda chunk: chunk.model_dump(exclude_unset=True),
     "model_dump_json": lambda chunk: chunk.model_dump_json(),
@@ -153,24 +155,24 @@ LOOKS: dict[str, Callable[[ChatResponse], Any]] = {
 }
 
 
-@pytest.mark.parametrize("look", LOOKS.values(), ids=LOOKS)
-def test_an_unseen_chunk_looks_like_the_plain_response(look: Callable[[ChatResponse], Any]) -> None:
-    seen, plain = look(_unseen()), look(_PLAIN)
-    assert seen == plain
-    assert type(seen) is type(plain)
+@pytest.mark.parametrize("read", READS.values(), ids=READS)
+def test_lazy_chunk_read_gives_same_result_as_plain_response(read: Callable[[ChatResponse], Any]) -> None:
+    lazy, plain = read(_lazy_chunk()), read(_PLAIN)
+    assert lazy == plain
+    assert type(lazy) is type(plain)
 
 
-def test_an_unseen_chunk_equals_the_plain_response() -> None:
-    assert _unseen() == _PLAIN
-    assert _PLAIN == _unseen()  # noqa: SIM300 - the other way round is another way
-    assert _unseen() == _unseen()
-    assert _unseen() != _PLAIN.model_copy(update={"delta": "x"})
+def test_lazy_chunk_equals_plain_response() -> None:
+    assert _lazy_chunk() == _PLAIN
+    assert _PLAIN == _lazy_chunk()  # noqa: SIM300 - calls the other `__eq__`
+    assert _lazy_chunk() == _lazy_chunk()
+    assert _lazy_chunk() != _PLAIN.model_copy(update={"delta": "x"})
     something_else: object = "something else"
-    assert _unseen() != something_else
+    assert _lazy_chunk() != something_else
 
 
-def test_an_unseen_chunk_can_be_changed() -> None:
-    chunk = _unseen()
+def test_lazy_chunk_can_be_changed() -> None:
+    chunk = _lazy_chunk()
     chunk.delta = "changed"
     assert chunk.delta == "changed"
     assert chunk.message == _PLAIN.message
@@ -178,18 +180,18 @@ def test_an_unseen_chunk_can_be_changed() -> None:
     assert chunk.message.content == "mine"
 
 
-def test_what_no_chunk_has_is_an_attribute_error() -> None:
+def test_lazy_chunk_unknown_attribute_raises_attribute_error() -> None:
     with pytest.raises(AttributeError, match="nothing"):
-        _unseen().nothing  # type: ignore[attr-defined]  # noqa: B018
+        _lazy_chunk().nothing  # type: ignore[attr-defined]  # noqa: B018
 
 
-def test_an_event_keeps_an_unseen_chunk_unseen() -> None:
-    chunk = _unseen()
+def test_event_with_lazy_chunk_does_not_build_its_message() -> None:
+    chunk = _lazy_chunk()
     assert LLMChatInProgressEvent(messages=[], response=chunk).response is chunk
     assert type(chunk) is LazyChatResponse
 
 
-# --- What the last chunk holds -------------------------------------------------------------------------------
+# --- Content of the last chunk -------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -205,7 +207,7 @@ def test_an_event_keeps_an_unseen_chunk_unseen() -> None:
         ("null", "tool_calls", None),
     ],
 )
-def test_a_call_that_must_not_be_executed_is_no_block(arguments: str, reason: str, kwargs: Any) -> None:
+def test_call_that_must_not_be_executed_has_no_block(arguments: str, reason: str, kwargs: Any) -> None:
     message = to_chat_response(accumulate([ToolCallDelta(0, "call_1", "crop", arguments), Finish(reason)])).message
     valid = [block for block in message.blocks if isinstance(block, ToolCallBlock)]
     invalid = message.additional_kwargs.get("invalid_tool_calls", [])
@@ -220,7 +222,7 @@ def test_a_call_that_must_not_be_executed_is_no_block(arguments: str, reason: st
         assert invalid == []
 
 
-def test_usage_by_all_its_names() -> None:
+def test_usage_is_reported_in_raw_and_additional_kwargs() -> None:
     raw = {"prompt_tokens": 24, "completion_tokens": 9, "total_tokens": 33}
     usage = Usage(24, 9, 33, reasoning=4, cached=2, image=10, video=0, raw=raw)
     response = to_chat_response(accumulate([ReasoningDelta("Hm."), TextDelta("Yes."), usage, Finish("stop")]))
@@ -237,7 +239,7 @@ def test_usage_by_all_its_names() -> None:
     assert thinking.num_tokens == 4
 
 
-def test_usage_in_the_other_apis_words_is_found_under_both() -> None:
+def test_usage_of_dashscope_api_has_names_of_both_apis() -> None:
     usage = Usage(24, 9, 33, raw={"input_tokens": 24, "output_tokens": 9})
     response = to_chat_response(accumulate([usage, Finish("stop")]))
     assert read_raw(response)["usage"] == {
@@ -249,15 +251,15 @@ def test_usage_in_the_other_apis_words_is_found_under_both() -> None:
     }
 
 
-def test_extras_take_no_place_of_ours() -> None:
+def test_server_extras_do_not_replace_own_fields_of_raw() -> None:
     finish = Finish("stop", "m", "id-1", "r-1", extras={"id": 1, "usage": 3, "more": 2})
     raw = read_raw(to_chat_response(accumulate([finish])))
     assert (raw["id"], raw["usage"], raw["more"]) == ("id-1", None, 2)
 
 
-def test_logprobs() -> None:
-    one = {"token": "Yes", "logprob": -0.1, "bytes": None}
-    content = [{**one, "top_logprobs": [one, {**one, "token": "No"}]}, {**one, "top_logprobs": []}]
+def test_logprobs_are_converted_and_kept_in_raw() -> None:
+    entry = {"token": "Yes", "logprob": -0.1, "bytes": None}
+    content = [{**entry, "top_logprobs": [entry, {**entry, "token": "No"}]}, {**entry, "top_logprobs": []}]
     response = to_chat_response(
         accumulate([TextDelta("Yes"), Finish("stop", extras={"logprobs": {"content": content}})])
     )

@@ -1,4 +1,4 @@
-"""Messages: roles, tool calls and results, earlier reasoning, marks; and a history that is never changed."""
+"""Messages: roles, tool calls and results, earlier reasoning and hints; the history is never changed."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ def call(call_id: str | None, name: str = "crop", kwargs: Any = None) -> ToolCal
     return ToolCallBlock(tool_call_id=call_id, tool_name=name, tool_kwargs={} if kwargs is None else kwargs)
 
 
-def called(call_id: str, arguments: str = "{}", name: str = "crop") -> dict[str, Any]:
+def wire_call(call_id: str, arguments: str = "{}", name: str = "crop") -> dict[str, Any]:
     return {"id": call_id, "type": "function", "function": {"name": name, "arguments": arguments}}
 
 
-def assistant(*blocks: Any, **beside: Any) -> ChatMessage:
-    return ChatMessage(role="assistant", blocks=list(blocks), additional_kwargs=beside)
+def assistant(*blocks: Any, **additional_kwargs: Any) -> ChatMessage:
+    return ChatMessage(role="assistant", blocks=list(blocks), additional_kwargs=additional_kwargs)
 
 
 def result(call_id: str | None, *blocks: Any, role: str = "tool") -> ChatMessage:
@@ -49,14 +49,15 @@ def result(call_id: str | None, *blocks: Any, role: str = "tool") -> ChatMessage
     )
 
 
-def sent(emulator: Emulator, llm: QwenVL, messages: list[ChatMessage], **call: Any) -> list[dict[str, Any]]:
-    llm.chat(messages, **call)
-    body: list[dict[str, Any]] = emulator.requests[-1].json["messages"]
-    return body
+def send(emulator: Emulator, llm: QwenVL, messages: list[ChatMessage], **settings: Any) -> list[dict[str, Any]]:
+    """Send a conversation and return its messages on the wire."""
+    llm.chat(messages, **settings)
+    wire_messages: list[dict[str, Any]] = emulator.requests[-1].json["messages"]
+    return wire_messages
 
 
 @pytest.mark.parametrize(
-    ("role", "said"),
+    ("role", "wire_role"),
     [
         (MessageRole.SYSTEM, "system"),
         (MessageRole.DEVELOPER, "system"),
@@ -66,17 +67,17 @@ def sent(emulator: Emulator, llm: QwenVL, messages: list[ChatMessage], **call: A
         (MessageRole.MODEL, "assistant"),
     ],
 )
-def test_roles(emulator: Emulator, llm: QwenVL, role: MessageRole, said: str) -> None:
-    stray = {"tool_call_id": "call_9"}  # agents leave it on the answer of a tool that returns directly
-    messages = [ChatMessage(role=role, content="Hello.", additional_kwargs=stray), USER]
-    assert sent(emulator, llm, messages)[0] == {"role": said, "content": "Hello."}
+def test_message_role_is_sent_as_wire_role(emulator: Emulator, llm: QwenVL, role: MessageRole, wire_role: str) -> None:
+    leftover = {"tool_call_id": "call_9"}  # agents leave it on the answer of a tool that returns directly
+    messages = [ChatMessage(role=role, content="Hello.", additional_kwargs=leftover), USER]
+    assert send(emulator, llm, messages)[0] == {"role": wire_role, "content": "Hello."}
 
 
 @pytest.mark.parametrize("role", ["tool", "function"])
-def test_results(emulator: Emulator, llm: QwenVL, role: str) -> None:
+def test_tool_result_texts_are_joined(emulator: Emulator, llm: QwenVL, role: str) -> None:
     messages = [USER, assistant(call("call_1")), result("call_1", TextBlock(text="a"), TextBlock(text="b"), role=role)]
-    assert sent(emulator, llm, messages)[1:] == [
-        {"role": "assistant", "content": "", "tool_calls": [called("call_1")]},
+    assert send(emulator, llm, messages)[1:] == [
+        {"role": "assistant", "content": "", "tool_calls": [wire_call("call_1")]},
         {"role": "tool", "content": "a\nb", "tool_call_id": "call_1"},
     ]
 
@@ -92,57 +93,62 @@ def test_results(emulator: Emulator, llm: QwenVL, role: str) -> None:
         ("[1]", "{}"),
     ],
 )
-def test_arguments_of_earlier_calls(emulator: Emulator, llm: QwenVL, kwargs: Any, arguments: str) -> None:
+def test_earlier_call_arguments_are_sent_as_json(emulator: Emulator, llm: QwenVL, kwargs: Any, arguments: str) -> None:
     messages = [USER, assistant(TextBlock(text="I crop."), call("call_1", kwargs=kwargs)), result("call_1")]
-    assert sent(emulator, llm, messages)[1] == {
+    assert send(emulator, llm, messages)[1] == {
         "role": "assistant",
         "content": "I crop.",
-        "tool_calls": [called("call_1", arguments)],
+        "tool_calls": [wire_call("call_1", arguments)],
     }
 
 
-LEGACY: dict[str, Any] = {
-    "dict": called("call_1", '{"x":1}'),
+LEGACY_CALLS: dict[str, Any] = {
+    "dict": wire_call("call_1", '{"x":1}'),
     "object": SimpleNamespace(id="call_1", function=SimpleNamespace(name="crop", arguments='{"x":1}')),
     "parsed arguments": {"id": "call_1", "function": {"name": "crop", "arguments": {"x": 1}}},
 }
 
 
-@pytest.mark.parametrize("told", LEGACY.values(), ids=LEGACY)
-def test_calls_of_older_histories(emulator: Emulator, llm: QwenVL, told: Any) -> None:
-    messages = [USER, assistant(tool_calls=[told]), result("call_1")]
-    said = sent(emulator, llm, messages)[1]["tool_calls"]
-    assert [(one["id"], one["function"]["arguments"].replace(" ", "")) for one in said] == [("call_1", '{"x":1}')]
+@pytest.mark.parametrize("legacy_call", LEGACY_CALLS.values(), ids=LEGACY_CALLS)
+def test_call_of_older_history_is_sent(emulator: Emulator, llm: QwenVL, legacy_call: Any) -> None:
+    messages = [USER, assistant(tool_calls=[legacy_call]), result("call_1")]
+    calls = send(emulator, llm, messages)[1]["tool_calls"]
+    assert [(call["id"], call["function"]["arguments"].replace(" ", "")) for call in calls] == [("call_1", '{"x":1}')]
 
 
-def test_a_call_that_is_told_twice_is_sent_once(emulator: Emulator, llm: QwenVL) -> None:
-    messages = [USER, assistant(call("call_1"), tool_calls=[called("call_1")]), result("call_1")]
-    assert len(sent(emulator, llm, messages)[1]["tool_calls"]) == 1
+def test_call_in_block_and_additional_kwargs_is_sent_once(emulator: Emulator, llm: QwenVL) -> None:
+    messages = [USER, assistant(call("call_1"), tool_calls=[wire_call("call_1")]), result("call_1")]
+    assert len(send(emulator, llm, messages)[1]["tool_calls"]) == 1
 
 
-def test_no_calls_are_no_empty_list(emulator: Emulator, llm: QwenVL) -> None:
-    said = sent(emulator, llm, [USER, assistant(TextBlock(text="Yes."), tool_calls=[], invalid_tool_calls=[]), USER])
-    assert said[1] == {"role": "assistant", "content": "Yes."}
+def test_message_with_empty_call_lists_sends_no_calls(emulator: Emulator, llm: QwenVL) -> None:
+    wire_messages = send(
+        emulator, llm, [USER, assistant(TextBlock(text="Yes."), tool_calls=[], invalid_tool_calls=[]), USER]
+    )
+    assert wire_messages[1] == {"role": "assistant", "content": "Yes."}
 
 
 def test_calls_and_results_without_ids_are_matched_in_order(emulator: Emulator, llm: QwenVL) -> None:
     results = [result(None, TextBlock(text=text)) for text in ("first", "second")]
-    said = sent(emulator, llm, [USER, assistant(call(None), call(None)), *results])
-    ids = [one["id"] for one in said[1]["tool_calls"]]
+    wire_messages = send(emulator, llm, [USER, assistant(call(None), call(None)), *results])
+    ids = [call["id"] for call in wire_messages[1]["tool_calls"]]
     assert len(set(ids)) == 2
-    assert [(one["tool_call_id"], one["content"]) for one in said[2:]] == [(ids[0], "first"), (ids[1], "second")]
+    assert [(message["tool_call_id"], message["content"]) for message in wire_messages[2:]] == [
+        (ids[0], "first"),
+        (ids[1], "second"),
+    ]
 
 
-@pytest.mark.parametrize("answered", [True, False])
-def test_an_invalid_call_is_replayed_if_it_was_answered(emulator: Emulator, llm: QwenVL, answered: bool) -> None:
+@pytest.mark.parametrize("has_result", [True, False])
+def test_invalid_call_is_sent_only_with_its_result(emulator: Emulator, llm: QwenVL, has_result: bool) -> None:
     emulator.script(Reply(tool_calls=[ToolCall("call_1", "crop", '{"x": ')]))
     message = llm.chat([USER]).message
     assert message.blocks == []
-    said = sent(emulator, llm, [USER, message, result("call_1") if answered else USER])
-    assert said[1].get("tool_calls") == ([called("call_1")] if answered else None)
+    wire_messages = send(emulator, llm, [USER, message, result("call_1") if has_result else USER])
+    assert wire_messages[1].get("tool_calls") == ([wire_call("call_1")] if has_result else None)
 
 
-def test_images_of_results_follow_the_run_of_results(emulator: Emulator, llm: QwenVL) -> None:
+def test_images_of_tool_results_follow_all_results(emulator: Emulator, llm: QwenVL) -> None:
     messages = [
         USER,
         assistant(call("call_1"), call("call_2", "zoom")),
@@ -150,28 +156,28 @@ def test_images_of_results_follow_the_run_of_results(emulator: Emulator, llm: Qw
         result("call_2"),
     ]
     response = llm.chat(messages)
-    said = emulator.requests[0].json["messages"]
-    assert [message["role"] for message in said] == ["user", "assistant", "tool", "tool", "user"]
-    assert [message["content"] for message in said[2:4]] == ["Cropped.", "Done."]
-    assert said[4]["content"][-1] == {"type": "image_url", "image_url": {"url": uri(PNG)}}
+    wire_messages = emulator.requests[0].json["messages"]
+    assert [message["role"] for message in wire_messages] == ["user", "assistant", "tool", "tool", "user"]
+    assert [message["content"] for message in wire_messages[2:4]] == ["Cropped.", "Done."]
+    assert wire_messages[4]["content"][-1] == {"type": "image_url", "image_url": {"url": uri(PNG)}}
     assert any("tool" in adjustment for adjustment in response.additional_kwargs["adjustments"])
 
 
 # --- Reasoning, partial answers, system prompts --------------------------------------------------------------
 
-THOUGHT = assistant(ThinkingBlock(content="Hm."), TextBlock(text="Yes."))
-THOUGHTS: dict[str, ChatMessage] = {
-    "block": THOUGHT,
+REASONED_ANSWER = assistant(ThinkingBlock(content="Hm."), TextBlock(text="Yes."))
+REASONED_ANSWERS: dict[str, ChatMessage] = {
+    "block": REASONED_ANSWER,
     "kwarg": assistant(TextBlock(text="Yes."), reasoning_content="Hm."),
-    "both": assistant(*THOUGHT.blocks, reasoning_content="Hm."),
+    "both": assistant(*REASONED_ANSWER.blocks, reasoning_content="Hm."),
 }
 
 
-@pytest.mark.parametrize("message", THOUGHTS.values(), ids=THOUGHTS)
-def test_earlier_reasoning_is_sent_on_demand(emulator: Emulator, llm: QwenVL, message: ChatMessage) -> None:
+@pytest.mark.parametrize("message", REASONED_ANSWERS.values(), ids=REASONED_ANSWERS)
+def test_earlier_reasoning_is_sent_if_preserved(emulator: Emulator, llm: QwenVL, message: ChatMessage) -> None:
     history = [USER, message, USER]
-    assert sent(emulator, llm, history)[1] == {"role": "assistant", "content": "Yes."}
-    assert sent(emulator, llm, history, model="qwen3.6-plus", preserve_thinking=True)[1] == {
+    assert send(emulator, llm, history)[1] == {"role": "assistant", "content": "Yes."}
+    assert send(emulator, llm, history, model="qwen3.6-plus", preserve_thinking=True)[1] == {
         "role": "assistant",
         "content": "Yes.",
         "reasoning_content": "Hm.",
@@ -179,7 +185,7 @@ def test_earlier_reasoning_is_sent_on_demand(emulator: Emulator, llm: QwenVL, me
     assert emulator.requests[1].json["preserve_thinking"] is True
 
 
-def test_a_partial_answer_is_continued(emulator: Emulator, llm: QwenVL) -> None:
+def test_partial_answer_is_sent_for_continuation(emulator: Emulator, llm: QwenVL) -> None:
     response = llm.chat([USER, assistant(TextBlock(text="The answer is"), partial=True)])
     body = emulator.requests[0].json
     assert body["messages"][1] == {"role": "assistant", "content": "The answer is", "partial": True}
@@ -187,33 +193,35 @@ def test_a_partial_answer_is_continued(emulator: Emulator, llm: QwenVL) -> None:
     assert response.additional_kwargs["adjustments"]
 
 
-def test_system_messages(emulator: Emulator, llm: QwenVL) -> None:
+def test_system_messages_are_sent_or_folded_into_user_message(emulator: Emulator, llm: QwenVL) -> None:
     system = ChatMessage(role="system", content="Be brief.")
-    assert [m["role"] for m in sent(emulator, llm, [system, USER, system])] == ["system", "user", "system"]
-    folded = sent(emulator, llm, [system, USER], fold_system_prompt=True)
+    assert [message["role"] for message in send(emulator, llm, [system, USER, system])] == ["system", "user", "system"]
+    folded = send(emulator, llm, [system, USER], fold_system_prompt=True)
     assert folded == [{"role": "user", "content": "Be brief.\n\nGo."}]
 
 
-def test_a_name(emulator: Emulator, llm: QwenVL) -> None:
+def test_user_name_is_sent(emulator: Emulator, llm: QwenVL) -> None:
     message = ChatMessage(role="user", content="Go.", additional_kwargs={"name": "ann"})
-    assert sent(emulator, llm, [message]) == [{"role": "user", "content": "Go.", "name": "ann"}]
+    assert send(emulator, llm, [message]) == [{"role": "user", "content": "Go.", "name": "ann"}]
 
 
-def test_citations_of_an_assistant_back_its_text(emulator: Emulator, llm: QwenVL) -> None:
+def test_assistant_citations_are_sent_only_without_text(emulator: Emulator, llm: QwenVL) -> None:
     citation = CitationBlock(
         title="Law", source="law.pdf", cited_content=TextBlock(text="§ 1"), additional_location_info={}
     )
-    said = sent(emulator, llm, [USER, assistant(TextBlock(text="Yes."), citation), USER, assistant(citation), USER])
-    assert [message["content"] for message in said[1::2]] == ["Yes.", "Law (law.pdf)\n§ 1"]
+    wire_messages = send(
+        emulator, llm, [USER, assistant(TextBlock(text="Yes."), citation), USER, assistant(citation), USER]
+    )
+    assert [message["content"] for message in wire_messages[1::2]] == ["Yes.", "Law (law.pdf)\n§ 1"]
 
 
 @pytest.mark.parametrize("role", ["user", "system", "tool"])
-def test_only_an_assistant_calls_tools(llm: QwenVL, role: str) -> None:
+def test_tool_call_outside_assistant_message_raises(llm: QwenVL, role: str) -> None:
     with pytest.raises(QwenVLInputError, match=r"messages\[0\]\.blocks\[0\] \(tool_call\).*ToolCallBlock"):
         llm.chat([ChatMessage(role=role, blocks=[call("call_1")])])
 
 
-# --- What the caller holds stays as it is --------------------------------------------------------------------
+# --- The caller's history is not changed --------------------------------------------------------------------
 
 
 def _history() -> list[ChatMessage]:
@@ -230,7 +238,10 @@ def _history() -> list[ChatMessage]:
             additional_kwargs={"qwen_vl": {"max_pixels": 9}},
         ),
         assistant(
-            ThinkingBlock(content="Hm."), call(None, kwargs='{"x": '), reasoning_content="Hm.", tool_calls=[called("a")]
+            ThinkingBlock(content="Hm."),
+            call(None, kwargs='{"x": '),
+            reasoning_content="Hm.",
+            tool_calls=[wire_call("a")],
         ),
         result(None, ImageBlock(image=PNG)),
     ]
@@ -245,7 +256,7 @@ CALL_MODES: dict[str, Callable[[QwenVL, list[ChatMessage]], Any]] = {
 
 
 @pytest.mark.parametrize("call_mode", CALL_MODES.values(), ids=CALL_MODES)
-def test_the_history_is_never_changed(llm: QwenVL, call_mode: Callable[[QwenVL, list[ChatMessage]], Any]) -> None:
+def test_chat_does_not_change_history(llm: QwenVL, call_mode: Callable[[QwenVL, list[ChatMessage]], Any]) -> None:
     history = _history()
     before = copy.deepcopy(history)
     call_mode(llm, history)

@@ -1,4 +1,4 @@
-"""The keywords: what they default to, who may say them, and that the key stays secret."""
+"""Settings: defaults, precedence of call over model, secrecy of the key, and copies of a model."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ from qwenvl_core.errors import QwenVLInputError, QwenVLMissingKeyError
 from tests.emulator import Emulator
 from tests.llama_index.conftest import KEY
 
-ASK = [ChatMessage(role="user", content="What is this?")]
+MESSAGES = [ChatMessage(role="user", content="What is this?")]
 
 
-def test_it_is_a_function_calling_llm() -> None:
+def test_model_class_is_function_calling_llm() -> None:
     assert issubclass(QwenVL, FunctionCallingLLM)
     assert issubclass(QwenVL, BaseLLM)
-    assert "multi" in QwenVL.class_name()  # else multi-modal indices warn
+    assert "multi" in QwenVL.class_name()  # otherwise multi-modal indices warn
 
 
 @pytest.mark.parametrize(
@@ -45,7 +45,7 @@ def test_it_is_a_function_calling_llm() -> None:
         ("my-own-model", 32_768, True),
     ],
 )
-def test_metadata(model: str, context_window: int, calls_functions: bool) -> None:
+def test_metadata_follows_catalog(model: str, context_window: int, calls_functions: bool) -> None:
     metadata = QwenVL(model=model).metadata
     assert metadata.model_name == model
     assert metadata.context_window == context_window
@@ -54,7 +54,7 @@ def test_metadata(model: str, context_window: int, calls_functions: bool) -> Non
     assert metadata.is_function_calling_model is calls_functions
 
 
-def test_metadata_by_the_callers_word() -> None:
+def test_metadata_keywords_override_catalog() -> None:
     metadata = QwenVL(model="my-own-model", context_window=8_000, num_output=500).metadata
     assert (metadata.context_window, metadata.num_output) == (8_000, 500)
     assert QwenVL(max_tokens=700).metadata.num_output == 700
@@ -78,7 +78,7 @@ def test_metadata_by_the_callers_word() -> None:
         {"temperature": "hot"},
     ],
 )
-def test_a_wrong_keyword_is_an_error(keywords: dict[str, Any]) -> None:
+def test_invalid_keyword_raises_validation_error(keywords: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
         QwenVL(**keywords)
 
@@ -91,12 +91,12 @@ def test_a_wrong_keyword_is_an_error(keywords: dict[str, Any]) -> None:
         ({"api": "dashscope", "base_url": "https://dashscope.aliyuncs.com/compatible-mode/v1"}, "/api/v1"),
     ],
 )
-def test_a_wrong_place_is_an_error_at_once(keywords: dict[str, Any], why: str) -> None:
+def test_invalid_endpoint_raises_on_construction(keywords: dict[str, Any], why: str) -> None:
     with pytest.raises(ValueError, match=why):
         QwenVL(**keywords)
 
 
-def test_a_mistyped_keyword_does_not_show_the_key() -> None:
+def test_mistyped_keyword_error_does_not_show_key() -> None:
     with pytest.raises(ValidationError) as caught:
         QwenVL(api_ky=KEY)  # type: ignore[call-arg]
     assert KEY not in str(caught.value)
@@ -110,11 +110,11 @@ def test_a_mistyped_keyword_does_not_show_the_key() -> None:
         ("api_key", "belongs to the model"),
     ],
 )
-def test_an_unknown_keyword_of_a_call_is_an_error(llm: QwenVL, emulator: Emulator, keyword: str, hint: str) -> None:
+def test_unknown_call_keyword_raises_before_request(llm: QwenVL, emulator: Emulator, keyword: str, hint: str) -> None:
     with pytest.raises(QwenVLInputError, match=hint):
-        llm.chat(ASK, **{keyword: True})
+        llm.chat(MESSAGES, **{keyword: True})
     with pytest.raises(QwenVLInputError, match=hint):
-        llm.stream_chat(ASK, **{keyword: True})  # at the call, not at the first chunk
+        llm.stream_chat(MESSAGES, **{keyword: True})  # at the call, not at the first chunk
     assert emulator.requests == []
 
 
@@ -134,26 +134,26 @@ PER_CALL: list[tuple[dict[str, Any], dict[str, Any]]] = [
 
 
 @pytest.mark.parametrize(("keywords", "sent"), PER_CALL, ids=[" ".join(row[0]) for row in PER_CALL])
-def test_a_setting_of_the_model_and_of_a_call_send_the_same(
+def test_setting_of_model_and_of_call_send_same_request(
     make: Callable[..., QwenVL], emulator: Emulator, keywords: dict[str, Any], sent: dict[str, Any]
 ) -> None:
-    plain, set_before = make(), make(**keywords)
+    plain, configured = make(), make(**keywords)
     before = plain.to_dict()
-    plain.chat(ASK)
-    plain.chat(ASK, **keywords)
-    set_before.chat(ASK)
+    plain.chat(MESSAGES)
+    plain.chat(MESSAGES, **keywords)
+    configured.chat(MESSAGES)
     without, by_call, by_model = (request.json for request in emulator.requests)
     assert by_call == by_model == without | sent
     assert plain.to_dict() == before
     assert set(without) == {"model", "messages", "stream", "stream_options", "enable_thinking"}
 
 
-@pytest.mark.parametrize("of_the_model", [True, False])
-def test_without_thinking_a_chat_is_one_whole_reply(
-    make: Callable[..., QwenVL], emulator: Emulator, of_the_model: bool
+@pytest.mark.parametrize("is_model_setting", [True, False])
+def test_chat_without_thinking_is_not_streamed(
+    make: Callable[..., QwenVL], emulator: Emulator, is_model_setting: bool
 ) -> None:
     keywords = {"enable_thinking": False}
-    make(**keywords if of_the_model else {}).chat(ASK, **{} if of_the_model else keywords)
+    make(**keywords if is_model_setting else {}).chat(MESSAGES, **{} if is_model_setting else keywords)
     assert emulator.requests[0].json == {
         "model": "qwen3-vl-plus",
         "messages": [{"role": "user", "content": "What is this?"}],
@@ -161,50 +161,50 @@ def test_without_thinking_a_chat_is_one_whole_reply(
     }
 
 
-def test_a_call_wins_over_the_model(make: Callable[..., QwenVL], emulator: Emulator) -> None:
+def test_call_setting_overrides_model_setting(make: Callable[..., QwenVL], emulator: Emulator) -> None:
     llm = make(temperature=0.5, enable_thinking=False)
-    llm.chat(ASK, temperature=0.0, enable_thinking=True)
+    llm.chat(MESSAGES, temperature=0.0, enable_thinking=True)
     assert emulator.requests[0].json["temperature"] == 0.0
     assert emulator.requests[0].json["enable_thinking"] is True
-    llm.chat(ASK, temperature=None)
+    llm.chat(MESSAGES, temperature=None)
     assert emulator.requests[1].json["temperature"] == 0.5
 
 
-# --- Where and with what key ---------------------------------------------------------------------------------
+# --- Endpoint and key ----------------------------------------------------------------------------------------
 
 
-def test_no_key_is_an_error_before_any_request(make: Callable[..., QwenVL], emulator: Emulator) -> None:
+def test_missing_key_raises_before_request(make: Callable[..., QwenVL], emulator: Emulator) -> None:
     llm = make(api_key=None)
-    for ask in (
-        lambda: llm.chat(ASK),
-        lambda: list(llm.stream_chat(ASK)),
+    for call_mode in (
+        lambda: llm.chat(MESSAGES),
+        lambda: list(llm.stream_chat(MESSAGES)),
         lambda: llm.complete("?"),
         lambda: list(llm.stream_complete("?")),
     ):
         with pytest.raises(QwenVLMissingKeyError, match="DASHSCOPE_API_KEY"):
-            ask()
+            call_mode()
     assert emulator.requests == []
 
 
-def test_the_environment(monkeypatch: pytest.MonkeyPatch, emulator: Emulator) -> None:
+def test_environment_variables_set_key_and_endpoint(monkeypatch: pytest.MonkeyPatch, emulator: Emulator) -> None:
     monkeypatch.setenv("DASHSCOPE_API_KEY", KEY)
     monkeypatch.setenv("DASHSCOPE_REGION", "singapore")
     monkeypatch.setenv("DASHSCOPE_WORKSPACE", "ws-1")
     monkeypatch.setenv("DASHSCOPE_BASE_URL", emulator.compat_url)
     llm = QwenVL()
     assert (llm.region, llm.workspace, llm.base_url) == ("singapore", "ws-1", emulator.compat_url)
-    llm.chat(ASK)
+    llm.chat(MESSAGES)
     assert emulator.requests[0].headers["authorization"] == f"Bearer {KEY}"
     llm.close()
 
 
 @pytest.mark.parametrize("key", [KEY, SecretStr(KEY)])
-def test_the_key_is_nowhere_to_be_seen(
+def test_key_is_sent_and_not_shown_anywhere(
     make: Callable[..., QwenVL], key: Any, caplog: pytest.LogCaptureFixture, emulator: Emulator
 ) -> None:
     llm = make(api_key=key)
     with caplog.at_level(logging.DEBUG):
-        llm.chat(ASK)
+        llm.chat(MESSAGES)
     assert emulator.requests[0].headers["authorization"] == f"Bearer {KEY}"
     shown = [
         repr(llm), str(llm), repr(llm.__dict__), llm.to_json(), llm.json(), llm.model_dump_json(),
@@ -218,18 +218,18 @@ def test_the_key_is_nowhere_to_be_seen(
 # --- Copies and stores ---------------------------------------------------------------------------------------
 
 
-def test_a_dict_makes_the_same_model(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_model_survives_dict_and_json_round_trip(monkeypatch: pytest.MonkeyPatch) -> None:
     llm = QwenVL(
         model="qwen3-vl-flash", api_key=SecretStr("first"), temperature=0.0, stop=["a"], system_prompt="Be brief.",
         extra_body={"enable_search": True}, enable_thinking=False, region="singapore", context_window=9,
     )  # fmt: skip
     monkeypatch.setenv("DASHSCOPE_API_KEY", "second")
-    for again in (QwenVL.from_dict(llm.to_dict()), QwenVL.from_json(llm.to_json())):
-        assert again.to_dict() == llm.to_dict()
-        assert again.temperature == 0.0
-        assert again.system_prompt == "Be brief."
-        assert again.enable_thinking is False
-        assert again.api_key == SecretStr("second")
+    for restored in (QwenVL.from_dict(llm.to_dict()), QwenVL.from_json(llm.to_json())):
+        assert restored.to_dict() == llm.to_dict()
+        assert restored.temperature == 0.0
+        assert restored.system_prompt == "Be brief."
+        assert restored.enable_thinking is False
+        assert restored.api_key == SecretStr("second")
     assert QwenVL.from_dict(llm.to_dict(), api_key="third").api_key == SecretStr("third")
     json.dumps(llm.to_dict())
 
@@ -238,7 +238,7 @@ def test_a_dict_makes_the_same_model(monkeypatch: pytest.MonkeyPatch) -> None:
     "store", [lambda llm: QwenVL.from_dict(llm.to_dict()), lambda llm: pickle.loads(pickle.dumps(llm)), copy.deepcopy]
 )
 @pytest.mark.parametrize(("keywords", "sent"), [({}, None), ({"enable_thinking": True}, True)])
-def test_a_store_keeps_who_demanded_thinking(
+def test_stored_model_keeps_whether_thinking_was_set(
     make: Callable[..., QwenVL],
     emulator: Emulator,
     monkeypatch: pytest.MonkeyPatch,
@@ -246,52 +246,52 @@ def test_a_store_keeps_who_demanded_thinking(
     keywords: dict[str, Any],
     sent: bool | None,
 ) -> None:
-    """A model that the catalogue does not know is sent what its caller said, and no default."""
+    """For a model that is not in the catalog, an explicit `enable_thinking` is sent, and a default is not."""
     monkeypatch.setenv("DASHSCOPE_API_KEY", KEY)
     emulator.known_models = frozenset({"my-own-model"})
-    again = store(make(model="my-own-model", **keywords))
-    again.chat(ASK)
-    again.close()
+    restored = store(make(model="my-own-model", **keywords))
+    restored.chat(MESSAGES)
+    restored.close()
     assert emulator.requests[0].json.get("enable_thinking") is sent
 
 
-def test_a_pickle_takes_its_key_from_the_environment(
+def test_pickled_model_takes_key_from_environment(
     make: Callable[..., QwenVL], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     with httpx.Client() as client:
         llm = make(temperature=0.0, http_client=client, timeout=7.0)
-        llm._client  # noqa: B018 - a model that has been used
+        llm._client  # noqa: B018 - builds the client, as a first call does
         stored = pickle.dumps(llm)
     assert caplog.text == ""
-    again = pickle.loads(stored)
-    assert again.api_key is None
-    assert (again.temperature, again.timeout, again.http_client) == (0.0, 7.0, None)
-    assert again.to_dict() == llm.to_dict()
+    restored = pickle.loads(stored)
+    assert restored.api_key is None
+    assert (restored.temperature, restored.timeout, restored.http_client) == (0.0, 7.0, None)
+    assert restored.to_dict() == llm.to_dict()
     monkeypatch.setenv("DASHSCOPE_API_KEY", "second")
     assert pickle.loads(stored).api_key == SecretStr("second")
 
 
 @pytest.mark.parametrize(
-    "copied", [copy.copy, copy.deepcopy, lambda llm: llm.model_copy(), lambda llm: llm.model_copy(deep=True)]
+    "copy_model", [copy.copy, copy.deepcopy, lambda llm: llm.model_copy(), lambda llm: llm.model_copy(deep=True)]
 )
-def test_a_copy_keeps_the_key(
-    make: Callable[..., QwenVL], copied: Callable[[QwenVL], QwenVL], emulator: Emulator
+def test_copied_model_keeps_key_and_http_client(
+    make: Callable[..., QwenVL], copy_model: Callable[[QwenVL], QwenVL], emulator: Emulator
 ) -> None:
     with httpx.Client() as client:
         llm = make(http_client=client, rate_limiter=TokenBucketRateLimiter(requests_per_minute=60))
-        llm.chat(ASK)
-        again = copied(llm)
-        assert again.http_client is client
-        again.chat(ASK)
+        llm.chat(MESSAGES)
+        restored = copy_model(llm)
+        assert restored.http_client is client
+        restored.chat(MESSAGES)
     assert [request.headers["authorization"] for request in emulator.requests] == [f"Bearer {KEY}"] * 2
 
 
-def test_a_changed_copy_goes_its_own_way(make: Callable[..., QwenVL], emulator: Emulator) -> None:
+def test_changed_copy_uses_own_key_and_model(make: Callable[..., QwenVL], emulator: Emulator) -> None:
     llm = make()
-    llm.chat(ASK)
+    llm.chat(MESSAGES)
     other = llm.model_copy(update={"api_key": SecretStr("other"), "model": "qwen3-vl-flash"})
-    other.chat(ASK)
-    llm.chat(ASK)
+    other.chat(MESSAGES)
+    llm.chat(MESSAGES)
     other.close()
     assert [request.headers["authorization"] for request in emulator.requests] == [
         f"Bearer {KEY}", "Bearer other", f"Bearer {KEY}",

@@ -1,4 +1,4 @@
-"""Structured prediction: four ways, three modes, and an answer that is no such object."""
+"""Structured prediction: four methods, three program modes, and answers that are not a valid object."""
 
 from __future__ import annotations
 
@@ -59,18 +59,18 @@ async def _astream(llm: QwenVL, **keywords: Any) -> Any:
 
 
 CALL_MODES = {"predict": _predict, "apredict": _apredict, "stream": _stream, "astream": _astream}
-every_way = pytest.mark.parametrize("call_mode", CALL_MODES.values(), ids=CALL_MODES)
+every_call_mode = pytest.mark.parametrize("call_mode", CALL_MODES.values(), ids=CALL_MODES)
 
 
-def answer(request: RecordedRequest) -> Reply:
-    """What a model would say: the forced tool's arguments, or JSON."""
+def reply_with_receipt(request: RecordedRequest) -> Reply:
+    """Reply with the receipt: as the arguments of the forced tool, or as JSON text."""
     if "tools" in request.json:
         return Reply(tool_calls=[ToolCall("call_1", request.json["tools"][0]["function"]["name"], TEXT)])
     return Reply(text=TEXT)
 
 
 MODES: dict[str, tuple[dict[str, Any], str | None, bool | None]] = {
-    # keywords, what demands the object, whether it thinks
+    # keywords, how the object is requested, the value of `enable_thinking`
     "hybrid": ({}, "json_object", False),
     "hybrid with JSON schemas": ({"model": "qwen3.7-plus"}, "json_schema", False),
     "not thinking": ({"model": "qwen3-vl-8b-instruct"}, "json_object", None),
@@ -82,45 +82,45 @@ MODES: dict[str, tuple[dict[str, Any], str | None, bool | None]] = {
 }
 
 
-@every_way
-@pytest.mark.parametrize(("keywords", "demand", "thinks"), MODES.values(), ids=MODES)
-async def test_every_way_in_every_mode(
+@every_call_mode
+@pytest.mark.parametrize(("keywords", "request_form", "enable_thinking"), MODES.values(), ids=MODES)
+async def test_predict_in_every_mode_returns_object(
     emulator: Emulator,
     make: Callable[..., QwenVL],
     call_mode: Any,
     keywords: Any,
-    demand: str | None,
-    thinks: bool | None,
+    request_form: str | None,
+    enable_thinking: bool | None,
 ) -> None:
-    emulator.respond = answer
+    emulator.respond = reply_with_receipt
     llm = make(system_prompt="Read closely.", temperature=0.5, **keywords)
     assert await call_mode(llm, llm_kwargs={"temperature": 0.0}) == RECEIPT
-    (request,) = (one.json for one in emulator.requests)
+    (request,) = (recorded.json for recorded in emulator.requests)
     assert emulator.refusals == []
-    assert request.get("enable_thinking") is thinks
+    assert request.get("enable_thinking") is enable_thinking
     assert request["temperature"] == 0.0
     assert request["messages"][0] == {"role": "system", "content": "Read closely."}
-    asked = request["messages"][1]["content"]
-    assert asked.startswith("What is on the receipt of x?")
-    assert request.get("response_format", {}).get("type") == (None if demand == "tool" else demand)
-    assert (request.get("tool_choice") is not None) is (demand == "tool")
-    assert ('"price"' in asked) is (demand != "tool")
+    prompt = request["messages"][1]["content"]
+    assert prompt.startswith("What is on the receipt of x?")
+    assert request.get("response_format", {}).get("type") == (None if request_form == "tool" else request_form)
+    assert (request.get("tool_choice") is not None) is (request_form == "tool")
+    assert ('"price"' in prompt) is (request_form != "tool")
 
 
 ANSWERS: dict[str, Reply] = {
     "JSON": Reply(text=TEXT),
     "fenced": Reply(text=f"```json\n{TEXT}\n```"),
     "fenced without a name": Reply(text=f"```\n{TEXT}\n```"),
-    "fenced between words": Reply(text=f"Here it is {{as asked}}:\n\n```json\n{TEXT}\n```\n\nAnything else?"),
-    "between words": Reply(text=f"Here it is: {TEXT} That is all."),
+    "fenced between sentences": Reply(text=f"Here it is {{as asked}}:\n\n```json\n{TEXT}\n```\n\nAnything else?"),
+    "between sentences": Reply(text=f"Here it is: {TEXT} That is all."),
     "tool call": Reply(tool_calls=[ToolCall("call_1", "Receipt", TEXT)]),
 }
 
 
-@every_way
+@every_call_mode
 @pytest.mark.parametrize("reply", ANSWERS.values(), ids=ANSWERS)
 @pytest.mark.parametrize("mode", [PydanticProgramMode.DEFAULT, PydanticProgramMode.FUNCTION])
-async def test_whatever_form_the_answer_has(
+async def test_predict_accepts_every_form_of_answer(
     emulator: Emulator, make: Callable[..., QwenVL], call_mode: Any, reply: Reply, mode: PydanticProgramMode
 ) -> None:
     emulator.script(reply)
@@ -128,26 +128,28 @@ async def test_whatever_form_the_answer_has(
 
 
 WRONG: dict[str, tuple[Reply, str]] = {
-    "words": (Reply(text="I can't read it."), "not a valid Receipt"),
+    "plain text": (Reply(text="I can't read it."), "not a valid Receipt"),
     "another shape": (Reply(text='{"shop": 3}'), "items"),
     "out of range": (Reply(text='{"shop": "x", "items": [{"name": "a", "price": -1}]}'), "price"),
     "cut off": (Reply(text=TEXT[:-20], finish="length"), "max_tokens"),
     "broken arguments": (Reply(tool_calls=[ToolCall("call_1", "Receipt", TEXT[:-9])]), "not a valid Receipt"),
-    "nothing": (Reply(), "not a valid Receipt"),
+    "empty": (Reply(), "not a valid Receipt"),
 }
 
 
-@every_way
+@every_call_mode
 @pytest.mark.parametrize(("reply", "why"), WRONG.values(), ids=WRONG)
-async def test_what_is_no_such_object(emulator: Emulator, llm: QwenVL, call_mode: Any, reply: Reply, why: str) -> None:
+async def test_predict_invalid_answer_raises_output_error(
+    emulator: Emulator, llm: QwenVL, call_mode: Any, reply: Reply, why: str
+) -> None:
     emulator.script(reply)
     with pytest.raises(ValueError, match=why) as caught:
         await call_mode(llm)
     assert isinstance(caught.value, QwenVLOutputError)
 
 
-@every_way
-async def test_a_model_that_always_thinks_is_held_to_it(
+@every_call_mode
+async def test_predict_always_thinking_model_without_json_raises(
     emulator: Emulator, make: Callable[..., QwenVL], call_mode: Any
 ) -> None:
     emulator.script(Reply(reasoning="Hm.", text="I can't read it."))
@@ -155,9 +157,9 @@ async def test_a_model_that_always_thinks_is_held_to_it(
         await call_mode(make(model="qwen3-vl-8b-thinking"))
 
 
-@every_way
-async def test_keywords_are_not_changed(emulator: Emulator, llm: QwenVL, call_mode: Any) -> None:
-    emulator.respond = answer
+@every_call_mode
+async def test_predict_does_not_change_llm_kwargs(emulator: Emulator, llm: QwenVL, call_mode: Any) -> None:
+    emulator.respond = reply_with_receipt
     keywords = {"temperature": 0.0, "tool_required": True, "tool_choice": "x", "allow_parallel_tool_calls": True}
     before = dict(keywords)
     await call_mode(llm, llm_kwargs=keywords)
@@ -165,10 +167,12 @@ async def test_keywords_are_not_changed(emulator: Emulator, llm: QwenVL, call_mo
 
 
 @pytest.mark.parametrize("mode", [PydanticProgramMode.DEFAULT, PydanticProgramMode.FUNCTION])
-def test_objects_grow(emulator: Emulator, make: Callable[..., QwenVL], mode: PydanticProgramMode) -> None:
-    emulator.respond = answer
+def test_stream_predict_yields_growing_objects(
+    emulator: Emulator, make: Callable[..., QwenVL], mode: PydanticProgramMode
+) -> None:
+    emulator.respond = reply_with_receipt
     objects = list(make(pydantic_program_mode=mode).stream_structured_predict(Receipt, PROMPT, shop="x"))
-    shops = [getattr(one, "shop", None) or "" for one in objects]
+    shops = [getattr(partial, "shop", None) or "" for partial in objects]
     assert len(objects) > 5
     assert shops == sorted(shops, key=len)
     assert shops[-1] == "Café {1}"
@@ -176,8 +180,8 @@ def test_objects_grow(emulator: Emulator, make: Callable[..., QwenVL], mode: Pyd
     assert type(objects[0]).__name__ == "FlexibleReceipt"
 
 
-async def test_a_prompt_with_a_picture(emulator: Emulator, llm: QwenVL) -> None:
-    emulator.respond = answer
+async def test_predict_with_image_prompt_sends_image(emulator: Emulator, llm: QwenVL) -> None:
+    emulator.respond = reply_with_receipt
     message = ChatMessage(
         role="user", blocks=[ImageBlock(image=image()), TextBlock(text="Read the receipt of {shop}.")]
     )
@@ -192,15 +196,15 @@ async def test_a_prompt_with_a_picture(emulator: Emulator, llm: QwenVL) -> None:
 
 # LlamaIndex serializes streamed objects by a method that pydantic has deprecated.
 @pytest.mark.filterwarnings("ignore:The `json` method is deprecated")
-async def test_as_structured_llm(emulator: Emulator, llm: QwenVL) -> None:
-    emulator.respond = answer
+async def test_structured_llm_methods_return_object(emulator: Emulator, llm: QwenVL) -> None:
+    emulator.respond = reply_with_receipt
     structured = llm.as_structured_llm(Receipt)
-    ask = [ChatMessage(role="user", content="Read it.")]
+    messages = [ChatMessage(role="user", content="Read it.")]
     responses = [
-        structured.chat(ask, temperature=0.0),
-        await structured.achat(ask),
-        list(structured.stream_chat(ask))[-1],
-        [response async for response in await structured.astream_chat(ask)][-1],
+        structured.chat(messages, temperature=0.0),
+        await structured.achat(messages),
+        list(structured.stream_chat(messages))[-1],
+        [response async for response in await structured.astream_chat(messages)][-1],
         structured.complete("Read it."),
         await structured.acomplete("Read it."),
     ]
@@ -209,12 +213,12 @@ async def test_as_structured_llm(emulator: Emulator, llm: QwenVL) -> None:
     assert emulator.requests[0].json["temperature"] == 0.0
 
 
-async def test_the_frameworks_own_program(emulator: Emulator, llm: QwenVL) -> None:
-    """Those who build LlamaIndex's program themselves get its objects, streamed as well."""
+async def test_function_calling_program_returns_object(emulator: Emulator, llm: QwenVL) -> None:
+    """LlamaIndex's own program works with the model, streamed as well."""
     emulator.respond = lambda request: Reply(tool_calls=[ToolCall("call_1", "Receipt", TEXT)])
     program = FunctionCallingProgram.from_defaults(Receipt, prompt=PROMPT, llm=llm)
     assert program(shop="x") == RECEIPT
     assert await program.acall(shop="x") == RECEIPT
     assert list(program.stream_call(shop="x"))[-1] == RECEIPT
-    assert [one async for one in await program.astream_call(shop="x")][-1] == RECEIPT
+    assert [result async for result in await program.astream_call(shop="x")][-1] == RECEIPT
     assert [request.json.get("tool_choice") for request in emulator.requests] == ["required", "required", None, None]

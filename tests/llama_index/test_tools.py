@@ -1,4 +1,4 @@
-"""Tools: what is offered, what comes back, and when a call must not be made."""
+"""Tools: definitions and choices that are sent, tool calls that are received, and invalid calls."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from tests.llama_index.media import image
 
 
 def crop(x: int, y: int) -> str:
-    """Cut a part out of the picture."""
+    """Crop the image."""
     return f"cropped at {x}, {y}"
 
 
 def now() -> str:
-    """The time."""
+    """Return the time."""
     return "noon"
 
 
@@ -29,56 +29,57 @@ CROP, NOW = FunctionTool.from_defaults(crop), FunctionTool.from_defaults(now)
 USER = ChatMessage(role="user", content="Go.")
 
 
-def prepared(llm: QwenVL, *args: Any, **kwargs: Any) -> dict[str, Any]:
+def prepare(llm: QwenVL, *args: Any, **kwargs: Any) -> dict[str, Any]:
+    """Build the keywords of a chat with tools."""
     return llm._prepare_chat_with_tools(*args, **kwargs)
 
 
-# --- What is offered ---------------------------------------------------------------------------------------------
+# --- Definitions and choices---------------------------------------------------------------------------------------
 
 
-def test_no_tools_are_no_keywords(llm: QwenVL) -> None:
-    keywords = prepared(llm, [], "Hi.", tool_required=True, tool_choice="auto", allow_parallel_tool_calls=True)
+def test_prepare_without_tools_sets_messages_only(llm: QwenVL) -> None:
+    keywords = prepare(llm, [], "Hi.", tool_required=True, tool_choice="auto", allow_parallel_tool_calls=True)
     assert list(keywords) == ["messages"]
 
 
 @pytest.mark.parametrize("message", ["Look.", ChatMessage(role="user", content="Look.")])
-def test_the_users_message_comes_last(llm: QwenVL, message: Any) -> None:
+def test_prepare_appends_user_message(llm: QwenVL, message: Any) -> None:
     history = [USER]
-    said = prepared(llm, [CROP], user_msg=message, chat_history=history)["messages"]
-    assert [one.content for one in said] == ["Go.", "Look."]
+    messages = prepare(llm, [CROP], user_msg=message, chat_history=history)["messages"]
+    assert [entry.content for entry in messages] == ["Go.", "Look."]
     assert history == [USER]
 
 
-def test_a_message_with_a_picture_keeps_it(emulator: Emulator, llm: QwenVL) -> None:
+def test_chat_with_tools_user_message_keeps_image(emulator: Emulator, llm: QwenVL) -> None:
     message = ChatMessage(role="user", blocks=[ImageBlock(image=image()), TextBlock(text="?")])
     llm.chat_with_tools([CROP], user_msg=message)
     assert [part["type"] for part in emulator.requests[0].json["messages"][0]["content"]] == ["image_url", "text"]
 
 
-def test_a_tool_as_it_is_sent(emulator: Emulator, llm: QwenVL) -> None:
+def test_tool_is_sent_in_openai_form(emulator: Emulator, llm: QwenVL) -> None:
     llm.chat_with_tools([CROP], "Go.")
     (tool,) = emulator.requests[0].json["tools"]
     assert tool["type"] == "function"
     assert tool["function"]["name"] == "crop"
-    assert "Cut a part" in tool["function"]["description"]
+    assert "Crop the image." in tool["function"]["description"]
     assert tool["function"]["parameters"]["required"] == ["x", "y"]
     assert "strict" not in tool["function"]
 
 
-def test_strict(emulator: Emulator, llm: QwenVL) -> None:
+def test_strict_tool_allows_described_arguments_only(emulator: Emulator, llm: QwenVL) -> None:
     llm.chat_with_tools([CROP], "Go.", strict=True)
     function = emulator.requests[0].json["tools"][0]["function"]
     assert function["strict"] is True
     assert function["parameters"]["additionalProperties"] is False
 
 
-def test_tools_of_a_plain_chat(emulator: Emulator, llm: QwenVL) -> None:
-    llm.chat([USER], tools=[CROP, prepared(llm, [NOW])["tools"][0]])
+def test_chat_accepts_tools_and_openai_dicts(emulator: Emulator, llm: QwenVL) -> None:
+    llm.chat([USER], tools=[CROP, prepare(llm, [NOW])["tools"][0]])
     assert [tool["function"]["name"] for tool in emulator.requests[0].json["tools"]] == ["crop", "now"]
 
 
-def test_a_long_description_is_no_error(llm: QwenVL) -> None:
-    assert prepared(llm, [FunctionTool.from_defaults(crop, description="x" * 5000)])
+def test_prepare_accepts_long_tool_description(llm: QwenVL) -> None:
+    assert prepare(llm, [FunctionTool.from_defaults(crop, description="x" * 5000)])
 
 
 NAMED = {"type": "function", "function": {"name": "crop"}}
@@ -98,8 +99,10 @@ CHOICES: dict[str, tuple[dict[str, Any], Any, bool]] = {
 
 
 @pytest.mark.parametrize(("keywords", "choice", "thinks"), CHOICES.values(), ids=CHOICES)
-def test_tool_choice(emulator: Emulator, llm: QwenVL, keywords: dict[str, Any], choice: Any, thinks: bool) -> None:
-    """A forced tool and thinking exclude each other; a call of its own turns off only its own thinking."""
+def test_tool_choice_forced_disables_thinking(
+    emulator: Emulator, llm: QwenVL, keywords: dict[str, Any], choice: Any, thinks: bool
+) -> None:
+    """A forced tool and thinking exclude each other; thinking is off for that call only."""
     response = llm.chat_with_tools([CROP], "Go.", **keywords)
     llm.chat([USER])
     first, second = (request.json for request in emulator.requests)
@@ -109,13 +112,15 @@ def test_tool_choice(emulator: Emulator, llm: QwenVL, keywords: dict[str, Any], 
     assert ("adjustments" in response.additional_kwargs) is not thinks
 
 
-def test_a_choice_of_no_tool_on_offer(llm: QwenVL) -> None:
+def test_tool_choice_unknown_tool_raises(llm: QwenVL) -> None:
     with pytest.raises(QwenVLInputError, match="zoom"):
         llm.chat_with_tools([CROP], "Go.", tool_choice="zoom")
 
 
-def test_forced_and_thinking(emulator: Emulator, make: Callable[..., QwenVL]) -> None:
-    """On demand, or with a model that always thinks, the choice gives way, and the answer is held to it."""
+def test_tool_choice_forced_on_thinking_model_is_checked_in_answer(
+    emulator: Emulator, make: Callable[..., QwenVL]
+) -> None:
+    """With `forced_tool_choice="auto"`, or a model that always thinks, `auto` is sent and the answer is checked."""
     for llm in (make(forced_tool_choice="auto"), make(model="qwen3-vl-32b-thinking")):
         emulator.script(
             Reply(reasoning="Hm.", tool_calls=[ToolCall("call_1", "crop", '{"x": 1, "y": 2}')]), Reply(text="No.")
@@ -129,7 +134,7 @@ def test_forced_and_thinking(emulator: Emulator, make: Callable[..., QwenVL]) ->
 
 
 @pytest.mark.parametrize("parallel", [True, False])
-def test_parallel_calls(emulator: Emulator, llm: QwenVL, parallel: bool) -> None:
+def test_parallel_calls_are_returned_if_allowed(emulator: Emulator, llm: QwenVL, parallel: bool) -> None:
     calls = [ToolCall("call_1", "crop", '{"x": 1, "y": 2}'), ToolCall("call_2", "now", "{}")]
     emulator.script(*[Reply(reasoning="Hm.", text="I look.", tool_calls=calls)] * 2)
     response = llm.chat_with_tools([CROP, NOW], "Go.", allow_parallel_tool_calls=parallel)
@@ -141,7 +146,7 @@ def test_parallel_calls(emulator: Emulator, llm: QwenVL, parallel: bool) -> None
     assert [block.block_type for block in response.message.blocks][:2] == ["thinking", "text"]
 
 
-# --- What comes back ---------------------------------------------------------------------------------------------
+# --- Received calls ----------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -156,7 +161,9 @@ def test_parallel_calls(emulator: Emulator, llm: QwenVL, parallel: bool) -> None
     ],
 )
 @pytest.mark.parametrize("api", ["openai", "dashscope"])
-async def test_calls_in_a_stream(emulator: Emulator, make: Callable[..., QwenVL], quirks: Quirks, api: Any) -> None:
+async def test_stream_assembles_calls_from_fragments(
+    emulator: Emulator, make: Callable[..., QwenVL], quirks: Quirks, api: Any
+) -> None:
     llm = make(api=api, base_url={"openai": emulator.compat_url, "dashscope": emulator.native_url}[api])
     calls = [
         ToolCall("call_1", "crop", ['{"x": ', "1,", ' "y": "a b', ' c"}']),
@@ -165,7 +172,7 @@ async def test_calls_in_a_stream(emulator: Emulator, make: Callable[..., QwenVL]
     ]
     emulator.script(*[Reply(reasoning="Hm.", text="I look.", tool_calls=calls, quirks=quirks)] * 2)
     chunks = list(llm.stream_chat_with_tools([CROP, NOW], "Go.", allow_parallel_tool_calls=True))
-    for chunk in chunks:  # agents ask each chunk
+    for chunk in chunks:  # agents do this for each chunk
         llm.get_tool_calls_from_response(chunk, error_on_no_tool_call=False)
     last = chunks[-1].message
     assert [(b.tool_call_id, b.tool_name, b.tool_kwargs) for b in last.blocks if isinstance(b, ToolCallBlock)] == [
@@ -180,17 +187,17 @@ async def test_calls_in_a_stream(emulator: Emulator, make: Callable[..., QwenVL]
     await llm.aclose()
 
 
-def test_arguments_in_a_stream_are_text_until_it_ends(emulator: Emulator, llm: QwenVL) -> None:
+def test_stream_call_arguments_are_text_until_last_chunk(emulator: Emulator, llm: QwenVL) -> None:
     emulator.script(Reply(tool_calls=[ToolCall("call_1", "crop", ['{"x": 1', ', "y"', ": 2}"])]))
     chunks = list(llm.stream_chat_with_tools([CROP], "Go."))
-    seen = [(block.tool_kwargs, llm.get_tool_calls_from_response(chunk)[0].tool_kwargs)
+    arguments = [(block.tool_kwargs, llm.get_tool_calls_from_response(chunk)[0].tool_kwargs)
             for chunk in chunks for block in chunk.message.blocks if isinstance(block, ToolCallBlock)]  # fmt: skip
     whole = {"x": 1, "y": 2}
-    assert list(dict.fromkeys(str(kwargs) for kwargs, _ in seen)) == [
+    assert list(dict.fromkeys(str(kwargs) for kwargs, _ in arguments)) == [
         "", '{"x": 1', '{"x": 1, "y"', '{"x": 1, "y": 2}', str(whole),
     ]  # fmt: skip
-    assert seen[-1] == (whole, whole)
-    assert {"x": 1} in [selected for _, selected in seen]
+    assert arguments[-1] == (whole, whole)
+    assert {"x": 1} in [selected for _, selected in arguments]
 
 
 @pytest.mark.parametrize(
@@ -211,14 +218,14 @@ def test_arguments_in_a_stream_are_text_until_it_ends(emulator: Emulator, llm: Q
         ("\ud800", {}),
     ],
 )
-def test_selections_never_raise(llm: QwenVL, kwargs: Any, selected: dict[str, Any]) -> None:
+def test_tool_selections_of_invalid_arguments_do_not_raise(llm: QwenVL, kwargs: Any, selected: dict[str, Any]) -> None:
     block = ToolCallBlock(tool_call_id="call_1", tool_name="crop", tool_kwargs=kwargs)
     response = ChatResponse(message=ChatMessage(role="assistant", blocks=[block]))
     (call,) = llm.get_tool_calls_from_response(response)
     assert (call.tool_id, call.tool_name, call.tool_kwargs) == ("call_1", "crop", selected)
 
 
-def test_no_call_is_an_error_on_demand(emulator: Emulator, llm: QwenVL) -> None:
+def test_tool_selections_without_call_raise_if_required(emulator: Emulator, llm: QwenVL) -> None:
     emulator.script(Reply(text="No."), Reply(tool_calls=[ToolCall("call_1", "crop", '{"x": ')]))
     response = llm.chat_with_tools([CROP], "Go.")
     assert llm.get_tool_calls_from_response(response, error_on_no_tool_call=False) == []
@@ -228,20 +235,20 @@ def test_no_call_is_an_error_on_demand(emulator: Emulator, llm: QwenVL) -> None:
         llm.get_tool_calls_from_response(llm.chat_with_tools([CROP], "Go."))
 
 
-async def test_predict_and_call(emulator: Emulator, llm: QwenVL) -> None:
+async def test_predict_and_call_runs_tool(emulator: Emulator, llm: QwenVL) -> None:
     emulator.script(*[Reply(tool_calls=[ToolCall("call_1", "crop", '{"x": 1, "y": 2}')])] * 2)
     assert llm.predict_and_call([CROP], "Go.").response == "cropped at 1, 2"
     assert (await llm.apredict_and_call([CROP], "Go.", tool_required=True)).response == "cropped at 1, 2"
     assert [request.json.get("tool_choice") for request in emulator.requests] == [None, "required"]
 
 
-async def test_a_tool_turn_goes_round(emulator: Emulator, llm: QwenVL) -> None:
+async def test_tool_result_is_sent_with_its_call(emulator: Emulator, llm: QwenVL) -> None:
     emulator.script(
         Reply(reasoning="I look.", tool_calls=[ToolCall("call_1", "crop", '{"x": 1}')]), Reply(text="Blue.")
     )
     answer = (await llm.achat_with_tools([CROP], chat_history=[USER])).message
-    done = ChatMessage(role="tool", content="cropped", additional_kwargs={"tool_call_id": "call_1"})
-    response = await llm.achat_with_tools([CROP], chat_history=[USER, answer, done])
+    result = ChatMessage(role="tool", content="cropped", additional_kwargs={"tool_call_id": "call_1"})
+    response = await llm.achat_with_tools([CROP], chat_history=[USER, answer, result])
     assert response.message.content == "Blue."
     assert emulator.requests[1].json["messages"] == [
         {"role": "user", "content": "Go."},
