@@ -73,12 +73,12 @@ class QwenVL(StructuredPrediction):
     @property
     @override
     def metadata(self) -> LLMMetadata:
-        facts, calls = models.describe(self.model), self.is_function_calling_model
+        facts, calls_functions = models.describe(self.model), self.is_function_calling_model
         return LLMMetadata(
             context_window=self.context_window or facts.context_window or _UNSTATED_CONTEXT_WINDOW,
             num_output=self.num_output or self.max_tokens or facts.max_output or _UNSTATED_NUM_OUTPUT,
             is_chat_model=True,
-            is_function_calling_model=facts.tools if calls is None else calls,
+            is_function_calling_model=facts.tools if calls_functions is None else calls_functions,
             model_name=self.model,
         )
 

@@ -58,14 +58,16 @@ def _convert_message(index: int, message: ChatMessage, facts: ModelFacts, answer
     hints = _check_hints(index, extra_fields.get("qwen_vl") or {})
     parts: list[Part] = []
     reasoning: list[str] = []
-    calls: list[ToolCall] = []
+    tool_calls: list[ToolCall] = []
     for block_index, block in enumerate(_unique_blocks(message)):
         location = Location(index, block_index, role, block.block_type, attribute="blocks")
         match block:
             case ThinkingBlock():
                 reasoning.append(block.content or "")
             case ToolCallBlock() if role == "assistant":
-                calls.append(ToolCall(block.tool_call_id or "", block.tool_name, _dump_arguments(block.tool_kwargs)))
+                tool_calls.append(
+                    ToolCall(block.tool_call_id or "", block.tool_name, _dump_arguments(block.tool_kwargs))
+                )
             case CachePoint() if parts:
                 parts[-1] = replace(parts[-1], cache=True)
             case CachePoint():  # no part precedes it
@@ -75,14 +77,14 @@ def _convert_message(index: int, message: ChatMessage, facts: ModelFacts, answer
             case _:
                 parts += convert_blocks(block, BlockContext(location, facts, hints))
     if role == "assistant":
-        calls = calls or [_convert_call(call) for call in extra_fields.get("tool_calls") or ()]
+        tool_calls = tool_calls or [_convert_call(call) for call in extra_fields.get("tool_calls") or ()]
         # An invalid call is sent only with its result: the service refuses a call that no result follows.
         invalid_calls = extra_fields.get("invalid_tool_calls") or ()
-        calls += [_convert_call(call) for call in invalid_calls if call.get("id") in answered_ids]
+        tool_calls += [_convert_call(call) for call in invalid_calls if call.get("id") in answered_ids]
     return Message(
         role,
         tuple(parts),
-        tool_calls=tuple(calls),
+        tool_calls=tuple(tool_calls),
         tool_call_id=extra_fields.get("tool_call_id") if role == "tool" else None,
         name=extra_fields.get("name") if role == "user" else None,
         reasoning=("\n".join(reasoning) or str(extra_fields.get("reasoning_content") or ""))

@@ -35,80 +35,82 @@ if TYPE_CHECKING:
     from qwenvl_core.client.config import ModelConfig
 
 
-def chat(llm: ModelConfig, messages: Sequence[ChatMessage], call: Mapping[str, Any]) -> ChatResponse:
+def chat(llm: ModelConfig, messages: Sequence[ChatMessage], keywords: Mapping[str, Any]) -> ChatResponse:
     """Return the whole answer, whether the wire streams or not."""
     accumulator = ReplyAccumulator()
-    for event in _stream_events(llm, messages, call):
+    for event in _stream_events(llm, messages, keywords):
         accumulator.add(event)
     return to_chat_response(accumulator.reply())
 
 
-async def achat(llm: ModelConfig, messages: Sequence[ChatMessage], call: Mapping[str, Any]) -> ChatResponse:
+async def achat(llm: ModelConfig, messages: Sequence[ChatMessage], keywords: Mapping[str, Any]) -> ChatResponse:
     """Return the whole answer asynchronously; see `chat`."""
     accumulator = ReplyAccumulator()
-    async for event in _astream_events(llm, messages, call):
+    async for event in _astream_events(llm, messages, keywords):
         accumulator.add(event)
     return to_chat_response(accumulator.reply())
 
 
-def stream_chat(llm: ModelConfig, messages: Sequence[ChatMessage], call: Mapping[str, Any]) -> ChatResponseGen:
+def stream_chat(llm: ModelConfig, messages: Sequence[ChatMessage], keywords: Mapping[str, Any]) -> ChatResponseGen:
     """Stream the chunks of the answer; the last one holds the whole answer."""
-    return streaming.stream_chunks(_stream_events(llm, messages, call, stream=True))
+    return streaming.stream_chunks(_stream_events(llm, messages, keywords, stream=True))
 
 
-def astream_chat(llm: ModelConfig, messages: Sequence[ChatMessage], call: Mapping[str, Any]) -> ChatResponseAsyncGen:
+def astream_chat(
+    llm: ModelConfig, messages: Sequence[ChatMessage], keywords: Mapping[str, Any]
+) -> ChatResponseAsyncGen:
     """Stream the chunks of the answer asynchronously; see `stream_chat`."""
-    return streaming.astream_chunks(_astream_events(llm, messages, call, stream=True))
+    return streaming.astream_chunks(_astream_events(llm, messages, keywords, stream=True))
 
 
-def complete(llm: ModelConfig, prompt: str, call: Mapping[str, Any]) -> CompletionResponse:
+def complete(llm: ModelConfig, prompt: str, keywords: Mapping[str, Any]) -> CompletionResponse:
     """Return the answer to one prompt; see `chat`."""
-    return to_completion_response(chat(llm, *_convert_prompt(prompt, call)))
+    return to_completion_response(chat(llm, *_convert_prompt(prompt, keywords)))
 
 
-async def acomplete(llm: ModelConfig, prompt: str, call: Mapping[str, Any]) -> CompletionResponse:
+async def acomplete(llm: ModelConfig, prompt: str, keywords: Mapping[str, Any]) -> CompletionResponse:
     """Return the answer to one prompt asynchronously; see `complete`."""
-    return to_completion_response(await achat(llm, *_convert_prompt(prompt, call)))
+    return to_completion_response(await achat(llm, *_convert_prompt(prompt, keywords)))
 
 
-def stream_complete(llm: ModelConfig, prompt: str, call: Mapping[str, Any]) -> CompletionResponseGen:
+def stream_complete(llm: ModelConfig, prompt: str, keywords: Mapping[str, Any]) -> CompletionResponseGen:
     """Stream the answer to one prompt; see `stream_chat`."""
-    return streaming.stream_completions(_stream_events(llm, *_convert_prompt(prompt, call), stream=True))
+    return streaming.stream_completions(_stream_events(llm, *_convert_prompt(prompt, keywords), stream=True))
 
 
-def astream_complete(llm: ModelConfig, prompt: str, call: Mapping[str, Any]) -> CompletionResponseAsyncGen:
+def astream_complete(llm: ModelConfig, prompt: str, keywords: Mapping[str, Any]) -> CompletionResponseAsyncGen:
     """Stream the answer to one prompt asynchronously; see `stream_complete`."""
-    return streaming.astream_completions(_astream_events(llm, *_convert_prompt(prompt, call), stream=True))
+    return streaming.astream_completions(_astream_events(llm, *_convert_prompt(prompt, keywords), stream=True))
 
 
 def build_request(
-    llm: ModelConfig, messages: Sequence[ChatMessage], call: Mapping[str, Any], *, stream: bool = False
+    llm: ModelConfig, messages: Sequence[ChatMessage], keywords: Mapping[str, Any], *, stream: bool = False
 ) -> Request:
     """Build the request of a call.
 
     Raises:
         QwenVLInputError: The messages or keywords cannot be sent.
     """
-    if call.get("tools"):
-        call = {**call, "tools": [to_openai_tool(tool) for tool in call["tools"]]}
-    settings = llm._settings(call)
+    if keywords.get("tools"):
+        keywords = {**keywords, "tools": [to_openai_tool(tool) for tool in keywords["tools"]]}
+    settings = llm._settings(keywords)
     return Request(messages=convert_messages(messages, describe(settings.model)), settings=settings, stream=stream)
 
 
 def _stream_events(
-    llm: ModelConfig, messages: Sequence[ChatMessage], call: Mapping[str, Any], *, stream: bool = False
+    llm: ModelConfig, messages: Sequence[ChatMessage], keywords: Mapping[str, Any], *, stream: bool = False
 ) -> Generator[Event]:
-    return llm._client.stream(build_request(llm, messages, call, stream=stream))
+    return llm._client.stream(build_request(llm, messages, keywords, stream=stream))
 
 
 def _astream_events(
-    llm: ModelConfig, messages: Sequence[ChatMessage], call: Mapping[str, Any], *, stream: bool = False
+    llm: ModelConfig, messages: Sequence[ChatMessage], keywords: Mapping[str, Any], *, stream: bool = False
 ) -> AsyncGenerator[Event]:
-    return llm._client.astream(build_request(llm, messages, call, stream=stream))
+    return llm._client.astream(build_request(llm, messages, keywords, stream=stream))
 
 
-def _convert_prompt(prompt: str, call: Mapping[str, Any]) -> tuple[list[ChatMessage], dict[str, Any]]:
+def _convert_prompt(prompt: str, keywords: Mapping[str, Any]) -> tuple[list[ChatMessage], dict[str, Any]]:
     """Convert a prompt to a chat of one message, with its images before the text."""
-    images = convert_image_documents(call.get("image_documents"))
-    others = {name: value for name, value in call.items() if name != "image_documents"}
+    images = convert_image_documents(keywords.get("image_documents"))
+    others = {name: value for name, value in keywords.items() if name != "image_documents"}
     return [ChatMessage(role=MessageRole.USER, blocks=[*images, TextBlock(text=prompt)])], others

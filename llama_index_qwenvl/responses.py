@@ -101,7 +101,7 @@ def _to_invalid_call(call: ToolCall) -> dict[str, Any]:
         "id": call.id,
         "name": call.name,
         "args": call.arguments,
-        "error": "The arguments are no whole JSON object.",
+        "error": "The arguments are not a valid JSON object.",
     }
 
 

@@ -1,6 +1,6 @@
 """Close the connection of a stream when its reader leaves the loop.
 
-Two things in the way of that, both shown by `tests/llama_index/test_connection_cleanup.py`:
+Two properties of the environment would prevent that; `tests/llama_index/test_connection_cleanup.py` shows both:
 
 - LlamaIndex's callbacks report the exception that ended an abandoned stream to their handlers, and some handlers keep
   it. The exception keeps the frame of the callbacks' own loop alive, and with it the generator that it iterates over.

@@ -45,8 +45,8 @@ def parse_object(response: ChatResponse, output_cls: type[Model]) -> Model:
         QwenVLOutputError: The answer holds no such object.
     """
     content = response.message.content or ""
-    calls = (block for block in response.message.blocks if isinstance(block, ToolCallBlock))
-    text = next((json.dumps(call.tool_kwargs) for call in calls), None) or find_json_object(content)
+    tool_calls = (block for block in response.message.blocks if isinstance(block, ToolCallBlock))
+    text = next((json.dumps(call.tool_kwargs) for call in tool_calls), None) or find_json_object(content)
     try:
         return output_cls.model_validate_json(text)
     except ValidationError as error:
@@ -89,5 +89,7 @@ class PartialObjectParser(Generic[Model]):
 
 def _parse_partial_values(chunk: ChatResponse) -> dict[str, Any]:
     """Parse the object's values that have arrived so far."""
-    calls = read_tool_selections(chunk)
-    return calls[0].tool_kwargs if calls else parse_partial_json(find_json_object(chunk.message.content or ""))
+    selections = read_tool_selections(chunk)
+    return (
+        selections[0].tool_kwargs if selections else parse_partial_json(find_json_object(chunk.message.content or ""))
+    )

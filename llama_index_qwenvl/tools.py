@@ -48,10 +48,10 @@ def read_tool_selections(response: ChatResponse) -> list[ToolSelection]:
 def keep_first_call(response: ChatResponse) -> ChatResponse:
     """Return the response with its first tool call only."""
     message = response.message
-    calls = [block for block in message.blocks if isinstance(block, ToolCallBlock)]
-    if len(calls) < 2:
+    tool_calls = [block for block in message.blocks if isinstance(block, ToolCallBlock)]
+    if len(tool_calls) < 2:
         return response
-    blocks = [block for block in message.blocks if not isinstance(block, ToolCallBlock) or block is calls[0]]
+    blocks = [block for block in message.blocks if not isinstance(block, ToolCallBlock) or block is tool_calls[0]]
     extra_fields = {**message.additional_kwargs, "tool_calls": message.additional_kwargs.get("tool_calls", [])[:1]}
     return response.model_copy(
         update={"message": message.model_copy(update={"blocks": blocks, "additional_kwargs": extra_fields})}
