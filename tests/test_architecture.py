@@ -357,7 +357,16 @@ def test_the_words_that_are_looked_for_are_those_of_the_wire() -> None:
 EXPORTS = {
     "qwenvl_core": ["__version__"],
     "langchain_qwenvl": ["ChatQwenVL", "Citation", "QwenVLLoader", "QwenVLParser", "citation", "highlight"],
-    "llama_index_qwenvl": ["Citation", "QwenVL", "QwenVLError", "QwenVLReader", "citation", "highlight", "video", "video_frames"],
+    "llama_index_qwenvl": [
+        "Citation",
+        "QwenVL",
+        "QwenVLError",
+        "QwenVLReader",
+        "citation",
+        "highlight",
+        "video",
+        "video_frames",
+    ],
 }
 
 
