@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
-import vcr  # type: ignore[import-untyped]
+import vcr
 import yaml
 
 from qwenvl_core.media.sniffing import sniff

@@ -10,7 +10,6 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -28,6 +27,7 @@ from tests.core.client.scripted import both_call_modes
 from tests.core.media.large_files import MB, MP4, VIDEO, fill, write_video
 from tests.core.transport.native import CHAT, create_client, fetch_reply, make_request
 from tests.emulator import Emulator, Fault
+from tests.emulator.response_renderer import ResponseRenderer
 from tests.support.pipeline import CallMode
 
 # --- failures ---------------------------------------------------------------------------------------------------
@@ -74,11 +74,11 @@ def fail_uploads_before(emulator: Emulator, uploads: int) -> None:
     receive = emulator._upload
     count = 0
 
-    def receive_or_fail(answering: Any) -> None:
+    def receive_or_fail(renderer: ResponseRenderer) -> None:
         nonlocal count
         count += 1
         emulator.upload_fault = Fault(status=503) if count < uploads else None
-        receive(answering)
+        receive(renderer)
         emulator.upload_fault = None
 
     emulator._upload = receive_or_fail  # type: ignore[method-assign]
@@ -172,9 +172,9 @@ def test_upload_does_not_follow_a_redirect(emulator: Emulator, video: Path, call
     with Emulator() as elsewhere:
         receive = emulator._upload
 
-        def redirected(answering: Any) -> None:
+        def redirected(renderer: ResponseRenderer) -> None:
             emulator.upload_fault = Fault(redirect=f"{elsewhere.origin}/oss")
-            receive(answering)
+            receive(renderer)
 
         emulator._upload = redirected  # type: ignore[method-assign]
         with pytest.raises(QwenVLAPIError) as caught:
@@ -246,10 +246,10 @@ async def test_cancelled_upload_ends(emulator: Emulator, video: Path) -> None:
     started, proceed = threading.Event(), threading.Event()
     receive = emulator._upload
 
-    def slow(answering: Any) -> None:
+    def slow(renderer: ResponseRenderer) -> None:
         started.set()
         proceed.wait(5)
-        receive(answering)
+        receive(renderer)
 
     emulator._upload = slow  # type: ignore[method-assign]
     client = create_client(emulator.native_url)
