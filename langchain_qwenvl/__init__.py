@@ -1,28 +1,80 @@
-"""Qwen-VL in LangChain.
+"""LangChain integration for Alibaba's Qwen-VL models.
 
-These modules import what they need of LangChain from where it is defined: a name taken from one of its packages is
-looked up by that package's lazy loader, which costs more than all of our own code.
+The modules of this package import LangChain's names from the modules that define them: the lazy loaders of LangChain's
+packages would take longer than all modules of ours.
 """
 
 from typing import TYPE_CHECKING, Any
 
 from langchain_qwenvl import content_blocks as _blocks
-from langchain_qwenvl import serialization as _loading
 from langchain_qwenvl.chat_models import ChatQwenVL
+from langchain_qwenvl.serialization import register_serializable
+from qwenvl_core.client.lazy_import import lazy_module
+from qwenvl_core.errors import QwenVLError
 
 if TYPE_CHECKING:
+    from langchain_qwenvl import document_loaders as _document_loaders
+    from langchain_qwenvl import exceptions as _exceptions
     from langchain_qwenvl.document_loaders import Citation, QwenVLLoader, QwenVLParser, citation, highlight
+    from langchain_qwenvl.exceptions import (
+        QwenVLAPIError,
+        QwenVLArrearageError,
+        QwenVLAuthenticationError,
+        QwenVLConnectionError,
+        QwenVLContentFilterError,
+        QwenVLContextOverflowError,
+        QwenVLInvalidRequestError,
+        QwenVLMissingKeyError,
+        QwenVLModelNotFoundError,
+        QwenVLNotFoundError,
+        QwenVLOutputError,
+        QwenVLPermissionDeniedError,
+        QwenVLQuotaExceededError,
+        QwenVLRateLimitError,
+        QwenVLStreamInterruptedError,
+        QwenVLTimeoutError,
+    )
+else:
+    _document_loaders = lazy_module("langchain_qwenvl.document_loaders")
+    _exceptions = lazy_module("langchain_qwenvl.exceptions")
 
-__all__ = ["ChatQwenVL", "Citation", "QwenVLLoader", "QwenVLParser", "citation", "highlight"]
+__all__ = [
+    "ChatQwenVL",
+    "Citation",
+    "QwenVLAPIError",
+    "QwenVLArrearageError",
+    "QwenVLAuthenticationError",
+    "QwenVLConnectionError",
+    "QwenVLContentFilterError",
+    "QwenVLContextOverflowError",
+    "QwenVLError",
+    "QwenVLInvalidRequestError",
+    "QwenVLLoader",
+    "QwenVLMissingKeyError",
+    "QwenVLModelNotFoundError",
+    "QwenVLNotFoundError",
+    "QwenVLOutputError",
+    "QwenVLParser",
+    "QwenVLPermissionDeniedError",
+    "QwenVLQuotaExceededError",
+    "QwenVLRateLimitError",
+    "QwenVLStreamInterruptedError",
+    "QwenVLTimeoutError",
+    "citation",
+    "highlight",
+]
 
 _blocks.register()
-_loading.register(ChatQwenVL)
+register_serializable(ChatQwenVL)
 
 
 def __getattr__(name: str) -> Any:
-    """What is for documents is imported when it is asked for: chats do without."""
+    """Import the document loaders and the exceptions on first use."""
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from langchain_qwenvl import document_loaders
+    return getattr(_exceptions if name.endswith("Error") else _document_loaders, name)
 
-    return getattr(document_loaders, name)
+
+def __dir__() -> list[str]:
+    """Include the names that are not imported yet."""
+    return sorted({*globals(), *__all__})

@@ -1,4 +1,8 @@
-"""Our errors as LangChain's: each is both, so that code which knows either catches it."""
+"""Exceptions of this package: each is an error of `qwenvl_core.errors` and a langchain-core error at once.
+
+Code that catches either kind catches them. A subclass in `qwenvl_core.errors` is a subclass here too, so
+`except QwenVLConnectionError` also catches an interrupted stream.
+"""
 
 from __future__ import annotations
 
@@ -10,56 +14,123 @@ import langchain_core.exceptions as langchain
 from qwenvl_core import errors as core
 
 
-def _both(ours: type[core.QwenVLError], theirs: type[Exception]) -> type[core.QwenVLError]:
-    """A class that is one of ours and one of LangChain's; it keeps our name and our word on retrying."""
-    facts = {"is_retryable": ours.retryable, "__doc__": ours.__doc__, "__module__": __name__}
-    return type(ours.__name__, (ours, theirs), facts)
+class QwenVLAuthenticationError(core.QwenVLAuthenticationError, langchain.ModelAuthenticationError):
+    """The server rejected the API key (HTTP 401)."""
 
 
-# Most exact first, as in the tree of `qwenvl_core.errors`; what is not named here is raised as it is.
-_KINDS: tuple[tuple[type[core.QwenVLError], type[Exception]], ...] = (
-    (core.QwenVLMissingKeyError, langchain.ModelAuthenticationError),
-    (core.QwenVLAuthenticationError, langchain.ModelAuthenticationError),
-    (core.QwenVLArrearageError, langchain.ModelPermissionDeniedError),
-    (core.QwenVLPermissionDeniedError, langchain.ModelPermissionDeniedError),
-    (core.QwenVLModelNotFoundError, langchain.ModelNotFoundError),
-    (core.QwenVLNotFoundError, langchain.ModelNotFoundError),
-    (core.QwenVLContentFilterError, langchain.ModelInvalidRequestError),
-    (core.QwenVLContextOverflowError, langchain.ContextOverflowError),
-    (core.QwenVLInvalidRequestError, langchain.ModelInvalidRequestError),
-    (core.QwenVLQuotaExceededError, langchain.ModelRateLimitError),
-    (core.QwenVLRateLimitError, langchain.ModelRateLimitError),
-    (core.QwenVLTimeoutError, langchain.ModelTimeoutError),
-    (core.QwenVLStreamInterruptedError, langchain.ModelConnectionError),
-    (core.QwenVLConnectionError, langchain.ModelConnectionError),
-    (core.QwenVLOutputError, langchain.OutputParserException),
-    (core.QwenVLAPIError, langchain.ModelAPIError),
-)
-_CLASSES = {ours: _both(ours, theirs) for ours, theirs in _KINDS}
-globals().update({cls.__name__: cls for cls in _CLASSES.values()})  # where pickle looks for them
+class QwenVLMissingKeyError(core.QwenVLMissingKeyError, QwenVLAuthenticationError):
+    """No API key was configured; no request was sent."""
 
 
-def output_error(message: str, llm_output: str) -> core.QwenVLError:
-    """The model's answer is not what was asked for: ours and LangChain's `OutputParserException`."""
-    return _to_langchain_error(_CLASSES[core.QwenVLOutputError], core.QwenVLOutputError(message, partial=llm_output))
+class QwenVLPermissionDeniedError(core.QwenVLPermissionDeniedError, langchain.ModelPermissionDeniedError):
+    """The API key lacks permission for the request (HTTP 403)."""
+
+
+class QwenVLArrearageError(core.QwenVLArrearageError, QwenVLPermissionDeniedError):
+    """The account is in arrears, or the product was not purchased."""
+
+
+class QwenVLNotFoundError(core.QwenVLNotFoundError, langchain.ModelNotFoundError):
+    """The requested address does not exist (HTTP 404)."""
+
+
+class QwenVLModelNotFoundError(core.QwenVLModelNotFoundError, QwenVLNotFoundError):
+    """The model does not exist at this endpoint, or the account may not use it."""
+
+
+class QwenVLInvalidRequestError(core.QwenVLInvalidRequestError, langchain.ModelInvalidRequestError):
+    """The server rejected the request as invalid (HTTP 400, 413, 422)."""
+
+
+class QwenVLContentFilterError(core.QwenVLContentFilterError, QwenVLInvalidRequestError):
+    """The vendor's content inspection rejected the input or stopped the output."""
+
+
+class QwenVLContextOverflowError(
+    core.QwenVLContextOverflowError, QwenVLInvalidRequestError, langchain.ContextOverflowError
+):
+    """The input exceeds the model's context window."""
+
+
+class QwenVLRateLimitError(core.QwenVLRateLimitError, langchain.ModelRateLimitError):
+    """Requests or tokens exceed the rate limit (HTTP 429)."""
+
+
+class QwenVLQuotaExceededError(core.QwenVLQuotaExceededError, QwenVLRateLimitError):
+    """A quota is exhausted that waiting does not refill."""
+
+    is_retryable = False
+
+
+class QwenVLTimeoutError(core.QwenVLTimeoutError, langchain.ModelTimeoutError):
+    """The response, or the next chunk of it, did not arrive in time."""
+
+
+class QwenVLConnectionError(core.QwenVLConnectionError, langchain.ModelConnectionError):
+    """The server cannot be reached, or the connection broke."""
+
+
+class QwenVLStreamInterruptedError(core.QwenVLStreamInterruptedError, QwenVLConnectionError):
+    """The stream ended before the answer did; `partial` holds the text that arrived."""
+
+
+class QwenVLOutputError(core.QwenVLOutputError, langchain.OutputParserException):
+    """The answer lacks the tool call or the JSON that the request demands; `llm_output` holds its text."""
+
+    is_retryable = False
+
+
+class QwenVLAPIError(core.QwenVLAPIError, langchain.ModelAPIError):
+    """The server failed (HTTP 5xx), or its reply cannot be parsed."""
+
+
+_BY_CORE_CLASS: dict[type[core.QwenVLError], type[core.QwenVLError]] = {
+    core.QwenVLAuthenticationError: QwenVLAuthenticationError,
+    core.QwenVLMissingKeyError: QwenVLMissingKeyError,
+    core.QwenVLPermissionDeniedError: QwenVLPermissionDeniedError,
+    core.QwenVLArrearageError: QwenVLArrearageError,
+    core.QwenVLNotFoundError: QwenVLNotFoundError,
+    core.QwenVLModelNotFoundError: QwenVLModelNotFoundError,
+    core.QwenVLInvalidRequestError: QwenVLInvalidRequestError,
+    core.QwenVLContentFilterError: QwenVLContentFilterError,
+    core.QwenVLContextOverflowError: QwenVLContextOverflowError,
+    core.QwenVLRateLimitError: QwenVLRateLimitError,
+    core.QwenVLQuotaExceededError: QwenVLQuotaExceededError,
+    core.QwenVLTimeoutError: QwenVLTimeoutError,
+    core.QwenVLConnectionError: QwenVLConnectionError,
+    core.QwenVLStreamInterruptedError: QwenVLStreamInterruptedError,
+    core.QwenVLOutputError: QwenVLOutputError,
+    core.QwenVLAPIError: QwenVLAPIError,
+}
+"""The class here for a class of the core. Other errors of the core are raised as they are."""
+
+
+def output_error(message: str, llm_output: str) -> QwenVLOutputError:
+    """Build the error for an answer that does not have the demanded form.
+
+    Args:
+        message: What is wrong with the answer.
+        llm_output: The answer's text.
+    """
+    error = QwenVLOutputError(message, partial=llm_output)
+    error.llm_output = llm_output
+    return error
 
 
 @contextmanager
 def langchain_errors() -> Iterator[None]:
-    """Raises core errors as their LangChain kind, with the same facts and the same cause."""
+    """Raise errors of the core as the classes of this module, with the same facts and the same cause."""
     try:
         yield
     except core.QwenVLError as error:
-        cls = _CLASSES.get(type(error))
+        cls = _BY_CORE_CLASS.get(type(error))
         if cls is None:
             raise
-        raise _to_langchain_error(cls, error) from error.__cause__
+        raise _convert_error(error, cls) from error.__cause__
 
 
-def _to_langchain_error(cls: type[core.QwenVLError], error: core.QwenVLError) -> core.QwenVLError:
-    lifted = cls.__new__(cls, error.message)
-    core.QwenVLError.__init__(
-        lifted,
+def _convert_error(error: core.QwenVLError, cls: type[core.QwenVLError]) -> core.QwenVLError:
+    converted = cls(
         error.message,
         code=error.code,
         status_code=error.status_code,
@@ -67,7 +138,7 @@ def _to_langchain_error(cls: type[core.QwenVLError], error: core.QwenVLError) ->
         partial=error.partial,
         hint=error.hint,
     )
-    lifted.retry_after = error.retry_after
-    if isinstance(lifted, langchain.OutputParserException):
-        lifted.llm_output = error.partial
-    return lifted.with_traceback(error.__traceback__)
+    converted.retry_after = error.retry_after
+    if isinstance(converted, QwenVLOutputError):
+        converted.llm_output = error.partial
+    return converted.with_traceback(error.__traceback__)

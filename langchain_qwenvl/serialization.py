@@ -1,4 +1,10 @@
-"""Reviving a serialized model with LangChain's `load` and `loads`."""
+"""Register models for LangChain's `load` and `loads`.
+
+langchain-core revives under `allowed_objects="all"` only the classes of its own table, to which each partner package is
+added by a pull request (e.g. https://github.com/langchain-ai/langchain/pull/36510). Callers have two other ways,
+`allowed_objects=[ChatQwenVL]` and `additional_import_mappings=`, but LangChain's standard test suite uses `"all"`
+alone, so an entry is added to the table here.
+"""
 
 from __future__ import annotations
 
@@ -7,13 +13,17 @@ import importlib
 from langchain_core.load.serializable import Serializable
 
 
-def register(cls: type[Serializable]) -> None:
-    """Count `cls` among the partner classes that LangChain revives under `allowed_objects="all"`.
+def register_serializable(cls: type[Serializable]) -> None:
+    """Add `cls` to the classes that LangChain revives under `allowed_objects="all"`.
 
-    Its list of them is fixed, and its own test suite asks for it. Callers must still name this package in
-    `valid_namespaces`; without that, nothing of it is revived.
+    Callers must still name this package in `valid_namespaces`; without that, none of its classes is revived. A
+    langchain-core without the table is left as it is: then `load` needs `allowed_objects=[ChatQwenVL]`.
     """
-    loader = importlib.import_module("langchain_core.load.load")  # the package's `load` is the function
-    path = tuple(cls.lc_id())
-    loader.ALL_SERIALIZABLE_MAPPINGS[path] = path
-    getattr(loader, "_default_class_paths_cache", {}).pop("all", None)
+    loader = importlib.import_module("langchain_core.load.load")  # the package's attribute `load` is the function
+    class_path = tuple(cls.lc_id())
+    table = getattr(loader, "ALL_SERIALIZABLE_MAPPINGS", None)
+    if isinstance(table, dict):
+        table.setdefault(class_path, class_path)
+    cache = getattr(loader, "_default_class_paths_cache", None)
+    if isinstance(cache, dict):
+        cache.pop("all", None)

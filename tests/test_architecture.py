@@ -62,12 +62,29 @@ def _imports(body: list[ast.stmt], *, at_once: bool) -> Iterator[Imported]:
             yield Imported(node.module or "", at_once)
         elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             yield from _imports(node.body, at_once=False)
+        elif isinstance(node, ast.Assign):
+            yield from (Imported(name, False) for name in lazy_imports(node.value))
         else:
             typing_only = isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test)
             for field in ("body", "orelse", "finalbody"):
                 yield from _imports(getattr(node, field, []), at_once=at_once and not typing_only)
             for handler in [*getattr(node, "handlers", []), *getattr(node, "cases", [])]:
                 yield from _imports(handler.body, at_once=at_once)
+
+
+def lazy_imports(tree: ast.AST) -> Iterator[str]:
+    """Yield the modules that are named in calls of `lazy_module`."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and ast.unparse(node.func) == "lazy_module":
+            (argument,) = node.args
+            assert isinstance(argument, ast.Constant), "lazy_module takes the name as a literal"
+            assert isinstance(argument.value, str)
+            yield argument.value
+
+
+def test_lazy_modules_are_imports() -> None:
+    body = ast.parse('a = lazy_module("qwenvl_core.models")\nif True:\n    b = lazy_module("openai")').body
+    assert list(_imports(body, at_once=True)) == [Imported("qwenvl_core.models", False), Imported("openai", False)]
 
 
 EDGES: dict[str, tuple[str, ...]] = {
@@ -164,6 +181,7 @@ def imported_modules(path: Path) -> set[str]:
             found |= {name if name in known else node.module for name in names}
         elif isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
+    found.update(lazy_imports(tree_of(path)))
     return found & known
 
 
@@ -356,18 +374,18 @@ def test_the_words_that_are_looked_for_are_those_of_the_wire() -> None:
 
 EXPORTS = {
     "qwenvl_core": ["__version__"],
-    "langchain_qwenvl": ["ChatQwenVL", "Citation", "QwenVLLoader", "QwenVLParser", "citation", "highlight"],
-    "llama_index_qwenvl": [
-        "Citation",
-        "QwenVL",
-        "QwenVLError",
-        "QwenVLReader",
-        "citation",
-        "highlight",
-        "video",
-        "video_frames",
+    "langchain_qwenvl": [
+        "ChatQwenVL", "Citation", "QwenVLAPIError", "QwenVLArrearageError", "QwenVLAuthenticationError",
+        "QwenVLConnectionError", "QwenVLContentFilterError", "QwenVLContextOverflowError", "QwenVLError",
+        "QwenVLInvalidRequestError", "QwenVLLoader", "QwenVLMissingKeyError", "QwenVLModelNotFoundError",
+        "QwenVLNotFoundError", "QwenVLOutputError", "QwenVLParser", "QwenVLPermissionDeniedError",
+        "QwenVLQuotaExceededError", "QwenVLRateLimitError", "QwenVLStreamInterruptedError", "QwenVLTimeoutError",
+        "citation", "highlight",
     ],
-}
+    "llama_index_qwenvl": [
+        "Citation", "QwenVL", "QwenVLError", "QwenVLReader", "citation", "highlight", "video", "video_frames",
+    ],
+}  # fmt: skip
 
 
 @per_package

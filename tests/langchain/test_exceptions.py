@@ -1,7 +1,8 @@
-"""Failures: each is ours and LangChain's kind at once, with all that is known of it."""
+"""Exceptions: each is an error of the core and one of langchain-core, with all facts of the failure."""
 
 from __future__ import annotations
 
+import inspect
 import pickle
 from typing import Any
 
@@ -10,14 +11,14 @@ import pytest
 from langchain_core.caches import InMemoryCache
 from langchain_core.rate_limiters import InMemoryRateLimiter
 
-import langchain_qwenvl.exceptions as ours_and_theirs
-from langchain_qwenvl import ChatQwenVL
+import langchain_qwenvl
+from langchain_qwenvl import ChatQwenVL, exceptions
 from qwenvl_core import errors as core
 from tests.emulator import Emulator, Fault, Reply
 from tests.langchain.conftest import KEY, Make
 
-SO_FAR = Reply(reasoning="Hm.", text=["So", " far"])
-# Fault, our class, LangChain's, and whether asking again may help.
+PARTIAL_REPLY = Reply(reasoning="Hm.", text=["So", " far"])
+# The fault, the core's class, langchain-core's class, and whether a retry may help.
 KINDS: dict[str, tuple[Fault, type[core.QwenVLError], type[Exception], bool]] = {
     "key": (Fault(401, "InvalidApiKey"), core.QwenVLAuthenticationError, lc.ModelAuthenticationError, False),
     "permission": (Fault(403, "AccessDenied"), core.QwenVLPermissionDeniedError, lc.ModelPermissionDeniedError, False),
@@ -42,21 +43,21 @@ KINDS: dict[str, tuple[Fault, type[core.QwenVLError], type[Exception], bool]] = 
         Fault(400, "DataInspectionFailed", error_format="data-body"),
         core.QwenVLContentFilterError, lc.ModelInvalidRequestError, False),
     "in the stream": (
-        Fault(400, "DataInspectionFailed", error_format="in-stream", reply=SO_FAR, after=4),
+        Fault(400, "DataInspectionFailed", error_format="in-stream", reply=PARTIAL_REPLY, after=4),
         core.QwenVLContentFilterError, lc.ModelInvalidRequestError, False),
     "page": (Fault(non_json_200=True), core.QwenVLAPIError, lc.ModelAPIError, True),
     "no finish": (
-        Fault(reply=SO_FAR, close_without_finish=True, after=4),
+        Fault(reply=PARTIAL_REPLY, close_without_finish=True, after=4),
         core.QwenVLStreamInterruptedError, lc.ModelConnectionError, True),
     "broken JSON": (
-        Fault(reply=SO_FAR, truncate_json=True, after=4),
+        Fault(reply=PARTIAL_REPLY, truncate_json=True, after=4),
         core.QwenVLStreamInterruptedError, lc.ModelConnectionError, True),
     "reset": (
-        Fault(reply=SO_FAR, reset="after-events", after=4),
+        Fault(reply=PARTIAL_REPLY, reset="after-events", after=4),
         core.QwenVLStreamInterruptedError, lc.ModelConnectionError, True),
     "hung up": (Fault(reset="before-headers"), core.QwenVLConnectionError, lc.ModelConnectionError, True),
 }  # fmt: skip
-TOLD_IN_STREAM = ("in the stream", "no finish", "broken JSON", "reset")
+FAILS_IN_STREAM = ("in the stream", "no finish", "broken JSON", "reset")
 
 
 async def ainvoke(llm: ChatQwenVL) -> Any:
@@ -68,18 +69,19 @@ async def ainvoke(llm: ChatQwenVL) -> Any:
 
 @pytest.mark.parametrize("name", KINDS)
 @pytest.mark.parametrize("how", ["invoke", "stream", "ainvoke"])
-async def test_kinds(name: str, how: str, make: Make, emulator: Emulator) -> None:
-    fault, ours, theirs, retryable = KINDS[name]
+async def test_failure_raises_core_and_langchain_class(name: str, how: str, make: Make, emulator: Emulator) -> None:
+    fault, core_class, langchain_class, is_retryable = KINDS[name]
     emulator.script(fault)
     llm = make(max_retries=0)
-    with pytest.raises(ours) as raised:
+    with pytest.raises(core_class) as raised:
         _ = llm.invoke("Hi") if how == "invoke" else list(llm.stream("Hi")) if how == "stream" else await ainvoke(llm)
-    error = raised.value
-    assert isinstance(error, theirs)
+    error: Any = raised.value
+    assert isinstance(error, langchain_class)
     assert isinstance(error, core.QwenVLError)
-    assert error.is_retryable is error.retryable is retryable
-    assert type(error).__name__ == ours.__name__
-    assert error.partial == ("So" if name in TOLD_IN_STREAM else "")
+    assert isinstance(error, getattr(langchain_qwenvl, core_class.__name__))
+    assert error.is_retryable is error.retryable is is_retryable
+    assert type(error).__name__ == core_class.__name__
+    assert error.partial == ("So" if name in FAILS_IN_STREAM else "")
     if fault.reset != "before-headers":
         assert error.request_id == "00000000-0000-9000-8000-000000000001"
         assert str(error.request_id) in str(error)
@@ -91,7 +93,7 @@ async def test_kinds(name: str, how: str, make: Make, emulator: Emulator) -> Non
         assert error.hint in str(error)
 
 
-def test_what_an_error_carries(make: Make, emulator: Emulator) -> None:
+def test_error_holds_the_servers_facts(make: Make, emulator: Emulator) -> None:
     emulator.script(Fault(401, "InvalidApiKey", "Incorrect API key provided."))
     with pytest.raises(core.QwenVLAuthenticationError) as raised:
         make().invoke("Hi")
@@ -103,59 +105,98 @@ def test_what_an_error_carries(make: Make, emulator: Emulator) -> None:
     assert KEY not in str(error)
 
 
-def test_every_error_has_both_kinds_or_is_the_callers_own() -> None:
-    """A new class in the core's tree needs a word on what it is to LangChain."""
-
-    def tree(cls: type[core.QwenVLError]) -> list[type[core.QwenVLError]]:
-        return [cls, *(leaf for sub in cls.__subclasses__() if sub.__module__ == core.__name__ for leaf in tree(sub))]
-
-    its_own = {core.QwenVLError, core.QwenVLInputError, core.QwenVLPageError}  # the base; the caller's; a loader's
-    assert set(tree(core.QwenVLError)) - set(ours_and_theirs._CLASSES) == its_own
+def subclasses(cls: type[core.QwenVLError]) -> list[type[core.QwenVLError]]:
+    """Return a class of the core and its subclasses there."""
+    children = [child for child in cls.__subclasses__() if child.__module__ == core.__name__]
+    return [cls, *(leaf for child in children for leaf in subclasses(child))]
 
 
-@pytest.mark.parametrize("ours", ours_and_theirs._CLASSES, ids=lambda cls: cls.__name__)
-def test_errors_can_be_pickled(ours: type[core.QwenVLError]) -> None:
-    with pytest.raises(core.QwenVLError) as raised, ours_and_theirs.langchain_errors():
-        raise ours("Broken.", code="C", status_code=400, request_id="r", partial="So", hint="Mend it.")
+def test_every_core_error_has_a_langchain_class_except_three() -> None:
+    """A new class of the core needs a class here, or a reason why it has none."""
+    # The base; an error of the caller's input; an error of the loaders.
+    exceptional = {core.QwenVLError, core.QwenVLInputError, core.QwenVLPageError}
+    assert set(subclasses(core.QwenVLError)) - set(exceptions._BY_CORE_CLASS) == exceptional
+
+
+CLASSES = list(exceptions._BY_CORE_CLASS.items())
+per_class = pytest.mark.parametrize(("core_class", "cls"), CLASSES, ids=[cls.__name__ for cls, _ in CLASSES])
+
+
+@per_class
+def test_class_is_written_out_and_exported(core_class: type[core.QwenVLError], cls: Any) -> None:
+    """Editors, `inspect` and type checkers read the source, so the classes must be in it."""
+    assert inspect.getsource(cls).startswith(f"class {core_class.__name__}(")
+    assert inspect.getdoc(cls) != inspect.getdoc(core_class)
+    assert getattr(langchain_qwenvl, cls.__name__) is cls
+    assert cls.__name__ in langchain_qwenvl.__all__
+    assert cls.__name__ in dir(langchain_qwenvl)
+
+
+@per_class
+def test_class_has_the_cores_tree_and_retryability(core_class: type[core.QwenVLError], cls: Any) -> None:
+    assert issubclass(cls, core_class)
+    assert issubclass(cls, lc.ModelError | lc.OutputParserException)
+    assert cls.is_retryable is cls.retryable is core_class.retryable
+    assert cls.hint == core_class.hint
+    for other, other_cls in CLASSES:
+        assert issubclass(cls, other_cls) is issubclass(core_class, other)
+
+
+def test_core_error_is_exported() -> None:
+    assert langchain_qwenvl.QwenVLError is core.QwenVLError
+
+
+def test_exported_class_catches_rate_limit_and_its_subclass(make: Make, emulator: Emulator) -> None:
+    llm = make(max_retries=0)
+    for name in ("throttled", "quota"):
+        emulator.script(KINDS[name][0])
+        with pytest.raises(langchain_qwenvl.QwenVLRateLimitError):
+            llm.invoke("Hi")
+
+
+@per_class
+def test_error_survives_pickling(core_class: type[core.QwenVLError], cls: Any) -> None:
+    with pytest.raises(core.QwenVLError) as raised, exceptions.langchain_errors():
+        raise core_class("Broken.", code="C", status_code=400, request_id="r", partial="So", hint="Mend it.")
     error = raised.value
     again = pickle.loads(pickle.dumps(error))
-    assert type(again) is type(error)
+    assert type(again) is type(error) is cls
     assert str(again) == str(error)
     assert (again.code, again.status_code, again.request_id, again.partial) == ("C", 400, "r", "So")
 
 
-def test_the_cause_stays_the_cause() -> None:
+def test_langchain_errors_keeps_the_cause() -> None:
     cause = OSError("broken")
-    with pytest.raises(lc.ModelConnectionError) as raised, ours_and_theirs.langchain_errors():
+    with pytest.raises(lc.ModelConnectionError) as raised, exceptions.langchain_errors():
         raise core.QwenVLConnectionError("Can't reach it.") from cause
     assert raised.value.__cause__ is cause
 
 
-def test_what_is_none_of_ours_passes() -> None:
-    with pytest.raises(KeyError), ours_and_theirs.langchain_errors():
+def test_langchain_errors_foreign_exception_passes() -> None:
+    with pytest.raises(KeyError), exceptions.langchain_errors():
         raise KeyError("x")
 
 
 class TestRetries:
-    def test_at_most_three_requests(self, llm: ChatQwenVL, emulator: Emulator, quick: None) -> None:
+    def test_server_error_is_retried_at_most_twice(self, llm: ChatQwenVL, emulator: Emulator, quick: None) -> None:
         emulator.script(*[Fault(500)] * 5)
         with pytest.raises(lc.ModelAPIError):
             llm.invoke("Hi")
         assert len(emulator.requests) == 3
 
-    def test_retry_after_is_obeyed(self, llm: ChatQwenVL, emulator: Emulator) -> None:
+    def test_retry_after_header_is_obeyed(self, llm: ChatQwenVL, emulator: Emulator) -> None:
         emulator.script(Fault(429, "Throttling.RateQuota", headers={"Retry-After": "0.05"}), Reply(text="Hi."))
         assert llm.invoke("Hi").content == "Hi."
         assert len(emulator.requests) == 2
 
     @pytest.mark.parametrize("name", ["key", "permission", "request", "inspection", "context", "model"])
-    def test_what_asking_again_can_not_mend(self, name: str, llm: ChatQwenVL, emulator: Emulator) -> None:
+    def test_permanent_error_is_not_retried(self, name: str, llm: ChatQwenVL, emulator: Emulator) -> None:
         emulator.script(KINDS[name][0])
         with pytest.raises(core.QwenVLError):
             llm.invoke("Hi")
         assert len(emulator.requests) == 1
 
-    def test_a_stream_that_has_begun_is_not_begun_again(self, llm: ChatQwenVL, emulator: Emulator) -> None:
+    def test_started_stream_is_not_retried(self, llm: ChatQwenVL, emulator: Emulator) -> None:
         emulator.script(KINDS["reset"][0])
         with pytest.raises(lc.ModelConnectionError):
             llm.invoke("Hi")
@@ -163,24 +204,26 @@ class TestRetries:
 
     @pytest.fixture
     def quick(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """No waits between tries."""
+        """Remove the delays between retries."""
         import openai._base_client as sdk
 
         monkeypatch.setattr(sdk, "INITIAL_RETRY_DELAY", 0.001)
         monkeypatch.setattr(sdk, "MAX_RETRY_DELAY", 0.001)
 
 
-class TestLangChainsOwnMeans:
-    async def test_with_retry(self, make: Make, emulator: Emulator) -> None:
+class TestLangChainFeatures:
+    async def test_with_retry_repeats_the_call(self, make: Make, emulator: Emulator) -> None:
         llm = make(max_retries=0)
         emulator.script(Fault(500), Reply(text="Hi."), Fault(500), Reply(text="Hi."))
-        patient = llm.with_retry(retry_if_exception_type=(lc.ModelAPIError,), wait_exponential_jitter=False)
-        assert patient.invoke("Hi").content == "Hi."
-        assert (await patient.ainvoke("Hi")).content == "Hi."
+        retrying = llm.with_retry(retry_if_exception_type=(lc.ModelAPIError,), wait_exponential_jitter=False)
+        assert retrying.invoke("Hi").content == "Hi."
+        assert (await retrying.ainvoke("Hi")).content == "Hi."
         await llm.aclose()
 
     @pytest.mark.parametrize("kind", [lc.ContextOverflowError, core.QwenVLContextOverflowError, Exception])
-    def test_with_fallbacks(self, kind: type[Exception], make: Make, emulator: Emulator, body: Any) -> None:
+    def test_with_fallbacks_context_overflow_uses_other_model(
+        self, kind: type[Exception], make: Make, emulator: Emulator, body: Any
+    ) -> None:
         llm = make().with_fallbacks([make(model="qwen3.5-plus")], exceptions_to_handle=(kind,))
         emulator.script(KINDS["context"][0], Reply(text="Hi."))
         assert llm.invoke("Hi").content == "Hi."
@@ -188,7 +231,7 @@ class TestLangChainsOwnMeans:
         emulator.script(KINDS["context"][0], Reply(text="Hi."))
         assert "".join(chunk.text for chunk in llm.stream("Hi")) == "Hi."
 
-    async def test_a_rate_limiter(self, make: Make) -> None:
+    async def test_rate_limiter_waits_once_per_request(self, make: Make) -> None:
         class Counting(InMemoryRateLimiter):
             waits = 0
 
@@ -209,8 +252,10 @@ class TestLangChainsOwnMeans:
         assert limiter.waits == 3
 
     @pytest.mark.parametrize("api", ["openai", "dashscope"])
-    async def test_fallbacks_of_streams(self, api: Any, make: Make, emulator: Emulator) -> None:
-        """Before the first chunk another model takes over; a stream that has given some is not begun again."""
+    async def test_with_fallbacks_stream_falls_back_before_first_chunk_only(
+        self, api: Any, make: Make, emulator: Emulator
+    ) -> None:
+        """Another model takes over before the first chunk; a started stream is not repeated."""
         url = emulator.compat_url if api == "openai" else emulator.native_url
         first, other = (make(api=api, base_url=url, max_retries=0, model=name) for name in ("qwen3-vl-plus", "qvq-max"))
         llm = first.with_fallbacks([other])
@@ -218,8 +263,8 @@ class TestLangChainsOwnMeans:
             emulator.script(*[Fault(429, "Throttling.RateQuota", error_format=error_format), Reply(text="Hi.")] * 2)
             assert "".join(chunk.text for chunk in llm.stream("Hi")) == "Hi."
             assert "".join([chunk.text async for chunk in llm.astream("Hi")]) == "Hi."
-        begun = Fault(reply=Reply(text=["So", " far", "."]), reset="after-events", after=2)
-        emulator.script(begun, begun)
+        started = Fault(reply=Reply(text=["So", " far", "."]), reset="after-events", after=2)
+        emulator.script(started, started)
         sent = len(emulator.requests)
         with pytest.raises(lc.ModelConnectionError):
             list(llm.stream("Hi"))
@@ -229,7 +274,7 @@ class TestLangChainsOwnMeans:
         await first.aclose()
         await other.aclose()
 
-    async def test_a_failure_is_not_kept_in_the_cache(self, make: Make, emulator: Emulator) -> None:
+    async def test_cache_does_not_store_failures(self, make: Make, emulator: Emulator) -> None:
         llm = make(cache=InMemoryCache(), max_retries=0)
         emulator.script(Fault(500), Reply(text="Hi."))
         with pytest.raises(lc.ModelAPIError):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import importlib
 import io
 import pickle
 from collections.abc import Callable
@@ -18,6 +19,7 @@ from langchain_core.runnables import ConfigurableField
 from langchain_core.runnables.configurable import RunnableConfigurableFields
 
 from langchain_qwenvl import ChatQwenVL
+from langchain_qwenvl.serialization import register_serializable
 from tests.emulator import Emulator, Reply
 from tests.langchain.conftest import KEY, Make, png
 
@@ -229,3 +231,41 @@ def test_a_configurable_model_is_stored_as_langchains_own() -> None:
     again = loads(stored, allowed_objects="all", valid_namespaces=["langchain_qwenvl"])
     assert isinstance(again, RunnableConfigurableFields)
     assert isinstance(again.default, ChatQwenVL)
+
+
+class TestRegistration:
+    """The patch of langchain-core's table; see `langchain_qwenvl.serialization`."""
+
+    PATH = ("langchain_qwenvl", "chat_models", "ChatQwenVL")
+
+    @pytest.fixture
+    def loader(self, monkeypatch: pytest.MonkeyPatch) -> Any:
+        """Return langchain-core's loader with a table of its own and an empty cache."""
+        loader = importlib.import_module("langchain_core.load.load")
+        monkeypatch.setattr(loader, "ALL_SERIALIZABLE_MAPPINGS", dict(loader.ALL_SERIALIZABLE_MAPPINGS))
+        monkeypatch.setattr(loader, "_default_class_paths_cache", {})
+        return loader
+
+    def test_table_without_our_entry_refuses_the_model(self, loader: Any) -> None:
+        """When this fails, langchain-core revives the model by itself: delete `langchain_qwenvl/serialization.py`."""
+        del loader.ALL_SERIALIZABLE_MAPPINGS[self.PATH]
+        with pytest.raises(ValueError, match="not allowed"):
+            loader.Reviver("all", valid_namespaces=["langchain_qwenvl"])(dumpd(ChatQwenVL()))
+
+    def test_explicit_class_needs_no_entry(self, loader: Any) -> None:
+        del loader.ALL_SERIALIZABLE_MAPPINGS[self.PATH]
+        reviver = loader.Reviver([ChatQwenVL], valid_namespaces=["langchain_qwenvl"])
+        assert isinstance(reviver(dumpd(ChatQwenVL(temperature=0.5))), ChatQwenVL)
+
+    def test_entry_is_added_to_a_filled_cache(self, loader: Any) -> None:
+        del loader.ALL_SERIALIZABLE_MAPPINGS[self.PATH]
+        assert self.PATH not in loader.Reviver("all").allowed_class_paths
+        register_serializable(ChatQwenVL)
+        assert self.PATH in loader.Reviver("all").allowed_class_paths
+
+    @pytest.mark.parametrize("name", ["ALL_SERIALIZABLE_MAPPINGS", "_default_class_paths_cache"])
+    def test_changed_langchain_core_is_no_error(self, name: str, loader: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(loader, name, ())
+        register_serializable(ChatQwenVL)
+        monkeypatch.delattr(loader, name)
+        register_serializable(ChatQwenVL)
