@@ -1,7 +1,7 @@
-"""Content blocks in any of the forms that LangChain's users write, as core parts.
+"""Convert LangChain content blocks to core parts.
 
-Known are LangChain's v1 and v0 blocks, OpenAI's, Anthropic's and the vendor's own. Nothing is dropped silently: what
-can't be said to Qwen-VL raises.
+Accepted are LangChain's v1 and v0 blocks, OpenAI's, Anthropic's and the vendor's own. Nothing is dropped silently: a
+block that cannot be sent raises.
 """
 
 from __future__ import annotations
@@ -10,149 +10,158 @@ import base64
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from qwenvl_core.errors import QwenVLInputError
 from qwenvl_core.media.inspection import inspect_image
 from qwenvl_core.media.sources import HINTS, parse_source
+from qwenvl_core.types.location import Location
 from qwenvl_core.types.media import Source
-from qwenvl_core.types.messages import FramesPart, ImagePart, Part, PdfPart, Role, TextPart, VideoPart
+from qwenvl_core.types.messages import FramesPart, ImagePart, Part, PdfPart, TextPart, VideoPart
 
 _PDF = "application/pdf"
 _VENDOR_KEYS = ("image", "video", "audio", "text")
 
 
-class Place:
-    """Where in the conversation a block stands: for errors, and for what may stand there."""
+def convert_block(block: Any, location: Location) -> Part:
+    """Convert a content block.
 
-    def __init__(self, message: int, block: int, role: Role) -> None:
-        self.role = role
-        self._at = f"messages[{message}].content[{block}]"
-        self._kind = "text"
-
-    def of(self, kind: str) -> Place:
-        """The same place, now that the block's type is known."""
-        self._kind = kind
-        return self
-
-    def __str__(self) -> str:
-        return f"{self._at} ({self._kind})"
-
-    def error(self, why: str) -> QwenVLInputError:
-        """An error that names this place."""
-        return QwenVLInputError(f"{self}: {why}")
-
-
-def convert_block(block: Any, place: Place) -> Part:
-    """The part that a block says.
+    Args:
+        block: A string, or a dict in any of the accepted forms.
+        location: Where the block is; media are accepted in user and tool messages only.
 
     Raises:
-        QwenVLInputError: Qwen-VL takes no such block, or not there; the error names its place and type.
+        QwenVLInputError: The block is not supported, or not in a message of this role; the error names its location
+            and type.
     """
     if isinstance(block, str):
         return TextPart(block)
     if not isinstance(block, Mapping):
-        raise place.of(type(block).__name__).error("a content block is a string or a dict.")
-    # The vendor's own blocks have no type: they say one thing, under its name.
-    kind = block.get("type") or " and ".join([key for key in _VENDOR_KEYS if key in block]) or None
-    read = _READERS.get(str(kind))
-    if read is None:
-        raise place.of(str(kind)).error(f"Qwen-VL takes no such block. Blocks it takes: {', '.join(sorted(_READERS))}.")
-    if read is not _text and read is not _plain_text and place.role in ("system", "assistant"):
-        raise place.of(str(kind)).error(f"{place.role} messages take text only; put media into a user message.")
-    return read(block, place.of(str(kind)))
+        location = location.with_type(type(block).__name__)
+        raise location.error("unsupported content block. Pass a string or a dict.")
+    # The vendor's own blocks have no type: they have one key, which is their type.
+    block_type = str(block.get("type") or " and ".join([key for key in _VENDOR_KEYS if key in block]) or None)
+    location = location.with_type(block_type)
+    convert = _CONVERTERS.get(block_type)
+    if convert is None:
+        supported = ", ".join(sorted(_CONVERTERS))
+        raise location.error(f"unsupported content block type {block_type!r}. Supported: {supported}.")
+    if convert is not _convert_text and convert is not _convert_plain_text and location.role in ("system", "assistant"):
+        raise location.error(
+            f"unsupported content block type {block_type!r} in {location.role} messages. Supported: text. "
+            "Put media into a user message."
+        )
+    return convert(block, location)
 
 
-def _extra(block: Mapping[str, Any], name: str) -> Any:
-    """A vendor's hint: beside the block's own keys, in its `extras`, or in a nested `image_url`/`video_url`."""
-    for holder in (block, *(block.get(inner) for inner in ("extras", "image_url", "video_url"))):
+def _read_option(block: Mapping[str, Any], name: str) -> Any:
+    """Read an option of the vendor's: from the block itself, its `extras`, or a nested `image_url`/`video_url`."""
+    for holder in (block, *(block.get(key) for key in ("extras", "image_url", "video_url"))):
         if isinstance(holder, Mapping) and holder.get(name) is not None:
             return holder[name]
     return None
 
 
-def _hints(block: Mapping[str, Any], names: Iterable[str]) -> dict[str, Any]:
-    return {"cache": _extra(block, "cache_control") is not None, **{name: _extra(block, name) for name in names}}
+def _read_options(block: Mapping[str, Any], names: Iterable[str]) -> dict[str, Any]:
+    return {"cache": _has_cache_marker(block), **{name: _read_option(block, name) for name in names}}
 
 
-def _text(block: Mapping[str, Any], place: Place) -> TextPart:
+def _has_cache_marker(block: Mapping[str, Any]) -> bool:
+    return _read_option(block, "cache_control") is not None
+
+
+def _convert_text(block: Mapping[str, Any], location: Location) -> TextPart:
     text = block.get("text")
     if not isinstance(text, str):
-        raise place.error("its text is no string.")
-    return TextPart(text, cache=_extra(block, "cache_control") is not None)
+        raise location.error(f"`text` must be a string, not {type(text).__name__}.")
+    return TextPart(text, cache=_has_cache_marker(block))
 
 
-def _plain_text(block: Mapping[str, Any], place: Place) -> TextPart:
+def _convert_plain_text(block: Mapping[str, Any], location: Location) -> TextPart:
     if "text" in block:
-        return _text(block, place)
-    if block.get("source_type") == "text":  # v0 has it in `url`
-        return _text({**block, "text": block.get("url")}, place)
+        return _convert_text(block, location)
+    if block.get("source_type") == "text":  # v0 blocks have the text in `url`
+        return _convert_text({**block, "text": block.get("url")}, location)
     data = block.get("base64", block.get("data"))
     if isinstance(data, str):
         try:
-            return TextPart(base64.b64decode(data).decode(), cache=_extra(block, "cache_control") is not None)
+            return TextPart(base64.b64decode(data).decode(), cache=_has_cache_marker(block))
         except ValueError as error:
-            raise place.error(f"its base64 holds no UTF-8 text: {error}.") from error
-    raise place.error("only its text can be sent; read the file and give it as `text` or `base64`.")
+            raise location.error(f"the base64 data is not UTF-8 text: {error}.") from error
+    raise location.error("the block holds no text. Read the file and pass its text as `text` or `base64`.")
 
 
-def _image(block: Mapping[str, Any], place: Place) -> ImagePart:
-    return ImagePart(_source(block, place), location=str(place), **_hints(block, HINTS["image"]))
+def _convert_image(block: Mapping[str, Any], location: Location) -> ImagePart:
+    return ImagePart(_find_source(block, location), location=str(location), **_read_options(block, HINTS["image"]))
 
 
-def _video(block: Mapping[str, Any], place: Place) -> VideoPart | FramesPart:
+def _convert_video(block: Mapping[str, Any], location: Location) -> VideoPart | FramesPart:
     frames = block.get("video")
-    hints = _hints(block, HINTS["video"])
+    options = _read_options(block, HINTS["video"])
     if isinstance(frames, (list, tuple)):
-        files = place.role == "user"
-        sources = tuple(parse_source(frame, location=f"{place}[{at}]", files=files) for at, frame in enumerate(frames))
-        return FramesPart(sources, location=str(place), **hints)
-    return VideoPart(_source(block, place), location=str(place), **hints)
+        files = location.role == "user"
+        sources = tuple(
+            parse_source(frame, location=f"{location}[{index}]", files=files) for index, frame in enumerate(frames)
+        )
+        return FramesPart(sources, location=str(location), **options)
+    return VideoPart(_find_source(block, location), location=str(location), **options)
 
 
-def _file(block: Mapping[str, Any], place: Place) -> Part:
+def _convert_file(block: Mapping[str, Any], location: Location) -> Part:
     source = block.get("source")
-    if isinstance(source, Mapping) and source.get("type") == "text":  # Anthropic's document of words
-        return _text({**block, "text": source.get("data")}, place)
+    if isinstance(source, Mapping) and source.get("type") == "text":  # Anthropic's text document
+        return _convert_text({**block, "text": source.get("data")}, location)
     mime = str(block.get("mime_type") or "")
-    for prefix, read in (("image/", _image), ("video/", _video), ("text/", _plain_text), (_PDF, _pdf)):
+    for prefix, convert in _FILE_CONVERTERS.items():
         if mime.startswith(prefix):
-            return read(block, place)
-    if inspect_image(_source(block, place)).mime == _PDF:
-        return _pdf(block, place)
-    raise place.error(f"Qwen-VL takes no file of type {mime or 'unknown'}; render its pages to images and send those.")
+            return convert(block, location)
+    if inspect_image(_find_source(block, location)).mime == _PDF:
+        return _convert_pdf(block, location)
+    raise location.error(
+        f"unsupported file type {mime or 'unknown'!r}. Supported: images, videos, text and PDF. "
+        "Render the pages of other documents to images and send those."
+    )
 
 
-def _pdf(block: Mapping[str, Any], place: Place) -> PdfPart:
-    return PdfPart(_source(block, place), location=str(place), **_hints(block, HINTS["image"]))
+def _convert_pdf(block: Mapping[str, Any], location: Location) -> PdfPart:
+    return PdfPart(_find_source(block, location), location=str(location), **_read_options(block, HINTS["image"]))
 
 
-def _source(block: Mapping[str, Any], place: Place) -> Source:
-    """Where a block's medium comes from."""
-    files = place.role == "user"
+def _find_source(block: Mapping[str, Any], location: Location) -> Source:
+    """Find the image, video or file of a block: a URL, bytes, base64 data or a path, possibly nested.
+
+    Local paths are accepted in user messages only, since tools and models must not choose which files are read.
+    """
+    files = location.role == "user"
     if block.get("file_id") or block.get("source_type") == "id":
-        raise place.error("the service knows no file ids; give a URL, base64 data, bytes or a path.")
+        raise location.error("file ids are not supported. Pass a URL, base64 data, bytes or a path.")
     for name in ("image_url", "video_url", "source", "file"):
         nested = block.get(name)
         if isinstance(nested, Mapping):
-            return _source(nested, place)
+            return _find_source(nested, location)
         if nested is not None:
-            return parse_source(nested, location=str(place), files=files)
+            return parse_source(nested, location=str(location), files=files)
     mime = block.get("mime_type") or block.get("media_type")
     for name in ("base64", "data"):
         if block.get(name) is not None:
-            return parse_source(block[name], location=str(place), files=files, base64_text=True, mime=mime)
+            return parse_source(block[name], location=str(location), files=files, base64_text=True, mime=mime)
     for name in ("url", "path", "image", "video", "file_data"):
         if block.get(name) is not None:
-            return parse_source(block[name], location=str(place), files=files)
-    raise place.error("it holds no medium: give `url`, `base64`, bytes or a path.")
+            return parse_source(block[name], location=str(location), files=files)
+    raise location.error("the block holds no image, video or file. Pass `url`, `base64`, bytes or a path.")
 
 
-_READERS: dict[str, Callable[[Mapping[str, Any], Place], Part]] = {
-    "text": _text,
-    "text-plain": _plain_text,
-    "image": _image,
-    "image_url": _image,
-    "video": _video,
-    "video_url": _video,
-    "file": _file,
-    "document": _file,
+_CONVERTERS: dict[str, Callable[[Mapping[str, Any], Location], Part]] = {
+    "text": _convert_text,
+    "text-plain": _convert_plain_text,
+    "image": _convert_image,
+    "image_url": _convert_image,
+    "video": _convert_video,
+    "video_url": _convert_video,
+    "file": _convert_file,
+    "document": _convert_file,
 }
+_FILE_CONVERTERS: dict[str, Callable[[Mapping[str, Any], Location], Part]] = {
+    "image/": _convert_image,
+    "video/": _convert_video,
+    "text/": _convert_plain_text,
+    _PDF: _convert_pdf,
+}
+"""Converters of file blocks by the beginning of their MIME type."""

@@ -1,7 +1,7 @@
-"""Messages made fit for LangChain's own handling, before it traces, caches and passes them on.
+"""Normalize messages before LangChain traces, caches and passes them on.
 
-Its tracing demands a MIME type of a base64 image. Its cache compares messages by what they print as, which for a file
-object or a Pillow image is a place in memory: another picture may stand there next time.
+LangChain's tracing requires a MIME type in a base64 image. Its cache compares messages by their text form, which for a
+file object or a Pillow image is a memory address, where another image may be the next time.
 """
 
 from __future__ import annotations
@@ -11,36 +11,42 @@ from typing import Any
 
 from langchain_core.messages.base import BaseMessage
 
-from langchain_qwenvl.input_blocks import Place
 from qwenvl_core.media.sources import parse_source
+from qwenvl_core.types.location import Location
 from qwenvl_core.types.media import InlineSource
 
-_TYPES = ("image", "image_url", "video", "video_url", "file", None)
+_MEDIA_TYPES = ("image", "image_url", "video", "video_url", "file", None)
 
 
 def normalize_messages(messages: Iterable[BaseMessage]) -> list[BaseMessage]:
-    """The same messages; those that need it in copies.
+    """Replace live objects in messages by their bytes, and add missing MIME types.
+
+    Returns:
+        The messages; those that need a change are copies.
 
     Raises:
-        QwenVLInputError: A file object in them is open for text, not for bytes.
+        QwenVLInputError: A file object in the messages is open for text, not for bytes.
     """
-    return [_prepared(index, message) for index, message in enumerate(messages)]
+    return [_normalize_message(index, message) for index, message in enumerate(messages)]
 
 
-def _prepared(index: int, message: BaseMessage) -> BaseMessage:
+def _normalize_message(index: int, message: BaseMessage) -> BaseMessage:
     if isinstance(message.content, str):
         return message
-    content = [_block(block, Place(index, at, "user")) for at, block in enumerate(message.content)]
+    content = [
+        _normalize_block(block, Location(index, block_index, "user"))
+        for block_index, block in enumerate(message.content)
+    ]
     if all(new is old for new, old in zip(content, message.content, strict=True)):
         return message
     return message.model_copy(update={"content": content})
 
 
-def _block(block: Any, place: Place) -> Any:
-    if not isinstance(block, dict) or block.get("type") not in _TYPES:
+def _normalize_block(block: Any, location: Location) -> Any:
+    if not isinstance(block, dict) or block.get("type") not in _MEDIA_TYPES:
         return block
-    fixed = _fixed(block, place)
-    return {**fixed, "mime_type": "image/*"} if _lacks_mime_type(fixed) else fixed
+    normalized = _read_live_media(block, location.with_type(str(block.get("type"))))
+    return {**normalized, "mime_type": "image/*"} if _lacks_mime_type(normalized) else normalized
 
 
 def _lacks_mime_type(block: Mapping[str, Any]) -> bool:
@@ -51,18 +57,23 @@ def _lacks_mime_type(block: Mapping[str, Any]) -> bool:
     )
 
 
-def _fixed(value: Any, place: Place) -> Any:
-    """The value with media that are live objects as their bytes; itself, if there are none in it."""
+def _read_live_media(value: Any, location: Location) -> Any:
+    """Replace file objects, Pillow images and buffers in a value by their bytes; return the same value without any."""
     if isinstance(value, dict):
-        items = {name: _fixed(item, place) for name, item in value.items()}
+        items = {name: _read_live_media(item, location) for name, item in value.items()}
         return items if any(items[name] is not value[name] for name in items) else value
     if isinstance(value, (list, tuple)):
-        fixed = [_fixed(item, place) for item in value]
-        return fixed if any(new is not old for new, old in zip(fixed, value, strict=True)) else value
-    live = isinstance(value, (bytearray, memoryview)) or callable(getattr(value, "read", None)) or _is_picture(value)
-    source = parse_source(value, location=str(place), files=False) if live else None
+        new_items = [_read_live_media(item, location) for item in value]
+        return new_items if any(new is not old for new, old in zip(new_items, value, strict=True)) else value
+    if not _is_live_media(value):
+        return value
+    source = parse_source(value, location=str(location), files=False)
     return source.data if isinstance(source, InlineSource) else value
 
 
-def _is_picture(value: Any) -> bool:
-    return callable(getattr(value, "save", None)) and hasattr(value, "mode")
+def _is_live_media(value: Any) -> bool:
+    return (
+        isinstance(value, (bytearray, memoryview))
+        or callable(getattr(value, "read", None))
+        or (callable(getattr(value, "save", None)) and hasattr(value, "mode"))  # a Pillow image
+    )

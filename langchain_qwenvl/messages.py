@@ -1,4 +1,7 @@
-"""LangChain messages as core messages. Nothing is dropped silently: what can't be said to Qwen-VL raises."""
+"""Convert LangChain messages to core messages.
+
+Nothing is dropped silently: a message or block that cannot be sent raises.
+"""
 
 from __future__ import annotations
 
@@ -15,8 +18,9 @@ from langchain_core.messages.system import SystemMessage
 from langchain_core.messages.tool import ToolMessage
 
 from langchain_qwenvl.content_blocks import split_tool_calls
-from langchain_qwenvl.input_blocks import Place, convert_block
+from langchain_qwenvl.input_blocks import convert_block
 from qwenvl_core.errors import QwenVLInputError
+from qwenvl_core.types.location import Location
 from qwenvl_core.types.messages import Message, Part, Role, ToolCall
 
 _ROLES: tuple[tuple[type[BaseMessage], Role], ...] = (
@@ -32,107 +36,117 @@ _NAMED_ROLES: dict[str, Role] = {
 
 
 def convert_messages(messages: Iterable[BaseMessage]) -> tuple[Message, ...]:
-    """The conversation in core's terms; the given messages are not changed.
+    """Convert LangChain messages to core messages; the messages are not changed.
 
     Raises:
-        QwenVLInputError: A message or block that Qwen-VL can't take; the error names its index and type.
+        QwenVLInputError: A message or block is not supported; the error names its index and type.
     """
-    return tuple(said for index, message in enumerate(messages) for said in _messages(index, message))
+    return tuple(converted for index, message in enumerate(messages) for converted in _convert_message(index, message))
 
 
-def _messages(index: int, message: BaseMessage) -> Iterator[Message]:
-    role = _role(index, message)
+def _convert_message(index: int, message: BaseMessage) -> Iterator[Message]:
+    role = _find_role(index, message)
     blocks = [message.content] if isinstance(message.content, str) else message.content
     match role:
         case "assistant":
-            yield _assistant(index, message, blocks)
+            yield _convert_assistant_message(index, message, blocks)
         case "user":
-            yield from _user(index, message, blocks)
+            yield from _convert_user_message(index, message, blocks)
         case _:
-            parts = tuple(convert_block(block, Place(index, at, role)) for at, block in enumerate(blocks))
-            answers = message.tool_call_id if isinstance(message, ToolMessage) else None
-            yield Message(role, parts, tool_call_id=answers)
+            parts = tuple(
+                convert_block(block, Location(index, block_index, role)) for block_index, block in enumerate(blocks)
+            )
+            tool_call_id = message.tool_call_id if isinstance(message, ToolMessage) else None
+            yield Message(role, parts, tool_call_id=tool_call_id)
 
 
-def _user(index: int, message: BaseMessage, blocks: list[Any]) -> Iterator[Message]:
-    """A user's message; results of tools in it, as Anthropic has them, come before it as messages of their own."""
+def _convert_user_message(index: int, message: BaseMessage, blocks: list[Any]) -> Iterator[Message]:
+    """Convert a user message; its `tool_result` blocks (Anthropic's form) become tool messages before it."""
     parts: list[Part] = []
-    results = False
-    for at, block in enumerate(blocks):
+    has_results = False
+    for block_index, block in enumerate(blocks):
         if isinstance(block, Mapping) and block.get("type") == "tool_result":
-            results = True
-            yield _tool_result(block, Place(index, at, "tool").of("tool_result"))
+            has_results = True
+            yield _convert_tool_result(block, Location(index, block_index, "tool", "tool_result"))
         else:
-            parts.append(convert_block(block, Place(index, at, "user")))
-    if parts or not results:
+            parts.append(convert_block(block, Location(index, block_index, "user")))
+    if parts or not has_results:
         partial = bool(message.additional_kwargs.get("partial"))
         yield Message("user", tuple(parts), name=message.name, partial=partial)
 
 
-def _tool_result(block: Mapping[str, Any], place: Place) -> Message:
-    said = block.get("content") or ""
-    parts = tuple(convert_block(inner, place) for inner in ([said] if isinstance(said, str) else said))
+def _convert_tool_result(block: Mapping[str, Any], location: Location) -> Message:
+    content = block.get("content") or ""
+    parts = tuple(convert_block(inner, location) for inner in ([content] if isinstance(content, str) else content))
     return Message("tool", parts, tool_call_id=str(block.get("tool_use_id") or ""))
 
 
-def _assistant(index: int, message: BaseMessage, blocks: list[Any]) -> Message:
+def _convert_assistant_message(index: int, message: BaseMessage, blocks: list[Any]) -> Message:
     parts: list[Part] = []
-    thoughts: list[str] = []
-    calls = _calls(message)
-    known = {call.id for call in calls}  # blocks usually say once more what the message's tool_calls say
-    for at, block in enumerate(blocks):
-        kind = block.get("type") if isinstance(block, Mapping) else None
-        if kind in _CALLS:
-            call = _CALLS[kind](block)
-            if call.id not in known:
+    reasoning: list[str] = []
+    calls = _convert_tool_calls(message)
+    known_ids = {call.id for call in calls}  # blocks usually repeat the message's `tool_calls`
+    for block_index, block in enumerate(blocks):
+        block_type = str(block.get("type")) if isinstance(block, Mapping) else ""
+        if block_type in _CALL_CONVERTERS:
+            call = _CALL_CONVERTERS[block_type](block)
+            if call.id not in known_ids:
                 calls.append(call)
-        elif kind in _REASONING:
-            thoughts.append(_REASONING[kind](block))
+        elif block_type in _REASONING_KEYS:
+            reasoning.append(str(block.get(_REASONING_KEYS[block_type]) or ""))
         else:
-            parts.append(convert_block(block, Place(index, at, "assistant")))
+            parts.append(convert_block(block, Location(index, block_index, "assistant")))
     return Message(
         "assistant",
         tuple(parts),
         tool_calls=tuple(calls),
-        reasoning=str(message.additional_kwargs.get("reasoning_content") or "") or "\n".join(filter(None, thoughts)),
+        reasoning=str(message.additional_kwargs.get("reasoning_content") or "") or "\n".join(filter(None, reasoning)),
         partial=bool(message.additional_kwargs.get("partial")),
     )
 
 
-def _role(index: int, message: BaseMessage) -> Role:
+def _find_role(index: int, message: BaseMessage) -> Role:
     if isinstance(message, ChatMessage) and message.role.lower() in _NAMED_ROLES:
         return _NAMED_ROLES[message.role.lower()]
     for cls, role in _ROLES:
         if isinstance(message, cls):
             return role
-    kind = f"role {message.role!r}" if isinstance(message, ChatMessage) else type(message).__name__
+    if isinstance(message, ChatMessage):
+        raise QwenVLInputError(
+            f"messages[{index}]: unsupported role {message.role!r}. Supported: {', '.join(_NAMED_ROLES)}."
+        )
     hint = " Use ToolMessage instead." if isinstance(message, FunctionMessage) else ""
-    raise QwenVLInputError(f"messages[{index}] ({kind}): no such message can be sent to Qwen-VL.{hint}")
+    supported = ", ".join(cls.__name__ for cls, _ in _ROLES)
+    raise QwenVLInputError(
+        f"messages[{index}]: unsupported message type {type(message).__name__}. Supported: {supported}.{hint}"
+    )
 
 
-def _calls(message: BaseMessage) -> list[ToolCall]:
-    """The calls of an assistant's message; of one that must not be executed, the text as it came."""
+def _convert_tool_calls(message: BaseMessage) -> list[ToolCall]:
+    """Convert the calls of an assistant message; invalid calls keep their arguments as received."""
     if not isinstance(message, AIMessage):
         return []
-    valid, broken = split_tool_calls(message)
-    return [_call(call["id"], call["name"], call["args"]) for call in (*valid, *broken)]
+    valid, invalid = split_tool_calls(message)
+    return [_convert_tool_call(call["id"], call["name"], call["args"]) for call in (*valid, *invalid)]
 
 
-def _call(call_id: Any, name: Any, arguments: Any) -> ToolCall:
+def _convert_tool_call(call_id: Any, name: Any, arguments: Any) -> ToolCall:
     text = arguments if isinstance(arguments, str) else json.dumps(arguments or {}, ensure_ascii=False, default=str)
     return ToolCall(call_id or "", name or "", text)
 
 
-_CALLS: dict[Any, Callable[[Mapping[str, Any]], ToolCall]] = {
-    **dict.fromkeys(
-        ("tool_call", "tool_call_chunk", "invalid_tool_call"),
-        lambda block: _call(block.get("id"), block.get("name"), block.get("args")),
-    ),
-    "tool_use": lambda block: _call(block.get("id"), block.get("name"), block.get("input")),
-    "function_call": lambda block: _call(block.get("call_id"), block.get("name"), block.get("arguments")),
+def _convert_call_block(block: Mapping[str, Any]) -> ToolCall:
+    return _convert_tool_call(block.get("id"), block.get("name"), block.get("args"))
+
+
+_CALL_CONVERTERS: dict[str, Callable[[Mapping[str, Any]], ToolCall]] = {
+    "tool_call": _convert_call_block,
+    "tool_call_chunk": _convert_call_block,
+    "invalid_tool_call": _convert_call_block,
+    "tool_use": lambda block: _convert_tool_call(block.get("id"), block.get("name"), block.get("input")),
+    "function_call": lambda block: _convert_tool_call(block.get("call_id"), block.get("name"), block.get("arguments")),
 }
-_REASONING: dict[Any, Callable[[Mapping[str, Any]], str]] = {
-    "reasoning": lambda block: str(block.get("reasoning") or ""),
-    "thinking": lambda block: str(block.get("thinking") or ""),
-    "redacted_thinking": lambda block: "",
-}
+"""Converters of tool call blocks by type: LangChain's, Anthropic's and OpenAI's."""
+
+_REASONING_KEYS = {"reasoning": "reasoning", "thinking": "thinking", "redacted_thinking": "thinking"}
+"""The key of the text in a reasoning block, by the block's type; a redacted block has no text."""

@@ -271,7 +271,7 @@ IMPOSSIBLE: dict[str, tuple[BaseMessage, str]] = {
     "Anthropic file id": (
         HumanMessage([{"type": "image", "source": {"type": "file", "file_id": "f"}}]), r"\[1\].*image.*file id"),
     "OpenAI file id": (HumanMessage([{"type": "file", "file": {"file_id": "f"}}]), r"\[1\].*file"),
-    "image of nothing": (HumanMessage([{"type": "image"}]), r"\[1\].*image.*no medium"),
+    "image of nothing": (HumanMessage([{"type": "image"}]), r"\[1\].*image.*holds no image"),
     "image of a number": (HumanMessage([{"type": "image", "url": 5}]), r"\[1\].*image.*int"),
     "image of an empty URL": (HumanMessage([{"type": "image", "url": ""}]), r"\[1\].*image.*empty"),
     "empty image": (HumanMessage([{"type": "image", "url": b""}]), r"\[1\].*empty"),
@@ -292,8 +292,9 @@ IMPOSSIBLE: dict[str, tuple[BaseMessage, str]] = {
         ToolMessage([{"type": "image", "url": "file:///etc/passwd"}], tool_call_id="c"), r"\[1\].*read from disk"),
     "frames by path from a tool": (
         ToolMessage([{"type": "video", "video": ["/a.png"] * 4}], tool_call_id="c"), r"\[1\].*read from disk"),
-    "an unknown role": (ChatMessage("Hi", role="narrator"), r"\[1\].*narrator"),
-    "a function's result": (FunctionMessage("Hi", name="f"), r"\[1\].*FunctionMessage.*ToolMessage"),
+    "an unknown role": (ChatMessage(content="Hi", role="narrator"), r"\[1\].*narrator"),
+    "a function's result": (
+        FunctionMessage(content="Hi", name="f"), r"\[1\].*FunctionMessage.*Use ToolMessage instead"),
     "a removal": (RemoveMessage("1"), r"\[1\].*RemoveMessage"),
     "a server's tool": (AIMessage([{"type": "server_tool_call", "name": "s", "args": {}}]), r"\[1\].*server_tool_call"),
     "a foreign block": (AIMessage([{"type": "non_standard", "value": {}}]), r"\[1\].*non_standard"),
@@ -323,8 +324,13 @@ def test_a_pdf_is_refused_as_what_it_is(llm: ChatQwenVL) -> None:
 
 
 def test_a_file_open_for_text_is_refused(llm: ChatQwenVL) -> None:
-    with pytest.raises(QwenVLInputError, match=r"messages\[0\]\.content\[0\].*bytes"):
+    with pytest.raises(QwenVLInputError, match=r"messages\[0\]\.content\[0\] \(image\).*bytes"):
         llm.invoke([HumanMessage([{"type": "image", "url": io.StringIO("x")}])])
+
+
+def test_convert_messages_unhashable_block_type_raises() -> None:
+    with pytest.raises(QwenVLInputError, match=r"messages\[0\]\.content\[0\]"):
+        convert_messages([AIMessage([{"type": []}])])
 
 
 @pytest.mark.parametrize("name", FORMS)
