@@ -6,8 +6,8 @@ packages would take longer than all modules of ours.
 
 from typing import TYPE_CHECKING, Any
 
-from langchain_qwenvl import content_blocks as _blocks
 from langchain_qwenvl.chat_models import ChatQwenVL
+from langchain_qwenvl.content_blocks import register_translators
 from langchain_qwenvl.serialization import register_serializable
 from qwenvl_core.client.lazy_import import lazy_module
 from qwenvl_core.errors import QwenVLError
@@ -64,7 +64,7 @@ __all__ = [
     "highlight",
 ]
 
-_blocks.register()
+register_translators()
 register_serializable(ChatQwenVL)
 
 

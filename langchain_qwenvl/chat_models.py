@@ -1,4 +1,4 @@
-"""`ChatQwenVL`: a Qwen-VL model as a LangChain chat model."""
+"""The LangChain chat model."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from pydantic import ConfigDict
 from typing_extensions import override
 
 from langchain_qwenvl.model_base import QwenVLBase
+from qwenvl_core.client.lazy_import import lazy_module
 
 if TYPE_CHECKING:
     from langchain_core.messages import AIMessage
@@ -24,11 +25,18 @@ if TYPE_CHECKING:
     from langchain_core.tools import BaseTool
     from pydantic import BaseModel
 
+    from langchain_qwenvl import message_normalization, pipeline, structured_output
     from langchain_qwenvl.structured_output import Method
+    from qwenvl_core.catalog import models as catalog
+else:
+    catalog = lazy_module("qwenvl_core.catalog.models")
+    message_normalization = lazy_module("langchain_qwenvl.message_normalization")
+    pipeline = lazy_module("langchain_qwenvl.pipeline")
+    structured_output = lazy_module("langchain_qwenvl.structured_output")
 
 
 class ChatQwenVL(QwenVLBase):
-    """A Qwen-VL model of Alibaba's Model Studio (DashScope), or one that is served behind the same API.
+    """A Qwen-VL model of Alibaba's Model Studio (DashScope), or of a server with the same API.
 
     Thinking is on by default: the reasoning streams before the answer, and is in
     `message.additional_kwargs["reasoning_content"]` and in `message.content_blocks`.
@@ -41,9 +49,11 @@ class ChatQwenVL(QwenVLBase):
     ])])
     ```
 
-    Every keyword that shapes a request can also be given per call, through `bind`, and by agents. All of a model's
-    errors are `qwenvl_core.errors.QwenVLError` and LangChain's `Model…Error` at once. The vendor's pages: "Visual
-    understanding (Qwen-VL)", "Visual reasoning".
+    Every keyword that shapes a request can also be passed per call, through `bind`, and by agents. Errors of the server
+    and the connection are both a `QwenVLError` and one of langchain-core's `Model...Error` classes; this package
+    exports them.
+
+    Source: the vendor's pages "Visual understanding (Qwen-VL)" and "Visual reasoning".
     """
 
     model_config = ConfigDict(defer_build=False)
@@ -60,23 +70,24 @@ class ChatQwenVL(QwenVLBase):
         response_format: dict[str, Any] | type | None = None,
         **kwargs: Any,
     ) -> Runnable[LanguageModelInput, AIMessage]:
-        """This model with tools to call.
+        """Bind tools to the model.
 
         Args:
-            tools: Tools in any form that LangChain knows; none of them leaves out `tool_choice` as well.
-            tool_choice: `"auto"`, `"none"`, `"any"`, `"required"`, a tool's name, or OpenAI's dict; `True` forces any
-                tool, `False` says nothing.
-            strict: Put `strict` into each tool's definition.
-            response_format: What the answer must look like when no tool is called: the vendor's dict, or a schema.
-            kwargs: More keywords for every call: `parallel_tool_calls`, any setting.
-        """
-        from langchain_qwenvl import structured_output
+            tools: Tools in any form that LangChain accepts. Without tools, `tool_choice` is not sent either.
+            tool_choice: `"auto"`, `"none"`, `"any"`, `"required"`, a tool's name, or OpenAI's dict. `True` forces any
+                tool, `False` sends no choice.
+            strict: Add `strict` to each tool's definition.
+            response_format: Form of an answer without tool calls: the vendor's dict, or a schema.
+            kwargs: Other keywords for every call: `parallel_tool_calls`, any setting.
 
+        Returns:
+            A runnable that returns messages with tool calls.
+        """
         bound: dict[str, Any] = {**kwargs}
         if tools:
             bound["tools"] = [convert_to_openai_tool(tool, strict=strict) for tool in tools]
             bound["tool_choice"] = tool_choice
-        bound["response_format"] = structured_output.response_format(response_format, strict=strict)
+        bound["response_format"] = structured_output.to_response_format(response_format, strict=strict)
         return self.bind(**{name: value for name, value in bound.items() if value is not None})
 
     @override
@@ -89,65 +100,63 @@ class ChatQwenVL(QwenVLBase):
         strict: bool | None = None,
         **kwargs: Any,
     ) -> Runnable[LanguageModelInput, dict[str, Any] | BaseModel]:
-        """This model, answering with objects of a schema.
+        """Make the model answer with objects of a schema.
 
-        No method thinks on a hybrid model, since the service refuses it; other calls of the same model do. A model
-        that always thinks is asked instead of forced, and an answer that is no such object is an error.
+        A hybrid model does not think in these calls, since the service rejects forced output while thinking; other
+        calls of the same model do. A model that always thinks gets `tool_choice="auto"` or a prompt instead.
 
         Args:
             schema: A Pydantic class (2 or 1), a `TypedDict`, a JSON schema with a title, or a tool's definition.
-            method: `"function_calling"` forces a tool of that schema; `"json_schema"` sends the schema as the response
-                format, or puts it into the prompt where the model takes none; `"json_mode"` sends only the wish for
-                JSON, and the prompt must say the rest. Default: function calling where the model has tools, else
+            method: `"function_calling"` forces a tool of that schema. `"json_schema"` sends the schema as the response
+                format, or adds it to the prompt for models without response formats. `"json_mode"` requests any JSON
+                object; describe it in the prompt. Default: function calling if the model supports tools, else
                 `"json_schema"`.
-            include_raw: Give `{"raw": message, "parsed": object or None, "parsing_error": error or None}`.
-            strict: Put `strict` into the tool or the response format.
-            kwargs: More keywords for every call.
+            include_raw: Return `{"raw": message, "parsed": object or None, "parsing_error": error or None}`.
+            strict: Add `strict` to the tool or the response format.
+            kwargs: Other keywords for every call.
 
         Returns:
-            A runnable that gives objects of a Pydantic class, or else dicts. A stream gives them as they grow.
+            A runnable that returns objects of a Pydantic class, or else dicts. A stream yields them as they grow.
 
         Raises:
-            ValueError: An unknown method or keyword, a keyword that the method decides on, or `strict` with
-                `"json_mode"`.
-            OutputParserException: (when run) The answer is no such object; it is a `QwenVLOutputError` as well.
+            ValueError: The method or a keyword is unknown, the method sets a keyword itself, or `strict` is combined
+                with `"json_mode"`.
+            OutputParserException: (when run) The answer is not an object of the schema; the error is also a
+                `QwenVLOutputError`.
         """
         from langchain_qwenvl import structured_output
-        from langchain_qwenvl.pipeline import INCLUDE_RAW, normalize_call_options
-        from qwenvl_core.catalog.models import describe
 
-        kwargs = normalize_call_options(kwargs)
-        self._settings(kwargs)  # unknown keywords raise now
-        method = method or structured_output.default_method(describe(kwargs.get("model") or self.model))
-        bound, parser = structured_output.bind_arguments(schema, method=method, strict=strict)
-        if decided := sorted(bound.keys() & kwargs.keys()):
-            raise ValueError(f"method={method!r} decides on {', '.join(decided)} itself; leave it to that.")
+        kwargs = pipeline.normalize_call_options(kwargs)
+        self._settings(kwargs)  # raises on unknown keywords
+        method = method or structured_output.choose_method(catalog.describe(kwargs.get("model") or self.model))
+        bound, parser = structured_output.build_bind_arguments(schema, method=method, strict=strict)
+        if conflicts := sorted(bound.keys() & kwargs.keys()):
+            raise ValueError(f"method={method!r} sets {', '.join(conflicts)} itself. Leave it out.")
         if include_raw:
-            return structured_output.with_raw(self.bind(**kwargs, **bound, **{INCLUDE_RAW: True}), parser)
+            llm = self.bind(**kwargs, **bound, **{pipeline.INCLUDE_RAW: True})
+            return structured_output.include_raw_message(llm, parser)
         return self.bind(**kwargs, **bound) | parser
 
-    # --- The way through the house: each step of it is in `asking`, which a model has imported when it is made ---
+    # --- The request ---
 
     @override
     def _convert_input(self, model_input: LanguageModelInput) -> PromptValue:
-        from langchain_qwenvl.message_normalization import normalize_messages
-
         prompt = super()._convert_input(model_input)
         if isinstance(prompt, ChatPromptValue):
-            return ChatPromptValue(messages=normalize_messages(prompt.messages))
+            return ChatPromptValue(messages=message_normalization.normalize_messages(prompt.messages))
         return prompt
 
     @override
     def generate(self, messages: list[list[BaseMessage]], *args: Any, **kwargs: Any) -> LLMResult:
-        from langchain_qwenvl.message_normalization import normalize_messages
-
-        return super().generate([normalize_messages(conversation) for conversation in messages], *args, **kwargs)
+        return super().generate(
+            [message_normalization.normalize_messages(conversation) for conversation in messages], *args, **kwargs
+        )
 
     @override
     async def agenerate(self, messages: list[list[BaseMessage]], *args: Any, **kwargs: Any) -> LLMResult:
-        from langchain_qwenvl.message_normalization import normalize_messages
-
-        return await super().agenerate([normalize_messages(conversation) for conversation in messages], *args, **kwargs)
+        return await super().agenerate(
+            [message_normalization.normalize_messages(conversation) for conversation in messages], *args, **kwargs
+        )
 
     @override
     def _stream(
@@ -157,8 +166,6 @@ class ChatQwenVL(QwenVLBase):
         run_manager: CallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> Iterator[ChatGenerationChunk]:
-        from langchain_qwenvl import pipeline
-
         return pipeline.stream(self, messages, stop, kwargs, run_manager)
 
     @override
@@ -169,8 +176,6 @@ class ChatQwenVL(QwenVLBase):
         run_manager: AsyncCallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> AsyncIterator[ChatGenerationChunk]:
-        from langchain_qwenvl import pipeline
-
         return pipeline.astream(self, messages, stop, kwargs, run_manager)
 
     @override
@@ -181,8 +186,6 @@ class ChatQwenVL(QwenVLBase):
         run_manager: CallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> ChatResult:
-        from langchain_qwenvl import pipeline
-
         return pipeline.generate(self, messages, stop, kwargs)
 
     @override
@@ -193,20 +196,14 @@ class ChatQwenVL(QwenVLBase):
         run_manager: AsyncCallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> ChatResult:
-        from langchain_qwenvl import pipeline
-
         return await pipeline.agenerate(self, messages, stop, kwargs)
 
-    # Where a handler wants tokens, LangChain makes the message of `invoke` from chunks, in these two.
+    # For handlers that need tokens, these two methods of LangChain's add up the message of `invoke` from chunks.
 
     @override
     def _generate_with_cache(self, *args: Any, **kwargs: Any) -> ChatResult:
-        from langchain_qwenvl import pipeline
-
         return pipeline.finalize_result(super()._generate_with_cache(*args, **kwargs))
 
     @override
     async def _agenerate_with_cache(self, *args: Any, **kwargs: Any) -> ChatResult:
-        from langchain_qwenvl import pipeline
-
         return pipeline.finalize_result(await super()._agenerate_with_cache(*args, **kwargs))

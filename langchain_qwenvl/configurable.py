@@ -1,4 +1,4 @@
-"""A model whose fields a call's config chooses."""
+"""Let the config of a call choose the fields of a model."""
 
 from __future__ import annotations
 
@@ -13,28 +13,29 @@ if TYPE_CHECKING:
     from langchain_core.runnables.config import RunnableConfig
 
 
-class ConfigurableModel(RunnableConfigurableFields):  # type: ignore[type-arg]  # pydantic would make another class
-    """Copies the model for each choice.
+class ConfigurableModel(RunnableConfigurableFields):  # type: ignore[type-arg]  # pydantic would build another class
+    """Copies the model and changes the chosen fields.
 
-    LangChain makes a new model of the values of all fields, as if each had been given: a model that the catalogue does
-    not know would be told to think, another one would keep the profile, and each call would open its own connections.
+    LangChain instead constructs a new model from the values of all fields, so that defaults count as set by the user:
+    `enable_thinking` would be sent to models that are not in the catalog, the profile would be that of the old model,
+    and each call would open its own connections.
     """
 
     @override
     def _prepare(self, config: RunnableConfig | None = None) -> tuple[Runnable[Any, Any], RunnableConfig]:
-        made, config = super()._prepare(config)
-        if made is self.default:
-            return made, config
+        constructed, config = super()._prepare(config)
+        if constructed is self.default:
+            return constructed, config
         ids = config.get("configurable", {})
-        chosen: dict[str, Any] = {
-            name: getattr(made, name)
+        update: dict[str, Any] = {
+            name: getattr(constructed, name)
             for name, field in self.fields.items()
             if not isinstance(field, ConfigurableField) or field.id in ids
         }
-        return self.default.model_copy(update=chosen), config
+        return self.default.model_copy(update=update), config
 
     @classmethod
     @override
     def lc_id(cls) -> list[str]:
-        """Stored as LangChain's own, which revives it."""
+        """Serialize under the id of LangChain's class, which revives it."""
         return RunnableConfigurableFields.lc_id()

@@ -1,7 +1,7 @@
-"""Standard content blocks from our messages: LangChain's `content_blocks`, v1 content and v3 events.
+"""Translate messages to LangChain's standard content blocks: `content_blocks`, v1 content and v3 events.
 
-Without a translator of our own, LangChain numbers blocks itself, and reasoning block 0 merges with tool call 0.
-Indices here are strings that LangChain merges by (`lc_…`) and that can't be taken for a tool call's number.
+Without a translator, LangChain numbers the blocks itself, and reasoning block 0 merges with tool call 0. The indices
+here are strings by which LangChain merges (`lc_...`) and which cannot be mistaken for the number of a tool call.
 """
 
 from __future__ import annotations
@@ -17,29 +17,31 @@ from langchain_core.messages.tool import ToolCall, invalid_tool_call
 PROVIDER = "qwenvl"
 
 INVALID_CALLS_KEY = "invalid_tool_calls"
-"""In `additional_kwargs` of a stream's last chunk, and so of the sum: the calls that must not be executed.
+"""Key in `additional_kwargs` of a stream's last chunk, and so of the sum: the calls that must not be executed.
 
-LangChain parses the arguments in a sum of chunks leniently: a call that was cut off looks whole there.
+LangChain parses the arguments in a sum of chunks leniently, so that a truncated call looks complete there.
 """
 
+_CALL_TYPES = ("tool_call", "tool_call_chunk", "invalid_tool_call")
 
-def register() -> None:
-    """Let LangChain find these translators by the `model_provider` of our messages."""
+
+def register_translators() -> None:
+    """Register the translators for messages whose `model_provider` is ours."""
     register_translator(PROVIDER, translate_content, translate_content_chunk)
 
 
-def call_index(index: int) -> str:
-    """The index of the block of the call in `index`."""
+def build_call_block_index(index: int) -> str:
+    """Build the block index of the tool call with the number `index`."""
     return f"lc_tool_{index}"
 
 
 def translate_content(message: AIMessage) -> list[types.ContentBlock]:
-    """The blocks of a whole message: reasoning, text, tool calls.
+    """Translate a whole message to blocks: reasoning, text, tool calls.
 
     Raises:
-        NotImplementedError: The content is a list already; LangChain reads that itself.
+        NotImplementedError: The content is a list already; LangChain then translates it itself.
     """
-    blocks = _said(message)
+    blocks = _translate_text(message)
     valid, invalid = split_tool_calls(message)
     blocks += [{**call, "type": "tool_call"} for call in valid]
     blocks += [{**call, "type": "invalid_tool_call"} for call in invalid]
@@ -47,54 +49,55 @@ def translate_content(message: AIMessage) -> list[types.ContentBlock]:
 
 
 def translate_content_chunk(chunk: AIMessageChunk) -> list[types.ContentBlock]:
-    """The blocks of a chunk, or of a sum of chunks, with indices to merge by.
+    """Translate a chunk, or a sum of chunks, to blocks with indices to merge by.
 
     Raises:
-        NotImplementedError: As `of_message`.
+        NotImplementedError: The content is a list already; LangChain then translates it itself.
     """
     if chunk.chunk_position == "last":
-        return translate_content(chunk) if chunk.tool_call_chunks else _end(chunk)
-    blocks = _said(chunk)
+        return translate_content(chunk) if chunk.tool_call_chunks else _translate_last_chunk(chunk)
+    blocks = _translate_text(chunk)
     for block in blocks:
         block["index"] = f"lc_{block['type'][:3]}_0"
     for call in chunk.tool_call_chunks:
-        index = {} if call["index"] is None else {"index": call_index(call["index"])}
+        index = {} if call["index"] is None else {"index": build_call_block_index(call["index"])}
         blocks.append({**call, "type": "tool_call_chunk", **index})
     return cast("list[types.ContentBlock]", blocks)
 
 
-def _end(chunk: AIMessageChunk) -> list[types.ContentBlock]:
-    """The blocks of a last chunk by itself, or of a sum without calls.
+def _translate_last_chunk(chunk: AIMessageChunk) -> list[types.ContentBlock]:
+    """Translate a last chunk by itself, or a sum of chunks without tool calls.
 
-    Where it is to become v3 events, it replaces the blocks of calls that must not be executed: these have an index.
+    Invalid calls with an index are those for v3 events, where they replace the blocks of the same index.
     """
-    replaced = [call for call in chunk.additional_kwargs.get(INVALID_CALLS_KEY, ()) if "index" in call]
-    return cast("list[types.ContentBlock]", [*_said(chunk), *replaced])
+    replacements = [call for call in chunk.additional_kwargs.get(INVALID_CALLS_KEY, ()) if "index" in call]
+    return cast("list[types.ContentBlock]", [*_translate_text(chunk), *replacements])
 
 
 def split_tool_calls(message: AIMessage) -> tuple[list[ToolCall], list[InvalidToolCall]]:
-    """The calls of a message or sum of chunks that may be executed, and those that must not."""
-    told = message.additional_kwargs.get(INVALID_CALLS_KEY)
-    if not told:
+    """Return the tool calls of a message or sum of chunks that may be executed, and those that must not."""
+    invalid_calls = message.additional_kwargs.get(INVALID_CALLS_KEY)
+    if not invalid_calls:
         return message.tool_calls, message.invalid_tool_calls
-    ids = {call["id"] for call in told}
-    broken = [
-        invalid_tool_call(name=call["name"], args=call["args"], id=call["id"], error=call["error"]) for call in told
+    invalid_ids = {call["id"] for call in invalid_calls}
+    valid = [call for call in message.tool_calls if call["id"] not in invalid_ids]
+    return valid, [
+        invalid_tool_call(name=call["name"], args=call["args"], id=call["id"], error=call["error"])
+        for call in invalid_calls
     ]
-    return [call for call in message.tool_calls if call["id"] not in ids], broken
 
 
 def finalize_tool_calls(message: AIMessage) -> AIMessage:
-    """A message that LangChain added up from chunks, with the calls that must not be executed as invalid ones."""
+    """Move the invalid calls of a message that LangChain added up from chunks to `invalid_tool_calls`."""
     if INVALID_CALLS_KEY not in message.additional_kwargs:
         return message
     valid, invalid = split_tool_calls(message)
-    others = {name: value for name, value in message.additional_kwargs.items() if name != INVALID_CALLS_KEY}
+    other_kwargs = {name: value for name, value in message.additional_kwargs.items() if name != INVALID_CALLS_KEY}
     content = message.content
     if isinstance(content, list):
         by_id = {call["id"]: cast("dict[str, Any]", call) for call in invalid}
         content = [
-            by_id[block["id"]] if isinstance(block, dict) and block.get("type") in _CALLS and block["id"] in by_id
+            by_id[block["id"]] if isinstance(block, dict) and block.get("type") in _CALL_TYPES and block["id"] in by_id
             else block
             for block in content
         ]  # fmt: skip
@@ -103,15 +106,13 @@ def finalize_tool_calls(message: AIMessage) -> AIMessage:
             "content": content,
             "tool_calls": valid,
             "invalid_tool_calls": invalid,
-            "additional_kwargs": others,
+            "additional_kwargs": other_kwargs,
         }
     )
 
 
-_CALLS = ("tool_call", "tool_call_chunk", "invalid_tool_call")
-
-
-def _said(message: AIMessage) -> list[dict[str, Any]]:
+def _translate_text(message: AIMessage) -> list[dict[str, Any]]:
+    """Translate the reasoning and the text of a message."""
     if not isinstance(message.content, str):
         raise NotImplementedError
     reasoning = message.additional_kwargs.get("reasoning_content")

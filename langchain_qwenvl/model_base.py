@@ -1,4 +1,4 @@
-"""What LangChain may know of a `ChatQwenVL` without asking it anything."""
+"""The part of the chat model that sends no requests: fields, traces, token counts, serialization and copies."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from typing_extensions import override
 from langchain_qwenvl.content_blocks import PROVIDER
 from qwenvl_core import __version__
 from qwenvl_core.client.config import ModelConfig, read_environment_key
+from qwenvl_core.client.lazy_import import lazy_module
 from qwenvl_core.types.settings import CALL_SETTINGS
 
 if TYPE_CHECKING:
@@ -25,22 +26,31 @@ if TYPE_CHECKING:
     from langchain_core.runnables.base import RunnableSerializable
     from langchain_core.runnables.utils import AnyConfigurableField
 
+    from langchain_qwenvl import configurable, model_profile, pipeline
+    from langchain_qwenvl import messages as message_conversion
+    from qwenvl_core.request import token_count
+else:
+    configurable = lazy_module("langchain_qwenvl.configurable")
+    message_conversion = lazy_module("langchain_qwenvl.messages")
+    model_profile = lazy_module("langchain_qwenvl.model_profile")
+    pipeline = lazy_module("langchain_qwenvl.pipeline")
+    token_count = lazy_module("qwenvl_core.request.token_count")
+
 
 class QwenVLBase(BaseChatModel, ModelConfig):
-    """A model's settings: serialized, compared and traced, but not yet talked to."""
+    """Fields of the chat model, and what LangChain reads from them without a request."""
 
     model: str = Field(default="qwen3-vl-plus", validation_alias=AliasChoices("model", "model_name"))
     """Name of the model; other integrations call it `model_name`."""
-    # Not excluded, as LangChain's own list of secrets takes its place when a model is stored.
+    # Not excluded from dumps: LangChain replaces the fields in `lc_secrets` when it serializes a model.
     api_key: SecretStr | None = Field(default_factory=read_environment_key)
     """Model Studio key; by default from `DASHSCOPE_API_KEY`. Keys are valid in one region only."""
     streaming: bool | None = None
-    """`True` lets `invoke` report tokens to callbacks. The wire streams whenever the model thinks, whatever this is."""
+    """Whether `invoke` reports tokens to callbacks. On the wire, every reply of a thinking model is streamed anyway."""
 
     @override
     def model_post_init(self, context: Any, /) -> None:
-        import langchain_qwenvl.pipeline  # here, so that an import of the adapter does without  # noqa: F401
-
+        _ = pipeline.stream  # loads the module now: no call, possibly on an event loop, should wait for the import
         super().model_post_init(context)
         self._add_version("qwenvl-adapters", __version__)
 
@@ -53,52 +63,45 @@ class QwenVLBase(BaseChatModel, ModelConfig):
 
     @property
     def model_name(self) -> str:
-        """The model's name, as other integrations call it."""
+        """Return the name of the model; other integrations call it `model_name`."""
         return self.model
 
     @property
     @override
     def _identifying_params(self) -> dict[str, Any]:
-        given = {name: getattr(self, name) for name in sorted(CALL_SETTINGS & type(self).model_fields.keys())}
-        where = {"api": self.api, "region": self.region, "workspace": self.workspace, "base_url": self.base_url}
-        return {name: value for name, value in (where | given).items() if value is not None}
+        settings = {name: getattr(self, name) for name in sorted(CALL_SETTINGS & type(self).model_fields.keys())}
+        endpoint = {"api": self.api, "region": self.region, "workspace": self.workspace, "base_url": self.base_url}
+        return {name: value for name, value in (endpoint | settings).items() if value is not None}
 
     @override
     def _get_ls_params(self, stop: list[str] | None = None, **kwargs: Any) -> LangSmithParams:
-        own = [self.stop] if isinstance(self.stop, str) else self.stop
-        params = super()._get_ls_params(stop=stop or own, **kwargs)
+        model_stop = [self.stop] if isinstance(self.stop, str) else self.stop
+        params = super()._get_ls_params(stop=stop or model_stop, **kwargs)
         params["ls_provider"] = PROVIDER
         return params
 
     @override
     def _resolve_model_profile(self) -> ModelProfile | None:
-        from langchain_qwenvl.model_profile import build_profile
-
-        return build_profile(self._settings({}))
+        return model_profile.build_profile(self._settings({}))
 
     # --- Token counts, offline ---
 
     @override
     def get_num_tokens(self, text: str) -> int:
-        """About how many tokens a text is; exact with a `custom_get_token_ids`."""
-        from qwenvl_core.request.token_count import text_tokens  # here, as below: few programs count
-
-        return len(self.custom_get_token_ids(text)) if self.custom_get_token_ids else text_tokens(text)
+        """Estimate the tokens of a text offline; with `custom_get_token_ids` the number is exact."""
+        return len(self.custom_get_token_ids(text)) if self.custom_get_token_ids else token_count.text_tokens(text)
 
     @override
     def get_num_tokens_from_messages(self, messages: Sequence[BaseMessage], tools: Sequence[Any] | None = None) -> int:
-        """About how many input tokens a conversation is, offline; see `qwenvl_core.request.token_count`.
+        """Estimate the input tokens of a conversation offline; see `qwenvl_core.request.token_count`.
 
         Args:
-            messages: The conversation. Local images and videos count by the vendor's formulas, those behind a URL as
-                the most that they can be.
-            tools: Tools in any form that LangChain knows.
+            messages: The conversation. Local images and videos are counted by the vendor's formulas, those behind a
+                URL with the maximum that the model's limits allow.
+            tools: Tools in any form that LangChain accepts.
         """
-        from langchain_qwenvl.messages import convert_messages
-        from qwenvl_core.request.token_count import count_tokens
-
-        formatted = [convert_to_openai_tool(tool) for tool in tools or ()]
-        return count_tokens(convert_messages(messages), self._settings({"tools": formatted}))
+        settings = self._settings({"tools": [convert_to_openai_tool(tool) for tool in tools or ()]})
+        return token_count.count_tokens(message_conversion.convert_messages(messages), settings)
 
     # --- Serialization and copies ---
 
@@ -114,10 +117,11 @@ class QwenVLBase(BaseChatModel, ModelConfig):
 
     @override
     def to_json(self) -> SerializedConstructor | SerializedNotImplemented:
-        """As LangChain does it, but for what would be another model elsewhere.
+        """Serialize the model so that it is the same when it is revived elsewhere.
 
-        Whose word `enable_thinking` is stays known, since unknown models are told the user's only; and an endpoint is
-        not taken from the environment that the model is revived in.
+        `enable_thinking` is omitted unless the user set it, since models that are not in the catalog are sent a user's
+        value only. `workspace` and `base_url` are included when they are `None`, so that they are not read from the
+        environment in which the model is revived.
         """
         json = super().to_json()
         if json["type"] == "constructor":
@@ -130,22 +134,23 @@ class QwenVLBase(BaseChatModel, ModelConfig):
     @property
     @override
     def _serialized(self) -> dict[str, Any]:
-        """Anew for each call. LangChain keeps the first: a changed copy would share the original's cached answers."""
+        """Serialize anew for each call: LangChain caches the first value, which a changed copy would share.
+
+        Copies would then get the original's answers from LangChain's cache.
+        """
         return cast("dict[str, Any]", dumpd(self))
 
     @override
     def configurable_fields(
         self, **kwargs: AnyConfigurableField
     ) -> RunnableSerializable[LanguageModelInput, AIMessage]:
-        from langchain_qwenvl.configurable import ConfigurableModel  # here: few programs ask for it
-
-        super().configurable_fields(**kwargs)  # unknown fields raise
-        _ = self._client  # which the copies share then
-        return ConfigurableModel(default=self, fields=kwargs)
+        super().configurable_fields(**kwargs)  # raises on unknown fields
+        _ = self._client  # creates the client now, so that the copies share it
+        return configurable.ConfigurableModel(default=self, fields=kwargs)
 
     @override
     def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
-        """A copy, with the profile of what it has become; one that the user gave stays."""
+        """Copy the model; the profile follows the changed settings, unless the user set it."""
         copy = super().model_copy(update=update, deep=deep)
         if update and "profile" not in update and self.profile == self._resolve_model_profile():
             copy.profile = copy._resolve_model_profile()
@@ -153,14 +158,14 @@ class QwenVLBase(BaseChatModel, ModelConfig):
 
     @override
     def __deepcopy__(self, memo: dict[int, Any] | None = None) -> Self:
-        """A copy has its own settings, and shares the caller's HTTP clients: they can't be copied."""
+        """Copy the settings, and share the caller's HTTP clients, which cannot be copied."""
         memo = {} if memo is None else memo
         memo |= {id(client): client for client in (self.http_client, self.http_async_client)}
         return super().__deepcopy__(memo)
 
     @override
     def __getstate__(self) -> dict[Any, Any]:
-        """A pickle carries neither the key nor connections."""
+        """Omit the API key and the connections."""
         state = super().__getstate__()
         return {
             **state,

@@ -1,4 +1,4 @@
-"""What LangChain may know of a model before it asks it anything."""
+"""Build the model profile: the capabilities that LangChain's agents read."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from qwenvl_core.types.settings import ModelSettings
 
 
 def build_profile(settings: ModelSettings) -> ModelProfile | None:
-    """The profile of a model under these settings, or `None` for a model that the catalogue does not know.
+    """Build the profile of a model with these settings; return `None` for a model that is not in the catalog.
 
-    While a model thinks, `structured_output` is false: agents would pick native structured output, which the service
-    refuses then. Forcing a tool works, for a hybrid model by not thinking for that request.
+    `structured_output` is false while a model thinks, since agents would choose native structured output and the
+    service rejects it then. Forced tools work: a hybrid model does not think in that request.
     """
     facts = describe(settings.model)
     if not facts.known:

@@ -1,6 +1,6 @@
-"""How a model is asked: messages go in, chunks or a message come out.
+"""Run a chat request through the pipeline: messages in, chunks or a message out.
 
-Apart from the model's class, whose import is to load nothing of this: it is imported with the first model.
+This module is separate from the model's class, so that importing the class does not load it; constructing a model does.
 """
 
 from __future__ import annotations
@@ -31,24 +31,32 @@ if TYPE_CHECKING:
     from qwenvl_core.types.events import Event
 
 INCLUDE_RAW = "include_raw"
-"""The keyword of a call whose answer is wanted even when it is not what was demanded."""
+"""Keyword of a call whose answer is returned even if it lacks the demanded tool call or JSON."""
 
-# What is passed along with a call for LangChain itself, and for this adapter.
-_LANGCHAIN_ONLY = frozenset({"ls_structured_output_format", "structured_output_format", INCLUDE_RAW})
+_INTERNAL_OPTIONS = frozenset({"ls_structured_output_format", "structured_output_format", INCLUDE_RAW})
+"""Keywords of a call that are for LangChain or this adapter, not for the request."""
 
 
 def stream(
     llm: ModelConfig,
     messages: Sequence[BaseMessage],
     stop: list[str] | None,
-    call: Mapping[str, Any],
+    options: Mapping[str, Any],
     run_manager: CallbackManagerForLLMRun | None,
 ) -> Iterator[ChatGenerationChunk]:
-    """The chunks of the answer. LangChain passes a run manager only where it makes v3 events of them."""
-    chunks = ChunkBuilder(indexed=run_manager is not None)
-    with langchain_errors(), closing(_events(llm, messages, stop, call, stream=True)) as events:
+    """Stream the answer as chunks.
+
+    Args:
+        llm: The model.
+        messages: The conversation.
+        stop: Stop words of this call.
+        options: Other keywords of this call.
+        run_manager: LangChain passes one only if it converts the chunks to v3 events.
+    """
+    builder = ChunkBuilder(has_block_indices=run_manager is not None)
+    with langchain_errors(), closing(_stream_events(llm, messages, stop, options, stream=True)) as events:
         for event in events:
-            chunk = chunks.build(event)
+            chunk = builder.build(event)
             if chunk is None:
                 continue
             if run_manager:
@@ -60,15 +68,15 @@ async def astream(
     llm: ModelConfig,
     messages: Sequence[BaseMessage],
     stop: list[str] | None,
-    call: Mapping[str, Any],
+    options: Mapping[str, Any],
     run_manager: AsyncCallbackManagerForLLMRun | None,
 ) -> AsyncIterator[ChatGenerationChunk]:
-    """As `stream`, for async."""
-    chunks = ChunkBuilder(indexed=run_manager is not None)
+    """Stream the answer asynchronously; see `stream`."""
+    builder = ChunkBuilder(has_block_indices=run_manager is not None)
     with langchain_errors():
-        async with aclosing(_aevents(llm, messages, stop, call, stream=True)) as events:
+        async with aclosing(_astream_events(llm, messages, stop, options, stream=True)) as events:
             async for event in events:
-                chunk = chunks.build(event)
+                chunk = builder.build(event)
                 if chunk is None:
                     continue
                 if run_manager:
@@ -77,75 +85,83 @@ async def astream(
 
 
 def generate(
-    llm: ModelConfig, messages: Sequence[BaseMessage], stop: list[str] | None, call: Mapping[str, Any]
+    llm: ModelConfig, messages: Sequence[BaseMessage], stop: list[str] | None, options: Mapping[str, Any]
 ) -> ChatResult:
-    """The whole answer, whether the wire streams or not."""
+    """Return the whole answer, whether or not the response is streamed on the wire."""
     accumulator = ReplyAccumulator()
     with langchain_errors():
-        for event in _events(llm, messages, stop, call):
+        for event in _stream_events(llm, messages, stop, options):
             accumulator.add(event)
-    return _result(accumulator)
+    return _to_chat_result(accumulator)
 
 
 async def agenerate(
-    llm: ModelConfig, messages: Sequence[BaseMessage], stop: list[str] | None, call: Mapping[str, Any]
+    llm: ModelConfig, messages: Sequence[BaseMessage], stop: list[str] | None, options: Mapping[str, Any]
 ) -> ChatResult:
-    """As `generate`, for async."""
+    """Return the whole answer asynchronously; see `generate`."""
     accumulator = ReplyAccumulator()
     with langchain_errors():
-        async for event in _aevents(llm, messages, stop, call):
+        async for event in _astream_events(llm, messages, stop, options):
             accumulator.add(event)
-    return _result(accumulator)
+    return _to_chat_result(accumulator)
 
 
 def finalize_result(result: ChatResult) -> ChatResult:
-    """A result whose messages LangChain may have added up from chunks, made as they are without a stream."""
+    """Make messages that LangChain added up from chunks equal to those of a call that does not stream."""
     for generation in result.generations:
         generation.message = finalize_tool_calls(cast("AIMessage", generation.message))
     return result
 
 
-def normalize_call_options(call: dict[str, Any]) -> dict[str, Any]:
-    """A call's keywords, with tools and a schema in any form that LangChain knows in the service's."""
-    if not all(isinstance(tool, Mapping) for tool in call.get("tools") or ()):
-        call = {**call, "tools": [convert_to_openai_tool(tool) for tool in call["tools"]]}
-    if isinstance(call.get("response_format"), type):
-        call = {**call, "response_format": structured_output.response_format(call["response_format"], strict=None)}
-    return call
+def normalize_call_options(options: dict[str, Any]) -> dict[str, Any]:
+    """Convert the tools and the response format of a call from any form that LangChain accepts to the service's."""
+    if not all(isinstance(tool, Mapping) for tool in options.get("tools") or ()):
+        options = {**options, "tools": [convert_to_openai_tool(tool) for tool in options["tools"]]}
+    if isinstance(options.get("response_format"), type):
+        response_format = structured_output.to_response_format(options["response_format"], strict=None)
+        options = {**options, "response_format": response_format}
+    return options
 
 
-def _events(
+def _stream_events(
     llm: ModelConfig,
     messages: Sequence[BaseMessage],
     stop: list[str] | None,
-    call: Mapping[str, Any],
+    options: Mapping[str, Any],
     *,
     stream: bool = False,
 ) -> Generator[Event]:
-    events = llm._client.stream(_request(llm, messages, stop, call, stream=stream))
-    return structured_output.suppress_output_errors(events) if call.get(INCLUDE_RAW) else events
+    events = llm._client.stream(_build_request(llm, messages, stop, options, stream=stream))
+    return structured_output.suppress_output_errors(events) if options.get(INCLUDE_RAW) else events
 
 
-def _aevents(
+def _astream_events(
     llm: ModelConfig,
     messages: Sequence[BaseMessage],
     stop: list[str] | None,
-    call: Mapping[str, Any],
+    options: Mapping[str, Any],
     *,
     stream: bool = False,
 ) -> AsyncGenerator[Event]:
-    events = llm._client.astream(_request(llm, messages, stop, call, stream=stream))
-    return structured_output.asuppress_output_errors(events) if call.get(INCLUDE_RAW) else events
+    events = llm._client.astream(_build_request(llm, messages, stop, options, stream=stream))
+    return structured_output.asuppress_output_errors(events) if options.get(INCLUDE_RAW) else events
 
 
-def _request(
-    llm: ModelConfig, messages: Sequence[BaseMessage], stop: list[str] | None, call: Mapping[str, Any], *, stream: bool
+def _build_request(
+    llm: ModelConfig,
+    messages: Sequence[BaseMessage],
+    stop: list[str] | None,
+    options: Mapping[str, Any],
+    *,
+    stream: bool,
 ) -> Request:
-    asked = normalize_call_options({name: value for name, value in call.items() if name not in _LANGCHAIN_ONLY})
-    stream = bool(asked.pop("stream", stream))
-    settings = llm._settings({**asked, "stop": stop or None})
+    overrides = normalize_call_options(
+        {name: value for name, value in options.items() if name not in _INTERNAL_OPTIONS}
+    )
+    stream = bool(overrides.pop("stream", stream))
+    settings = llm._settings({**overrides, "stop": stop or None})
     return Request(messages=convert_messages(messages), settings=settings, stream=stream)
 
 
-def _result(accumulator: ReplyAccumulator) -> ChatResult:
+def _to_chat_result(accumulator: ReplyAccumulator) -> ChatResult:
     return ChatResult(generations=[ChatGeneration(message=to_ai_message(accumulator.reply()))])

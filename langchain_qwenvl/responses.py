@@ -16,28 +16,28 @@ from qwenvl_core.types.tool_arguments import parse_tool_calls
 
 
 def to_ai_message(reply: Reply) -> AIMessage:
-    """The message that shows a whole reply; a call that must not be executed is an invalid one."""
+    """Convert a whole reply; calls that must not be executed become `invalid_tool_calls`."""
     calls = parse_tool_calls(reply)
     return AIMessage(
         content=reply.text,
         additional_kwargs={"reasoning_content": reply.reasoning} if reply.reasoning else {},
         tool_calls=[tool_call(name=call.name, args=args, id=call.id) for call, args in calls if args is not None],
-        invalid_tool_calls=[invalid_call(call) for call, args in calls if args is None],
-        response_metadata=response_metadata(reply.finish, reply.usage),
-        usage_metadata=usage_metadata(reply.usage),
+        invalid_tool_calls=[to_invalid_tool_call(call) for call, args in calls if args is None],
+        response_metadata=build_response_metadata(reply.finish, reply.usage),
+        usage_metadata=convert_usage(reply.usage),
     )
 
 
-def invalid_call(call: ToolCall) -> InvalidToolCall:
-    """Mark a call whose arguments are not one whole JSON object, so that no agent executes it."""
-    why = "The arguments are no whole JSON object."
-    return invalid_tool_call(name=call.name, args=call.arguments, id=call.id, error=why)
+def to_invalid_tool_call(call: ToolCall) -> InvalidToolCall:
+    """Convert a call whose arguments are not one complete JSON object, so that no agent executes it."""
+    error = "The arguments are not a complete JSON object."
+    return invalid_tool_call(name=call.name, args=call.arguments, id=call.id, error=error)
 
 
-def response_metadata(finish: Finish, usage: Usage | None) -> dict[str, Any]:
+def build_response_metadata(finish: Finish, usage: Usage | None) -> dict[str, Any]:
     """Build the metadata of a reply: provider, model, finish reason, request id, adjustments and raw usage."""
     metadata: dict[str, Any] = {
-        **finish.extras,  # first: under whatever names the server gave, they take no place of ours
+        **finish.extras,  # first, so that the server's names cannot replace ours
         "model_provider": PROVIDER,
         "model_name": finish.model,
         "finish_reason": finish.finish_reason,
@@ -51,18 +51,18 @@ def response_metadata(finish: Finish, usage: Usage | None) -> dict[str, Any]:
     return metadata
 
 
-def usage_metadata(usage: Usage | None) -> UsageMetadata | None:
+def convert_usage(usage: Usage | None) -> UsageMetadata | None:
     """Convert token counts to LangChain's `UsageMetadata`; return `None` where the server sent none."""
     if usage is None:
         return None
-    # LangChain knows `cache_read` and `reasoning`, and keeps further details as they are.
-    of_input = {"cache_read": usage.cached, "image": usage.image, "video": usage.video}
-    of_output = {"reasoning": usage.reasoning}
+    # LangChain defines `cache_read` and `reasoning`, and keeps further details as they are.
+    input_details = {"cache_read": usage.cached, "image": usage.image, "video": usage.video}
+    output_details = {"reasoning": usage.reasoning}
     metadata: dict[str, Any] = {
         "input_tokens": usage.input,
         "output_tokens": usage.output,
         "total_tokens": usage.total,
-        "input_token_details": {name: count for name, count in of_input.items() if count is not None},
-        "output_token_details": {name: count for name, count in of_output.items() if count is not None},
+        "input_token_details": {name: count for name, count in input_details.items() if count is not None},
+        "output_token_details": {name: count for name, count in output_details.items() if count is not None},
     }
     return cast("UsageMetadata", metadata)
