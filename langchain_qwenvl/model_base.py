@@ -11,12 +11,12 @@ from langchain_core.language_models.model_profile import ModelProfile
 from langchain_core.load.dump import dumpd
 from langchain_core.messages.base import BaseMessage
 from langchain_core.utils.function_calling import convert_to_openai_tool
-from pydantic import AliasChoices, Field, SecretStr
+from pydantic import AliasChoices, Field
 from typing_extensions import override
 
 from langchain_qwenvl.content_blocks import PROVIDER
 from qwenvl_core import __version__
-from qwenvl_core.client.config import ModelConfig, read_environment_key
+from qwenvl_core.client.config import ModelConfig, SecretKey, read_environment_key
 from qwenvl_core.client.lazy_import import lazy_module
 from qwenvl_core.types.settings import CALL_SETTINGS
 
@@ -43,7 +43,7 @@ class QwenVLBase(BaseChatModel, ModelConfig):
     model: str = Field(default="qwen3-vl-plus", validation_alias=AliasChoices("model", "model_name"))
     """Name of the model; other integrations call it `model_name`."""
     # Not excluded from dumps: LangChain replaces the fields in `lc_secrets` when it serializes a model.
-    api_key: SecretStr | None = Field(default_factory=read_environment_key)
+    api_key: SecretKey = Field(default_factory=read_environment_key)  # type: ignore[assignment]
     """Model Studio key; by default from `DASHSCOPE_API_KEY`. Keys are valid in one region only."""
     streaming: bool | None = None
     """Whether `invoke` reports tokens to callbacks. On the wire, every reply of a thinking model is streamed anyway."""
@@ -61,10 +61,15 @@ class QwenVLBase(BaseChatModel, ModelConfig):
     def _llm_type(self) -> str:
         return "qwenvl-chat"
 
-    @property
-    def model_name(self) -> str:
-        """Return the name of the model; other integrations call it `model_name`."""
-        return self.model
+    if TYPE_CHECKING:
+        # Type checkers do not read `validation_alias`: to them the alias is a field, so that `__init__` accepts it.
+        model_name: str = ""
+    else:
+
+        @property
+        def model_name(self) -> str:
+            """Return the name of the model; other integrations call it `model_name`."""
+            return self.model
 
     @property
     @override

@@ -16,6 +16,19 @@ from qwenvl_core.types.settings import ModelSettings, resolve_settings
 if TYPE_CHECKING:
     from qwenvl_core.client.client import Client
 
+    class SecretKey:
+        """The type of `api_key` to type checkers: a `str` may be passed or assigned, a `SecretStr` is stored.
+
+        Type checkers take the parameter of `__init__` from `__set__` (PEP 681, "descriptor-typed field support").
+        """
+
+        def __get__(self, instance: object, owner: object) -> SecretStr | None: ...
+
+        def __set__(self, instance: object, value: str | SecretStr | None) -> None: ...
+
+else:
+    SecretKey = SecretStr | None
+
 _client_lock = threading.Lock()  # so that threads that share a model share one client
 
 
@@ -36,7 +49,7 @@ class ModelConfig(BaseModel):
     """Name of the model."""
 
     # The connection.
-    api_key: SecretStr | None = Field(default_factory=lambda: read_environment_key(), exclude=True, repr=False)
+    api_key: SecretKey = Field(default_factory=lambda: read_environment_key(), exclude=True, repr=False)  # type: ignore[assignment]
     """Model Studio key; by default from `DASHSCOPE_API_KEY`. A key is valid in one region only."""
     region: str = Field(default_factory=lambda: os.environ.get("DASHSCOPE_REGION") or "cn-beijing")
     """Region id or alias: `cn-beijing`, `singapore`, `us`, …; by default from `DASHSCOPE_REGION`."""
