@@ -55,14 +55,12 @@ def translate_content_chunk(chunk: AIMessageChunk) -> list[types.ContentBlock]:
         NotImplementedError: The content is a list already; LangChain then translates it itself.
     """
     if chunk.chunk_position == "last":
-        return translate_content(chunk) if chunk.tool_call_chunks else _translate_last_chunk(chunk)
+        has_whole_calls = any(call["id"] for call in chunk.tool_call_chunks)  # only a sum of chunks has them
+        return translate_content(chunk) if has_whole_calls else _translate_last_chunk(chunk)
     blocks = _translate_text(chunk)
     for block in blocks:
         block["index"] = f"lc_{block['type'][:3]}_0"
-    for call in chunk.tool_call_chunks:
-        index = {} if call["index"] is None else {"index": build_call_block_index(call["index"])}
-        blocks.append({**call, "type": "tool_call_chunk", **index})
-    return cast("list[types.ContentBlock]", blocks)
+    return cast("list[types.ContentBlock]", blocks + _translate_call_chunks(chunk))
 
 
 def _translate_last_chunk(chunk: AIMessageChunk) -> list[types.ContentBlock]:
@@ -71,7 +69,16 @@ def _translate_last_chunk(chunk: AIMessageChunk) -> list[types.ContentBlock]:
     Invalid calls with an index are those for v3 events, where they replace the blocks of the same index.
     """
     replacements = [call for call in chunk.additional_kwargs.get(INVALID_CALLS_KEY, ()) if "index" in call]
-    return cast("list[types.ContentBlock]", [*_translate_text(chunk), *replacements])
+    return cast("list[types.ContentBlock]", [*_translate_text(chunk), *_translate_call_chunks(chunk), *replacements])
+
+
+def _translate_call_chunks(chunk: AIMessageChunk) -> list[dict[str, Any]]:
+    """Translate the fragments of tool calls in a chunk."""
+    blocks: list[dict[str, Any]] = []
+    for call in chunk.tool_call_chunks:
+        index = {} if call["index"] is None else {"index": build_call_block_index(call["index"])}
+        blocks.append({**call, "type": "tool_call_chunk", **index})
+    return blocks
 
 
 def split_tool_calls(message: AIMessage) -> tuple[list[ToolCall], list[InvalidToolCall]]:
