@@ -1,4 +1,4 @@
-"""What these tests share: models that talk to the emulator, small media, and what went over the wire."""
+"""Shared fixtures: models that use the emulator, small media files, and the request bodies."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ MP4 = struct.pack(">I4s4sI4s", 20, b"ftyp", b"isom", 0x200, b"isom") + b"\0" * 6
 
 @pytest.fixture(scope="package", autouse=True)
 def no_certificates() -> Iterator[None]:
-    """Nothing here speaks TLS, and loading the world's certificates is most of what making a client costs."""
+    """Load no CA certificates: no test uses TLS, and loading is most of the time to create a client."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(ssl.SSLContext, "load_verify_locations", lambda *args, **kwargs: None)
         yield
@@ -34,36 +34,36 @@ def no_certificates() -> Iterator[None]:
 
 @pytest.fixture
 def make(emulator: Emulator) -> Iterator[Make]:
-    """Makes models that talk to the emulator; their connections are closed in the end."""
+    """Return a function that creates models for the emulator, and close their connections after the test."""
     with model_factory(ChatQwenVL, emulator.compat_url) as make_model:
         yield make_model
 
 
 @pytest.fixture
 def llm(make: Make) -> ChatQwenVL:
-    """The model as it is by default: `qwen3-vl-plus`, thinking."""
+    """Return a model with default settings: `qwen3-vl-plus`, thinking."""
     return make()
 
 
 @pytest.fixture
 def bodies(emulator: Emulator) -> Callable[[], list[dict[str, Any]]]:
-    """The bodies of the requests so far; none of them has been refused."""
+    """Return a function that returns the bodies of all requests; it fails if the emulator refused one."""
 
-    def sent() -> list[dict[str, Any]]:
+    def read_bodies() -> list[dict[str, Any]]:
         assert not emulator.refusals
         return [request.json for request in emulator.requests]
 
-    return sent
+    return read_bodies
 
 
 @pytest.fixture
 def body(bodies: Callable[[], list[dict[str, Any]]]) -> Callable[[], dict[str, Any]]:
-    """The body of the last request."""
+    """Return a function that returns the body of the last request."""
     return lambda: bodies()[-1]
 
 
 @pytest.fixture(autouse=True)
 def no_cache() -> Iterator[None]:
-    """No test leaves a global cache behind."""
+    """Remove the global cache after each test."""
     yield
     set_llm_cache(None)

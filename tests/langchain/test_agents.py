@@ -1,4 +1,4 @@
-"""Agents: LangChain's `create_agent` and a LangGraph loop by hand, against answers from a script."""
+"""Agents: LangChain's `create_agent` and a handwritten LangGraph loop, with scripted answers."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import pytest
 from langchain.agents import create_agent
 from langchain.agents.structured_output import ProviderStrategy, ToolStrategy
 from langchain_core.messages import AIMessage, AIMessageChunk, AnyMessage, HumanMessage, ToolMessage
+from langchain_core.runnables import RunnableConfig
 from langchain_core.tools import tool
 from langgraph.graph import END, START, StateGraph
 from langgraph.graph.message import add_messages
@@ -26,7 +27,7 @@ QUESTION = HumanMessage([{"type": "image", "url": "https://example.com/bill.png"
 
 @tool
 def crop(left: int, top: int) -> list[dict[str, Any]]:
-    """Cut out a part of the picture."""
+    """Cut out a part of the image."""
     return [{"type": "text", "text": f"At {left}, {top}:"}, {"type": "image", "base64": base64.b64encode(PNG).decode()}]
 
 
@@ -45,13 +46,13 @@ SENT_IMAGE = {"type": "image_url", "image_url": {"url": DATA}}
 
 
 def check_two_tools(messages: list[AnyMessage], bodies: list[dict[str, Any]]) -> None:
-    """The conversation ran as scripted, and each turn thought."""
+    """Check that the conversation ran as scripted, with thinking in each turn."""
     assert messages[-1].content == "19.0 EUR."
     assert [type(message).__name__ for message in messages] == [
         "HumanMessage", "AIMessage", "ToolMessage", "AIMessage", "ToolMessage", "AIMessage",
     ]  # fmt: skip
-    thoughts = [m.additional_kwargs["reasoning_content"] for m in messages if isinstance(m, AIMessage)]
-    assert thoughts == ["I must look.", "Now convert.", "Done."]
+    reasoning = [m.additional_kwargs["reasoning_content"] for m in messages if isinstance(m, AIMessage)]
+    assert reasoning == ["I must look.", "Now convert.", "Done."]
     assert [sent["enable_thinking"] for sent in bodies] == [True] * 3
     last = [message for message in bodies[-1]["messages"] if message["role"] != "system"]
     assert [message["role"] for message in last] == ["user", "assistant", "tool", "user", "assistant", "tool"]
@@ -63,23 +64,23 @@ def check_two_tools(messages: list[AnyMessage], bodies: list[dict[str, Any]]) ->
 
 
 def by_hand(llm: ChatQwenVL) -> Any:
-    """The loop that LangGraph's users write."""
+    """Build the loop that LangGraph's users write."""
 
     class State(TypedDict):
         messages: Annotated[list[AnyMessage], add_messages]
 
     bound = llm.bind_tools([crop, convert])
 
-    def ask(state: State) -> dict[str, Any]:
+    def call_model(state: State) -> dict[str, Any]:
         return {"messages": [bound.invoke(state["messages"])]}
 
-    async def aask(state: State) -> dict[str, Any]:
+    async def acall_model(state: State) -> dict[str, Any]:
         return {"messages": [await bound.ainvoke(state["messages"])]}
 
     from langchain_core.runnables import RunnableLambda
 
     graph = StateGraph(State)
-    graph.add_node("model", RunnableLambda(ask, aask))
+    graph.add_node("model", RunnableLambda(call_model, acall_model))
     graph.add_node("tools", ToolNode([crop, convert]))
     graph.add_edge(START, "model")
     graph.add_conditional_edges("model", lambda s: "tools" if s["messages"][-1].tool_calls else END, ["tools", END])
@@ -89,7 +90,7 @@ def by_hand(llm: ChatQwenVL) -> Any:
 
 AGENTS: dict[str, Callable[[ChatQwenVL], Any]] = {
     "create_agent": lambda llm: create_agent(llm, [crop, convert], system_prompt="Be exact."),
-    "by hand": by_hand,
+    "handwritten loop": by_hand,
 }
 each_agent = pytest.mark.parametrize("agent", AGENTS.values(), ids=AGENTS)
 
@@ -98,7 +99,9 @@ each_agent = pytest.mark.parametrize("agent", AGENTS.values(), ids=AGENTS)
 @pytest.mark.parametrize(
     "keywords", [{}, {"output_version": "v1"}, {"streaming": True}, {"disable_streaming": True}], ids=str
 )
-async def test_two_tools(agent: Any, keywords: dict[str, Any], make: Make, emulator: Emulator, bodies: Any) -> None:
+async def test_agent_two_tools_runs_as_scripted(
+    agent: Any, keywords: dict[str, Any], make: Make, emulator: Emulator, bodies: Any
+) -> None:
     llm = make(**keywords)
     for how in ("sync", "async"):
         emulator.reset()
@@ -114,7 +117,7 @@ async def test_two_tools(agent: Any, keywords: dict[str, Any], make: Make, emula
     await llm.aclose()
 
 
-def test_the_system_prompt_goes_as_it_is(llm: ChatQwenVL, emulator: Emulator, bodies: Any) -> None:
+def test_system_prompt_is_sent_unchanged(llm: ChatQwenVL, emulator: Emulator, bodies: Any) -> None:
     emulator.script(*TWO_TOOLS)
     AGENTS["create_agent"](llm).invoke({"messages": [QUESTION]})
     assert [sent["messages"][0] for sent in bodies()] == [{"role": "system", "content": "Be exact."}] * 3
@@ -124,8 +127,10 @@ def test_the_system_prompt_goes_as_it_is(llm: ChatQwenVL, emulator: Emulator, bo
 
 
 @each_agent
-async def test_messages_mode(agent: Any, llm: ChatQwenVL, emulator: Emulator, bodies: Any) -> None:
-    """Thinking, calls and answer stream, and the graph runs on as it does without."""
+async def test_stream_mode_messages_yields_thinking_calls_and_answer(
+    agent: Any, llm: ChatQwenVL, emulator: Emulator, bodies: Any
+) -> None:
+    """Thinking, calls and the answer stream, and the graph runs as it does without streaming."""
     for how in ("sync", "async"):
         emulator.reset()
         emulator.script(*TWO_TOOLS)
@@ -147,7 +152,7 @@ async def test_messages_mode(agent: Any, llm: ChatQwenVL, emulator: Emulator, bo
 
 
 @each_agent
-def test_updates_mode(agent: Any, llm: ChatQwenVL, emulator: Emulator, bodies: Any) -> None:
+def test_stream_mode_updates_yields_each_turn(agent: Any, llm: ChatQwenVL, emulator: Emulator, bodies: Any) -> None:
     emulator.script(*TWO_TOOLS)
     updates = list(agent(llm).stream({"messages": [QUESTION]}, stream_mode="updates"))
     messages = [message for update in updates for part in update.values() for message in part["messages"]]
@@ -155,14 +160,14 @@ def test_updates_mode(agent: Any, llm: ChatQwenVL, emulator: Emulator, bodies: A
 
 
 @each_agent
-def test_both_modes_at_once(agent: Any, llm: ChatQwenVL, emulator: Emulator, bodies: Any) -> None:
+def test_stream_modes_can_be_combined(agent: Any, llm: ChatQwenVL, emulator: Emulator, bodies: Any) -> None:
     emulator.script(*TWO_TOOLS)
     pieces = list(agent(llm).stream({"messages": [QUESTION]}, stream_mode=["messages", "values"]))
     check_two_tools([piece for mode, piece in pieces if mode == "values"][-1]["messages"], bodies())
 
 
 @pytest.mark.filterwarnings("ignore:.*is in beta", "ignore:.*is experimental")  # LangChain's words on v3
-async def test_v3_events_of_a_graph(llm: ChatQwenVL, emulator: Emulator, bodies: Any) -> None:
+async def test_graph_v3_events_are_valid(llm: ChatQwenVL, emulator: Emulator, bodies: Any) -> None:
     emulator.script(*TWO_TOOLS)
     run = AGENTS["create_agent"](llm).stream_events({"messages": [QUESTION]}, version="v3")
     texts = [str(message.text) for message in run.messages]
@@ -171,7 +176,7 @@ async def test_v3_events_of_a_graph(llm: ChatQwenVL, emulator: Emulator, bodies:
     assert [(call["id"], call["function"]["name"]) for call in calls] == [("c2", "convert")]
 
 
-async def test_v2_events_of_a_graph(llm: ChatQwenVL, emulator: Emulator) -> None:
+async def test_graph_v2_events_contain_tokens(llm: ChatQwenVL, emulator: Emulator) -> None:
     emulator.script(*TWO_TOOLS)
     graph = AGENTS["create_agent"](llm)
     events = [event async for event in graph.astream_events({"messages": [QUESTION]}, version="v2")]
@@ -197,25 +202,25 @@ def wipe(path: str = "/") -> str:
 )
 @pytest.mark.parametrize("mode", [None, "messages", "updates", "values"])
 @pytest.mark.parametrize("output_version", [None, "v1"])
-def test_a_call_that_was_cut_off_never_runs(
+def test_truncated_call_is_never_executed(
     arguments: str, mode: Any, output_version: Any, make: Make, emulator: Emulator
 ) -> None:
     RAN.clear()
     finish = "length" if arguments != "[1]" else None
     emulator.script(Reply(tool_calls=[ToolCall("c1", "wipe", arguments)], finish=finish), Reply(text="Sorry."))
     graph = create_agent(make(output_version=output_version), [wipe])
-    given = {"messages": [HumanMessage("Wipe /tmp/notes.")]}
-    _ = graph.invoke(given) if mode is None else list(graph.stream(given, stream_mode=mode))
+    state: Any = {"messages": [HumanMessage("Wipe /tmp/notes.")]}
+    _ = graph.invoke(state) if mode is None else list(graph.stream(state, stream_mode=mode))
     assert RAN == []
     assert not emulator.refusals
 
 
 @each_agent
 @pytest.mark.parametrize("mode", ["messages", "values"])
-def test_a_conversation_goes_on_after_it(
+def test_conversation_continues_after_truncated_call(
     agent: Any, mode: str, llm: ChatQwenVL, emulator: Emulator, bodies: Any
 ) -> None:
-    """Also where the loop gives no result for such a call, which the service demands."""
+    """The loop may give no result for a truncated call, but the service requires one."""
     cut = Reply(tool_calls=[ToolCall("c1", "crop", '{"left": 1'), ToolCall("c2", "convert", "{")], finish="length")
     emulator.script(cut, Reply(text="Again?"), Reply(text="Hello."))
     graph = agent(llm)
@@ -235,9 +240,9 @@ def test_a_conversation_goes_on_after_it(
         [ToolCall("c1", "", "{}")],
         [ToolCall("c1", "zoom", "{}"), ToolCall("c2", "crop", '{"left": "x"}'), ToolCall("c3", "crop", "{")],
     ],
-    ids=["no ids", "no name", "no such tool, no such arguments, broken ones"],
+    ids=["no ids", "no name", "unknown tool, invalid arguments, incomplete arguments"],
 )
-def test_odd_calls_do_not_stop_an_agent(
+def test_malformed_calls_do_not_stop_the_agent(
     agent: Any, calls: list[ToolCall], llm: ChatQwenVL, emulator: Emulator, bodies: Any
 ) -> None:
     emulator.script(Reply(reasoning="Hm.", tool_calls=calls), Reply(text="I see."))
@@ -260,15 +265,17 @@ FINAL = '{"amount": 9.5, "currency": "EUR"}'
 LOOK_FIRST = Reply(tool_calls=[ToolCall("c1", "crop", '{"left": 1, "top": 2}')])
 
 
-def agent_of(llm: ChatQwenVL, response_format: Any) -> Any:
+def build_agent(llm: ChatQwenVL, response_format: Any) -> Any:
     return create_agent(llm, [crop], response_format=response_format)
 
 
 @pytest.mark.parametrize("response_format", [Bill, ToolStrategy(Bill)], ids=["class", "tool strategy"])
-def test_by_a_tool(response_format: Any, llm: ChatQwenVL, emulator: Emulator, bodies: Any) -> None:
-    """`create_agent` forces a tool on each turn: that does not think, and is never refused."""
+def test_response_format_is_forced_as_tool(
+    response_format: Any, llm: ChatQwenVL, emulator: Emulator, bodies: Any
+) -> None:
+    """`create_agent` forces a tool in each turn; the model does not think then, and the service accepts it."""
     emulator.script(LOOK_FIRST, Reply(tool_calls=[ToolCall("c2", "Bill", FINAL)]))
-    state = agent_of(llm, response_format).invoke({"messages": [QUESTION]})
+    state = build_agent(llm, response_format).invoke({"messages": [QUESTION]})
     assert state["structured_response"] == Bill(amount=9.5, currency="EUR")
     assert [(sent["tool_choice"], sent["enable_thinking"]) for sent in bodies()] == [("required", False)] * 2
     assert "response_format" not in bodies()[-1]
@@ -276,46 +283,46 @@ def test_by_a_tool(response_format: Any, llm: ChatQwenVL, emulator: Emulator, bo
     assert all("enable_thinking=False" in turn.response_metadata["adjustments"][0] for turn in turns)
 
 
-def test_an_object_that_is_none_is_asked_for_again(llm: ChatQwenVL, emulator: Emulator, bodies: Any) -> None:
+def test_invalid_object_is_requested_again(llm: ChatQwenVL, emulator: Emulator, bodies: Any) -> None:
     wrong = [ToolCall("c1", "Bill", '{"amount": "much"}')]
     emulator.script(Reply(tool_calls=wrong), Reply(tool_calls=[ToolCall("c2", "Bill", FINAL)]))
-    state = agent_of(llm, ToolStrategy(Bill)).invoke({"messages": [QUESTION]})
+    state = build_agent(llm, ToolStrategy(Bill)).invoke({"messages": [QUESTION]})
     assert state["structured_response"] == Bill(amount=9.5, currency="EUR")
     assert "amount" in bodies()[-1]["messages"][-1]["content"]
 
 
-def test_by_a_tool_while_thinking(make: Make, emulator: Emulator, bodies: Any) -> None:
+def test_response_format_as_tool_keeps_thinking_if_configured(make: Make, emulator: Emulator, bodies: Any) -> None:
     llm = make(forced_tool_choice="auto")
     look = Reply(reasoning="Hm.", tool_calls=LOOK_FIRST.tool_calls)
     emulator.script(look, Reply(reasoning="Ah.", tool_calls=[ToolCall("c2", "Bill", FINAL)]))
-    state = agent_of(llm, Bill).invoke({"messages": [QUESTION]})
+    state = build_agent(llm, Bill).invoke({"messages": [QUESTION]})
     assert state["structured_response"] == Bill(amount=9.5, currency="EUR")
     assert [(sent["tool_choice"], sent["enable_thinking"]) for sent in bodies()] == [("auto", True)] * 2
 
 
 @pytest.mark.parametrize("model", ["qwen3-vl-plus", "qwen3.7-plus"])
-def test_by_the_provider(model: str, make: Make, emulator: Emulator, bodies: Any) -> None:
+def test_provider_strategy_sends_response_format(model: str, make: Make, emulator: Emulator, bodies: Any) -> None:
     emulator.script(LOOK_FIRST, Reply(text=FINAL))
-    state = agent_of(make(model=model), ProviderStrategy(Bill)).invoke({"messages": [QUESTION]})
+    state = build_agent(make(model=model), ProviderStrategy(Bill)).invoke({"messages": [QUESTION]})
     assert state["structured_response"] == Bill(amount=9.5, currency="EUR")
     kind = "json_schema" if model == "qwen3.7-plus" else "json_object"
     assert [sent["response_format"]["type"] for sent in bodies()] == [kind] * 2
     assert [sent["enable_thinking"] for sent in bodies()] == [False] * 2
 
 
-def test_the_profile_chooses_the_strategy(make: Make, emulator: Emulator, bodies: Any) -> None:
-    """While it thinks, a tool; else the service's own way, where the model has it."""
+def test_profile_selects_the_strategy(make: Make, emulator: Emulator, bodies: Any) -> None:
+    """The strategy is a tool while the model thinks, else the response format where the model has one."""
     emulator.script(Reply(tool_calls=[ToolCall("c2", "Bill", FINAL)]), Reply(text=FINAL))
     for thinks in (True, False):
         llm = make(model="qwen3.7-plus", enable_thinking=thinks)
-        state = agent_of(llm, Bill).invoke({"messages": [QUESTION]})
+        state = build_agent(llm, Bill).invoke({"messages": [QUESTION]})
         assert state["structured_response"] == Bill(amount=9.5, currency="EUR")
     assert ["response_format" in sent for sent in bodies()] == [False, True]
 
 
-def test_streamed(llm: ChatQwenVL, emulator: Emulator) -> None:
+def test_response_format_streamed_returns_object(llm: ChatQwenVL, emulator: Emulator) -> None:
     emulator.script(LOOK_FIRST, Reply(tool_calls=[ToolCall("c2", "Bill", FINAL)]))
-    *_, last = agent_of(llm, Bill).stream({"messages": [QUESTION]}, stream_mode=["messages", "values"])
+    *_, last = build_agent(llm, Bill).stream({"messages": [QUESTION]}, stream_mode=["messages", "values"])
     assert last[1]["structured_response"] == Bill(amount=9.5, currency="EUR")
 
 
@@ -330,11 +337,11 @@ def picture() -> tuple[list[Any], str]:
 
 @tool
 def leak() -> list[Any]:
-    """A tool that names a file."""
+    """Return an image that is a local file."""
     return [{"type": "image", "url": "file:///etc/passwd"}]
 
 
-def test_a_picture_alone(llm: ChatQwenVL, emulator: Emulator, bodies: Any) -> None:
+def test_tool_result_image_is_sent_in_user_message(llm: ChatQwenVL, emulator: Emulator, bodies: Any) -> None:
     emulator.script(Reply(tool_calls=[ToolCall("c1", "picture")]), Reply(text="A grey square."))
     state = create_agent(llm, [picture]).invoke({"messages": [HumanMessage("Look!")]})
     assert state["messages"][-1].content == "A grey square."
@@ -344,14 +351,14 @@ def test_a_picture_alone(llm: ChatQwenVL, emulator: Emulator, bodies: Any) -> No
     assert sent[-1] == {"role": "user", "content": [SENT_IMAGE]}
 
 
-def test_a_tool_can_not_make_us_read_a_file(llm: ChatQwenVL, emulator: Emulator) -> None:
+def test_tool_result_local_path_raises(llm: ChatQwenVL, emulator: Emulator) -> None:
     emulator.script(Reply(tool_calls=[ToolCall("c1", "leak")]))
     with pytest.raises(ValueError, match=r"messages\[2\].*read from disk"):
         create_agent(llm, [leak]).invoke({"messages": [HumanMessage("Look!")]})
     assert len(emulator.requests) == 1
 
 
-def test_parallel_pictures(llm: ChatQwenVL, emulator: Emulator, bodies: Any) -> None:
+def test_parallel_tool_result_images_are_labeled(llm: ChatQwenVL, emulator: Emulator, bodies: Any) -> None:
     calls = [ToolCall("c1", "crop", '{"left": 1, "top": 1}'), ToolCall("c2", "crop", '{"left": 2, "top": 2}')]
     emulator.script(Reply(reasoning="Both.", tool_calls=calls), Reply(text="Seen."))
     create_agent(llm, [crop]).invoke({"messages": [QUESTION]})
@@ -361,21 +368,22 @@ def test_parallel_pictures(llm: ChatQwenVL, emulator: Emulator, bodies: Any) -> 
     assert texts == ["Result of the tool call c1:", None, "Result of the tool call c2:", None]
 
 
-def test_an_error_of_a_tool(llm: ChatQwenVL, emulator: Emulator, bodies: Any) -> None:
+def test_tool_error_is_sent_as_result(llm: ChatQwenVL, emulator: Emulator, bodies: Any) -> None:
     messages = [QUESTION, AIMessage("", tool_calls=[{"id": "c1", "name": "crop", "args": {}, "type": "tool_call"}])]
     llm.invoke([*messages, ToolMessage("No such place.", tool_call_id="c1", status="error")])
     assert bodies()[-1]["messages"][-1]["content"] == "No such place."
 
 
-def test_nothing_was_ever_refused(llm: ChatQwenVL, emulator: Emulator) -> None:
-    """A long way through everything an agent does, with a checkpoint between turns."""
+def test_long_agent_run_is_never_refused(llm: ChatQwenVL, emulator: Emulator) -> None:
+    """Run three conversations with two tools each, with a checkpoint between turns."""
     from langgraph.checkpoint.memory import InMemorySaver
 
     graph = create_agent(llm, [crop, convert], checkpointer=InMemorySaver(), system_prompt="Be exact.")
-    config = {"configurable": {"thread_id": "1"}}
+    config: RunnableConfig = {"configurable": {"thread_id": "1"}}
     for _ in range(3):
         emulator.script(*TWO_TOOLS)
-        state = graph.invoke({"messages": [QUESTION.model_copy(update={"id": None})]}, config)
+        question: AnyMessage = QUESTION.model_copy(update={"id": None})
+        state = graph.invoke({"messages": [question]}, config)
     assert len(state["messages"]) == 18
     assert len(emulator.requests) == 9
     assert not emulator.refusals

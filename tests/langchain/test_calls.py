@@ -1,4 +1,4 @@
-"""One model, many ways to call it: keywords of a call, `bind`, `with_config`, configurable fields, batches."""
+"""Settings per call: keywords, `bind`, `with_config`, configurable fields, batches."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from langchain_core.runnables import ConfigurableField
+from langchain_core.language_models import LanguageModelInput
+from langchain_core.runnables import ConfigurableField, RunnableConfig
 
 from langchain_qwenvl import ChatQwenVL
 from tests.emulator import Emulator, Reply
@@ -42,31 +43,33 @@ CALL_MODES: dict[str, Callable[[ChatQwenVL, dict[str, Any]], Any]] = {
 
 
 @pytest.mark.parametrize("call_mode", CALL_MODES.values(), ids=CALL_MODES)
-@pytest.mark.parametrize(("name", "own", "called"), SENT, ids=[row[0] for row in SENT])
-def test_a_calls_keyword_wins_and_the_model_stays_as_it_was(
-    name: str, own: Any, called: Any, call_mode: Callable[..., Any], make: Make, body: Body
+@pytest.mark.parametrize(("name", "model_value", "call_value"), SENT, ids=[row[0] for row in SENT])
+def test_call_keyword_overrides_the_model_and_does_not_change_it(
+    name: str, model_value: Any, call_value: Any, call_mode: Callable[..., Any], make: Make, body: Body
 ) -> None:
-    model = make(**{name: own})
+    model = make(**{name: model_value})
     before = copy.deepcopy(model.__dict__)
-    call_mode(model, {name: called})
-    assert body()[name] == called
+    call_mode(model, {name: call_value})
+    assert body()[name] == call_value
     call_mode(model, {})
-    assert body()[name] == own
+    assert body()[name] == model_value
     assert model.__dict__ == before
 
 
-@pytest.mark.parametrize(("name", "own", "called"), SENT, ids=[row[0] for row in SENT])
-async def test_async(name: str, own: Any, called: Any, make: Make, body: Body) -> None:
-    model = make(**{name: own})
-    await model.ainvoke("Hi", **{name: called})
-    assert body()[name] == called
-    async for _ in model.astream("Hi", **{name: called}):
+@pytest.mark.parametrize(("name", "model_value", "call_value"), SENT, ids=[row[0] for row in SENT])
+async def test_async_call_keyword_overrides_the_model(
+    name: str, model_value: Any, call_value: Any, make: Make, body: Body
+) -> None:
+    model = make(**{name: model_value})
+    await model.ainvoke("Hi", **{name: call_value})
+    assert body()[name] == call_value
+    async for _ in model.astream("Hi", **{name: call_value}):
         pass
-    assert body()[name] == called
+    assert body()[name] == call_value
     await model.aclose()
 
 
-def test_nothing_is_sent_that_was_not_given(llm: ChatQwenVL, body: Body) -> None:
+def test_unset_settings_are_not_sent(llm: ChatQwenVL, body: Body) -> None:
     llm.invoke("Hi")
     assert body() == {
         "model": "qwen3-vl-plus",
@@ -77,13 +80,13 @@ def test_nothing_is_sent_that_was_not_given(llm: ChatQwenVL, body: Body) -> None
     }
 
 
-def test_none_of_a_call_leaves_the_models_value(make: Make, body: Body) -> None:
+def test_call_keyword_none_keeps_the_models_value(make: Make, body: Body) -> None:
     make(temperature=0.5, stop=["A"]).invoke("Hi", temperature=None, stop=None, extra_body=None)
     assert (body()["temperature"], body()["stop"]) == (0.5, ["A"])
 
 
 @pytest.mark.parametrize("stop", ["END", ["END"]], ids=str)
-def test_stop_as_a_string_or_a_list(stop: Any, make: Make, body: Body) -> None:
+def test_stop_string_or_list_is_sent_as_list(stop: Any, make: Make, body: Body) -> None:
     make(stop=stop).invoke("Hi")
     assert body()["stop"] == ["END"]
     make().invoke("Hi", stop=stop)
@@ -101,7 +104,7 @@ def test_extra_body_is_merged_last(make: Make, body: Body) -> None:
 
 
 @pytest.mark.parametrize("keywords", [{"temprature": 1}, {"foo": 1}, {"api_key": "sk-x"}, {"region": "us"}], ids=str)
-async def test_unknown_keywords_of_a_call_raise(keywords: dict[str, Any], llm: ChatQwenVL, emulator: Emulator) -> None:
+async def test_call_keyword_unknown_raises(keywords: dict[str, Any], llm: ChatQwenVL, emulator: Emulator) -> None:
     for call in (lambda: llm.invoke("Hi", **keywords), lambda: list(llm.bind(**keywords).stream("Hi"))):
         with pytest.raises(ValueError, match=next(iter(keywords))):
             call()
@@ -110,7 +113,7 @@ async def test_unknown_keywords_of_a_call_raise(keywords: dict[str, Any], llm: C
     assert not emulator.requests
 
 
-def test_a_near_miss_is_pointed_out(llm: ChatQwenVL) -> None:
+def test_call_keyword_typo_suggests_the_right_name(llm: ChatQwenVL) -> None:
     with pytest.raises(ValueError, match="did you mean 'temperature'"):
         llm.invoke("Hi", temprature=1)
 
@@ -121,7 +124,7 @@ def test_with_config_keeps_bound_keywords(llm: ChatQwenVL, body: Body) -> None:
     assert body()["enable_thinking"] is False
 
 
-def test_configurable_fields(make: Make, body: Body) -> None:
+def test_configurable_fields_change_the_request(make: Make, body: Body) -> None:
     model = make().configurable_fields(
         temperature=ConfigurableField(id="warmth"),
         enable_thinking=ConfigurableField(id="thinks"),
@@ -129,36 +132,37 @@ def test_configurable_fields(make: Make, body: Body) -> None:
     )
     model.invoke("Hi")
     assert (body().get("temperature"), body()["enable_thinking"]) == (None, True)
-    chosen = {"configurable": {"warmth": 0.25, "thinks": False, "model": "qwen3-vl-flash"}}
+    chosen: RunnableConfig = {"configurable": {"warmth": 0.25, "thinks": False, "model": "qwen3-vl-flash"}}
     model.invoke("Hi", chosen)
     assert (body()["temperature"], body()["enable_thinking"], body()["model"]) == (0.25, False, "qwen3-vl-flash")
     model.with_config(chosen).invoke("Hi")
     assert body()["enable_thinking"] is False
 
 
-def test_a_configured_model_is_a_copy(make: Make, emulator: Emulator, body: Body) -> None:
+def test_configurable_fields_copy_the_model(make: Make, emulator: Emulator, body: Body) -> None:
     emulator.known_models = frozenset({"my-own-model"})
     fields = {name: ConfigurableField(id=name) for name in ("temperature", "enable_thinking", "model")}
     model = make(model="my-own-model").configurable_fields(**fields)
-    for chosen in ({"temperature": 0.25}, {"enable_thinking": True}):
-        model.invoke("Hi", {"configurable": chosen})
-        assert {name: body()[name] for name in fields if name in body()} == {"model": "my-own-model", **chosen}
-    made, _ = model.with_config({"configurable": {"model": "qvq-max"}}).prepare()
-    assert made.profile["name"] == "qvq-max"
+    choices: tuple[dict[str, Any], ...] = ({"temperature": 0.25}, {"enable_thinking": True})
+    for choice in choices:
+        model.invoke("Hi", {"configurable": choice})
+        assert {name: body()[name] for name in fields if name in body()} == {"model": "my-own-model", **choice}
+    configured, _ = model.with_config({"configurable": {"model": "qvq-max"}}).prepare()  # type: ignore[attr-defined]
+    assert configured.profile["name"] == "qvq-max"
     assert emulator.connections == 1
     with pytest.raises(ValueError, match="temprature"):
         make().configurable_fields(temprature=ConfigurableField(id="t"))
 
 
-def test_configurable_alternatives(make: Make, body: Body) -> None:
+def test_configurable_alternatives_use_the_chosen_model(make: Make, body: Body) -> None:
     model = make().configurable_alternatives(ConfigurableField(id="which"), flash=make(model="qwen3-vl-flash"))
     model.invoke("Hi", {"configurable": {"which": "flash"}})
     assert body()["model"] == "qwen3-vl-flash"
 
 
-async def test_batches(llm: ChatQwenVL, emulator: Emulator) -> None:
+async def test_batch_returns_answers_in_input_order(llm: ChatQwenVL, emulator: Emulator) -> None:
     emulator.respond = lambda request: Reply(reasoning="Hm.", text=f"Re: {request.json['messages'][0]['content']}")
-    questions = [f"Question {number}" for number in range(12)]
+    questions: list[LanguageModelInput] = [f"Question {number}" for number in range(12)]
     expected = [f"Re: {question}" for question in questions]
     assert [answer.content for answer in llm.batch(questions)] == expected
     assert [answer.content for answer in llm.batch(questions, {"max_concurrency": 3})] == expected
@@ -167,7 +171,7 @@ async def test_batches(llm: ChatQwenVL, emulator: Emulator) -> None:
     await llm.aclose()
 
 
-def test_a_batch_can_return_its_failures(llm: ChatQwenVL, emulator: Emulator) -> None:
+def test_batch_return_exceptions_returns_errors(llm: ChatQwenVL, emulator: Emulator) -> None:
     from qwenvl_core.errors import QwenVLError
     from tests.emulator import Fault
 
@@ -178,8 +182,8 @@ def test_a_batch_can_return_its_failures(llm: ChatQwenVL, emulator: Emulator) ->
     assert [isinstance(answer, QwenVLError) for answer in answers] == [False, True]
 
 
-async def test_one_connection_for_calls_one_after_the_other(make: Make, emulator: Emulator) -> None:
-    """Also after streams, whose end must have been read for it."""
+async def test_sequential_calls_share_one_connection(make: Make, emulator: Emulator) -> None:
+    """A connection can be reused after a stream only if the stream was read to its end."""
     for keywords in ({}, {"enable_thinking": False}):
         emulator.reset()
         llm = make(**keywords)

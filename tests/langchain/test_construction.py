@@ -1,4 +1,4 @@
-"""`ChatQwenVL(...)`: keywords, defaults, the environment, and what can't be."""
+"""Construction of `ChatQwenVL`: keywords, defaults, the environment, and invalid values."""
 
 from __future__ import annotations
 
@@ -57,15 +57,15 @@ DEFAULTS: dict[str, Any] = {
 }
 
 
-def test_defaults() -> None:
+def test_constructor_without_keywords_has_defaults() -> None:
     model = ChatQwenVL()
     assert {name: getattr(model, name) for name in DEFAULTS} == DEFAULTS
     assert isinstance(model, BaseChatModel)
     assert not [base for base in type(model).__mro__ if base.__name__ == "BaseChatOpenAI"]
-    assert "streaming" not in model.model_fields_set  # LangChain takes a set one as the user's word
+    assert "streaming" not in model.model_fields_set  # LangChain treats a set field as the user's choice
 
 
-def test_every_setting_of_a_request_is_a_keyword_but_those_of_a_call() -> None:
+def test_call_settings_are_fields_except_those_of_a_call_only() -> None:
     assert CALL_SETTINGS - ChatQwenVL.model_fields.keys() == {
         "tools",
         "tool_choice",
@@ -79,7 +79,7 @@ def test_every_setting_of_a_request_is_a_keyword_but_those_of_a_call() -> None:
     [{"temprature": 1}, {"model_kwargs": {}}, {"openai_api_key": "k"}, {"n": 2}, {"stream": True}, {"tools": []}],
     ids=str,
 )
-def test_unknown_keywords_raise(keywords: dict[str, Any]) -> None:
+def test_constructor_unknown_keyword_raises(keywords: dict[str, Any]) -> None:
     with pytest.raises(ValidationError, match=next(iter(keywords))):
         ChatQwenVL(**keywords)
 
@@ -107,15 +107,15 @@ def test_unknown_keywords_raise(keywords: dict[str, Any]) -> None:
     ],
     ids=str,
 )
-def test_impossible_values_raise_at_once_and_show_no_key(keywords: dict[str, Any]) -> None:
+def test_constructor_invalid_value_raises_and_hides_the_key(keywords: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="ChatQwenVL") as raised:
         ChatQwenVL(api_key=KEY, **keywords)
     assert KEY not in str(raised.value)
 
 
-def test_a_key_of_a_wrong_type_is_not_shown() -> None:
+def test_constructor_key_of_wrong_type_is_hidden() -> None:
     with pytest.raises(ValidationError) as raised:
-        ChatQwenVL(api_key=1234567890)
+        ChatQwenVL(api_key=1234567890)  # type: ignore[arg-type]
     assert "1234567890" not in str(raised.value)
 
 
@@ -136,11 +136,11 @@ HOSTS = [
 
 @pytest.mark.parametrize(("keywords", "host"), HOSTS, ids=lambda value: str(value))
 @pytest.mark.parametrize(("api", "path"), [("openai", "/compatible-mode/v1"), ("dashscope", "/api/v1")])
-def test_endpoints(keywords: dict[str, Any], host: str, api: str, path: str) -> None:
+def test_region_and_workspace_select_the_endpoint(keywords: dict[str, Any], host: str, api: Any, path: str) -> None:
     assert ChatQwenVL(api=api, **keywords)._connection().base_url == host + path
 
 
-def test_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_environment_sets_connection_defaults(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DASHSCOPE_API_KEY", KEY)
     monkeypatch.setenv("DASHSCOPE_REGION", "singapore")
     monkeypatch.setenv("DASHSCOPE_WORKSPACE", "ws-9")
@@ -150,12 +150,12 @@ def test_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     assert model._connection().base_url.startswith("https://ws-9.ap-southeast-1.")
     monkeypatch.setenv("DASHSCOPE_BASE_URL", "http://127.0.0.1:9/compatible-mode/v1")
     assert ChatQwenVL()._connection().base_url == "http://127.0.0.1:9/compatible-mode/v1"
-    given = ChatQwenVL(api_key="sk-other", region="us", workspace="w", base_url="http://127.0.0.1:8/v1")
-    assert given._connection().base_url == "http://127.0.0.1:8/v1"
-    assert given._connection().api_key == "sk-other"
+    explicit = ChatQwenVL(api_key="sk-other", region="us", workspace="w", base_url="http://127.0.0.1:8/v1")
+    assert explicit._connection().base_url == "http://127.0.0.1:8/v1"
+    assert explicit._connection().api_key == "sk-other"
 
 
-def test_what_is_meant_for_openai_changes_nothing(
+def test_openai_environment_variables_are_ignored(
     make: Make, emulator: Emulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name, value in {
@@ -173,7 +173,7 @@ def test_what_is_meant_for_openai_changes_nothing(
     assert not {"openai-organization", "openai-project"} & set(headers)
 
 
-async def test_no_key_is_an_error_that_names_the_variable_before_any_request(make: Make, emulator: Emulator) -> None:
+async def test_missing_key_raises_before_any_request(make: Make, emulator: Emulator) -> None:
     model = make(api_key=None)
     for call in (lambda: model.invoke("Hi"), lambda: list(model.stream("Hi")), lambda: model.batch(["Hi"])):
         with pytest.raises(QwenVLMissingKeyError, match="DASHSCOPE_API_KEY"):
@@ -183,19 +183,19 @@ async def test_no_key_is_an_error_that_names_the_variable_before_any_request(mak
     assert not emulator.requests
 
 
-def test_the_standard_keywords_of_langchain() -> None:
+def test_constructor_accepts_langchains_standard_keywords() -> None:
     model = ChatQwenVL(temperature=0, max_tokens=100, timeout=60, stop=[], max_retries=2, api_key="k", streaming=True)
     assert (model.temperature, model.max_tokens, model.timeout, model.stop) == (0, 100, 60, [])
 
 
-def test_the_models_name_has_two_names() -> None:
+def test_model_name_is_an_alias_of_model() -> None:
     assert ChatQwenVL(model_name="qvq-max", api_key=KEY).model == "qvq-max"
     assert ChatQwenVL(model="qvq-max", api_key=KEY).model_name == "qvq-max"
     with pytest.raises(ValueError, match="model_name"):
         ChatQwenVL(model="qvq-max", model_name="qvq-plus", api_key=KEY)
 
 
-def test_headers_and_clients_of_the_caller_are_used(make: Make, emulator: Emulator) -> None:
+def test_default_headers_and_http_client_are_used(make: Make, emulator: Emulator) -> None:
     import openai
 
     client = openai.DefaultHttpxClient(headers={"X-From": "my client"})
@@ -209,7 +209,7 @@ def test_headers_and_clients_of_the_caller_are_used(make: Make, emulator: Emulat
     }
 
 
-def test_importing_loads_no_sdk() -> None:
+def test_import_loads_no_sdk() -> None:
     program = (
         "import sys, langchain_core.language_models, langchain_core.output_parsers.transform;"
         "before = set(sys.modules); import langchain_qwenvl;"
@@ -220,12 +220,12 @@ def test_importing_loads_no_sdk() -> None:
     assert not loaded & {"openai", "dashscope", "pypdfium2", "PIL", "httpx", "httpx2", "llama_index"}
 
 
-def test_nothing_is_imported_through_a_lazy_package() -> None:
-    """Such an import costs tens of milliseconds each, which importing us must not."""
-    lazy = []
+def test_imports_avoid_langchains_lazy_packages() -> None:
+    """Each such import would add tens of milliseconds to the import of the adapter."""
+    lazy_imports = []
     for file in Path(langchain_qwenvl.__file__).parent.glob("*.py"):
         for node in ast.parse(file.read_text(encoding="utf-8")).body:
             if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("langchain_core"):
                 package = importlib.import_module(str(node.module))
-                lazy += [f"{file.name}: {node.module}"] if hasattr(package, "_dynamic_imports") else []
-    assert not lazy
+                lazy_imports += [f"{file.name}: {node.module}"] if hasattr(package, "_dynamic_imports") else []
+    assert not lazy_imports

@@ -260,7 +260,8 @@ class TestLangChainFeatures:
         first, other = (make(api=api, base_url=url, max_retries=0, model=name) for name in ("qwen3-vl-plus", "qvq-max"))
         llm = first.with_fallbacks([other])
         for error_format in ("json", "in-stream"):
-            emulator.script(*[Fault(429, "Throttling.RateQuota", error_format=error_format), Reply(text="Hi.")] * 2)
+            fault, reply = Fault(429, "Throttling.RateQuota", error_format=error_format), Reply(text="Hi.")
+            emulator.script(fault, reply, fault, reply)
             assert "".join(chunk.text for chunk in llm.stream("Hi")) == "Hi."
             assert "".join([chunk.text async for chunk in llm.astream("Hi")]) == "Hi."
         started = Fault(reply=Reply(text=["So", " far", "."]), reset="after-events", after=2)

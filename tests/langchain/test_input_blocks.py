@@ -1,4 +1,4 @@
-"""What can be said to the model: every form of a content block, and what it becomes on the wire."""
+"""Input blocks: every form of a content block, and its form on the wire."""
 
 from __future__ import annotations
 
@@ -39,23 +39,23 @@ VIDEO_DATA = "data:video/mp4;base64," + base64.b64encode(MP4).decode()
 CACHE = {"type": "ephemeral"}
 
 
-def image(url: str = URL, **beside: Any) -> dict[str, Any]:
-    return {"type": "image_url", "image_url": {"url": url}, **beside}
+def image(url: str = URL, **options: Any) -> dict[str, Any]:
+    return {"type": "image_url", "image_url": {"url": url}, **options}
 
 
-def video(url: str = CLIP, **beside: Any) -> dict[str, Any]:
-    return {"type": "video_url", "video_url": {"url": url}, **beside}
+def video(url: str = CLIP, **options: Any) -> dict[str, Any]:
+    return {"type": "video_url", "video_url": {"url": url}, **options}
 
 
-def frames(**beside: Any) -> dict[str, Any]:
-    return {"type": "video", "video": FRAMES, **beside}
+def frames(**options: Any) -> dict[str, Any]:
+    return {"type": "video", "video": FRAMES, **options}
 
 
-def text(words: str, **beside: Any) -> dict[str, Any]:
-    return {"type": "text", "text": words, **beside}
+def text(words: str, **options: Any) -> dict[str, Any]:
+    return {"type": "text", "text": words, **options}
 
 
-# The block as users write it, and the part that is sent.
+# The block as users write it, and the part on the wire.
 FORMS: dict[str, tuple[Any, dict[str, Any]]] = {
     # --- text
     "a string": ("words", text("words")),
@@ -78,11 +78,11 @@ FORMS: dict[str, tuple[Any, dict[str, Any]]] = {
         {"type": "file", "source_type": "text", "url": "words", "mime_type": "text/plain"},
         text("words"),
     ),
-    "Anthropic document of words": (
+    "Anthropic document of text": (
         {"type": "document", "source": {"type": "text", "media_type": "text/plain", "data": "words"}}, text("words")),
     # --- images
     "v1 URL": ({"type": "image", "url": URL}, image()),
-    "v1 URL with all that a creator adds": (
+    "v1 URL with generated keys": (
         {"type": "image", "url": URL, "id": "lc_1", "mime_type": "image/png", "index": 0}, image()),
     "v1 base64": ({"type": "image", "base64": B64, "mime_type": "image/png"}, image(DATA)),
     "v1 base64 without a MIME type": ({"type": "image", "base64": B64}, image(DATA)),
@@ -97,14 +97,14 @@ FORMS: dict[str, tuple[Any, dict[str, Any]]] = {
     "v1 with extras": (
         {"type": "image", "url": URL, "extras": {"max_pixels": 900000, "min_pixels": 4000}},
         image(min_pixels=4000, max_pixels=900000)),
-    "v1 with hints beside": ({"type": "image", "url": URL, "max_pixels": 900000}, image(max_pixels=900000)),
+    "v1 with options": ({"type": "image", "url": URL, "max_pixels": 900000}, image(max_pixels=900000)),
     "v1 cached": ({"type": "image", "url": URL, "extras": {"cache_control": CACHE}}, image(cache_control=CACHE)),
     "file of an image": ({"type": "file", "url": URL, "mime_type": "image/png"}, image()),
     "v0 URL": ({"type": "image", "source_type": "url", "url": URL}, image()),
     "v0 base64": (
         {"type": "image", "source_type": "base64", "data": B64, "mime_type": "image/png"}, image(DATA)),
     "v0 base64 without a MIME type": ({"type": "image", "source_type": "base64", "data": B64}, image(DATA)),
-    "v0 with hints": (
+    "v0 with options": (
         {"type": "image", "source_type": "url", "url": URL, "max_pixels": 900000}, image(max_pixels=900000)),
     "OpenAI": ({"type": "image_url", "image_url": {"url": URL}}, image()),
     "OpenAI, detail": ({"type": "image_url", "image_url": {"url": URL, "detail": "high"}}, image()),
@@ -115,7 +115,7 @@ FORMS: dict[str, tuple[Any, dict[str, Any]]] = {
     "vendor, compatible": (
         {"type": "image_url", "image_url": {"url": URL}, "min_pixels": 4000, "max_pixels": 900000},
         image(min_pixels=4000, max_pixels=900000)),
-    "vendor, hints inside": (
+    "vendor, nested options": (
         {"type": "image_url", "image_url": {"url": URL, "max_pixels": 900000}}, image(max_pixels=900000)),
     "vendor, native": ({"image": URL, "max_pixels": 900000}, image(max_pixels=900000)),
     "Anthropic base64": (
@@ -151,15 +151,17 @@ FORMS: dict[str, tuple[Any, dict[str, Any]]] = {
 
 
 @pytest.mark.parametrize(("block", "part"), FORMS.values(), ids=FORMS)
-def test_forms(block: Any, part: dict[str, Any], llm: ChatQwenVL, body: Callable[[], dict[str, Any]]) -> None:
+def test_block_is_sent_as_part(
+    block: Any, part: dict[str, Any], llm: ChatQwenVL, body: Callable[[], dict[str, Any]]
+) -> None:
     llm.invoke([HumanMessage([block, {"type": "text", "text": "What is it?"}])])
     assert body()["messages"] == [{"role": "user", "content": [part, text("What is it?")]}]
 
 
-@pytest.mark.filterwarnings("ignore:.*is in beta")  # LangChain's words on v3 events
+@pytest.mark.filterwarnings("ignore:.*is in beta")  # LangChain's warning on v3 events
 @pytest.mark.parametrize("how", ["invoke", "stream", "batch", "generate", "v3", "template"])
-def test_an_image_without_a_mime_type_goes_every_way(how: str, llm: ChatQwenVL, body: Any) -> None:
-    """LangChain's tracing refuses such an image, unless it is completed."""
+def test_image_without_mime_type_is_sent(how: str, llm: ChatQwenVL, body: Any) -> None:
+    """LangChain's tracing raises on such an image unless a MIME type is added."""
     from langchain_core.prompts import ChatPromptTemplate, MessagesPlaceholder
 
     messages: list[BaseMessage] = [HumanMessage([{"type": "image", "base64": B64}])]
@@ -176,13 +178,13 @@ def test_an_image_without_a_mime_type_goes_every_way(how: str, llm: ChatQwenVL, 
         case "v3":
             assert llm.stream_events(messages, version="v3").output.content
         case "template":
-            (ChatPromptTemplate([MessagesPlaceholder("said")]) | llm).invoke({"said": messages})
+            (ChatPromptTemplate([MessagesPlaceholder("history")]) | llm).invoke({"history": messages})
     assert body()["messages"][0]["content"] == [image(DATA)]
     assert messages == original
 
 
-async def test_an_image_without_a_mime_type_goes_every_way_async(llm: ChatQwenVL, bodies: Any) -> None:
-    messages = [HumanMessage([{"type": "image", "base64": B64}])]
+async def test_image_without_mime_type_is_sent_async(llm: ChatQwenVL, bodies: Any) -> None:
+    messages: list[BaseMessage] = [HumanMessage([{"type": "image", "base64": B64}])]
     await llm.ainvoke(messages)
     await llm.abatch([messages])
     await llm.agenerate([messages])
@@ -191,7 +193,7 @@ async def test_an_image_without_a_mime_type_goes_every_way_async(llm: ChatQwenVL
     assert [sent["messages"][0]["content"] for sent in bodies()] == [[image(DATA)]] * 4
 
 
-def test_pillow(llm: ChatQwenVL, body: Callable[[], dict[str, Any]]) -> None:
+def test_pillow_image_is_sent_as_png(llm: ChatQwenVL, body: Callable[[], dict[str, Any]]) -> None:
     from PIL import Image
 
     picture = Image.new("RGB", (40, 30), (200, 0, 0))
@@ -204,14 +206,14 @@ def test_pillow(llm: ChatQwenVL, body: Callable[[], dict[str, Any]]) -> None:
 
 @pytest.mark.parametrize("form", [str, Path, lambda path: path.as_uri()], ids=["path", "Path", "file URL"])
 @pytest.mark.parametrize("key", ["url", "path", "image_url", "image"])
-def test_local_files(form: Any, key: str, tmp_path: Path, llm: ChatQwenVL, body: Any) -> None:
-    file = tmp_path / "not really.gif"  # the bytes decide what it is
+def test_local_image_is_inlined(form: Any, key: str, tmp_path: Path, llm: ChatQwenVL, body: Any) -> None:
+    file = tmp_path / "not really.gif"  # the type is read from the bytes
     file.write_bytes(PNG)
     llm.invoke([HumanMessage([{"type": "image", key: form(file)}])])
     assert body()["messages"][0]["content"] == [image(DATA)]
 
 
-def test_local_videos_and_frames(tmp_path: Path, llm: ChatQwenVL, body: Any) -> None:
+def test_local_video_and_frames_are_inlined(tmp_path: Path, llm: ChatQwenVL, body: Any) -> None:
     clip, frame = tmp_path / "clip", tmp_path / "frame.jpg"
     clip.write_bytes(MP4)
     frame.write_bytes(PNG)
@@ -221,7 +223,7 @@ def test_local_videos_and_frames(tmp_path: Path, llm: ChatQwenVL, body: Any) -> 
     assert body()["messages"][0]["content"] == [video(VIDEO_DATA), {"type": "video", "video": [DATA] * 4}]
 
 
-def test_a_file_object_stays_where_it_was(llm: ChatQwenVL, body: Any) -> None:
+def test_file_object_keeps_its_position(llm: ChatQwenVL, body: Any) -> None:
     file = io.BytesIO(PNG)
     file.seek(5)
     llm.invoke([HumanMessage([{"type": "image", "url": file}])])
@@ -229,7 +231,7 @@ def test_a_file_object_stays_where_it_was(llm: ChatQwenVL, body: Any) -> None:
     assert body()["messages"][0]["content"] == [image(DATA)]
 
 
-def test_defaults_of_the_model_and_a_parts_own(make: Any, body: Any) -> None:
+def test_block_options_override_the_models(make: Any, body: Any) -> None:
     model = make(min_pixels=4000, max_pixels=800000, fps=1)
     model.invoke([HumanMessage([{"type": "image", "url": URL}, {"type": "video", "url": CLIP, "fps": 3},
                                 {"type": "image", "url": URL, "max_pixels": 5000}])])  # fmt: skip
@@ -242,8 +244,8 @@ def test_defaults_of_the_model_and_a_parts_own(make: Any, body: Any) -> None:
     assert body()["messages"][0]["content"] == [frames(fps=0.5, min_pixels=4000, max_pixels=900000)]
 
 
-def test_order_is_kept(llm: ChatQwenVL, body: Any) -> None:
-    blocks = [
+def test_blocks_keep_their_order(llm: ChatQwenVL, body: Any) -> None:
+    blocks: list[str | dict[Any, Any]] = [
         "one",
         {"type": "image", "url": URL},
         "two",
@@ -255,14 +257,14 @@ def test_order_is_kept(llm: ChatQwenVL, body: Any) -> None:
     assert sent == [text("one"), image(), text("two"), video(), image(DATA)]
 
 
-# Index of the message, the message, and what its error must name.
-IMPOSSIBLE: dict[str, tuple[BaseMessage, str]] = {
+# The message, and what its error must name.
+UNSUPPORTED: dict[str, tuple[BaseMessage, str]] = {
     "unknown block": (HumanMessage([{"type": "hologram"}]), r"messages\[1\].*hologram"),
     "no type": (HumanMessage([{"words": "Hi"}]), r"messages\[1\].*None"),
-    "two things in one of the vendor's blocks": (
+    "two keys in a vendor block": (
         HumanMessage([{"image": URL, "text": "What?"}]), r"messages\[1\]\.content\[0\] \(image and text\)"),
     "the vendor's audio": (HumanMessage([{"audio": "https://a/b.mp3"}]), r"messages\[1\]\.content\[0\] \(audio\)"),
-    "no block": (HumanMessage([{"type": "text", "text": "Hi"}, {}]), r"messages\[1\]\.content\[1\]"),
+    "empty block": (HumanMessage([{"type": "text", "text": "Hi"}, {}]), r"messages\[1\]\.content\[1\]"),
     "OpenAI audio": (
         HumanMessage([{"type": "input_audio", "input_audio": {"data": "AA==", "format": "wav"}}]), r"\[1\].*audio"),
     "v1 audio": (HumanMessage([{"type": "audio", "base64": "AA==", "mime_type": "audio/wav"}]), r"\[1\].*audio"),
@@ -271,18 +273,18 @@ IMPOSSIBLE: dict[str, tuple[BaseMessage, str]] = {
     "Anthropic file id": (
         HumanMessage([{"type": "image", "source": {"type": "file", "file_id": "f"}}]), r"\[1\].*image.*file id"),
     "OpenAI file id": (HumanMessage([{"type": "file", "file": {"file_id": "f"}}]), r"\[1\].*file"),
-    "image of nothing": (HumanMessage([{"type": "image"}]), r"\[1\].*image.*holds no image"),
+    "image without a source": (HumanMessage([{"type": "image"}]), r"\[1\].*image.*holds no image"),
     "image of a number": (HumanMessage([{"type": "image", "url": 5}]), r"\[1\].*image.*int"),
     "image of an empty URL": (HumanMessage([{"type": "image", "url": ""}]), r"\[1\].*image.*empty"),
     "empty image": (HumanMessage([{"type": "image", "url": b""}]), r"\[1\].*empty"),
-    "no image": (HumanMessage([{"type": "image", "url": b"%!PS text"}]), r"\[1\].*not an image"),
+    "image of other bytes": (HumanMessage([{"type": "image", "url": b"%!PS text"}]), r"\[1\].*not an image"),
     "a video as an image": (HumanMessage([{"type": "image", "url": MP4}]), r"\[1\].*not an image"),
     "an image as a video": (HumanMessage([{"type": "video", "url": PNG}]), r"\[1\].*not a video"),
     "no such file": (HumanMessage([{"type": "image", "url": "/no/such.png"}]), r"\[1\].*/no/such\.png"),
     "an FTP URL": (HumanMessage([{"type": "image", "url": "ftp://a/b.png"}]), r"\[1\].*ftp"),
     "broken base64": (HumanMessage([{"type": "image", "base64": "*not base64*"}]), r"\[1\].*base64"),
     "text that is no string": (HumanMessage([{"type": "text", "text": 5}]), r"\[1\].*text"),
-    "text-plain elsewhere": (
+    "text-plain by URL": (
         HumanMessage([{"type": "text-plain", "url": URL, "mime_type": "text/plain"}]), r"\[1\].*text-plain"),
     "an image in a system message": (SystemMessage([{"type": "image", "url": URL}]), r"\[1\].*image.*system"),
     "an image from the assistant": (AIMessage([{"type": "image", "url": URL}]), r"\[1\].*image.*assistant messages"),
@@ -301,29 +303,29 @@ IMPOSSIBLE: dict[str, tuple[BaseMessage, str]] = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize(("message", "names"), IMPOSSIBLE.values(), ids=IMPOSSIBLE)
-async def test_the_impossible_raises_and_nothing_is_sent(
-    message: BaseMessage, names: str, llm: ChatQwenVL, emulator: Emulator
+@pytest.mark.parametrize(("message", "pattern"), UNSUPPORTED.values(), ids=UNSUPPORTED)
+async def test_unsupported_message_raises_and_sends_nothing(
+    message: BaseMessage, pattern: str, llm: ChatQwenVL, emulator: Emulator
 ) -> None:
     for call in (
         lambda: llm.invoke([HumanMessage("Hi"), message]),
         lambda: list(llm.stream([HumanMessage("Hi"), message])),
     ):
-        with pytest.raises(ValueError, match=names) as raised:
+        with pytest.raises(ValueError, match=pattern) as raised:
             call()
         assert isinstance(raised.value, QwenVLInputError)
-    with pytest.raises(QwenVLInputError, match=names):
+    with pytest.raises(QwenVLInputError, match=pattern):
         await llm.ainvoke([HumanMessage("Hi"), message])
     assert not emulator.requests
 
 
-def test_a_pdf_is_refused_as_what_it_is(llm: ChatQwenVL) -> None:
+def test_invalid_pdf_raises_and_names_the_block(llm: ChatQwenVL) -> None:
     block = {"type": "file", "base64": base64.b64encode(b"%PDF-1.7").decode(), "mime_type": "application/pdf"}
     with pytest.raises(QwenVLInputError, match=r"messages\[0\]\.content\[0\] \(file\).*can.t read this PDF"):
         llm.invoke([HumanMessage([block])])
 
 
-def test_a_file_open_for_text_is_refused(llm: ChatQwenVL) -> None:
+def test_file_open_for_text_raises(llm: ChatQwenVL) -> None:
     with pytest.raises(QwenVLInputError, match=r"messages\[0\]\.content\[0\] \(image\).*bytes"):
         llm.invoke([HumanMessage([{"type": "image", "url": io.StringIO("x")}])])
 
@@ -334,7 +336,7 @@ def test_convert_messages_unhashable_block_type_raises() -> None:
 
 
 @pytest.mark.parametrize("name", FORMS)
-def test_messages_are_never_changed(name: str) -> None:
+def test_conversion_does_not_change_messages(name: str) -> None:
     block = FORMS[name][0]
     message = HumanMessage([block, "words"])
     before = (repr(message.model_dump()), message.content, [id(item) for item in message.content])
@@ -354,7 +356,7 @@ _types = st.sampled_from(["text", "text-plain", "image", "image_url", "video", "
 
 
 @given(st.dictionaries(_keys, _types | _blocks, max_size=4), _types | st.none())
-def test_no_dict_does_anything_but_become_a_part_or_our_error(block: dict[str, Any], kind: str | None) -> None:
+def test_arbitrary_dict_is_converted_or_raises_input_error(block: dict[str, Any], kind: str | None) -> None:
     message = HumanMessage([block | ({"type": kind} if kind else {})])
     try:
         convert_messages(normalize_messages([message]))

@@ -1,4 +1,4 @@
-"""Conversations: roles, system messages, tool calls and results, reasoning, as they go over the wire."""
+"""Conversations on the wire: roles, system messages, tool calls and results, reasoning."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ import pytest
 from langchain_core.messages import (
     AIMessage,
     AIMessageChunk,
-    AnyMessage,
     ChatMessage,
     HumanMessage,
     SystemMessage,
@@ -24,12 +23,12 @@ URL = "https://example.com/a.png"
 Body = Callable[[], dict[str, Any]]
 
 
-def call(identity: str, name: str = "look", args: dict[str, Any] | None = None) -> dict[str, Any]:
-    return {"id": identity, "name": name, "args": args or {}, "type": "tool_call"}
+def call(call_id: str, name: str = "look", args: dict[str, Any] | None = None) -> dict[str, Any]:
+    return {"id": call_id, "name": name, "args": args or {}, "type": "tool_call"}
 
 
-def sent_call(identity: str, name: str = "look", arguments: str = "{}") -> dict[str, Any]:
-    return {"id": identity, "type": "function", "function": {"name": name, "arguments": arguments}}
+def sent_call(call_id: str, name: str = "look", arguments: str = "{}") -> dict[str, Any]:
+    return {"id": call_id, "type": "function", "function": {"name": name, "arguments": arguments}}
 
 
 def user(content: Any) -> dict[str, Any]:
@@ -44,8 +43,8 @@ def assistant(content: str, *calls: dict[str, Any]) -> dict[str, Any]:
     return {"role": "assistant", "content": content, **({"tool_calls": list(calls)} if calls else {})}
 
 
-def tool(identity: str, content: str) -> dict[str, Any]:
-    return {"role": "tool", "content": content, "tool_call_id": identity}
+def tool(call_id: str, content: str) -> dict[str, Any]:
+    return {"role": "tool", "content": content, "tool_call_id": call_id}
 
 
 IMAGE = {"type": "image_url", "image_url": {"url": URL}}
@@ -57,8 +56,8 @@ CONVERSATIONS: dict[str, tuple[Any, list[dict[str, Any]]]] = {
                [system("Be brief."), user("Hi"), assistant("Hello."), user("Bye")]),
     "dicts": ([{"role": "developer", "content": "Be brief."}, {"role": "user", "content": "Hi"}],
               [system("Be brief."), user("Hi")]),
-    "chat messages": ([ChatMessage("Be brief.", role="System"), ChatMessage("Hi", role="user"),
-                       ChatMessage("Hello.", role="assistant"), HI],
+    "chat messages": ([ChatMessage(content="Be brief.", role="System"), ChatMessage(content="Hi", role="user"),
+                       ChatMessage(content="Hello.", role="assistant"), HI],
                       [system("Be brief."), user("Hi"), assistant("Hello."), user("Hi")]),
     "system messages anywhere": (
         [SystemMessage("A"), HI, SystemMessage("B"), SystemMessage([{"type": "text", "text": "C"}]), HI],
@@ -155,12 +154,14 @@ CONVERSATIONS: dict[str, tuple[Any, list[dict[str, Any]]]] = {
 
 
 @pytest.mark.parametrize(("conversation", "sent"), CONVERSATIONS.values(), ids=CONVERSATIONS)
-def test_conversations(conversation: Any, sent: list[dict[str, Any]], llm: ChatQwenVL, body: Body) -> None:
+def test_conversation_is_sent_as_messages(
+    conversation: Any, sent: list[dict[str, Any]], llm: ChatQwenVL, body: Body
+) -> None:
     llm.invoke(conversation)
     assert body()["messages"] == sent
 
 
-def test_bytes_and_paths_of_tools_are_read(tmp_path: Any, llm: ChatQwenVL, body: Body) -> None:
+def test_tool_result_bytes_and_path_objects_are_inlined(tmp_path: Any, llm: ChatQwenVL, body: Body) -> None:
     file = tmp_path / "a.png"
     file.write_bytes(PNG)
     result = ToolMessage([{"type": "image", "url": PNG}, {"type": "image", "url": file}], tool_call_id="c1")
@@ -171,7 +172,7 @@ def test_bytes_and_paths_of_tools_are_read(tmp_path: Any, llm: ChatQwenVL, body:
 
 @pytest.mark.parametrize("output_version", ["v0", "v1"])
 @pytest.mark.parametrize("streamed", [False, True])
-def test_a_turn_of_the_model_goes_back_as_it_came(
+def test_answer_is_sent_back_unchanged(
     output_version: str, streamed: bool, make: Make, emulator: Emulator, body: Body
 ) -> None:
     emulator.script(
@@ -201,11 +202,11 @@ def test_a_turn_of_the_model_goes_back_as_it_came(
     ]
 
 
-def test_a_cut_off_call_goes_back_as_an_empty_one(llm: ChatQwenVL, emulator: Emulator, body: Body) -> None:
+def test_truncated_call_is_sent_back_without_arguments(llm: ChatQwenVL, emulator: Emulator, body: Body) -> None:
     reply = Reply(tool_calls=[ToolCall("c1", "look", '{"x": "abc')], finish="length")
     emulator.script(reply, reply)
     chunks = list(llm.stream("Hi"))
-    total: AnyMessage = chunks[0]
+    total: AIMessageChunk = chunks[0]
     for chunk in chunks[1:]:
         total += chunk
     for answer in (llm.invoke("Hi"), total):
@@ -213,7 +214,7 @@ def test_a_cut_off_call_goes_back_as_an_empty_one(llm: ChatQwenVL, emulator: Emu
         assert body()["messages"][1] == assistant("", sent_call("c1"))
 
 
-class TestPreservedThinking:
+class TestPreserveThinking:
     HISTORY = (
         HI,
         AIMessage("Hello.", additional_kwargs={"reasoning_content": "Hm."}),
@@ -226,16 +227,16 @@ class TestPreservedThinking:
     SENT = (None, "Hm.", None, "Ah.", None, "Now\nthat.", None)
 
     @pytest.mark.parametrize("per_call", [False, True])
-    def test_it_is_sent_on_demand(self, per_call: bool, make: Make, body: Body) -> None:
-        wish = {"preserve_thinking": True}
-        model = make(model="qwen3.6-plus", **({} if per_call else wish))
-        model.invoke(self.HISTORY, **(wish if per_call else {}))
+    def test_preserve_thinking_sends_reasoning(self, per_call: bool, make: Make, body: Body) -> None:
+        options: dict[str, Any] = {"preserve_thinking": True}
+        model = make(model="qwen3.6-plus", **({} if per_call else options))
+        model.invoke(self.HISTORY, **(options if per_call else {}))
         assert body()["preserve_thinking"] is True
         assert tuple(message.get("reasoning_content") for message in body()["messages"]) == self.SENT
 
 
-class TestSystemPrompts:
-    def test_folded_on_demand(self, llm: ChatQwenVL, body: Body) -> None:
+class TestFoldSystemPrompt:
+    def test_fold_system_prompt_moves_text_to_user_message(self, llm: ChatQwenVL, body: Body) -> None:
         messages = [
             SystemMessage("Be brief."),
             SystemMessage("Be kind."),
@@ -245,14 +246,14 @@ class TestSystemPrompts:
         assert body()["messages"] == [user([{"type": "text", "text": "Be brief.\n\nBe kind.\n\nHi"}, IMAGE])]
         assert answer.response_metadata["adjustments"] == ["system messages folded into the first user message"]
 
-    def test_untouched_otherwise(self, llm: ChatQwenVL, body: Body) -> None:
+    def test_system_prompt_by_default_is_sent_unchanged(self, llm: ChatQwenVL, body: Body) -> None:
         answer = llm.invoke([SystemMessage("Be brief."), HI])
         assert body()["messages"] == [system("Be brief."), user("Hi")]
         assert "adjustments" not in answer.response_metadata
 
 
-class TestContinuing:
-    def test_a_partial_answer(self, llm: ChatQwenVL, body: Body) -> None:
+class TestPartialAnswer:
+    def test_partial_last_message_is_continued(self, llm: ChatQwenVL, body: Body) -> None:
         answer = llm.invoke([HI, AIMessage("Once upon", additional_kwargs={"partial": True})])
         assert body()["messages"][1] == {**assistant("Once upon"), "partial": True}
         assert body()["enable_thinking"] is False
@@ -260,11 +261,11 @@ class TestContinuing:
         llm.invoke("Hi")
         assert body()["enable_thinking"] is True
 
-    def test_only_the_last_message_is_continued(self, llm: ChatQwenVL, body: Body) -> None:
+    def test_partial_earlier_message_is_not_continued(self, llm: ChatQwenVL, body: Body) -> None:
         llm.invoke([HI, AIMessage("Once upon", additional_kwargs={"partial": True}), HI])
         assert "partial" not in body()["messages"][1]
         assert body()["enable_thinking"] is True
 
-    def test_only_an_assistant_is_continued(self, llm: ChatQwenVL) -> None:
+    def test_partial_user_message_raises(self, llm: ChatQwenVL) -> None:
         with pytest.raises(ValueError, match=r"messages\[0\].*assistant"):
             llm.invoke([HumanMessage("Hi", additional_kwargs={"partial": True})])

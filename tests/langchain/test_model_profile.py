@@ -1,4 +1,4 @@
-"""What LangChain may know of a model beforehand: its profile, and what it tells LangSmith."""
+"""The model profile, and the parameters for LangSmith."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ PROFILES: list[tuple[dict[str, Any], dict[str, Any]]] = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("keywords", "known"), PROFILES, ids=[str(row[0]) for row in PROFILES])
-def test_profiles(keywords: dict[str, Any], known: dict[str, Any]) -> None:
+@pytest.mark.parametrize(("keywords", "expected"), PROFILES, ids=[str(row[0]) for row in PROFILES])
+def test_profile_has_the_models_capabilities(keywords: dict[str, Any], expected: dict[str, Any]) -> None:
     profile = ChatQwenVL(**keywords).profile
     assert profile is not None
-    assert {name: profile.get(name) for name in known} == known
+    assert {name: profile.get(name) for name in expected} == expected
 
 
 @pytest.mark.parametrize("facts", CATALOGUE, ids=lambda facts: facts.name)
-def test_every_model_has_one_that_langchain_understands(facts: Any) -> None:
+def test_profile_has_only_langchains_keys(facts: Any) -> None:
     profile = ChatQwenVL(model=facts.name).profile
     assert profile is not None
     assert set(profile) <= set(ModelProfile.__annotations__)
@@ -42,25 +42,25 @@ def test_every_model_has_one_that_langchain_understands(facts: Any) -> None:
     assert profile["structured_output"] is False or facts.thinking == "never"
 
 
-def test_an_unknown_model_has_none() -> None:
+def test_profile_unknown_model_is_none() -> None:
     assert ChatQwenVL(model="my-finetune").profile is None
 
 
-def test_the_users_own_wins() -> None:
+def test_profile_of_the_user_is_kept() -> None:
     assert ChatQwenVL(profile={"max_input_tokens": 5}).profile == {"max_input_tokens": 5}
 
 
-def test_a_changed_copy_has_its_own() -> None:
+def test_model_copy_updates_the_profile() -> None:
     model = ChatQwenVL(model="qwen3.7-plus")
     assert model.model_copy(update={"enable_thinking": False}).profile["structured_output"] is True  # type: ignore[index]
     assert model.model_copy(update={"model": "my-finetune"}).profile is None
     assert model.profile["structured_output"] is False  # type: ignore[index]
-    given = ChatQwenVL(profile={"max_input_tokens": 5})
-    assert given.model_copy(update={"enable_thinking": False}).profile == {"max_input_tokens": 5}
+    explicit = ChatQwenVL(profile={"max_input_tokens": 5})
+    assert explicit.model_copy(update={"enable_thinking": False}).profile == {"max_input_tokens": 5}
     assert model.model_copy(update={"profile": None}).profile is None
 
 
-def test_it_follows_the_call() -> None:
+def test_build_profile_follows_call_settings() -> None:
     model = ChatQwenVL(model="qwen3.7-plus")
     assert build_profile(model._settings({"enable_thinking": False}))["structured_output"] is True  # type: ignore[index]
 
@@ -76,13 +76,15 @@ LANGSMITH: list[tuple[dict[str, Any], dict[str, Any], dict[str, Any]]] = [
 ]
 
 
-@pytest.mark.parametrize(("keywords", "called", "told"), LANGSMITH, ids=str)
-def test_langsmith(keywords: dict[str, Any], called: dict[str, Any], told: dict[str, Any]) -> None:
-    params = ChatQwenVL(**keywords)._get_ls_params(**called)
-    assert {name: params.get(name) for name in told} == told
+@pytest.mark.parametrize(("keywords", "call", "expected"), LANGSMITH, ids=str)
+def test_langsmith_params_follow_model_and_call(
+    keywords: dict[str, Any], call: dict[str, Any], expected: dict[str, Any]
+) -> None:
+    params = ChatQwenVL(**keywords)._get_ls_params(**call)
+    assert {name: params.get(name) for name in expected} == expected
 
 
-def test_traces_name_our_version() -> None:
+def test_metadata_contains_our_version() -> None:
     metadata = ChatQwenVL(metadata={"mine": 1}).metadata
     assert metadata is not None
     assert metadata["mine"] == 1

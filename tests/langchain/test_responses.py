@@ -1,4 +1,4 @@
-"""What comes back: messages, chunks and their sum, blocks, usage and metadata."""
+"""Responses: messages, chunks and their sum, blocks, usage and metadata."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def total(chunks: Iterable[AIMessageChunk]) -> AIMessageChunk:
 
 
 def essence(message: AIMessage) -> dict[str, Any]:
-    """What must be the same however an answer was asked for."""
+    """Return the facts of a message that must not depend on how it was requested."""
     metadata = {key: value for key, value in message.response_metadata.items() if key not in ("request_id", "id")}
     return {
         "content": message.content,
@@ -53,7 +53,7 @@ def essence(message: AIMessage) -> dict[str, Any]:
     }
 
 
-def test_a_message(llm: ChatQwenVL, emulator: Emulator) -> None:
+def test_invoke_returns_message_with_reasoning_text_and_calls(llm: ChatQwenVL, emulator: Emulator) -> None:
     emulator.script(WHOLE)
     message = llm.invoke("Hi")
     assert type(message) is AIMessage
@@ -72,7 +72,7 @@ def test_a_message(llm: ChatQwenVL, emulator: Emulator) -> None:
     assert message.id.startswith("lc_run-")
 
 
-def test_usage_and_metadata(llm: ChatQwenVL, emulator: Emulator) -> None:
+def test_invoke_returns_usage_and_metadata(llm: ChatQwenVL, emulator: Emulator) -> None:
     emulator.script(WHOLE)
     message = llm.invoke("Hi")
     assert message.usage_metadata == {
@@ -93,19 +93,19 @@ def test_usage_and_metadata(llm: ChatQwenVL, emulator: Emulator) -> None:
     json.dumps(metadata)
 
 
-def test_the_models_name_is_the_servers(llm: ChatQwenVL, emulator: Emulator) -> None:
+def test_model_name_is_the_servers(llm: ChatQwenVL, emulator: Emulator) -> None:
     emulator.script(Reply(text="Hi.", model="qwen3-vl-plus-2025-12-19"))
     assert llm.invoke("Hi").response_metadata["model_name"] == "qwen3-vl-plus-2025-12-19"
 
 
-def test_no_reasoning_no_key(make: Make, emulator: Emulator) -> None:
+def test_reply_without_reasoning_has_no_reasoning_key(make: Make, emulator: Emulator) -> None:
     emulator.script(Reply(text="Hi."), Reply(text="Hi."))
     llm = make(enable_thinking=False)
     assert llm.invoke("Hi").additional_kwargs == {}
     assert total(llm.stream("Hi")).additional_kwargs == {}
 
 
-def test_details_that_the_server_does_not_tell_are_left_out(llm: ChatQwenVL, emulator: Emulator) -> None:
+def test_usage_details_not_reported_are_omitted(llm: ChatQwenVL, emulator: Emulator) -> None:
     emulator.script(
         Reply(text="Hi.", quirks=Quirks(usage_details_absent=True)), Reply(text="Hi.", quirks=Quirks(no_usage=True))
     )
@@ -115,7 +115,7 @@ def test_details_that_the_server_does_not_tell_are_left_out(llm: ChatQwenVL, emu
     assert llm.invoke("Hi").usage_metadata is None
 
 
-def test_extras_of_the_reply(llm: ChatQwenVL, emulator: Emulator) -> None:
+def test_reply_extras_are_in_the_metadata(llm: ChatQwenVL, emulator: Emulator) -> None:
     logprobs = {"content": [{"token": "Hi", "logprob": -0.1, "bytes": None, "top_logprobs": []}]}
     replies = [Reply(text=["Hi"], choice_extra={"logprobs": logprobs}, quirks=Quirks(search_info=True))] * 2
     emulator.script(*replies)
@@ -124,10 +124,13 @@ def test_extras_of_the_reply(llm: ChatQwenVL, emulator: Emulator) -> None:
         assert message.response_metadata["search_info"]["search_results"]
 
 
-def test_extras_take_no_place_of_ours() -> None:
-    events = [TextDelta("Yes"), Finish("stop", "m", "id-1", "r-1", extras={"id": 1, "model_provider": "x", "more": 2})]
-    chunks = ChunkBuilder()
-    streamed = [chunk.message for event in events if (chunk := chunks.build(event))]
+def test_reply_extras_do_not_replace_our_metadata() -> None:
+    events: list[Event] = [
+        TextDelta("Yes"),
+        Finish("stop", "m", "id-1", "r-1", extras={"id": 1, "model_provider": "x", "more": 2}),
+    ]
+    builder = ChunkBuilder()
+    streamed = [chunk.message for event in events if (chunk := builder.build(event))]
     for metadata in (to_ai_message(accumulate(events)).response_metadata, streamed[-1].response_metadata):
         assert (metadata["id"], metadata["model_provider"], metadata["more"]) == ("id-1", "qwenvl", 2)
 
@@ -138,21 +141,21 @@ class TestChunks:
         emulator.script(WHOLE)
         return list(llm.stream("Hi"))
 
-    def test_each_shows_one_thing(self, chunks: list[AIMessageChunk]) -> None:
-        kinds = []
+    def test_chunk_has_at_most_one_block(self, chunks: list[AIMessageChunk]) -> None:
+        kinds: list[str] = []
         for chunk in chunks:
-            blocks = {block["type"] for block in chunk.content_blocks}
+            blocks: set[str] = {block["type"] for block in chunk.content_blocks}
             assert len(blocks) <= 1
             kinds += blocks or {"last"}
         order = sorted(set(kinds), key=kinds.index)
         assert order == ["reasoning", "text", "tool_call_chunk", "last"]
         assert kinds == sorted(kinds, key=order.index)
 
-    def test_content_is_a_string(self, chunks: list[AIMessageChunk]) -> None:
+    def test_chunk_content_is_a_string(self, chunks: list[AIMessageChunk]) -> None:
         assert all(type(chunk.content) is str for chunk in chunks)
         assert "".join(chunk.additional_kwargs.get("reasoning_content", "") for chunk in chunks) == WHOLE.reasoning
 
-    def test_the_last_is_marked_and_alone_has_what_must_not_add_up(self, chunks: list[AIMessageChunk]) -> None:
+    def test_last_chunk_alone_has_usage_and_metadata(self, chunks: list[AIMessageChunk]) -> None:
         assert [chunk.chunk_position for chunk in chunks] == [None] * (len(chunks) - 1) + ["last"]
         for chunk in chunks[:-1]:
             assert chunk.usage_metadata is None
@@ -160,50 +163,52 @@ class TestChunks:
         assert chunks[-1].usage_metadata
         assert chunks[-1].response_metadata["finish_reason"] == "tool_calls"
 
-    def test_one_id(self, chunks: list[AIMessageChunk]) -> None:
+    def test_chunks_share_one_id(self, chunks: list[AIMessageChunk]) -> None:
         assert len({chunk.id for chunk in chunks}) == 1
 
-    def test_tool_fragments_as_they_came(self, chunks: list[AIMessageChunk]) -> None:
-        pieces = [piece for chunk in chunks for piece in chunk.tool_call_chunks]
-        assert [(p["index"], p["id"], p["name"]) for p in pieces if p["id"]] == [
+    def test_tool_call_chunks_are_the_fragments(self, chunks: list[AIMessageChunk]) -> None:
+        fragments = [fragment for chunk in chunks for fragment in chunk.tool_call_chunks]
+        assert [(p["index"], p["id"], p["name"]) for p in fragments if p["id"]] == [
             (0, "call_a", "look"),
             (1, "call_b", "zoom"),
         ]
-        assert not [p for p in pieces if p["id"] == "" or p["name"] == ""]
-        assert "".join(p["args"] or "" for p in pieces if p["index"] == 0) == '{"x": "Paris"}'
+        assert not [p for p in fragments if p["id"] == "" or p["name"] == ""]
+        assert "".join(p["args"] or "" for p in fragments if p["index"] == 0) == '{"x": "Paris"}'
 
-    def test_none_shares_anything_with_another(self, chunks: list[AIMessageChunk]) -> None:
+    def test_chunks_share_no_containers(self, chunks: list[AIMessageChunk]) -> None:
         for name in ("additional_kwargs", "response_metadata", "tool_calls", "invalid_tool_calls", "tool_call_chunks"):
             assert len({id(getattr(chunk, name)) for chunk in chunks}) == len(chunks), name
 
-    def test_the_sum(self, chunks: list[AIMessageChunk], llm: ChatQwenVL, emulator: Emulator) -> None:
+    def test_sum_of_chunks_equals_message(
+        self, chunks: list[AIMessageChunk], llm: ChatQwenVL, emulator: Emulator
+    ) -> None:
         emulator.script(WHOLE)
         message = llm.invoke("Hi")
         assert essence(total(chunks)) == essence(message)
         assert total(chunks).content_blocks == message.content_blocks
 
-    def test_a_sum_of_some(self, chunks: list[AIMessageChunk]) -> None:
+    def test_sum_without_last_chunk_has_block_indices(self, chunks: list[AIMessageChunk]) -> None:
         blocks = total(chunks[:-1]).content_blocks
         assert [block["type"] for block in blocks] == ["reasoning", "text", "tool_call_chunk", "tool_call_chunk"]
         assert [block["index"] for block in blocks] == ["lc_rea_0", "lc_tex_0", "lc_tool_0", "lc_tool_1"]
 
 
-def same_texts() -> st.SearchStrategy[str]:
+def texts() -> st.SearchStrategy[str]:
     awkward = st.sampled_from(
         ["\u2028", "\u2029", "\u0085", "\r", "\n", "\r\n", "😀", "好", "e\u0301", "\x00", "data: ", '"']
     )
     return st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=6) | awkward
 
 
-pieces = st.lists(same_texts(), max_size=6)
+fragments = st.lists(texts(), max_size=6)
 calls = st.lists(
     st.builds(
         ToolCall,
-        id=st.uuids().map(lambda identity: f"call_{identity}"),
+        id=st.uuids().map(lambda uuid: f"call_{uuid}"),
         name=st.sampled_from(["look", "zoom"]),
-        arguments=st.dictionaries(same_texts(), same_texts(), max_size=2).map(json.dumps)
+        arguments=st.dictionaries(texts(), texts(), max_size=2).map(json.dumps)
         | st.sampled_from(["", "{}", "[1]", "null", "3", '{"x": ', "{x}"])
-        | st.lists(same_texts(), max_size=3),
+        | st.lists(texts(), max_size=3),
     ),
     max_size=3,
 )
@@ -233,28 +238,35 @@ quirks = st.builds(
 
 @pytest.fixture(scope="module")
 def served() -> Iterator[tuple[Emulator, ChatQwenVL]]:
-    """One server and one model for many examples."""
+    """Return one server and one model for many examples."""
     with Emulator() as server:
         llm = ChatQwenVL(base_url=server.compat_url, api_key=KEY)
         yield server, llm
         llm.close()
 
 
-class TestInvokeIsTheFoldedStream:
+class TestInvokeEqualsStream:
     @settings(max_examples=60, deadline=None)
-    @given(reasoning=pieces, text=pieces, tool_calls=calls, quirks=quirks, cut=st.booleans(), thinking=st.booleans())
-    def test_character_for_character(
+    @given(
+        reasoning=fragments,
+        text=fragments,
+        tool_calls=calls,
+        quirks=quirks,
+        is_truncated=st.booleans(),
+        thinking=st.booleans(),
+    )
+    def test_invoke_equals_sum_of_stream(
         self,
         served: tuple[Emulator, ChatQwenVL],
         reasoning: list[str],
         text: list[str],
         tool_calls: list[ToolCall],
         quirks: Quirks,
-        cut: bool,
+        is_truncated: bool,
         thinking: bool,
     ) -> None:
         server, llm = served
-        reply = Reply(reasoning, text, tool_calls, finish="length" if cut else None, quirks=quirks)
+        reply = Reply(reasoning, text, tool_calls, finish="length" if is_truncated else None, quirks=quirks)
         server.script(reply, reply)
         message = llm.invoke("Hi", enable_thinking=thinking)
         summed = total(llm.stream("Hi", enable_thinking=thinking))
@@ -265,45 +277,45 @@ class TestInvokeIsTheFoldedStream:
 
 
 events = st.lists(
-    st.builds(TextDelta, same_texts()) | st.builds(ReasoningDelta, same_texts())
-    | st.builds(ToolCallDelta, st.integers(0, 2), st.none(), st.none(), same_texts()),
+    st.builds(TextDelta, texts()) | st.builds(ReasoningDelta, texts())
+    | st.builds(ToolCallDelta, st.integers(0, 2), st.none(), st.none(), texts()),
     max_size=30,
 )  # fmt: skip
 
 
-def named(deltas: list[Event]) -> list[Event]:
-    """The same deltas; a call's first one has its id and name."""
-    seen: set[int] = set()
+def add_call_ids(deltas: list[Event]) -> list[Event]:
+    """Add id and name to the first delta of each call, and arguments at the end."""
+    known: set[int] = set()
     result: list[Event] = []
     for delta in deltas:
-        if isinstance(delta, ToolCallDelta) and delta.call_index not in seen:
-            seen.add(delta.call_index)
+        if isinstance(delta, ToolCallDelta) and delta.call_index not in known:
+            known.add(delta.call_index)
             delta = delta._replace(id=f"call_{delta.call_index}", name="look")
         result.append(delta)
-    # A call without a word of arguments is whole; one with nothing but spaces is, to LangChain's sum, a broken one.
-    return [*result, *(ToolCallDelta(index, None, None, "{}") for index in seen)]
+    # A call without arguments is complete; one with spaces only is incomplete in LangChain's sum.
+    return [*result, *(ToolCallDelta(index, None, None, "{}") for index in known)]
 
 
 @given(events, st.sampled_from(["stop", "tool_calls", "length"]))
-def test_chunks_add_up_to_the_message(deltas: list[Event], reason: str) -> None:
-    """Straight from events: deltas may come in any order and interleaved."""
-    whole = [*named(deltas), Usage(3, 2, 5), Finish(reason, "m", "r", "q")]
-    chunks = ChunkBuilder()
-    shown = [chunk for event in whole if (chunk := chunks.build(event)) is not None]
+def test_sum_of_built_chunks_equals_message(deltas: list[Event], reason: str) -> None:
+    """The chunks are built from events directly: deltas may be in any order and interleaved."""
+    whole = [*add_call_ids(deltas), Usage(3, 2, 5), Finish(reason, "m", "r", "q")]
+    builder = ChunkBuilder()
+    built = [chunk for event in whole if (chunk := builder.build(event)) is not None]
     message = to_ai_message(accumulate(whole))
-    summed = total(chunk.message for chunk in shown)  # type: ignore[misc]
-    assert all(type(chunk) is ChatGenerationChunk and chunk.text == chunk.message.content for chunk in shown)
+    summed = total(chunk.message for chunk in built)  # type: ignore[misc]
+    assert all(type(chunk) is ChatGenerationChunk and chunk.text == chunk.message.content for chunk in built)
     assert essence(finalize_tool_calls(summed)) == essence(message)
 
 
 class TestV1Content:
-    """`output_version="v1"`: content is a list of standard blocks, and reasoning and calls do not run together."""
+    """With `output_version="v1"` the content is a list of standard blocks."""
 
     @pytest.fixture
     def llm(self, make: Make) -> ChatQwenVL:
         return make(output_version="v1")
 
-    def test_a_message(self, llm: ChatQwenVL, emulator: Emulator) -> None:
+    def test_invoke_returns_blocks(self, llm: ChatQwenVL, emulator: Emulator) -> None:
         emulator.script(WHOLE)
         message = llm.invoke("Hi")
         assert message.content == message.content_blocks
@@ -311,7 +323,7 @@ class TestV1Content:
         assert message.text == WHOLE.text
         assert message.additional_kwargs["reasoning_content"] == WHOLE.reasoning
 
-    def test_the_sum(self, llm: ChatQwenVL, emulator: Emulator) -> None:
+    def test_sum_of_chunks_has_merged_blocks(self, llm: ChatQwenVL, emulator: Emulator) -> None:
         emulator.script(WHOLE)
         summed = total(llm.stream("Hi"))
         assert summed.content == [
@@ -324,14 +336,16 @@ class TestV1Content:
         assert [call["args"] for call in summed.tool_calls] == [{"x": "Paris"}, {}]
         assert summed.usage_metadata
 
-    async def test_async(self, llm: ChatQwenVL, emulator: Emulator) -> None:
+    async def test_async_stream_equals_sync_stream(self, llm: ChatQwenVL, emulator: Emulator) -> None:
         emulator.script(WHOLE, WHOLE, WHOLE)
-        sync, native = total(llm.stream("Hi")), total([chunk async for chunk in llm.astream("Hi")])
-        assert sync.content == native.content
+        sync_sum, async_sum = total(llm.stream("Hi")), total([chunk async for chunk in llm.astream("Hi")])
+        assert sync_sum.content == async_sum.content
         assert (await llm.ainvoke("Hi")).text == WHOLE.text
         await llm.aclose()
 
-    def test_from_the_environment(self, make: Make, emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_output_version_is_read_from_the_environment(
+        self, make: Make, emulator: Emulator, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         monkeypatch.setenv("LC_OUTPUT_VERSION", "v1")
         emulator.script(WHOLE)
         assert isinstance(make().invoke("Hi").content, list)
@@ -342,7 +356,7 @@ class TestV1Content:
     [WHOLE, Reply(reasoning="Hm."), Reply(text="Hi."), Reply(tool_calls=CALLS), Reply()],
     ids=["whole", "reasoning", "text", "calls", "nothing"],
 )
-async def test_sync_is_async(scripted: Reply, llm: ChatQwenVL, emulator: Emulator) -> None:
+async def test_async_results_equal_sync_results(scripted: Reply, llm: ChatQwenVL, emulator: Emulator) -> None:
     emulator.script(*[scripted] * 4)
     invoked, streamed = llm.invoke("Hi"), list(llm.stream("Hi"))
     ainvoked, astreamed = await llm.ainvoke("Hi"), [chunk async for chunk in llm.astream("Hi")]
@@ -351,7 +365,7 @@ async def test_sync_is_async(scripted: Reply, llm: ChatQwenVL, emulator: Emulato
     assert [essence(chunk) for chunk in streamed] == [essence(chunk) for chunk in astreamed]
 
 
-async def test_usage_is_summed(make: Make, emulator: Emulator) -> None:
+async def test_usage_callback_sums_per_model(make: Make, emulator: Emulator) -> None:
     usage = {"prompt": 100, "completion": 20, "reasoning": 5, "image": 60, "cached": 10}
     emulator.script(*[Reply(reasoning="Hm.", text="Hi.", usage=usage)] * 5)
     plus, flash = make(), make(model="qwen3-vl-flash")
@@ -362,7 +376,7 @@ async def test_usage_is_summed(make: Make, emulator: Emulator) -> None:
         assert [chunk async for chunk in plus.astream("Hi")]
         flash.invoke("Hi")
     await plus.aclose()
-    one = {
+    single = {
         "input_tokens": 100,
         "output_tokens": 20,
         "total_tokens": 120,
@@ -376,15 +390,17 @@ async def test_usage_is_summed(make: Make, emulator: Emulator) -> None:
         "input_token_details": {"cache_read": 40, "image": 240},
         "output_token_details": {"reasoning": 20},
     }
-    assert callback.usage_metadata == {"qwen3-vl-plus": four, "qwen3-vl-flash": one}
+    assert callback.usage_metadata == {"qwen3-vl-plus": four, "qwen3-vl-flash": single}
 
 
 @pytest.mark.parametrize(
-    ("event", "content", "beside"),
+    ("event", "content", "additional_kwargs"),
     [(TextDelta("Hi."), "Hi.", {}), (ReasoningDelta("Hm."), "", {"reasoning_content": "Hm."})],
 )
-def test_a_chunk_is_what_validation_makes_of_it(event: Event, content: str, beside: dict[str, Any]) -> None:
-    message = AIMessageChunk(content, additional_kwargs=beside, response_metadata={"model_provider": "qwenvl"})
+def test_text_chunk_equals_validated_chunk(event: Event, content: str, additional_kwargs: dict[str, Any]) -> None:
+    message = AIMessageChunk(
+        content=content, additional_kwargs=additional_kwargs, response_metadata={"model_provider": "qwenvl"}
+    )
     chunk, validated = ChunkBuilder().build(event), ChatGenerationChunk(text=content, message=message)
     assert chunk is not None
     assert chunk == validated
@@ -401,9 +417,9 @@ def test_a_chunk_is_what_validation_makes_of_it(event: Event, content: str, besi
     ),
     st.sampled_from([None, "crop"]),
 )
-def test_a_piece_of_a_call_is_what_validation_makes_of_it(arguments: str, name: str | None) -> None:
-    piece = tool_call_chunk(name=name, args=arguments, id=name, index=1)
-    message = AIMessageChunk("", tool_call_chunks=[piece], response_metadata={"model_provider": "qwenvl"})
+def test_call_chunk_equals_validated_chunk(arguments: str, name: str | None) -> None:
+    call_chunk = tool_call_chunk(name=name, args=arguments, id=name, index=1)
+    message = AIMessageChunk(content="", tool_call_chunks=[call_chunk], response_metadata={"model_provider": "qwenvl"})
     chunk, validated = (
         ChunkBuilder().build(ToolCallDelta(1, name, name, arguments)),
         ChatGenerationChunk(message=message),
@@ -413,11 +429,13 @@ def test_a_piece_of_a_call_is_what_validation_makes_of_it(arguments: str, name: 
     assert chunk.model_dump(exclude_unset=True) == validated.model_dump(exclude_unset=True)
 
 
-def test_chunks_share_nothing_that_can_be_changed() -> None:
-    chunks = ChunkBuilder()
-    for fresh in (chunks.build(TextDelta("a")), chunks.build(TextDelta("a"))):
+def test_changing_a_chunk_does_not_change_later_chunks() -> None:
+    builder = ChunkBuilder()
+    for fresh in (builder.build(TextDelta("a")), builder.build(TextDelta("a"))):
         assert fresh is not None
-        assert fresh == ChatGenerationChunk(message=AIMessageChunk("a", response_metadata={"model_provider": "qwenvl"}))
+        assert fresh == ChatGenerationChunk(
+            message=AIMessageChunk(content="a", response_metadata={"model_provider": "qwenvl"})
+        )
         message = cast("AIMessageChunk", fresh.message)
         for container in (message.additional_kwargs, message.response_metadata, message.model_extra):
             assert container is not None
@@ -426,4 +444,4 @@ def test_chunks_share_nothing_that_can_be_changed() -> None:
             cast("list[Any]", calls).append({})
         message.model_fields_set.add("x")
         fresh.model_fields_set.add("x")
-    assert "x" not in cast("ChatGenerationChunk", chunks.build(TextDelta("a"))).model_fields_set
+    assert "x" not in cast("ChatGenerationChunk", builder.build(TextDelta("a"))).model_fields_set

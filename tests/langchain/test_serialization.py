@@ -1,4 +1,4 @@
-"""A model as a value: serialized, copied, pickled, and told apart by LangChain's cache."""
+"""Models are serialized, copied, pickled, and distinguished by LangChain's cache."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ SHAPING: dict[str, Any] = {
 CONNECTION: dict[str, Any] = {"region": "singapore", "workspace": "ws-1", "timeout": 9.0, "max_retries": 0}
 
 
-def loaded(dumped: Any) -> ChatQwenVL:
+def revive(dumped: Any) -> ChatQwenVL:
     model = load(
         dumped, valid_namespaces=["langchain_qwenvl"], allowed_objects="all", secrets_map={"DASHSCOPE_API_KEY": KEY}
     )
@@ -59,17 +59,17 @@ def loaded(dumped: Any) -> ChatQwenVL:
     return model
 
 
-@pytest.mark.filterwarnings("ignore:The function `loads?` is in beta")  # LangChain's words on its loader
+@pytest.mark.filterwarnings("ignore:The function `loads?` is in beta")  # LangChain's warning on its loader
 class TestSerialization:
     @pytest.mark.parametrize("name", [*SHAPING, *CONNECTION])
-    def test_every_field_survives(self, name: str) -> None:
+    def test_load_restores_every_field(self, name: str) -> None:
         value = (SHAPING | CONNECTION)[name]
-        again = loaded(dumpd(ChatQwenVL(**{"api_key": KEY, name: value})))
+        again = revive(dumpd(ChatQwenVL(**{"api_key": KEY, name: value})))
         assert getattr(again, name) == value
         assert again.api_key is not None
         assert again.api_key.get_secret_value() == KEY
 
-    def test_through_text(self) -> None:
+    def test_dumps_and_loads_restore_the_model(self) -> None:
         model = ChatQwenVL(api_key=KEY, temperature=0.25, stop="END")
         text = dumps(model)
         assert KEY not in text
@@ -78,22 +78,23 @@ class TestSerialization:
         )
         assert again.asdict() == model.asdict()
 
-    def test_the_id_is_where_the_class_is(self) -> None:
+    def test_id_is_the_path_of_the_class(self) -> None:
         assert dumpd(ChatQwenVL())["id"] == ["langchain_qwenvl", "chat_models", "ChatQwenVL"]
 
-    def test_whose_word_thinking_is_survives(self, make: Make, emulator: Emulator, body: Any) -> None:
-        """A model outside the catalogue is only told what the user set."""
+    def test_load_keeps_whether_thinking_was_set(self, make: Make, emulator: Emulator, body: Any) -> None:
+        """A model that is not in the catalog is sent a user's value only."""
         emulator.known_models = frozenset({"my-model"})
-        for given, sent in (({}, False), ({"enable_thinking": True}, True)):
-            model = make(model="my-model", **given)
-            again = loaded(dumpd(model))
+        keywords: dict[str, Any]
+        for keywords, is_sent in (({}, False), ({"enable_thinking": True}, True)):
+            model = make(model="my-model", **keywords)
+            again = revive(dumpd(model))
             again.invoke("Hi")
             again.close()
-            assert ("enable_thinking" in body()) == sent
+            assert ("enable_thinking" in body()) == is_sent
 
 
-def test_pickles_leave_the_key_and_bring_the_environments(monkeypatch: pytest.MonkeyPatch, llm: ChatQwenVL) -> None:
-    llm.invoke("Hi")  # with connections open
+def test_pickle_omits_the_key_and_reads_the_environment(monkeypatch: pytest.MonkeyPatch, llm: ChatQwenVL) -> None:
+    llm.invoke("Hi")  # opens connections
     data = pickle.dumps(llm)
     assert KEY.encode() not in data
     assert pickle.loads(data).api_key is None
@@ -109,7 +110,7 @@ def test_pickles_leave_the_key_and_bring_the_environments(monkeypatch: pytest.Mo
     [copy.copy, copy.deepcopy, lambda model: model.model_copy(), lambda model: model.model_copy(deep=True)],
     ids=["copy", "deepcopy", "model_copy", "model_copy deep"],
 )
-def test_copies_keep_the_key_and_the_callers_clients(copied: Callable[[Any], Any], make: Make) -> None:
+def test_copy_keeps_key_and_http_client(copied: Callable[[Any], Any], make: Make) -> None:
     import openai
 
     with openai.DefaultHttpxClient() as client:
@@ -120,14 +121,14 @@ def test_copies_keep_the_key_and_the_callers_clients(copied: Callable[[Any], Any
         assert again.invoke("Hi").content
 
 
-def test_a_deep_copy_has_settings_of_its_own(make: Make) -> None:
+def test_deepcopy_copies_settings(make: Make) -> None:
     model = make(extra_body={"ocr_options": {"task": "text"}})
     again = copy.deepcopy(model)
     assert again.extra_body == model.extra_body
     assert again.extra_body is not model.extra_body
 
 
-def test_a_changed_copy_goes_where_it_says(make: Make, emulator: Emulator) -> None:
+def test_model_copy_uses_the_changed_endpoint(make: Make, emulator: Emulator) -> None:
     model = make()
     model.invoke("Hi")
     other = model.model_copy(update={"base_url": emulator.self_hosted_url, "temperature": 0.5})
@@ -143,24 +144,29 @@ def test_a_changed_copy_goes_where_it_says(make: Make, emulator: Emulator) -> No
 
 
 class TestCache:
-    """LangChain's global cache must not take one request's answer for another's."""
+    """LangChain's global cache must not return the answer of another request."""
 
     @pytest.fixture(autouse=True)
     def cache(self) -> None:
         set_llm_cache(InMemoryCache())
 
-    def asked(self, emulator: Emulator, *calls: Callable[[], Any]) -> int:
-        """How many of the calls were sent."""
+    def count_requests(self, emulator: Emulator, *calls: Callable[[], Any]) -> int:
+        """Return how many of the calls sent a request."""
         before = len(emulator.requests)
         for call in calls:
             call()
         return len(emulator.requests) - before
 
-    def test_the_same_question_is_asked_once(self, make: Make, emulator: Emulator) -> None:
-        one, two = make(), make()
-        assert self.asked(emulator, lambda: one.invoke("Hi"), lambda: one.invoke("Hi"), lambda: two.invoke("Hi")) == 1
+    def test_same_request_is_sent_once(self, make: Make, emulator: Emulator) -> None:
+        first, second = make(), make()
+        assert (
+            self.count_requests(
+                emulator, lambda: first.invoke("Hi"), lambda: first.invoke("Hi"), lambda: second.invoke("Hi")
+            )
+            == 1
+        )
 
-    def test_a_cached_answer_is_whole(self, llm: ChatQwenVL, emulator: Emulator) -> None:
+    def test_cached_answer_is_complete(self, llm: ChatQwenVL, emulator: Emulator) -> None:
         emulator.script(Reply(reasoning="Hm.", text="Yes."))
         first, second = llm.invoke("Hi"), llm.invoke("Hi")
         assert second.content == "Yes."
@@ -168,40 +174,40 @@ class TestCache:
         assert second.response_metadata == first.response_metadata
 
     @pytest.mark.parametrize("name", SHAPING)
-    def test_every_field_counts(self, name: str, make: Make) -> None:
+    def test_field_changes_the_cache_key(self, name: str, make: Make) -> None:
         model, other = make(), make(**{name: SHAPING[name]})
         assert model._get_llm_string() != other._get_llm_string()
 
     @pytest.mark.parametrize("name", SHAPING)
-    def test_every_keyword_of_a_call_counts(self, name: str, make: Make, emulator: Emulator) -> None:
+    def test_call_keyword_changes_the_cache_key(self, name: str, make: Make, emulator: Emulator) -> None:
         value = SHAPING[name]
         model = make()
         calls = (lambda: model.invoke("Hi"), lambda: model.invoke("Hi", **{name: value}))
-        assert self.asked(emulator, *calls, *calls) == 2
+        assert self.count_requests(emulator, *calls, *calls) == 2
 
     @pytest.mark.parametrize("name", SHAPING)
-    def test_a_changed_copy_is_another_model(self, name: str, make: Make, emulator: Emulator) -> None:
+    def test_changed_copy_has_another_cache_key(self, name: str, make: Make, emulator: Emulator) -> None:
         model = make()
         model.invoke("Hi")
-        assert self.asked(emulator, lambda: model.model_copy(update={name: SHAPING[name]}).invoke("Hi")) == 1
+        assert self.count_requests(emulator, lambda: model.model_copy(update={name: SHAPING[name]}).invoke("Hi")) == 1
 
-    def test_a_changed_field_counts(self, make: Make, emulator: Emulator) -> None:
+    def test_assigned_field_changes_the_cache_key(self, make: Make, emulator: Emulator) -> None:
         model = make()
         model.invoke("Hi")
         model.temperature = 0.1
-        assert self.asked(emulator, lambda: model.invoke("Hi")) == 1
+        assert self.count_requests(emulator, lambda: model.invoke("Hi")) == 1
 
-    def test_endpoints_count(self, make: Make, emulator: Emulator) -> None:
-        one, other = make(), make(base_url=emulator.self_hosted_url)
-        assert self.asked(emulator, lambda: one.invoke("Hi"), lambda: other.invoke("Hi")) == 2
+    def test_endpoint_changes_the_cache_key(self, make: Make, emulator: Emulator) -> None:
+        model, other = make(), make(base_url=emulator.self_hosted_url)
+        assert self.count_requests(emulator, lambda: model.invoke("Hi"), lambda: other.invoke("Hi")) == 2
 
-    def test_pictures_count_by_what_they_show(self, llm: ChatQwenVL, emulator: Emulator, tmp_path: Path) -> None:
+    def test_images_are_compared_by_content(self, llm: ChatQwenVL, emulator: Emulator, tmp_path: Path) -> None:
         from PIL import Image
 
-        def ask(medium: Any) -> Callable[[], Any]:
-            return lambda: llm.invoke([HumanMessage([{"type": "image", "url": medium}])])
+        def ask_about(image: Any) -> Callable[[], Any]:
+            return lambda: llm.invoke([HumanMessage([{"type": "image", "url": image}])])
 
-        pictures = [png(grey=1), png(grey=2)]
+        images = [png(grey=1), png(grey=2)]
         for form in (
             bytes,
             bytearray,
@@ -209,13 +215,13 @@ class TestCache:
             io.BytesIO,
             lambda data: Image.open(io.BytesIO(data)),
         ):
-            # Built anew each time, as objects that come to lie where the last one lay.
+            # Created anew each time, possibly at the memory address of the previous object.
             for _ in range(2):
-                for picture in pictures:
-                    ask(form(picture))()
-        assert len(emulator.requests) == 2 + 2  # bytes in any form, and Pillow's own PNG of the same
+                for image in images:
+                    ask_about(form(image))()
+        assert len(emulator.requests) == 2 + 2  # the bytes in any form, and the PNG that Pillow writes
 
-    def test_frames_of_a_video_count(self, llm: ChatQwenVL, emulator: Emulator) -> None:
+    def test_video_frames_change_the_cache_key(self, llm: ChatQwenVL, emulator: Emulator) -> None:
         for _ in range(2):
             for grey in (1, 2):
                 frames = [io.BytesIO(png(grey=grey)) for _ in range(4)]
@@ -224,11 +230,11 @@ class TestCache:
 
 
 @pytest.mark.filterwarnings("ignore:The function `loads?` is in beta")
-def test_a_configurable_model_is_stored_as_langchains_own() -> None:
+def test_configurable_model_is_serialized_as_langchains_class() -> None:
     model = ChatQwenVL(api_key="sk-a").configurable_fields(temperature=ConfigurableField(id="t"))
-    stored = dumps(model)
-    assert "sk-a" not in stored
-    again = loads(stored, allowed_objects="all", valid_namespaces=["langchain_qwenvl"])
+    text = dumps(model)
+    assert "sk-a" not in text
+    again = loads(text, allowed_objects="all", valid_namespaces=["langchain_qwenvl"])
     assert isinstance(again, RunnableConfigurableFields)
     assert isinstance(again.default, ChatQwenVL)
 

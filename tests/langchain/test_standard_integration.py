@@ -1,4 +1,4 @@
-"""LangChain's own integration tests for chat models: thinking and not, on cassettes and on the emulator, both APIs."""
+"""LangChain's integration tests for chat models: with and without thinking, cassettes and emulator, both APIs."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ from tests.support.scanned_pages import scan
 from tests.support.standard_suite_replies import LONG, LONG_AGAIN, script_reply
 from tests.support.vcr_config import REPLAY_KEY, environment, path_of, provenance_of, recorded, replayed
 
-ANSWERS = SimpleNamespace(responses=["at hand"])
-"""Instead of a cassette, which the suite asks whether it holds any."""
+ANSWERS = SimpleNamespace(responses=["any"])
+"""Stand-in for a cassette; the suite checks that it holds responses."""
 
 
 @contextmanager
 def emulated() -> Iterator[Emulator]:
-    """An emulator that knows the suite's questions, and has refused none of them."""
+    """Run an emulator that answers the suite's questions, and check that it refused none."""
     with Emulator() as emulator:
         emulator.respond = script_reply
         yield emulator
@@ -39,15 +39,15 @@ def emulated() -> Iterator[Emulator]:
 
 @contextmanager
 def from_cassette(suite: type[Standard], folder: Path) -> Iterator[Any]:
-    """The suite's cassette, of which nothing stays unused."""
+    """Replay the suite's cassette, and check that all of it was used."""
     with replayed(suite.cassette, repeats=True) as cassette:
         yield cassette
-        assert cassette.all_played or not suite.whole()
+        assert cassette.all_played or not suite.is_complete()
 
 
 @contextmanager
 def to_cassette(suite: type[Standard], folder: Path) -> Iterator[Any]:
-    """The suite's cassette as it is written anew: live, where there is a key."""
+    """Record the suite's cassette anew: live, if a key is set."""
     with emulated() as emulator:
         live = "DASHSCOPE_API_KEY" in os.environ
         with recorded(path_of(suite.cassette), emulator=None if live else emulator, once=True):
@@ -55,27 +55,27 @@ def to_cassette(suite: type[Standard], folder: Path) -> Iterator[Any]:
 
 
 @contextmanager
-def recorded_again(suite: type[Standard], folder: Path) -> Iterator[Any]:
-    """The emulator, which still says what is in the suite's cassette."""
+def rerecorded(suite: type[Standard], folder: Path) -> Iterator[Any]:
+    """Record the emulator again, and check that it answers as in the suite's cassette."""
     if provenance_of(suite.cassette) != "emulator":
         pytest.skip("recorded live")
-    again = folder / "again.yaml"
-    with emulated() as emulator, recorded(again, emulator=emulator, once=True):
+    file = folder / "again.yaml"
+    with emulated() as emulator, recorded(file, emulator=emulator, once=True):
         yield ANSWERS
-    if suite.whole():
-        assert again.read_text(encoding="utf-8") == path_of(suite.cassette).read_text(encoding="utf-8")
+    if suite.is_complete():
+        assert file.read_text(encoding="utf-8") == path_of(suite.cassette).read_text(encoding="utf-8")
 
 
 @contextmanager
 def native(suite: type[Standard], folder: Path) -> Iterator[Any]:
-    """The emulator's native API."""
+    """Serve the emulator's native API."""
     with emulated() as emulator, environment(DASHSCOPE_API_KEY=REPLAY_KEY, DASHSCOPE_BASE_URL=emulator.native_url):
         yield ANSWERS
 
 
 @pytest.fixture(scope="class", autouse=True)
 def vcr(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    """Where a class gets its answers from; the suite asks for it by this name."""
+    """Provide the answers for a class; the suite requests this fixture by name."""
     suite: type[Standard] = request.cls
     suite.ran = set()
     served = to_cassette if request.config.getoption("record") else suite.served
@@ -85,14 +85,14 @@ def vcr(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 
 
 @pytest.fixture(autouse=True)
-def noted(request: pytest.FixtureRequest) -> None:
-    """Each test notes that it ran."""
+def record_run(request: pytest.FixtureRequest) -> None:
+    """Record the name of each test that ran."""
     request.cls.ran.add(request.node.originalname)
 
 
 @pytest.fixture(autouse=True)
-def nothing_is_fetched(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The suite fetches a picture and a PDF: it gets ours. And the ids that it makes up are the same each time."""
+def no_downloads(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Replace the image and the PDF that the suite downloads, and make its random ids constant."""
 
     def get(url: str, **keywords: Any) -> Any:
         return SimpleNamespace(content=scan(1) if url.endswith(".pdf") else png(64, 48))
@@ -102,7 +102,7 @@ def nothing_is_fetched(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 class Standard(ChatModelIntegrationTests):
-    """The suite for this model. Skipped are audio, which Qwen-VL takes none of, and nothing else."""
+    """The suite for this model. Only the audio tests are skipped: Qwen-VL takes no audio."""
 
     cassette: ClassVar[str]
     thinks: ClassVar[bool]
@@ -112,13 +112,13 @@ class Standard(ChatModelIntegrationTests):
     finish: ClassVar[Callable[[], None]]
 
     @classmethod
-    def whole(cls) -> bool:
-        """Whether all tests of the class have run, and not only chosen ones."""
+    def is_complete(cls) -> bool:
+        """Return whether all tests of the class have run, not only selected ones."""
         return cls.ran >= {name for name in dir(cls) if name.startswith("test_")}
 
     @pytest.fixture
     def model(self, request: Any) -> Iterator[BaseChatModel]:
-        """As the suite's own, but closed afterwards."""
+        """Create the model like the suite does, and close it after the test."""
         model = ChatQwenVL(**{**self.chat_model_params, **(getattr(request, "param", None) or {})})
         yield model
         model.close()
@@ -164,16 +164,16 @@ class Standard(ChatModelIntegrationTests):
         assert bool(answer.additional_kwargs.get("reasoning_content")) is self.thinks
         return answer
 
-    def test_all_of_its_answers_are_used_and_as_of_today(self, request: pytest.FixtureRequest) -> None:
-        """The last one to run. What failed in it can't be told by running it once more alone."""
-        if not self.whole():
+    def test_cassette_is_used_completely_and_is_up_to_date(self, request: pytest.FixtureRequest) -> None:
+        """Check the cassette in the last test; a failure is reproduced by the whole class only."""
+        if not self.is_complete():
             assert not request.config.getoption("lf"), "run the whole class"
-            pytest.skip("only chosen tests have run")
+            pytest.skip("only selected tests have run")
         type(self).finish()
 
 
 class TestThinking(Standard):
-    """As the model is by default."""
+    """The model with default settings."""
 
     cassette = "standard_thinking"
     thinks = True
@@ -181,34 +181,34 @@ class TestThinking(Standard):
 
 
 class TestNotThinking(Standard):
-    """A hybrid model with its thinking off."""
+    """A hybrid model that does not think."""
 
     cassette = "standard_not_thinking"
     thinks = False
     served = from_cassette
 
 
-class TestThinkingAgain(TestThinking):
-    """As it was recorded."""
+class TestThinkingRerecorded(TestThinking):
+    """The emulator compared with the cassette."""
 
-    served = recorded_again
+    served = rerecorded
 
 
-class TestNotThinkingAgain(TestNotThinking):
-    """As it was recorded."""
+class TestNotThinkingRerecorded(TestNotThinking):
+    """The emulator compared with the cassette."""
 
-    served = recorded_again
+    served = rerecorded
 
 
 class TestThinkingNatively(TestThinking):
-    """Over the vendor's own API."""
+    """The vendor's native API."""
 
     api = "dashscope"
     served = native
 
 
 class TestNotThinkingNatively(TestNotThinking):
-    """Over the vendor's own API."""
+    """The vendor's native API."""
 
     api = "dashscope"
     served = native

@@ -18,7 +18,7 @@ pytestmark = [
 
 
 class TestThinking(ChatModelUnitTests):
-    """As it is by default."""
+    """The model with default settings."""
 
     thinks = True
 
@@ -57,6 +57,6 @@ class TestThinking(ChatModelUnitTests):
 
 
 class TestNotThinking(TestThinking):
-    """A hybrid model with its thinking off."""
+    """A hybrid model that does not think."""
 
     thinks = False

@@ -1,4 +1,4 @@
-"""`with_structured_output`: every method, schema and model; whole, streamed, raw; answers that are no such thing."""
+"""`with_structured_output`: every method, schema and model; whole, streamed and raw; invalid answers."""
 
 from __future__ import annotations
 
@@ -59,14 +59,14 @@ QUESTION = "A joke as json, please."
 each_method = pytest.mark.parametrize("method", METHODS)
 
 
-def answer(method: str, text: str, **more: Any) -> Reply:
-    """The model's answer, as a call or as text; a text in the pieces that a model streams."""
+def answer(method: str, text: str, **fields: Any) -> Reply:
+    """Build the model's answer: a tool call or text."""
     if method == "function_calling":
-        return Reply(tool_calls=[ToolCall("call_1", "Joke", text)], **more)
-    return Reply(text=text, **more)
+        return Reply(tool_calls=[ToolCall("call_1", "Joke", text)], **fields)
+    return Reply(text=text, **fields)
 
 
-def named(method: str, schema: Any, text: str) -> Reply:
+def answer_for(method: str, schema: Any, text: str) -> Reply:
     names = {id(JokeV1): "JokeV1", id(JokeDict): "JokeDict", id(JOKE_SCHEMA): "A_joke_"}
     reply = answer(method, text)
     if reply.tool_calls:
@@ -82,8 +82,10 @@ def is_joke(value: Any, schema: Any) -> bool:
 
 @each_method
 @pytest.mark.parametrize("schema", SCHEMAS.values(), ids=SCHEMAS)
-async def test_whole_and_streamed(schema: Any, method: Any, llm: ChatQwenVL, emulator: Emulator) -> None:
-    emulator.script(*[named(method, schema, TEXT)] * 5)
+async def test_object_is_returned_whole_and_streamed(
+    schema: Any, method: Any, llm: ChatQwenVL, emulator: Emulator
+) -> None:
+    emulator.script(*[answer_for(method, schema, TEXT)] * 5)
     chain = llm.with_structured_output(schema, method=method)
     assert is_joke(chain.invoke(QUESTION), schema)
     assert is_joke(await chain.ainvoke(QUESTION), schema)
@@ -97,7 +99,7 @@ async def test_whole_and_streamed(schema: Any, method: Any, llm: ChatQwenVL, emu
 
 
 @each_method
-def test_dicts_grow(method: Any, llm: ChatQwenVL, emulator: Emulator) -> None:
+def test_stream_yields_growing_dicts(method: Any, llm: ChatQwenVL, emulator: Emulator) -> None:
     text = ['{"setup": "W', "hy", '?", "punch', 'line": "Be', 'cause."}']
     emulator.script(
         Reply(text=text) if method != "function_calling" else Reply(tool_calls=[ToolCall("c", "A_joke_", text)])
@@ -113,7 +115,7 @@ def test_dicts_grow(method: Any, llm: ChatQwenVL, emulator: Emulator) -> None:
 
 
 @each_method
-def test_objects_come_as_soon_as_they_are_valid(method: Any, llm: ChatQwenVL, emulator: Emulator) -> None:
+def test_stream_yields_objects_once_valid(method: Any, llm: ChatQwenVL, emulator: Emulator) -> None:
     text = ['{"setup": "Why?", "punch', 'line": "Be', 'cause."}']
     emulator.script(
         Reply(text=text) if method != "function_calling" else Reply(tool_calls=[ToolCall("c", "Joke", text)])
@@ -125,7 +127,7 @@ def test_objects_come_as_soon_as_they_are_valid(method: Any, llm: ChatQwenVL, em
 # --- what is sent
 
 
-def test_function_calling(llm: ChatQwenVL, emulator: Emulator, body: Any) -> None:
+def test_function_calling_sends_forced_tool(llm: ChatQwenVL, emulator: Emulator, body: Any) -> None:
     emulator.script(answer("function_calling", TEXT), answer("function_calling", TEXT))
     llm.with_structured_output(Joke, method="function_calling").invoke(QUESTION)
     sent = body()
@@ -138,16 +140,16 @@ def test_function_calling(llm: ChatQwenVL, emulator: Emulator, body: Any) -> Non
     assert body()["tools"][0]["function"]["strict"] is True
 
 
-def test_json_schema(make: Make, emulator: Emulator, body: Any) -> None:
+def test_json_schema_sends_response_format(make: Make, emulator: Emulator, body: Any) -> None:
     emulator.script(answer("json_schema", TEXT), answer("json_schema", TEXT))
     llm = make(model="qwen3.7-plus")
     llm.with_structured_output(Joke, method="json_schema").invoke(QUESTION)
     sent = body()
     assert sent["response_format"]["type"] == "json_schema"
-    described = sent["response_format"]["json_schema"]
-    assert (described["name"], described["description"]) == ("Joke", "A joke.")
-    assert described["schema"]["required"] == ["setup", "punchline"]
-    assert "strict" not in described
+    json_schema = sent["response_format"]["json_schema"]
+    assert (json_schema["name"], json_schema["description"]) == ("Joke", "A joke.")
+    assert json_schema["schema"]["required"] == ["setup", "punchline"]
+    assert "strict" not in json_schema
     assert "tools" not in sent
     assert sent["enable_thinking"] is False
     llm.with_structured_output(Joke, method="json_schema", strict=True).invoke(QUESTION)
@@ -155,16 +157,16 @@ def test_json_schema(make: Make, emulator: Emulator, body: Any) -> None:
     assert body()["response_format"]["json_schema"]["schema"]["additionalProperties"] is False
 
 
-def test_json_schema_where_the_model_takes_none(llm: ChatQwenVL, emulator: Emulator, body: Any) -> None:
+def test_json_schema_unsupported_sends_prompt_and_json_object(llm: ChatQwenVL, emulator: Emulator, body: Any) -> None:
     emulator.script(answer("json_schema", TEXT))
-    result = llm.with_structured_output(Joke, method="json_schema", include_raw=True).invoke("A joke!")
+    result: Any = llm.with_structured_output(Joke, method="json_schema", include_raw=True).invoke("A joke!")
     assert body()["response_format"] == {"type": "json_object"}
     assert "punchline" in body()["messages"][-1]["content"]
     notes = result["raw"].response_metadata["adjustments"]
     assert [note for note in notes if "instead of json_schema" in note]
 
 
-def test_json_mode(llm: ChatQwenVL, emulator: Emulator, body: Any) -> None:
+def test_json_mode_sends_json_object(llm: ChatQwenVL, emulator: Emulator, body: Any) -> None:
     emulator.script(answer("json_mode", TEXT), answer("json_mode", TEXT))
     chain = llm.with_structured_output(Joke, method="json_mode")
     chain.invoke(QUESTION)
@@ -174,7 +176,7 @@ def test_json_mode(llm: ChatQwenVL, emulator: Emulator, body: Any) -> None:
     assert "JSON" in body()["messages"][0]["content"]
 
 
-def test_the_model_stays_as_it_was(llm: ChatQwenVL, emulator: Emulator, bodies: Any) -> None:
+def test_model_is_not_changed(llm: ChatQwenVL, emulator: Emulator, bodies: Any) -> None:
     emulator.script(answer("function_calling", TEXT))
     llm.with_structured_output(Joke).invoke(QUESTION)
     llm.invoke("Hi")
@@ -191,7 +193,7 @@ def test_the_model_stays_as_it_was(llm: ChatQwenVL, emulator: Emulator, bodies: 
         ("my-model", "tools"),
     ],
 )
-def test_the_default_method(model: str, sent: str, make: Make, emulator: Emulator, body: Any) -> None:
+def test_default_method_depends_on_the_model(model: str, sent: str, make: Make, emulator: Emulator, body: Any) -> None:
     emulator.known_models = frozenset({"my-model"})
     emulator.script(answer("function_calling" if sent == "tools" else "json_schema", TEXT))
     assert make(model=model).with_structured_output(Joke).invoke(QUESTION) == Joke(**GOOD)
@@ -200,7 +202,7 @@ def test_the_default_method(model: str, sent: str, make: Make, emulator: Emulato
 
 @pytest.mark.parametrize("strict", [None, True, False])
 @each_method
-def test_no_method_is_another_in_silence(
+def test_method_sends_only_its_own_keys(
     method: Any, strict: bool | None, make: Make, emulator: Emulator, body: Any
 ) -> None:
     if method == "json_mode" and strict is not None:
@@ -214,7 +216,7 @@ def test_no_method_is_another_in_silence(
     assert ("tools" in body()) is (method == "function_calling")
 
 
-def test_unknown_methods_and_keywords(llm: ChatQwenVL) -> None:
+def test_unknown_method_keyword_or_schema_raises(llm: ChatQwenVL) -> None:
     with pytest.raises(ValueError, match="method must be one of function_calling, json_schema, json_mode"):
         llm.with_structured_output(Joke, method="xml")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="temprature"):
@@ -225,13 +227,15 @@ def test_unknown_methods_and_keywords(llm: ChatQwenVL) -> None:
 
 @each_method
 @pytest.mark.parametrize("schema", SCHEMAS.values(), ids=SCHEMAS)
-def test_the_schema_reaches_the_model(schema: Any, method: Any, llm: ChatQwenVL, emulator: Emulator, body: Any) -> None:
-    emulator.script(named(method, schema, TEXT))
+def test_schema_is_sent_except_in_json_mode(
+    schema: Any, method: Any, llm: ChatQwenVL, emulator: Emulator, body: Any
+) -> None:
+    emulator.script(answer_for(method, schema, TEXT))
     llm.with_structured_output(schema, method=method).invoke("A joke!")
     assert ("punchline" in json.dumps(body())) is (method != "json_mode")
 
 
-def test_tools_beside_a_schema(llm: ChatQwenVL, emulator: Emulator, body: Any) -> None:
+def test_tools_can_be_combined_with_json_schema_only(llm: ChatQwenVL, emulator: Emulator, body: Any) -> None:
     @tool
     def look(x: int) -> str:
         """Look at a place."""
@@ -247,7 +251,7 @@ def test_tools_beside_a_schema(llm: ChatQwenVL, emulator: Emulator, body: Any) -
         llm.with_structured_output(Joke, method="json_schema", response_format={"type": "text"})
 
 
-def test_keywords_of_the_calls(llm: ChatQwenVL, emulator: Emulator, body: Any) -> None:
+def test_keywords_are_sent_with_the_call(llm: ChatQwenVL, emulator: Emulator, body: Any) -> None:
     emulator.script(answer("function_calling", TEXT))
     llm.with_structured_output(Joke, temperature=0.25, model="qwen3-vl-flash").invoke(QUESTION)
     assert (body()["temperature"], body()["model"]) == (0.25, "qwen3-vl-flash")
@@ -255,45 +259,47 @@ def test_keywords_of_the_calls(llm: ChatQwenVL, emulator: Emulator, body: Any) -
 
 @each_method
 @pytest.mark.parametrize("schema", SCHEMAS.values(), ids=SCHEMAS)
-def test_traces_know_the_schema(schema: Any, method: Any, llm: ChatQwenVL, emulator: Emulator) -> None:
-    class Told(BaseCallbackHandler):
+def test_traces_contain_the_schema(schema: Any, method: Any, llm: ChatQwenVL, emulator: Emulator) -> None:
+    class OptionsHandler(BaseCallbackHandler):
         options: Any = None
 
         def on_chat_model_start(self, *args: Any, options: Any = None, **kwargs: Any) -> None:
             self.options = options
 
-    emulator.script(*[named(method, schema, TEXT)] * 2)
+    emulator.script(*[answer_for(method, schema, TEXT)] * 2)
     chain = llm.with_structured_output(schema, method=method)
     for call in (lambda config: chain.invoke(QUESTION, config), lambda config: list(chain.stream(QUESTION, config))):
-        told = Told()
-        call({"callbacks": [told]})
-        assert told.options["ls_structured_output_format"]["kwargs"]["method"] == method
-        assert "punchline" in told.options["ls_structured_output_format"]["schema"]["properties"]
+        handler = OptionsHandler()
+        call({"callbacks": [handler]})
+        assert handler.options["ls_structured_output_format"]["kwargs"]["method"] == method
+        assert "punchline" in handler.options["ls_structured_output_format"]["schema"]["properties"]
 
 
-# --- the answer is no such object
+# --- invalid answers
 
 PROSE = "I'd rather not."
-BAD: dict[str, tuple[list[str], str, str | None]] = {
+INVALID_ANSWERS: dict[str, tuple[list[str], str, str | None]] = {
     "prose": (["json_schema", "json_mode"], PROSE, None),
-    "nothing": (["json_schema", "json_mode"], "", None),
+    "empty": (["json_schema", "json_mode"], "", None),
     "a list": (METHODS, "[1, 2]", None),
     "broken": (METHODS, '{"setup": "Why?", "punchline": }', None),
-    "cut off": (METHODS, '{"setup": "Why?", "punchline": "Bec', "length"),
-    "cut off, and a parser might not see it": (METHODS, '{"setup": "Why?", "punchline": "Because."', "length"),
-    "a field is missing": (METHODS, '{"setup": "Why?"}', None),
-    "a field of another type": (METHODS, '{"setup": "Why?", "punchline": {"a": 1}}', None),
-    "two": (["json_schema", "json_mode"], TEXT + TEXT, None),
+    "truncated": (METHODS, '{"setup": "Why?", "punchline": "Bec', "length"),
+    "truncated in the last character": (METHODS, '{"setup": "Why?", "punchline": "Because."', "length"),
+    "missing field": (METHODS, '{"setup": "Why?"}', None),
+    "field of another type": (METHODS, '{"setup": "Why?", "punchline": {"a": 1}}', None),
+    "two objects": (["json_schema", "json_mode"], TEXT + TEXT, None),
 }
-BAD_ROWS = [
+INVALID_ROWS = [
     pytest.param(method, text, finish, id=f"{name}, {method}")
-    for name, (methods, text, finish) in BAD.items()
+    for name, (methods, text, finish) in INVALID_ANSWERS.items()
     for method in methods
 ]
 
 
-@pytest.mark.parametrize(("method", "text", "finish"), BAD_ROWS)
-async def test_it_raises(method: Any, text: str, finish: str | None, llm: ChatQwenVL, emulator: Emulator) -> None:
+@pytest.mark.parametrize(("method", "text", "finish"), INVALID_ROWS)
+async def test_invalid_answer_raises(
+    method: Any, text: str, finish: str | None, llm: ChatQwenVL, emulator: Emulator
+) -> None:
     emulator.script(*[answer(method, text, finish=finish)] * 3)
     chain = llm.with_structured_output(Joke, method=method)
     with pytest.raises(OutputParserException) as raised:
@@ -306,20 +312,22 @@ async def test_it_raises(method: Any, text: str, finish: str | None, llm: ChatQw
     with pytest.raises(OutputParserException):
         await chain.ainvoke(QUESTION)
     with pytest.raises(OutputParserException):
-        list(chain.stream(QUESTION))  # what had come may have come; half an answer does not end as a whole one
+        list(chain.stream(QUESTION))  # the stream may yield objects before it raises
     await llm.aclose()
 
 
-@pytest.mark.parametrize(("method", "text", "finish"), BAD_ROWS)
-def test_raw_has_the_error(method: Any, text: str, finish: str | None, llm: ChatQwenVL, emulator: Emulator) -> None:
+@pytest.mark.parametrize(("method", "text", "finish"), INVALID_ROWS)
+def test_include_raw_returns_the_error(
+    method: Any, text: str, finish: str | None, llm: ChatQwenVL, emulator: Emulator
+) -> None:
     emulator.script(answer(method, text, finish=finish))
-    result = llm.with_structured_output(Joke, method=method, include_raw=True).invoke(QUESTION)
+    result: Any = llm.with_structured_output(Joke, method=method, include_raw=True).invoke(QUESTION)
     assert isinstance(result["raw"], AIMessage)
     assert result["parsed"] is None
     assert isinstance(result["parsing_error"], OutputParserException)
 
 
-def test_a_dict_is_not_validated_but_must_be_one(llm: ChatQwenVL, emulator: Emulator) -> None:
+def test_json_mode_with_dict_schema_accepts_any_object(llm: ChatQwenVL, emulator: Emulator) -> None:
     emulator.script(Reply(text='{"other": 1}'), Reply(text="[1]"))
     chain = llm.with_structured_output(JOKE_SCHEMA, method="json_mode")
     assert chain.invoke(QUESTION) == {"other": 1}
@@ -332,14 +340,14 @@ def test_a_dict_is_not_validated_but_must_be_one(llm: ChatQwenVL, emulator: Emul
     [Reply(text=PROSE), Reply(tool_calls=[ToolCall("c", "zoom", "{}")])],
     ids=["prose", "another tool"],
 )
-def test_no_call_at_all(reply: Reply, llm: ChatQwenVL, emulator: Emulator) -> None:
-    """A server may not obey a forced choice."""
+def test_missing_call_raises(reply: Reply, llm: ChatQwenVL, emulator: Emulator) -> None:
+    """A server may ignore a forced tool choice."""
     emulator.script(reply)
     with pytest.raises(OutputParserException, match="did not call Joke"):
         llm.with_structured_output(Joke).invoke(QUESTION)
 
 
-def test_the_first_of_two_calls(llm: ChatQwenVL, emulator: Emulator) -> None:
+def test_several_calls_use_the_first_of_the_tool(llm: ChatQwenVL, emulator: Emulator) -> None:
     calls = [
         ToolCall("a", "zoom", "{}"),
         ToolCall("b", "Joke", TEXT),
@@ -349,7 +357,7 @@ def test_the_first_of_two_calls(llm: ChatQwenVL, emulator: Emulator) -> None:
     assert llm.with_structured_output(Joke).invoke(QUESTION) == Joke(**GOOD)
 
 
-# --- fences and other clothes
+# --- code fences and surrounding text
 
 
 @pytest.mark.parametrize(
@@ -367,15 +375,15 @@ def test_the_first_of_two_calls(llm: ChatQwenVL, emulator: Emulator) -> None:
     ids=["json", "plain", "no line", "prose around", "spaces", "open end", "indented", "raw line end"],
 )
 @pytest.mark.parametrize("method", ["json_schema", "json_mode"])
-def test_what_is_around_the_json(text: str, method: Any, llm: ChatQwenVL, emulator: Emulator) -> None:
+def test_json_in_fence_or_whitespace_is_found(text: str, method: Any, llm: ChatQwenVL, emulator: Emulator) -> None:
     emulator.script(Reply(text=text), Reply(text=text))
     chain = llm.with_structured_output(JOKE_SCHEMA, method=method)
-    result = chain.invoke(QUESTION)
+    result: Any = chain.invoke(QUESTION)
     assert result["punchline"] == GOOD["punchline"]
     assert list(chain.stream(QUESTION))[-1] == result
 
 
-def test_fenced_dicts_grow_too(llm: ChatQwenVL, emulator: Emulator) -> None:
+def test_stream_yields_growing_dicts_from_fence(llm: ChatQwenVL, emulator: Emulator) -> None:
     emulator.script(Reply(text=["```js", 'on\n{"setup": "W', 'hy?", "punchline": ', '"Because."}', "\n```"]))
     streamed = list(llm.with_structured_output(JOKE_SCHEMA, method="json_mode").stream(QUESTION))
     assert streamed == [{"setup": "W"}, {"setup": "Why?"}, {"setup": "Why?", "punchline": "Because."}]
@@ -387,7 +395,7 @@ def test_fenced_dicts_grow_too(llm: ChatQwenVL, emulator: Emulator) -> None:
 @pytest.mark.parametrize("model", ["qwen3-vl-8b-thinking", "qvq-max"])
 class TestAlwaysThinking:
     @pytest.mark.parametrize("method", ["json_schema", "json_mode"])
-    async def test_json_is_asked_for_in_the_prompt(
+    async def test_json_is_requested_in_the_prompt(
         self, model: str, method: Any, make: Make, emulator: Emulator, body: Any
     ) -> None:
         llm = make(model=model)
@@ -400,7 +408,7 @@ class TestAlwaysThinking:
         assert ("punchline" in body()["messages"][-1]["content"]) is (method == "json_schema")
 
     @pytest.mark.parametrize("method", ["json_schema", "json_mode"])
-    async def test_prose_raises(self, model: str, method: Any, make: Make, emulator: Emulator) -> None:
+    async def test_prose_answer_raises(self, model: str, method: Any, make: Make, emulator: Emulator) -> None:
         llm = make(model=model)
         emulator.script(*[Reply(reasoning="Hm.", text=PROSE)] * 3)
         chain = llm.with_structured_output(Joke, method=method)
@@ -412,12 +420,13 @@ class TestAlwaysThinking:
         await llm.aclose()
 
     @pytest.mark.parametrize("method", ["json_schema", "json_mode"])
-    async def test_raw_keeps_the_answer(self, model: str, method: Any, make: Make, emulator: Emulator) -> None:
+    async def test_include_raw_keeps_the_answer(self, model: str, method: Any, make: Make, emulator: Emulator) -> None:
         llm = make(model=model)
         emulator.script(*[Reply(reasoning="Hm.", text=PROSE)] * 3)
         chain = llm.with_structured_output(Joke, method=method, include_raw=True)
-        streamed = added(list(chain.stream("A joke!")))
-        for result in (chain.invoke("A joke!"), await chain.ainvoke("A joke!"), streamed):
+        streamed = add_up(list(chain.stream("A joke!")))
+        results: list[Any] = [chain.invoke("A joke!"), await chain.ainvoke("A joke!"), streamed]
+        for result in results:
             assert isinstance(result["parsing_error"], OutputParserException)
             assert result["parsed"] is None
             assert result["raw"].content == PROSE
@@ -426,7 +435,7 @@ class TestAlwaysThinking:
         await llm.aclose()
 
 
-async def test_a_tool_that_can_only_be_asked_for(make: Make, emulator: Emulator, body: Any) -> None:
+async def test_always_thinking_model_gets_tool_choice_auto(make: Make, emulator: Emulator, body: Any) -> None:
     llm = make(model="qwen3-vl-8b-thinking")
     called = Reply(reasoning="Hm.", tool_calls=[ToolCall("c", "Joke", TEXT)])
     emulator.script(called, *[Reply(reasoning="Hm.", text=PROSE)] * 3)
@@ -436,53 +445,55 @@ async def test_a_tool_that_can_only_be_asked_for(make: Make, emulator: Emulator,
     with pytest.raises(OutputParserException, match="called no tool"):
         chain.invoke(QUESTION)
     raw = llm.with_structured_output(Joke, method="function_calling", include_raw=True)
-    result = raw.invoke(QUESTION)
+    result: Any = raw.invoke(QUESTION)
     assert result["raw"].content == PROSE
     assert result["raw"].response_metadata["finish_reason"] == "stop"
     assert "'auto'" in result["raw"].response_metadata["adjustments"][0]
     assert result["raw"].usage_metadata
     assert isinstance(result["parsing_error"], OutputParserException)
-    assert (await raw.ainvoke(QUESTION))["raw"].content == PROSE
+    aresult: Any = await raw.ainvoke(QUESTION)
+    assert aresult["raw"].content == PROSE
     await llm.aclose()
 
 
-def test_where_the_user_keeps_thinking_on(make: Make, emulator: Emulator, body: Any) -> None:
+def test_forced_tool_choice_auto_keeps_thinking(make: Make, emulator: Emulator, body: Any) -> None:
     llm = make(forced_tool_choice="auto")
     emulator.script(Reply(reasoning="Hm.", tool_calls=[ToolCall("c", "Joke", TEXT)]))
-    result = llm.with_structured_output(Joke, include_raw=True).invoke(QUESTION)
+    result: Any = llm.with_structured_output(Joke, include_raw=True).invoke(QUESTION)
     assert result["parsed"] == Joke(**GOOD)
     assert result["raw"].additional_kwargs["reasoning_content"] == "Hm."
     assert body()["enable_thinking"] is True
 
 
-# --- raw, and other company
+# --- raw results, chains and other settings
 
 
 @each_method
-async def test_raw(method: Any, llm: ChatQwenVL, emulator: Emulator) -> None:
+async def test_include_raw_returns_message_and_object(method: Any, llm: ChatQwenVL, emulator: Emulator) -> None:
     emulator.script(*[answer(method, TEXT)] * 4)
     chain = llm.with_structured_output(Joke, method=method, include_raw=True)
-    pieces = list(chain.stream(QUESTION))
-    apieces = [piece async for piece in chain.astream(QUESTION)]
-    for result in (chain.invoke(QUESTION), await chain.ainvoke(QUESTION), added(pieces), added(apieces)):
+    chunks = list(chain.stream(QUESTION))
+    achunks = [chunk async for chunk in chain.astream(QUESTION)]
+    results: list[Any] = [chain.invoke(QUESTION), await chain.ainvoke(QUESTION), add_up(chunks), add_up(achunks)]
+    for result in results:
         assert set(result) == {"raw", "parsed", "parsing_error"}
         assert result["parsed"] == Joke(**GOOD)
         assert result["parsing_error"] is None
         assert isinstance(result["raw"], AIMessage)
-    assert len(pieces) > 5  # the message comes as it grows
+    assert len(chunks) > 5  # the message is streamed in chunks
     await llm.aclose()
 
 
-def added(pieces: list[Any]) -> Any:
-    """The pieces of a stream as LangChain adds them up."""
-    first, *others = pieces
-    for piece in others:
-        first = first + piece
+def add_up(chunks: list[Any]) -> Any:
+    """Add up the chunks of a stream as LangChain does."""
+    first, *others = chunks
+    for chunk in others:
+        first = first + chunk
     return first
 
 
-class Everything(pydantic.BaseModel):
-    """All that JSON has no type of its own for."""
+class ManyTypes(pydantic.BaseModel):
+    """Types that JSON does not have."""
 
     model_config = pydantic.ConfigDict(strict=True)
 
@@ -494,19 +505,19 @@ class Everything(pydantic.BaseModel):
 
 
 @each_method
-def test_a_strict_class_with_nested_and_optional_fields(method: Any, llm: ChatQwenVL, emulator: Emulator) -> None:
+def test_strict_class_accepts_json_types(method: Any, llm: ChatQwenVL, emulator: Emulator) -> None:
     text = json.dumps({"day": "2026-01-31", "kind": "b", "pair": [1, 2.5], "inner": GOOD})
-    reply = Reply(tool_calls=[ToolCall("c", "Everything", text)]) if method == "function_calling" else Reply(text=text)
+    reply = Reply(tool_calls=[ToolCall("c", "ManyTypes", text)]) if method == "function_calling" else Reply(text=text)
     emulator.script(reply)
-    result = llm.with_structured_output(Everything, method=method).invoke(QUESTION)
-    assert result == Everything(day=datetime.date(2026, 1, 31), kind="b", pair=(1, 2.5), inner=Joke(**GOOD))
+    result: Any = llm.with_structured_output(ManyTypes, method=method).invoke(QUESTION)
+    assert result == ManyTypes(day=datetime.date(2026, 1, 31), kind="b", pair=(1, 2.5), inner=Joke(**GOOD))
 
 
 @each_method
 @pytest.mark.parametrize(
     "keywords", [{"output_version": "v1"}, {"disable_streaming": True}, {"streaming": True}], ids=str
 )
-async def test_whatever_else_the_model_is_told(
+async def test_model_settings_do_not_change_the_object(
     keywords: dict[str, Any], method: Any, make: Make, emulator: Emulator
 ) -> None:
     llm = make(**keywords)
@@ -519,7 +530,7 @@ async def test_whatever_else_the_model_is_told(
     await llm.aclose()
 
 
-def test_in_a_chain_with_a_prompt(llm: ChatQwenVL, emulator: Emulator, body: Any) -> None:
+def test_prompt_template_in_a_chain_is_sent(llm: ChatQwenVL, emulator: Emulator, body: Any) -> None:
     from langchain_core.prompts import ChatPromptTemplate
 
     emulator.script(answer("function_calling", TEXT))
@@ -530,7 +541,7 @@ def test_in_a_chain_with_a_prompt(llm: ChatQwenVL, emulator: Emulator, body: Any
     assert [message["content"] for message in body()["messages"]] == ["Be funny.", "About cats."]
 
 
-def test_of_an_image(llm: ChatQwenVL, emulator: Emulator, body: Any) -> None:
+def test_image_question_gets_instructions_at_the_end(llm: ChatQwenVL, emulator: Emulator, body: Any) -> None:
     emulator.script(answer("json_schema", TEXT))
     question = HumanMessage([{"type": "text", "text": "Hi"}, {"type": "image", "url": "https://example.com/a.png"}])
     llm.with_structured_output(Joke, method="json_schema").invoke([question])
@@ -539,7 +550,8 @@ def test_of_an_image(llm: ChatQwenVL, emulator: Emulator, body: Any) -> None:
     assert "JSON" in parts[-1]["text"]
 
 
-def test_its_types(llm: ChatQwenVL) -> None:
-    assert llm.with_structured_output(Joke).get_output_schema().model_json_schema()["title"] == "Joke"
+def test_output_schema_is_the_class(llm: ChatQwenVL) -> None:
+    output_schema: type[Any] = llm.with_structured_output(Joke).get_output_schema()
+    assert output_schema.model_json_schema()["title"] == "Joke"
     chain: Callable[..., Any] = llm.with_structured_output(JokeDict).invoke
     assert callable(chain)

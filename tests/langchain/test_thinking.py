@@ -1,4 +1,4 @@
-"""The policy on thinking, as a user of `ChatQwenVL` meets it: what is sent, what is refused, what is told."""
+"""The policy on thinking: what is sent, what is refused, and which adjustments are reported."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ HYBRID = [
 ALWAYS = ["qwen3-vl-235b-a22b-thinking", "qwen3-vl-8b-thinking", "qvq-max", "qvq-plus-latest"]
 NEVER = ["qwen-vl-max", "qwen-vl-plus-latest", "qwen2.5-vl-72b-instruct", "qwen3-vl-8b-instruct", "qwen-vl-ocr"]
 QUESTION = [HumanMessage([{"type": "image", "url": "https://example.com/a.png"}, {"type": "text", "text": "Hi"}])]
-NOTHING = "nothing"
+NOT_SENT = "not sent"
 
 
 @pytest.fixture
@@ -35,7 +35,7 @@ def emulator(emulator: Emulator) -> Emulator:
 
 
 @pytest.mark.parametrize(
-    ("models", "given", "called", "sent"),
+    ("models", "keywords", "call", "sent"),
     [
         (HYBRID, {}, {}, True),
         (HYBRID, {"enable_thinking": True}, {}, True),
@@ -43,37 +43,37 @@ def emulator(emulator: Emulator) -> Emulator:
         (HYBRID, {}, {"enable_thinking": False}, False),
         (HYBRID, {"enable_thinking": False}, {"enable_thinking": True}, True),
         (HYBRID, {"enable_thinking": False}, {"enable_thinking": None}, False),
-        (ALWAYS, {}, {}, NOTHING),
-        (ALWAYS, {"enable_thinking": True}, {}, NOTHING),
-        (ALWAYS, {}, {"enable_thinking": True}, NOTHING),
-        (NEVER, {}, {}, NOTHING),
-        (NEVER, {"enable_thinking": True}, {}, NOTHING),
-        (NEVER, {"enable_thinking": False}, {}, NOTHING),
-        (NEVER, {}, {"enable_thinking": False}, NOTHING),
-        (["my-finetune", "org/my-finetune"], {}, {}, NOTHING),
+        (ALWAYS, {}, {}, NOT_SENT),
+        (ALWAYS, {"enable_thinking": True}, {}, NOT_SENT),
+        (ALWAYS, {}, {"enable_thinking": True}, NOT_SENT),
+        (NEVER, {}, {}, NOT_SENT),
+        (NEVER, {"enable_thinking": True}, {}, NOT_SENT),
+        (NEVER, {"enable_thinking": False}, {}, NOT_SENT),
+        (NEVER, {}, {"enable_thinking": False}, NOT_SENT),
+        (["my-finetune", "org/my-finetune"], {}, {}, NOT_SENT),
         (["my-finetune"], {"enable_thinking": True}, {}, True),
         (["my-finetune"], {"enable_thinking": False}, {}, False),
         (["my-finetune"], {}, {"enable_thinking": True}, True),
     ],
     ids=str,
 )
-def test_what_is_sent(
-    models: list[str], given: dict[str, Any], called: dict[str, Any], sent: object, make: Make, body: Body
+def test_enable_thinking_is_sent_as_the_model_requires(
+    models: list[str], keywords: dict[str, Any], call: dict[str, Any], sent: object, make: Make, body: Body
 ) -> None:
     for name in models:
-        model = make(model=name, **given)
-        model.invoke(QUESTION, **called)
-        assert body().get("enable_thinking", NOTHING) is sent, name
+        model = make(model=name, **keywords)
+        model.invoke(QUESTION, **call)
+        assert body().get("enable_thinking", NOT_SENT) is sent, name
         assert body()["model"] == name
         assert body().get("stream", False) is (sent is True or name in ALWAYS), name
-        list(model.stream(QUESTION, **called))
-        assert body().get("enable_thinking", NOTHING) is sent, name
+        list(model.stream(QUESTION, **call))
+        assert body().get("enable_thinking", NOT_SENT) is sent, name
         assert body()["stream"] is True
-        assert model.enable_thinking is given.get("enable_thinking", True)  # no call changes a model
+        assert model.enable_thinking is keywords.get("enable_thinking", True)  # calls do not change the model
 
 
 @pytest.mark.parametrize(
-    ("models", "given", "called"),
+    ("models", "keywords", "call"),
     [
         (ALWAYS, {"enable_thinking": False}, {}),
         (ALWAYS, {}, {"enable_thinking": False}),
@@ -81,15 +81,15 @@ def test_what_is_sent(
     ],
     ids=str,
 )
-async def test_what_is_impossible(
-    models: list[str], given: dict[str, Any], called: dict[str, Any], make: Make, emulator: Emulator
+async def test_enable_thinking_unsupported_raises(
+    models: list[str], keywords: dict[str, Any], call: dict[str, Any], make: Make, emulator: Emulator
 ) -> None:
     for name in models:
-        model = make(model=name, **given)
+        model = make(model=name, **keywords)
         with pytest.raises(ValueError, match=f"{name}.*enable_thinking"):
-            model.invoke(QUESTION, **called)
+            model.invoke(QUESTION, **call)
         with pytest.raises(ValueError, match=f"{name}.*enable_thinking"):
-            async for _ in model.astream(QUESTION, **called):
+            async for _ in model.astream(QUESTION, **call):
                 pass
     assert not emulator.requests
 
@@ -98,7 +98,7 @@ async def test_what_is_impossible(
 @pytest.mark.parametrize(
     "keywords", [{}, {"disable_streaming": True}, {"streaming": False}, {"streaming": True}], ids=str
 )
-async def test_thinking_streams_on_the_wire_whatever_langchain_wants(
+async def test_thinking_model_always_streams_on_the_wire(
     model: str, keywords: dict[str, Any], make: Make, emulator: Emulator, bodies: Any
 ) -> None:
     emulator.thinks_without_stream = False
@@ -116,12 +116,12 @@ async def test_thinking_streams_on_the_wire_whatever_langchain_wants(
     assert all(sent["stream"] and sent["stream_options"] == {"include_usage": True} for sent in bodies())
 
 
-def test_disabled_streaming_gives_one_message(make: Make) -> None:
+def test_disable_streaming_yields_one_message(make: Make) -> None:
     (message,) = make(model="qvq-max", disable_streaming=True).stream(QUESTION)
     assert message.additional_kwargs["reasoning_content"]
 
 
-def test_no_thinking_no_stream_but_for_who_wants_one(make: Make, bodies: Any) -> None:
+def test_without_thinking_only_stream_calls_stream(make: Make, bodies: Any) -> None:
     llm = make(enable_thinking=False)
     llm.invoke(QUESTION)
     llm.invoke(QUESTION, stream=True)
@@ -130,7 +130,7 @@ def test_no_thinking_no_stream_but_for_who_wants_one(make: Make, bodies: Any) ->
     assert [sent.get("stream", False) for sent in bodies()] == [False, True, True, False]
 
 
-def test_budgets(make: Make, body: Body) -> None:
+def test_thinking_budget_is_sent_while_thinking(make: Make, body: Body) -> None:
     llm = make(thinking_budget=50)
     llm.invoke(QUESTION)
     assert body()["thinking_budget"] == 50
@@ -139,9 +139,9 @@ def test_budgets(make: Make, body: Body) -> None:
     answer = llm.invoke(QUESTION, enable_thinking=False)
     assert "thinking_budget" not in body()
     assert "thinking_budget" in answer.response_metadata["adjustments"][0]
-    for wrong in (0, -5):
+    for invalid in (0, -5):
         with pytest.raises(ValueError, match="thinking_budget"):
-            llm.invoke(QUESTION, thinking_budget=wrong)
+            llm.invoke(QUESTION, thinking_budget=invalid)
 
 
 LOOK = {"type": "function", "function": {"name": "look", "parameters": {"type": "object", "properties": {}}}}
@@ -149,10 +149,10 @@ FORCED: list[Any] = ["any", "required", "look", True, {"type": "function", "func
 
 
 @pytest.mark.parametrize("choice", FORCED, ids=str)
-def test_a_forced_tool_stops_the_thinking_of_that_request_alone(choice: Any, llm: ChatQwenVL, body: Body) -> None:
+def test_forced_tool_disables_thinking_for_that_request(choice: Any, llm: ChatQwenVL, body: Body) -> None:
     answer = llm.bind_tools([LOOK], tool_choice=choice).invoke(QUESTION)
-    named = {"type": "function", "function": {"name": "look"}}
-    assert body()["tool_choice"] == (named if choice == "look" or isinstance(choice, dict) else "required")
+    named_choice = {"type": "function", "function": {"name": "look"}}
+    assert body()["tool_choice"] == (named_choice if choice == "look" or isinstance(choice, dict) else "required")
     assert body()["enable_thinking"] is False
     assert [call["name"] for call in answer.tool_calls] == ["look"]
     assert ["enable_thinking=False" in note for note in answer.response_metadata["adjustments"]] == [True]
@@ -162,14 +162,14 @@ def test_a_forced_tool_stops_the_thinking_of_that_request_alone(choice: Any, llm
 
 
 @pytest.mark.parametrize("choice", [None, "auto", "none", False], ids=str)
-def test_a_free_choice_thinks(choice: Any, llm: ChatQwenVL, body: Body) -> None:
+def test_free_tool_choice_keeps_thinking(choice: Any, llm: ChatQwenVL, body: Body) -> None:
     answer = llm.bind_tools([LOOK], tool_choice=choice).invoke(QUESTION)
     assert body().get("tool_choice") == (None if choice is False else choice)
     assert body()["enable_thinking"] is True
     assert "adjustments" not in answer.response_metadata
 
 
-def test_a_model_that_does_not_think_is_forced_plainly(make: Make, body: Body) -> None:
+def test_forced_tool_without_thinking_has_no_adjustments(make: Make, body: Body) -> None:
     llm = make(enable_thinking=False)
     answer = llm.bind_tools([LOOK], tool_choice="any").invoke(QUESTION)
     assert body()["tool_choice"] == "required"
@@ -179,9 +179,9 @@ def test_a_model_that_does_not_think_is_forced_plainly(make: Make, body: Body) -
 @pytest.mark.parametrize(
     "keywords",
     [{"model": "qwen3-vl-8b-thinking"}, {"forced_tool_choice": "auto"}],
-    ids=["always thinks", "thinks on by the user's wish"],
+    ids=["always thinks", "keeps thinking"],
 )
-async def test_where_thinking_stays_on_a_forced_tool_is_asked_for(
+async def test_forced_tool_while_thinking_is_sent_as_auto_and_checked(
     keywords: dict[str, Any], make: Make, emulator: Emulator, body: Body
 ) -> None:
     from langchain_core.exceptions import OutputParserException
@@ -190,9 +190,9 @@ async def test_where_thinking_stays_on_a_forced_tool_is_asked_for(
     from tests.emulator import ToolCall
 
     llm = make(**keywords).bind_tools([LOOK], tool_choice="any")
-    called = Reply(reasoning="Hm.", tool_calls=[ToolCall("c1", "look")])
-    not_called = Reply(reasoning="Hm.", text="I'd rather not.")
-    emulator.script(called, *[not_called] * 3)
+    with_call = Reply(reasoning="Hm.", tool_calls=[ToolCall("c1", "look")])
+    without_call = Reply(reasoning="Hm.", text="I'd rather not.")
+    emulator.script(with_call, *[without_call] * 3)
     answer = llm.invoke(QUESTION)
     assert answer.tool_calls
     assert answer.additional_kwargs["reasoning_content"] == "Hm."
@@ -208,7 +208,7 @@ async def test_where_thinking_stays_on_a_forced_tool_is_asked_for(
         await llm.ainvoke(QUESTION)
 
 
-def test_the_wish_can_be_given_per_call(llm: ChatQwenVL, emulator: Emulator, body: Body) -> None:
+def test_forced_tool_choice_per_call_keeps_thinking(llm: ChatQwenVL, emulator: Emulator, body: Body) -> None:
     from tests.emulator import ToolCall
 
     emulator.script(Reply(reasoning="Hm.", tool_calls=[ToolCall("c1", "look")]))
@@ -221,7 +221,7 @@ JSON_SCHEMA = {"type": "json_schema", "json_schema": {"name": "Paid", "schema": 
 
 
 @pytest.mark.parametrize(
-    ("model", "response_format", "words", "sent", "notes"),
+    ("model", "response_format", "prompt", "sent", "notes"),
     [
         ("qwen3-vl-plus", JSON_OBJECT, "As json, please.", JSON_OBJECT, ["enable_thinking=False"]),
         ("qwen3-vl-plus", JSON_OBJECT, "Hi", JSON_OBJECT, ["enable_thinking=False", "json"]),
@@ -239,10 +239,10 @@ JSON_SCHEMA = {"type": "json_schema", "json_schema": {"name": "Paid", "schema": 
     ],
     ids=str,
 )
-def test_json_output(
+def test_response_format_is_sent_as_the_model_requires(
     model: str,
     response_format: Any,
-    words: str,
+    prompt: str,
     sent: Any,
     notes: list[str],
     make: Make,
@@ -250,17 +250,17 @@ def test_json_output(
     body: Body,
 ) -> None:
     emulator.script(Reply(text='{"paid": 1}'))
-    answer = make(model=model).invoke(words, response_format=response_format)
+    answer = make(model=model).invoke(prompt, response_format=response_format)
     assert body().get("response_format") == sent
-    told = answer.response_metadata.get("adjustments", [])
-    assert len(told) == len(notes)
-    assert all(note in line for note, line in zip(notes, told, strict=True))
-    asked_in_words = body()["messages"][-1]["content"]
-    assert asked_in_words.startswith(words)
-    assert ("Paid" in asked_in_words) is (response_format is JSON_SCHEMA)
+    adjustments = answer.response_metadata.get("adjustments", [])
+    assert len(adjustments) == len(notes)
+    assert all(note in line for note, line in zip(notes, adjustments, strict=True))
+    content = body()["messages"][-1]["content"]
+    assert content.startswith(prompt)
+    assert ("Paid" in content) is (response_format is JSON_SCHEMA)
 
 
-def test_prose_instead_of_json_is_an_error_where_the_service_could_not_be_told(make: Make, emulator: Emulator) -> None:
+def test_always_thinking_model_prose_instead_of_json_raises(make: Make, emulator: Emulator) -> None:
     from langchain_core.exceptions import OutputParserException
 
     emulator.script(Reply(reasoning="Hm.", text="Well…"))
@@ -269,7 +269,7 @@ def test_prose_instead_of_json_is_an_error_where_the_service_could_not_be_told(m
     assert raised.value.llm_output == "Well…"
 
 
-def test_other_calls_of_the_same_model_keep_thinking(llm: ChatQwenVL, emulator: Emulator, bodies: Any) -> None:
+def test_json_output_disables_thinking_for_that_request_only(llm: ChatQwenVL, emulator: Emulator, bodies: Any) -> None:
     emulator.script(Reply(text="{}"), Reply(reasoning="Hm.", text="Hi."))
     llm.invoke("As json, please.", response_format=JSON_OBJECT)
     llm.invoke("Hi")

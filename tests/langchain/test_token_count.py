@@ -1,4 +1,4 @@
-"""What a conversation costs, and what it has cost: before and after it is sent."""
+"""Token counts of a conversation before it is sent, and the usage afterwards."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from tests.emulator import Emulator, Quirks, Reply
 from tests.support import media_files
 
 Make = Callable[..., ChatQwenVL]
-WORDS: dict[str, Any] = {"type": "text", "text": "What is it?"}
+TEXT: dict[str, Any] = {"type": "text", "text": "What is it?"}
 URL = "https://example.com/a.jpg"
 
 
@@ -39,23 +39,23 @@ def crop(left: int, top: int) -> str:
 
 
 def cost(llm: ChatQwenVL, *blocks: dict[str, Any]) -> int:
-    """What the blocks add to a message of words."""
-    return llm.get_num_tokens_from_messages([HumanMessage([WORDS, *blocks])]) - llm.get_num_tokens_from_messages(
-        [HumanMessage([WORDS])]
+    """Return how many tokens the blocks add to a message with text."""
+    return llm.get_num_tokens_from_messages([HumanMessage([TEXT, *blocks])]) - llm.get_num_tokens_from_messages(
+        [HumanMessage([TEXT])]
     )
 
 
-# --- before -----------------------------------------------------------------------------------------------------------
+# --- estimates --------------------------------------------------------------------------------------------------------
 
 
-def test_text(llm: ChatQwenVL) -> None:
+def test_count_text(llm: ChatQwenVL) -> None:
     assert llm.get_num_tokens("What is it?") == text_tokens("What is it?") == 4
     assert llm.get_num_tokens("") == 0
-    few, more = [HumanMessage("Hi")], [SystemMessage("Be brief."), HumanMessage("Hi"), AIMessage("Hello.")]
-    assert 0 < llm.get_num_tokens_from_messages(few) < llm.get_num_tokens_from_messages(more) < 40
+    short, long = [HumanMessage("Hi")], [SystemMessage("Be brief."), HumanMessage("Hi"), AIMessage("Hello.")]
+    assert 0 < llm.get_num_tokens_from_messages(short) < llm.get_num_tokens_from_messages(long) < 40
 
 
-def test_images(make: Make, tmp_path: Path) -> None:
+def test_count_images_uses_the_vendors_formula(make: Make, tmp_path: Path) -> None:
     llm = make()
     data = media_files.jpeg(4000, 3000)
     text = base64.b64encode(data).decode()
@@ -75,17 +75,17 @@ def test_images(make: Make, tmp_path: Path) -> None:
         assert cost(make(model="qwen-vl-max", vl_high_resolution_images=True), block) == high
 
 
-def test_urls_are_not_fetched(llm: ChatQwenVL, emulator: Emulator) -> None:
-    here = f"{emulator.origin}/a.jpg"
-    for url in (URL, here):
+def test_count_urls_uses_the_maximum_without_fetching(llm: ChatQwenVL, emulator: Emulator) -> None:
+    own_url = f"{emulator.origin}/a.jpg"
+    for url in (URL, own_url):
         assert cost(llm, {"type": "image", "url": url}) == image_tokens_upper_bound("qwen3-vl-plus")
         assert cost(llm, {"type": "video", "url": url}) == video_tokens_upper_bound("qwen3-vl-plus")
-    frames = cost(llm, {"type": "video", "video": [here] * 8})
+    frames = cost(llm, {"type": "video", "video": [own_url] * 8})
     assert frames == video_tokens_upper_bound("qwen3-vl-plus", n_frames=8)
     assert not emulator.requests
 
 
-def test_videos(llm: ChatQwenVL, tmp_path: Path) -> None:
+def test_count_videos_uses_the_vendors_formula(llm: ChatQwenVL, tmp_path: Path) -> None:
     path = tmp_path / "a.mp4"
     path.write_bytes(media_files.mp4(10, fps=24, width=1920, height=1080))
     block = {"type": "video", "url": str(path)}
@@ -93,32 +93,32 @@ def test_videos(llm: ChatQwenVL, tmp_path: Path) -> None:
     assert cost(llm, {**block, "extras": {"fps": 0.5}}) == video_tokens(1920, 1080, 240, 24, "qwen3-vl-plus", fps=0.5)
 
 
-def test_tools(llm: ChatQwenVL) -> None:
+def test_count_tools_adds_tokens(llm: ChatQwenVL) -> None:
     plain = llm.get_num_tokens_from_messages([HumanMessage("Hi")])
-    one = llm.get_num_tokens_from_messages([HumanMessage("Hi")], tools=[crop])
-    assert one > plain + 40
-    assert llm.get_num_tokens_from_messages([HumanMessage("Hi")], tools=[crop, crop]) > one
+    with_tool = llm.get_num_tokens_from_messages([HumanMessage("Hi")], tools=[crop])
+    assert with_tool > plain + 40
+    assert llm.get_num_tokens_from_messages([HumanMessage("Hi")], tools=[crop, crop]) > with_tool
     assert llm.get_num_tokens_from_messages([HumanMessage("Hi")], tools=[]) == plain
 
 
-def test_the_result_of_a_tool(llm: ChatQwenVL) -> None:
+def test_count_tool_result_includes_images(llm: ChatQwenVL) -> None:
     image = {"type": "image", "base64": base64.b64encode(media_files.png(640, 480)).decode(), "mime_type": "image/png"}
     call: list[BaseMessage] = [
         HumanMessage("Crop it."),
         AIMessage("", tool_calls=[{"name": "crop", "args": {"left": 1}, "id": "1"}]),
     ]
-    with_text = llm.get_num_tokens_from_messages([*call, ToolMessage([WORDS], tool_call_id="1")])
-    with_image = llm.get_num_tokens_from_messages([*call, ToolMessage([WORDS, image], tool_call_id="1")])
+    with_text = llm.get_num_tokens_from_messages([*call, ToolMessage([TEXT], tool_call_id="1")])
+    with_image = llm.get_num_tokens_from_messages([*call, ToolMessage([TEXT, image], tool_call_id="1")])
     assert with_image - with_text == image_tokens(640, 480, "qwen3-vl-plus")
 
 
-def test_messages_are_trimmed_by_it(llm: ChatQwenVL) -> None:
+def test_trim_messages_uses_the_count(llm: ChatQwenVL) -> None:
     image = {"type": "image", "base64": base64.b64encode(media_files.png(1280, 960)).decode(), "mime_type": "image/png"}
     history: list[BaseMessage] = [
         SystemMessage("Be brief."),
-        HumanMessage([WORDS, image]),
+        HumanMessage([TEXT, image]),
         AIMessage("A receipt."),
-        HumanMessage([WORDS, {"type": "image", "url": URL}]),
+        HumanMessage([TEXT, {"type": "image", "url": URL}]),
         AIMessage("A street."),
         HumanMessage("Compare them."),
     ]
@@ -130,7 +130,7 @@ def test_messages_are_trimmed_by_it(llm: ChatQwenVL) -> None:
     assert trim_messages(history, max_tokens=100, **options) == [history[0], history[5]]
 
 
-# --- after ------------------------------------------------------------------------------------------------------------
+# --- usage ------------------------------------------------------------------------------------------------------------
 
 USAGE = {"prompt": 1200, "completion": 90, "reasoning": 60, "image": 1026, "video": 100, "cached": 512}
 EXPECTED = {
@@ -144,63 +144,64 @@ ANSWER = Reply(reasoning="Hm, a cat.", text="A cat, I think.", usage=USAGE)
 
 
 @pytest.fixture(params=["openai", "dashscope"])
-def ask(request: pytest.FixtureRequest, make: Make, emulator: Emulator) -> ChatQwenVL:
-    """A model on either API that answers at a known cost."""
+def model(request: pytest.FixtureRequest, make: Make, emulator: Emulator) -> ChatQwenVL:
+    """Return a model on either API that answers with a known usage."""
     emulator.respond = lambda request: ANSWER
     native = request.param == "dashscope"
     return make(api=request.param, base_url=emulator.native_url if native else emulator.compat_url)
 
 
-def streamed(llm: ChatQwenVL) -> AIMessageChunk:
+def add_up_stream(llm: ChatQwenVL) -> AIMessageChunk:
     first, *others = llm.stream("Hi")
     for chunk in others:
         first += chunk
     return first
 
 
-async def astreamed(llm: ChatQwenVL) -> AIMessageChunk:
-    whole: Any = None
+async def add_up_astream(llm: ChatQwenVL) -> AIMessageChunk:
+    total: AIMessageChunk | None = None
     async for chunk in llm.astream("Hi"):
-        whole = chunk if whole is None else whole + chunk
+        total = chunk if total is None else total + chunk
     await llm.aclose()
-    return whole
+    assert total is not None
+    return total
 
 
-def test_the_usage_of_a_reply_is_that_of_the_wire(ask: ChatQwenVL) -> None:
-    for reply in (ask.invoke("Hi"), ask.invoke("Hi", enable_thinking=False), streamed(ask)):
+def test_usage_equals_that_on_the_wire(model: ChatQwenVL) -> None:
+    for reply in (model.invoke("Hi"), model.invoke("Hi", enable_thinking=False), add_up_stream(model)):
         assert reply.usage_metadata == EXPECTED
 
 
-async def test_the_same_in_async(ask: ChatQwenVL) -> None:
-    assert (await ask.ainvoke("Hi")).usage_metadata == EXPECTED
-    assert (await astreamed(ask)).usage_metadata == EXPECTED
+async def test_async_usage_equals_that_on_the_wire(model: ChatQwenVL) -> None:
+    assert (await model.ainvoke("Hi")).usage_metadata == EXPECTED
+    assert (await add_up_astream(model)).usage_metadata == EXPECTED
 
 
-def test_of_a_usage_on_every_chunk_the_last_counts(make: Make, emulator: Emulator) -> None:
+def test_usage_on_every_chunk_counts_the_last(make: Make, emulator: Emulator) -> None:
     emulator.quirks = Quirks(usage_every_chunk=True)
     emulator.respond = lambda request: ANSWER
-    assert streamed(make()).usage_metadata == EXPECTED
+    assert add_up_stream(make()).usage_metadata == EXPECTED
 
 
-def test_langchain_sums_it_right(ask: ChatQwenVL) -> None:
-    with get_usage_metadata_callback() as sums:
-        ask.invoke("Hi")
-        ask.invoke("Hi", enable_thinking=False)
-        streamed(ask)
-        ask.batch(["Hi", "Hello"])
+def test_usage_callback_sums_usage(model: ChatQwenVL) -> None:
+    with get_usage_metadata_callback() as callback:
+        model.invoke("Hi")
+        model.invoke("Hi", enable_thinking=False)
+        add_up_stream(model)
+        model.batch(["Hi", "Hello"])
     name = "qwen3-vl-plus"
-    assert list(sums.usage_metadata) == [name]
-    total = sums.usage_metadata[name]
+    assert list(callback.usage_metadata) == [name]
+    total = callback.usage_metadata[name]
     assert (total["input_tokens"], total["output_tokens"], total["total_tokens"]) == (6000, 450, 6450)
     assert total["output_token_details"] == {"reasoning": 300}
     assert total["input_token_details"] == {"cache_read": 2560, "image": 5130, "video": 500}
 
 
-# --- the catalogue ----------------------------------------------------------------------------------------------------
+# --- the catalog ----------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", [facts.name for facts in CATALOGUE])
-def test_the_profile_comes_from_the_catalogue(name: str) -> None:
+def test_profile_equals_the_catalog(name: str) -> None:
     facts = describe(name)
     profile = ChatQwenVL(model=name, api_key="sk-test").profile
     assert profile

@@ -1,7 +1,8 @@
-"""Tools: how they are offered and forced, and how calls come back."""
+"""Tools: how they are sent and forced, and how calls are returned."""
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator, Iterator
 from typing import Annotated, Any, TypedDict
 
 import pydantic
@@ -59,7 +60,7 @@ OPENAI = {"type": "function", "function": {"name": "look", "description": "Look 
 ANTHROPIC = {"name": "look", "description": "Look at a place.", "input_schema": {"type": "object", "properties": {}}}
 
 
-OFFERED: dict[str, tuple[Any, str]] = {
+TOOL_FORMS: dict[str, tuple[Any, str]] = {
     "tool": (look, "look"),
     "Pydantic": (Look, "Look"),
     "Pydantic 1": (LookV1, "LookV1"),
@@ -73,9 +74,9 @@ OFFERED: dict[str, tuple[Any, str]] = {
 }
 
 
-@pytest.mark.parametrize(("offered", "name"), OFFERED.values(), ids=OFFERED)
-def test_forms_of_tools(offered: Any, name: str, llm: ChatQwenVL, body: Any) -> None:
-    llm.bind_tools([offered]).invoke("Hi")
+@pytest.mark.parametrize(("form", "name"), TOOL_FORMS.values(), ids=TOOL_FORMS)
+def test_bind_tools_accepts_every_form(form: Any, name: str, llm: ChatQwenVL, body: Any) -> None:
+    llm.bind_tools([form]).invoke("Hi")
     (sent,) = body()["tools"]
     assert sent["type"] == "function"
     assert sent["function"]["name"] == name
@@ -86,10 +87,10 @@ def test_forms_of_tools(offered: Any, name: str, llm: ChatQwenVL, body: Any) -> 
 @pytest.mark.parametrize(
     "form", ["tool", "Pydantic", "Pydantic 1", "TypedDict", "function", "OpenAI", "StructuredTool"]
 )
-def test_forms_of_tools_of_a_call(form: str, make: Make, body: Any) -> None:
-    """Without `bind_tools`, too. A dict goes as it is."""
-    offered, name = OFFERED[form]
-    make(enable_thinking=False).bind(tools=[offered], tool_choice=name).invoke("Hi")
+def test_call_tools_accepts_every_form(form: str, make: Make, body: Any) -> None:
+    """Tools can be passed without `bind_tools`; a dict is sent unchanged."""
+    tool_form, name = TOOL_FORMS[form]
+    make(enable_thinking=False).bind(tools=[tool_form], tool_choice=name).invoke("Hi")
     assert [sent["function"]["name"] for sent in body()["tools"]] == [name]
 
 
@@ -110,7 +111,7 @@ CHOICES: list[tuple[Any, Any]] = [
 
 
 @pytest.mark.parametrize(("choice", "sent"), CHOICES, ids=str)
-def test_forms_of_choices(choice: Any, sent: Any, make: Make, body: Any) -> None:
+def test_tool_choice_is_converted(choice: Any, sent: Any, make: Make, body: Any) -> None:
     llm = make(enable_thinking=False)
     llm.bind_tools([look, look_function], tool_choice=choice).invoke("Hi")
     assert body().get("tool_choice") == sent
@@ -119,14 +120,14 @@ def test_forms_of_choices(choice: Any, sent: Any, make: Make, body: Any) -> None
 
 
 @pytest.mark.parametrize("choice", ["zoom", {"type": "function", "function": {"name": "zoom"}}, 5], ids=str)
-def test_a_choice_of_nothing_on_offer(choice: Any, llm: ChatQwenVL, emulator: Emulator) -> None:
+def test_tool_choice_unknown_tool_raises(choice: Any, llm: ChatQwenVL, emulator: Emulator) -> None:
     with pytest.raises(ValueError, match=r"tool_choice.*look"):
         llm.bind_tools([look], tool_choice=choice).invoke("Hi")
     assert not emulator.requests
 
 
 @pytest.mark.parametrize("choice", [None, "auto", "any", "look"])
-def test_no_tools_no_choice(choice: Any, llm: ChatQwenVL, body: Any) -> None:
+def test_tool_choice_without_tools_is_not_sent(choice: Any, llm: ChatQwenVL, body: Any) -> None:
     answer = llm.bind_tools([], tool_choice=choice, temperature=0.5).invoke("Hi")
     assert not {"tools", "tool_choice"} & set(body())
     assert (body()["temperature"], body()["enable_thinking"]) == (0.5, True)
@@ -134,7 +135,7 @@ def test_no_tools_no_choice(choice: Any, llm: ChatQwenVL, body: Any) -> None:
 
 
 @pytest.mark.parametrize("strict", [None, True, False])
-def test_strict(strict: bool | None, llm: ChatQwenVL, body: Any) -> None:
+def test_strict_is_sent_in_the_definition(strict: bool | None, llm: ChatQwenVL, body: Any) -> None:
     llm.bind_tools([look], strict=strict).invoke("Hi")
     function = body()["tools"][0]["function"]
     assert function.get("strict") is strict
@@ -142,7 +143,7 @@ def test_strict(strict: bool | None, llm: ChatQwenVL, body: Any) -> None:
 
 
 @pytest.mark.parametrize("parallel", [None, True, False])
-def test_parallel_tool_calls(parallel: bool | None, llm: ChatQwenVL, body: Any) -> None:
+def test_parallel_tool_calls_is_sent(parallel: bool | None, llm: ChatQwenVL, body: Any) -> None:
     llm.bind_tools([look], parallel_tool_calls=parallel).invoke("Hi")
     assert body().get("parallel_tool_calls") is parallel
 
@@ -154,14 +155,14 @@ class Paid(pydantic.BaseModel):
 
 
 @pytest.mark.parametrize(
-    "wanted",
+    "response_format",
     [Paid, Paid.model_json_schema(),
      {"type": "json_schema", "json_schema": {"name": "Paid", "schema": Paid.model_json_schema()}}],
     ids=["class", "schema", "response format"],
 )  # fmt: skip
-def test_a_response_format_beside_tools(wanted: Any, make: Make, emulator: Emulator, body: Any) -> None:
+def test_response_format_is_sent_with_tools(response_format: Any, make: Make, emulator: Emulator, body: Any) -> None:
     emulator.script(Reply(text='{"amount": 1}'))
-    make(model="qwen3.7-plus", enable_thinking=False).bind_tools([look], response_format=wanted).invoke("Hi")
+    make(model="qwen3.7-plus", enable_thinking=False).bind_tools([look], response_format=response_format).invoke("Hi")
     sent = body()["response_format"]
     assert sent["type"] == "json_schema"
     assert sent["json_schema"]["name"] == "Paid"
@@ -169,22 +170,24 @@ def test_a_response_format_beside_tools(wanted: Any, make: Make, emulator: Emula
     assert body()["tools"]
 
 
-def test_a_class_as_the_response_format_of_a_call(make: Make, emulator: Emulator, body: Any) -> None:
+def test_call_response_format_class_is_converted(make: Make, emulator: Emulator, body: Any) -> None:
     emulator.script(Reply(text='{"amount": 1}'))
     make(model="qwen3.7-plus", enable_thinking=False).invoke("Hi", response_format=Paid)
     assert body()["response_format"]["json_schema"]["name"] == "Paid"
 
 
-def test_it_is_a_binding(llm: ChatQwenVL) -> None:
-    """LangChain's agents look into it."""
+def test_bind_tools_returns_a_binding(llm: ChatQwenVL) -> None:
+    """LangChain's agents read the attributes of the binding."""
     bound = llm.bind_tools([look], tool_choice="any")
     assert isinstance(bound, RunnableBinding)
     assert isinstance(bound.bound, BaseChatModel)
     assert bound.kwargs["tools"][0]["function"]["name"] == "look"
-    assert bound.bind(temperature=1).kwargs["tool_choice"] == "any"
+    rebound = bound.bind(temperature=1)
+    assert isinstance(rebound, RunnableBinding)
+    assert rebound.kwargs["tool_choice"] == "any"
 
 
-def test_tools_survive_with_config_and_fallbacks(make: Make, emulator: Emulator, body: Any) -> None:
+def test_with_config_and_fallbacks_keep_tools(make: Make, emulator: Emulator, body: Any) -> None:
     bound = make().bind_tools([look]).with_config(tags=["a"]).with_fallbacks([make(model="qwen3-vl-flash")])
     bound.invoke("Hi")
     assert body()["tools"]
@@ -199,9 +202,9 @@ QUIRKS: dict[str, Quirks] = {
     "arguments with the name": Quirks(arguments_with_name=True),
     "empty fragments": Quirks(empty_tool_deltas=True),
     "two calls in one chunk": Quirks(two_tool_indexes_in_one_chunk=True),
-    "calls take turns": Quirks(interleaved_tool_calls=True),
+    "interleaved calls": Quirks(interleaved_tool_calls=True),
     "finish with the last arguments": Quirks(finish_with_last_arguments=True),
-    "finish says stop": Quirks(finish_stop_with_tool_calls=True),
+    "finish reason stop": Quirks(finish_stop_with_tool_calls=True),
     "empty lists everywhere": Quirks(empty_tool_calls=True),
 }
 CALLS = [
@@ -221,17 +224,21 @@ EXPECTED = [
 @pytest.mark.parametrize("quirks", QUIRKS.values(), ids=QUIRKS)
 @pytest.mark.parametrize("thinking", [True, False])
 @pytest.mark.parametrize("api", ["openai", "dashscope"])
-async def test_calls_come_back(api: Any, quirks: Quirks, thinking: bool, make: Make, emulator: Emulator) -> None:
-    """In parallel, in fragments that end in a brace, without arguments, in any script: not repaired, and not lost."""
+async def test_calls_are_returned_complete(
+    api: Any, quirks: Quirks, thinking: bool, make: Make, emulator: Emulator
+) -> None:
+    """Parallel calls, fragments that end in a brace, no arguments, any script: all arrive unchanged."""
     url = {"openai": emulator.compat_url, "dashscope": emulator.native_url}[api]
     llm = make(enable_thinking=thinking, api=api, base_url=url)
     emulator.script(*[Reply(reasoning="Hm." if thinking else "", text="So:", tool_calls=CALLS, quirks=quirks)] * 4)
     bound = llm.bind_tools([look])
+    stream: Iterator[Any] = bound.stream("Hi")
+    astream: AsyncIterator[Any] = bound.astream("Hi")
     answers: list[AIMessage] = [
         bound.invoke("Hi"),
         await bound.ainvoke("Hi"),
-        total(bound.stream("Hi")),
-        total([chunk async for chunk in bound.astream("Hi")]),
+        total(stream),
+        total([chunk async for chunk in astream]),
     ]
     await llm.aclose()
     for answer in answers:
@@ -240,14 +247,14 @@ async def test_calls_come_back(api: Any, quirks: Quirks, thinking: bool, make: M
         assert answer.content == "So:"
 
 
-@pytest.mark.parametrize("call_id", ["", "call_1"], ids=["none", "one twice"])
+@pytest.mark.parametrize("call_id", ["", "call_1"], ids=["none", "same id twice"])
 @pytest.mark.parametrize("quirks", [Quirks(), Quirks(empty_tool_id=False, interleaved_tool_calls=True)])
-def test_a_server_without_ids_gets_ours(call_id: str, quirks: Quirks, llm: ChatQwenVL, emulator: Emulator) -> None:
+def test_calls_without_unique_ids_get_ids(call_id: str, quirks: Quirks, llm: ChatQwenVL, emulator: Emulator) -> None:
     calls = [ToolCall(call_id, "look", ['{"x": ', "1}"]), ToolCall(call_id, "look", ['{"x": ', "2}"])]
     emulator.script(Reply(tool_calls=calls, quirks=quirks))
-    found = llm.invoke("Hi").tool_calls
-    assert [call["args"] for call in found] == [{"x": 1}, {"x": 2}]
-    assert len({call["id"] for call in found} - {"", None}) == 2
+    calls_with_ids = llm.invoke("Hi").tool_calls
+    assert [call["args"] for call in calls_with_ids] == [{"x": 1}, {"x": 2}]
+    assert len({call["id"] for call in calls_with_ids} - {"", None}) == 2
 
 
 @pytest.mark.parametrize(
@@ -262,20 +269,18 @@ def test_a_server_without_ids_gets_ours(call_id: str, quirks: Quirks, llm: ChatQ
         ("1}", None),
     ],
 )
-def test_calls_that_must_not_be_executed(
-    arguments: str, finish: str | None, llm: ChatQwenVL, emulator: Emulator
-) -> None:
+def test_incomplete_call_is_invalid(arguments: str, finish: str | None, llm: ChatQwenVL, emulator: Emulator) -> None:
     emulator.script(
         Reply(tool_calls=[ToolCall("a", "look", '{"x": 1}'), ToolCall("b", "look", arguments)], finish=finish)
     )
     answer = llm.invoke("Hi")
     assert [call["id"] for call in answer.tool_calls] == ["a"]
-    (broken,) = answer.invalid_tool_calls
-    assert (broken["id"], broken["name"], broken["args"]) == ("b", "look", arguments)
-    assert broken["error"]
+    (invalid,) = answer.invalid_tool_calls
+    assert (invalid["id"], invalid["name"], invalid["args"]) == ("b", "look", arguments)
+    assert invalid["error"]
 
 
-def test_results_of_a_tool_go_back(llm: ChatQwenVL, emulator: Emulator, body: Any) -> None:
+def test_tool_result_is_sent_back(llm: ChatQwenVL, emulator: Emulator, body: Any) -> None:
     emulator.script(Reply(tool_calls=[ToolCall("a", "look", '{"x": 5}')]))
     answer = llm.bind_tools([look]).invoke("Hi")
     result = look.invoke(answer.tool_calls[0])
