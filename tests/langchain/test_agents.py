@@ -134,17 +134,17 @@ async def test_stream_mode_messages_yields_thinking_calls_and_answer(
     for how in ("sync", "async"):
         emulator.reset()
         emulator.script(*TWO_TOOLS)
-        graph, given = agent(llm), {"messages": [QUESTION]}
+        graph, state = agent(llm), {"messages": [QUESTION]}
         if how == "sync":
-            streamed = list(graph.stream(given, stream_mode="messages"))
+            streamed = list(graph.stream(state, stream_mode="messages"))
         else:
-            streamed = [piece async for piece in graph.astream(given, stream_mode="messages")]
+            streamed = [item async for item in graph.astream(state, stream_mode="messages")]
         chunks = [chunk for chunk, _ in streamed if isinstance(chunk, AIMessageChunk)]
         reasoning = "".join(chunk.additional_kwargs.get("reasoning_content", "") for chunk in chunks)
         assert reasoning == "I must look.Now convert.Done."
         assert "".join(chunk.text for chunk in chunks) == "One moment.19.0 EUR."
-        begun = [piece["id"] for chunk in chunks for piece in chunk.tool_call_chunks if piece["id"]]
-        assert begun == ["c1", "c2"]
+        call_ids = [call["id"] for chunk in chunks for call in chunk.tool_call_chunks if call["id"]]
+        assert call_ids == ["c1", "c2"]
         assert [chunk.chunk_position for chunk in chunks].count("last") == 3
         assert len({chunk.id for chunk in chunks}) == 3
         assert bodies()[-1]["messages"][-1]["tool_call_id"] == "c2"
@@ -162,11 +162,11 @@ def test_stream_mode_updates_yields_each_turn(agent: Any, llm: ChatQwenVL, emula
 @each_agent
 def test_stream_modes_can_be_combined(agent: Any, llm: ChatQwenVL, emulator: Emulator, bodies: Any) -> None:
     emulator.script(*TWO_TOOLS)
-    pieces = list(agent(llm).stream({"messages": [QUESTION]}, stream_mode=["messages", "values"]))
-    check_two_tools([piece for mode, piece in pieces if mode == "values"][-1]["messages"], bodies())
+    items = list(agent(llm).stream({"messages": [QUESTION]}, stream_mode=["messages", "values"]))
+    check_two_tools([state for mode, state in items if mode == "values"][-1]["messages"], bodies())
 
 
-@pytest.mark.filterwarnings("ignore:.*is in beta", "ignore:.*is experimental")  # LangChain's words on v3
+@pytest.mark.filterwarnings("ignore:.*is in beta", "ignore:.*is experimental")  # LangChain's warning on v3
 async def test_graph_v3_events_are_valid(llm: ChatQwenVL, emulator: Emulator, bodies: Any) -> None:
     emulator.script(*TWO_TOOLS)
     run = AGENTS["create_agent"](llm).stream_events({"messages": [QUESTION]}, version="v3")

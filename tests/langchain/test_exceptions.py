@@ -178,7 +178,7 @@ def test_langchain_errors_foreign_exception_passes() -> None:
 
 
 class TestRetries:
-    def test_server_error_is_retried_at_most_twice(self, llm: ChatQwenVL, emulator: Emulator, quick: None) -> None:
+    def test_server_error_is_retried_twice(self, llm: ChatQwenVL, emulator: Emulator, quick: None) -> None:
         emulator.script(*[Fault(500)] * 5)
         with pytest.raises(lc.ModelAPIError):
             llm.invoke("Hi")

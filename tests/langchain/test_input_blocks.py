@@ -133,11 +133,11 @@ FORMS: dict[str, tuple[Any, dict[str, Any]]] = {
     "v1 video with extras": (
         {"type": "video", "url": CLIP, "extras": {"fps": 0.5, "max_pixels": 655360, "total_pixels": 9000000}},
         video(fps=0.5, max_pixels=655360, total_pixels=9000000)),
-    "v1 video, fps 0 is a value": ({"type": "video", "url": CLIP, "extras": {"fps": 0.1}}, video(fps=0.1)),
+    "v1 video with a low fps": ({"type": "video", "url": CLIP, "extras": {"fps": 0.1}}, video(fps=0.1)),
     "v1 file of a video": ({"type": "file", "url": CLIP, "mime_type": "video/mp4"}, video()),
     "video_url": ({"type": "video_url", "video_url": {"url": CLIP}, "fps": 2}, video(fps=2)),
     "video_url, string": ({"type": "video_url", "video_url": CLIP}, video()),
-    "video_url, hints inside": ({"type": "video_url", "video_url": {"url": CLIP, "fps": 2}}, video(fps=2)),
+    "video_url, nested options": ({"type": "video_url", "video_url": {"url": CLIP, "fps": 2}}, video(fps=2)),
     "vendor's video, native": ({"video": CLIP, "fps": 2}, video(fps=2)),
     "frames": ({"type": "video", "video": FRAMES}, frames()),
     "frames with a rate": ({"type": "video", "video": FRAMES, "fps": 2}, frames(fps=2)),
@@ -283,7 +283,7 @@ UNSUPPORTED: dict[str, tuple[BaseMessage, str]] = {
     "no such file": (HumanMessage([{"type": "image", "url": "/no/such.png"}]), r"\[1\].*/no/such\.png"),
     "an FTP URL": (HumanMessage([{"type": "image", "url": "ftp://a/b.png"}]), r"\[1\].*ftp"),
     "broken base64": (HumanMessage([{"type": "image", "base64": "*not base64*"}]), r"\[1\].*base64"),
-    "text that is no string": (HumanMessage([{"type": "text", "text": 5}]), r"\[1\].*text"),
+    "text of another type": (HumanMessage([{"type": "text", "text": 5}]), r"\[1\].*text"),
     "text-plain by URL": (
         HumanMessage([{"type": "text-plain", "url": URL, "mime_type": "text/plain"}]), r"\[1\].*text-plain"),
     "an image in a system message": (SystemMessage([{"type": "image", "url": URL}]), r"\[1\].*image.*system"),

@@ -66,7 +66,7 @@ CONVERSATIONS: dict[str, tuple[Any, list[dict[str, Any]]]] = {
         [SystemMessage("A"), SystemMessage("B"), HI, HI, AIMessage("C"), AIMessage("D"), HI],
         [system("A"), system("B"), user("Hi"), user("Hi"), assistant("C"), assistant("D"), user("Hi")]),
     "a name": ([HumanMessage("Hi", name="Ann")], [{**user("Hi"), "name": "Ann"}]),
-    "a model's name is no speaker's": ([HI, AIMessage("Hello.", name="agent"), HI],
+    "the name of an AI message is not sent": ([HI, AIMessage("Hello.", name="agent"), HI],
                                        [user("Hi"), assistant("Hello."), user("Hi")]),
     "assistant text in blocks": ([HI, AIMessage(["Hel", {"type": "text", "text": "lo."}]), HI],
                                  [user("Hi"), assistant("Hel\nlo."), user("Hi")]),
@@ -99,11 +99,11 @@ CONVERSATIONS: dict[str, tuple[Any, list[dict[str, Any]]]] = {
         [HI, AIMessage([{"type": "tool_use", "id": "c1", "name": "look", "input": {"x": 1}}],
                        tool_calls=[call("c1", args={"x": 1})]), ToolMessage("one", tool_call_id="c1")],
         [user("Hi"), assistant("", sent_call("c1", arguments='{"x": 1}')), tool("c1", "one")]),
-    "calls in content alone": (
+    "calls in content only": (
         [HI, AIMessage([{"type": "tool_use", "id": "c1", "name": "look", "input": {"x": 1}}]),
          ToolMessage("one", tool_call_id="c1")],
         [user("Hi"), assistant("", sent_call("c1", arguments='{"x": 1}')), tool("c1", "one")]),
-    "calls without ids in content alone": (
+    "calls without ids in content only": (
         [HI, AIMessage([{"type": "function_call", "name": "look", "arguments": "{}"},
                         {"type": "function_call", "name": "zoom", "arguments": "{}"}]),
          ToolMessage("one", tool_call_id=""), ToolMessage("two", tool_call_id="")],
@@ -116,7 +116,7 @@ CONVERSATIONS: dict[str, tuple[Any, list[dict[str, Any]]]] = {
                        {"type": "text", "text": "Well?"}])],
         [user("Hi"), assistant("", sent_call("c1"), sent_call("c2")), tool("c1", "one"), tool("c2", "two"),
          user("Well?")]),
-    "a result in Anthropic's content alone": (
+    "a result in Anthropic's content only": (
         [HI, AIMessage("", tool_calls=[call("c1")]), HumanMessage([{"type": "tool_result", "tool_use_id": "c1"}])],
         [user("Hi"), assistant("", sent_call("c1")), tool("c1", "")]),
     "calls that must not be executed": (
@@ -136,7 +136,7 @@ CONVERSATIONS: dict[str, tuple[Any, list[dict[str, Any]]]] = {
          tool("c2", "This call was not executed."), tool("c3", "This call was not executed."), user("Hi"),
          assistant("", sent_call("c4"), sent_call("c5")), tool("c5", "five"),
          tool("c4", "This call was not executed.")]),
-    "arguments that JSON does not know": (
+    "arguments with special characters": (
         [HI, AIMessage("", tool_calls=[call("c1", args={"x": float("1e3"), "u": "\u2028"})]),
          ToolMessage("a", tool_call_id="c1")],
         [user("Hi"), assistant("", sent_call("c1", arguments='{"x": 1000.0, "u": "\u2028"}')), tool("c1", "a")]),

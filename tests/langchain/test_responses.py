@@ -141,7 +141,7 @@ class TestChunks:
         emulator.script(WHOLE)
         return list(llm.stream("Hi"))
 
-    def test_chunk_has_at_most_one_block(self, chunks: list[AIMessageChunk]) -> None:
+    def test_chunk_has_no_more_than_one_block(self, chunks: list[AIMessageChunk]) -> None:
         kinds: list[str] = []
         for chunk in chunks:
             blocks: set[str] = {block["type"] for block in chunk.content_blocks}
