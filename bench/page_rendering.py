@@ -109,14 +109,14 @@ def _measure_our_rate(file: str) -> float:
     """Measure the pages per second of our loaders: JPEG files of the size to which the model scales its input."""
     from qwenvl_core.catalog.models import describe
     from qwenvl_core.rendering.open import open_pages
-    from qwenvl_core.rendering.page_size import Sizing
-    from qwenvl_core.rendering.pages import page_image
+    from qwenvl_core.rendering.page_size import PageSizing
+    from qwenvl_core.rendering.pages import render_page
 
-    fit = Sizing(describe(MODEL)).fit
+    fit = PageSizing(describe(MODEL)).fit
     with open_pages(file) as pages:
         start = time.perf_counter()
         for number in range(1, pages.count + 1):
-            page_image(pages, number, fit)
+            render_page(pages, number, fit)
         return pages.count / (time.perf_counter() - start)
 
 

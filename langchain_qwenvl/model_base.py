@@ -94,7 +94,9 @@ class QwenVLBase(BaseChatModel, ModelConfig):
     @override
     def get_num_tokens(self, text: str) -> int:
         """Estimate the tokens of a text offline; with `custom_get_token_ids` the number is exact."""
-        return len(self.custom_get_token_ids(text)) if self.custom_get_token_ids else token_count.text_tokens(text)
+        return (
+            len(self.custom_get_token_ids(text)) if self.custom_get_token_ids else token_count.count_text_tokens(text)
+        )
 
     @override
     def get_num_tokens_from_messages(self, messages: Sequence[BaseMessage], tools: Sequence[Any] | None = None) -> int:

@@ -164,4 +164,4 @@ def _build_request(
 
 
 def _to_chat_result(accumulator: ReplyAccumulator) -> ChatResult:
-    return ChatResult(generations=[ChatGeneration(message=to_ai_message(accumulator.reply()))])
+    return ChatResult(generations=[ChatGeneration(message=to_ai_message(accumulator.build_reply()))])

@@ -12,7 +12,7 @@ from langchain_qwenvl.content_blocks import PROVIDER
 from qwenvl_core.types.events import Finish, Usage
 from qwenvl_core.types.messages import ToolCall
 from qwenvl_core.types.reply import Reply
-from qwenvl_core.types.tool_arguments import parse_tool_calls
+from qwenvl_core.types.tool_arguments import INVALID_ARGUMENTS, parse_tool_calls
 
 
 def to_ai_message(reply: Reply) -> AIMessage:
@@ -30,8 +30,7 @@ def to_ai_message(reply: Reply) -> AIMessage:
 
 def to_invalid_tool_call(call: ToolCall) -> InvalidToolCall:
     """Convert a call whose arguments are not one complete JSON object, so that no agent executes it."""
-    error = "The arguments are not a complete JSON object."
-    return invalid_tool_call(name=call.name, args=call.arguments, id=call.id, error=error)
+    return invalid_tool_call(name=call.name, args=call.arguments, id=call.id, error=INVALID_ARGUMENTS)
 
 
 def build_response_metadata(finish: Finish, usage: Usage | None) -> dict[str, Any]:

@@ -45,7 +45,7 @@ class ChunkBuilder:
         return self._build_last_chunk() if type(event) is Finish else None
 
     def _build_last_chunk(self) -> ChatGenerationChunk:
-        reply = self._accumulator.reply()
+        reply = self._accumulator.build_reply()
         invalid_calls = _find_invalid_calls(reply, has_block_indices=self._has_block_indices)
         message = AIMessageChunk(
             content="",

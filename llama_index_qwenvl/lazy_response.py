@@ -28,7 +28,7 @@ def to_chunk(event: Event, snapshot: Snapshot) -> ChatResponse | None:
         snapshot: The reply so far, including the event.
     """
     if type(event) is Finish:
-        last = to_chat_response(snapshot.reply())
+        last = to_chat_response(snapshot.build_reply())
         last.delta = ""
         return last
     if type(event) is Usage:
@@ -63,7 +63,7 @@ class LazyChatResponse(ChatResponse):
     def _materialize(self) -> ChatResponse:
         snapshot = _raw_values(self).get("_snapshot")
         if snapshot is not None:
-            values = {"message": partial_message(snapshot.reply()), **_raw_values(self)}
+            values = {"message": partial_message(snapshot.build_reply()), **_raw_values(self)}
             del values["_snapshot"]
             _DICT.__set__(self, values)
             _set(self, "__pydantic_fields_set__", {"message", "delta", "additional_kwargs"})

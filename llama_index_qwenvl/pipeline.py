@@ -40,7 +40,7 @@ def chat(llm: ModelConfig, messages: Sequence[ChatMessage], keywords: Mapping[st
     accumulator = ReplyAccumulator()
     for event in _stream_events(llm, messages, keywords):
         accumulator.add(event)
-    return to_chat_response(accumulator.reply())
+    return to_chat_response(accumulator.build_reply())
 
 
 async def achat(llm: ModelConfig, messages: Sequence[ChatMessage], keywords: Mapping[str, Any]) -> ChatResponse:
@@ -48,7 +48,7 @@ async def achat(llm: ModelConfig, messages: Sequence[ChatMessage], keywords: Map
     accumulator = ReplyAccumulator()
     async for event in _astream_events(llm, messages, keywords):
         accumulator.add(event)
-    return to_chat_response(accumulator.reply())
+    return to_chat_response(accumulator.build_reply())
 
 
 def stream_chat(llm: ModelConfig, messages: Sequence[ChatMessage], keywords: Mapping[str, Any]) -> ChatResponseGen:

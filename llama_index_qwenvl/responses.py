@@ -20,7 +20,7 @@ from qwenvl_core.errors import QwenVLAPIError, QwenVLContentFilterError, QwenVLE
 from qwenvl_core.types.events import Usage
 from qwenvl_core.types.messages import ToolCall
 from qwenvl_core.types.reply import Reply
-from qwenvl_core.types.tool_arguments import parse_tool_calls
+from qwenvl_core.types.tool_arguments import INVALID_ARGUMENTS, parse_tool_calls
 
 _FAILED_REASONS: dict[str, type[QwenVLError]] = {"content_filter": QwenVLContentFilterError, "error": QwenVLAPIError}
 """Finish reasons of answers that must not be used. LlamaIndex's agents and engines do not check them."""
@@ -101,7 +101,7 @@ def _to_invalid_call(call: ToolCall) -> dict[str, Any]:
         "id": call.id,
         "name": call.name,
         "args": call.arguments,
-        "error": "The arguments are not a valid JSON object.",
+        "error": INVALID_ARGUMENTS,
     }
 
 

@@ -202,7 +202,7 @@ class QwenVLPageError(QwenVLError):
     cause: Exception | None = None
 
     @classmethod
-    def of(cls, cause: Exception, page_number: int, document: str) -> QwenVLPageError:
+    def from_cause(cls, cause: Exception, page_number: int, document: str) -> QwenVLPageError:
         """Create the error of one page of `document` from its cause."""
         known = cause if isinstance(cause, QwenVLError) else QwenVLError(f"{type(cause).__name__}: {cause}")
         error = cls(

@@ -235,7 +235,7 @@ def test_the_core_can_be_imported_without_any_framework_or_sdk() -> None:
 
 
 @per_module
-def test_nothing_that_a_model_says_is_ever_run(path: Path) -> None:
+def test_module_runs_no_model_output(path: Path) -> None:
     """No code from text, and no format that can hold code."""
     names = {name for name, _ in imports(path)}
     assert not names & {"ast", "code", "marshal", "pickle", "shelve", "subprocess", "yaml"}
@@ -355,13 +355,13 @@ def strings(path: Path) -> set[str]:
 
 @per_module
 def test_wire_shapes_are_spelled_only_in_the_wire(path: Path) -> None:
-    package, *rooms = path.relative_to(ROOT).parts
+    package, *folders = path.relative_to(ROOT).parts
     if package != "qwenvl_core":
         forbidden = OF_NO_ADAPTER
-    elif rooms[0] == "wire":
+    elif folders[0] == "wire":
         return
     else:
-        forbidden = SHAPES if rooms[0] == "documents" else SHAPES | OF_THE_PIPELINE
+        forbidden = SHAPES if folders[0] == "documents" else SHAPES | OF_THE_PIPELINE
     assert not strings(path) & forbidden
 
 

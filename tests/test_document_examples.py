@@ -34,7 +34,7 @@ def test_document_example_draws_cited_boxes_on_page(
     assert f"[1] agreement.pdf, page 3: {tmp_path / f'{name}_cited_1.png'}" in capsys.readouterr().out
     with Image.open(tmp_path / f"{name}_cited_1.png") as cited, open_pages(example.SCAN) as pages:
         assert cited.size == (1344, 1920)
-        page = pages.picture(3, lambda extent: cited.size).convert("RGB")
+        page = pages.render(3, lambda extent: cited.size).convert("RGB")
         drawn = ImageChops.difference(cited.convert("RGB"), page).getbbox()
     assert drawn is not None
     left, top, right, bottom = drawn

@@ -44,7 +44,7 @@ REGIONS = (
 _BY_NAME = {name: region for region in REGIONS for name in (region.id, *region.aliases)}
 
 
-def endpoint(api: str, *, region: str, workspace: str | None = None, base_url: str | None = None) -> str:
+def resolve_endpoint(api: str, *, region: str, workspace: str | None = None, base_url: str | None = None) -> str:
     """Return the base URL for requests, without a trailing slash.
 
     Args:

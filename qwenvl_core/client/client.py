@@ -201,13 +201,13 @@ class Client:
             QwenVLInputError: The service would refuse the request.
         """
         facts = describe(request.settings.model)
-        prepared = image_fitting.fit_images(policy.prepare(pdf_attachments.with_pages(request), facts), facts)
+        prepared = image_fitting.fit_images(policy.prepare(pdf_attachments.replace_pdfs(request), facts), facts)
         validation.check(prepared, facts, self._connection.api)
         return prepared
 
     async def _aprepare(self, request: Request) -> PreparedRequest:
         """Prepare a request; images are scaled and pages rendered off the event loop. See `_prepare`."""
-        if request.settings.media_policy == "fit" or pdf_attachments.any_in(request):
+        if request.settings.media_policy == "fit" or pdf_attachments.has_pdfs(request):
             return await asyncio.to_thread(self._prepare, request)
         return self._prepare(request)
 

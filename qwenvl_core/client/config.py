@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, SecretStr
 
-from qwenvl_core.catalog.endpoints import Api, endpoint
+from qwenvl_core.catalog.endpoints import Api, resolve_endpoint
 from qwenvl_core.transport.connection import Connection
 from qwenvl_core.types.settings import ModelSettings, resolve_settings
 
@@ -141,7 +141,7 @@ class ModelConfig(BaseModel):
         return resolve_settings(self.__dict__, self.model_fields_set, call)
 
     def _base_url(self) -> str:
-        return endpoint(self.api, region=self.region, workspace=self.workspace, base_url=self.base_url)
+        return resolve_endpoint(self.api, region=self.region, workspace=self.workspace, base_url=self.base_url)
 
     def _connection(self) -> Connection:
         return Connection(

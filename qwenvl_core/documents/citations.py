@@ -11,7 +11,7 @@ from qwenvl_core.catalog.models import describe
 from qwenvl_core.errors import QwenVLInputError
 from qwenvl_core.grounding import Box
 from qwenvl_core.rendering.open import Document, open_pages
-from qwenvl_core.rendering.page_size import Sizing
+from qwenvl_core.rendering.page_size import PageSizing
 from qwenvl_core.vision.drawing import draw
 
 if TYPE_CHECKING:
@@ -102,5 +102,5 @@ def draw_citation(citation: Citation, file: Document, *, password: str | None = 
                 f"Page out of range: the citation refers to page {number}. The document has pages 1 to {pages.count}. "
                 "Pass the file that was loaded."
             )
-        image = pages.picture(number, (lambda extent: size) if size else Sizing(describe("")).fit)
+        image = pages.render(number, (lambda extent: size) if size else PageSizing(describe("")).fit)
     return draw(image, citation.boxes, labels=False)

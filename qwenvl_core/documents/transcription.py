@@ -25,8 +25,8 @@ from qwenvl_core.documents.records import Record, TranscribedPage, build_records
 from qwenvl_core.errors import QwenVLPageError
 from qwenvl_core.layout import parse_layout
 from qwenvl_core.rendering.open import Document, get_document_name, open_pages
-from qwenvl_core.rendering.page_size import Sizing
-from qwenvl_core.rendering.pages import PageImage, Pages, page_image
+from qwenvl_core.rendering.page_size import PageSizing
+from qwenvl_core.rendering.pages import PageImage, Pages, render_page
 
 _LOG = logging.getLogger(__name__)
 
@@ -126,8 +126,10 @@ class Transcription:
     def _prepare_page(self, pages: Pages, number: int) -> tuple[PageImage, str, PageTranscription | None]:
         """Render a page; return it with its cache key and its cached transcription."""
         settings = self._transcriber.settings
-        sizing = Sizing(self._facts, self._options.dpi, bool(settings.vl_high_resolution_images), settings.max_pixels)
-        page = page_image(pages, number, sizing.fit)
+        sizing = PageSizing(
+            self._facts, self._options.dpi, bool(settings.vl_high_resolution_images), settings.max_pixels
+        )
+        page = render_page(pages, number, sizing.fit)
         key = cache_key(page, self._options.prompt_for_page, settings) if self._has_cache else ""
         return page, key, self._cache.get(key)
 
@@ -163,7 +165,7 @@ class Transcription:
     def _add_failure(self, number: int, error: Exception) -> None:
         self.failures.append((number, error))
         if self._options.on_error == "raise":
-            raise QwenVLPageError.of(error, number, self.name) from error
+            raise QwenVLPageError.from_cause(error, number, self.name) from error
         _LOG.warning("%s: skipped page %d: %s", self.name, number, error)
 
     def _build_last_record(self, total: int) -> Iterator[Record]:

@@ -12,7 +12,7 @@ from qwenvl_core.errors import QwenVLInputError
 from qwenvl_core.media.images import normalize_image, oriented_size, set_draft_size
 from qwenvl_core.rendering.lock import OwnedLock
 from qwenvl_core.rendering.page_size import PageExtent
-from qwenvl_core.rendering.pages import Fit, Pages
+from qwenvl_core.rendering.pages import Pages, SizeFunction
 
 _NPY_MAGIC = b"\x93NUMPY"
 
@@ -44,7 +44,7 @@ class ImagePages(Pages):
         """Return an empty string: images have no page labels."""
         return ""
 
-    def size(self, number: int, fit: Fit) -> tuple[int, int]:
+    def size(self, number: int, fit: SizeFunction) -> tuple[int, int]:
         """Return the size at which a page would be rendered; see `Pages.size`."""
         with self.lock:
             try:
@@ -52,8 +52,8 @@ class ImagePages(Pages):
             except _READ_ERRORS as error:
                 raise QwenVLInputError(_explain(error)) from error
 
-    def picture(self, number: int, fit: Fit) -> Image.Image:
-        """Render a page; see `Pages.picture`."""
+    def render(self, number: int, fit: SizeFunction) -> Image.Image:
+        """Render a page; see `Pages.render`."""
         with self.lock:
             try:
                 target = self._select_frame(number, fit)
@@ -66,7 +66,7 @@ class ImagePages(Pages):
     def _close(self) -> None:
         self._image.close()
 
-    def _select_frame(self, number: int, fit: Fit) -> tuple[int, int]:
+    def _select_frame(self, number: int, fit: SizeFunction) -> tuple[int, int]:
         """Make a frame the current one, and return the size at which it is rendered."""
         if self.count > 1:
             self._image.seek(number - 1)

@@ -35,7 +35,7 @@ class PageExtent:
 
 
 @dataclass(frozen=True, slots=True)
-class Sizing:
+class PageSizing:
     """The rule for the size of rendered pages.
 
     Attributes:

@@ -18,7 +18,7 @@ from qwenvl_core.rendering.page_size import PageExtent
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-Fit = Callable[[PageExtent], tuple[int, int]]
+SizeFunction = Callable[[PageExtent], tuple[int, int]]
 """Compute the width and height, in pixels, at which a page of this extent is rendered."""
 
 
@@ -57,11 +57,11 @@ class Pages(ABC):
         """Return the document's own label of a page; an empty string if it has none."""
 
     @abstractmethod
-    def size(self, number: int, fit: Fit) -> tuple[int, int]:
-        """Return the width and height in pixels at which a page would be rendered; raises as `picture` does."""
+    def size(self, number: int, fit: SizeFunction) -> tuple[int, int]:
+        """Return the width and height in pixels at which a page would be rendered; raises as `render` does."""
 
     @abstractmethod
-    def picture(self, number: int, fit: Fit) -> Image:
+    def render(self, number: int, fit: SizeFunction) -> Image:
         """Render a page.
 
         Args:
@@ -90,7 +90,7 @@ class Pages(ABC):
         self.close()
 
 
-def page_image(pages: Pages, number: int, fit: Fit) -> PageImage:
+def render_page(pages: Pages, number: int, fit: SizeFunction) -> PageImage:
     """Render a page and encode it as JPEG.
 
     Args:
@@ -101,6 +101,6 @@ def page_image(pages: Pages, number: int, fit: Fit) -> PageImage:
     Raises:
         QwenVLInputError: The page is broken, or `fit` rejects its extent.
     """
-    image = pages.picture(number, fit)
+    image = pages.render(number, fit)
     width, height = image.size
     return PageImage(number, pages.label(number) or str(number), width, height, encode_jpeg(image))

@@ -17,7 +17,7 @@ from PIL import Image
 from qwenvl_core.errors import QwenVLInputError
 from qwenvl_core.rendering.lock import OwnedLock
 from qwenvl_core.rendering.page_size import POINTS_PER_INCH, PageExtent
-from qwenvl_core.rendering.pages import Fit, Pages
+from qwenvl_core.rendering.pages import Pages, SizeFunction
 
 _PDFIUM_LOCK = OwnedLock()
 if hasattr(os, "register_at_fork"):  # a child forked while another thread is inside PDFium would inherit a taken lock
@@ -55,13 +55,13 @@ class PdfPages(Pages):
         with _PDFIUM_LOCK:
             return str(self._require_document().get_page_label(number - 1))
 
-    def size(self, number: int, fit: Fit) -> tuple[int, int]:
+    def size(self, number: int, fit: SizeFunction) -> tuple[int, int]:
         """Return the size at which a page would be rendered; see `Pages.size`."""
         with _PDFIUM_LOCK, self._open_page(number) as page:
             return fit(_measure(page))
 
-    def picture(self, number: int, fit: Fit) -> Image.Image:
-        """Render a page; see `Pages.picture`."""
+    def render(self, number: int, fit: SizeFunction) -> Image.Image:
+        """Render a page; see `Pages.render`."""
         with _PDFIUM_LOCK, self._open_page(number) as page:
             width, height = fit(_measure(page))
             bitmap = pdfium.PdfBitmap.new_native(width, height, _FORMAT, rev_byteorder=True)

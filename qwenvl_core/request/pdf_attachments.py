@@ -20,24 +20,24 @@ from qwenvl_core.types.request import Request
 from qwenvl_core.types.settings import ModelSettings
 
 if TYPE_CHECKING:
-    from qwenvl_core.rendering.pages import Fit, Pages
+    from qwenvl_core.rendering.pages import Pages, SizeFunction
 
 MAX_PAGES = 50
 """Maximum pages of one PDF. At the default size of a page, they fill half of the context of Qwen3-VL."""
 
 
-def any_in(request: Request) -> bool:
+def has_pdfs(request: Request) -> bool:
     """Return whether a request has a PDF."""
     return any(isinstance(part, PdfPart) for message in request.messages for part in message.parts)
 
 
-def with_pages(request: Request) -> Request:
+def replace_pdfs(request: Request) -> Request:
     """Replace each PDF of a request by the images of its pages.
 
     Raises:
         QwenVLInputError: A PDF can't be read or has too many pages, or pypdfium2 or Pillow is missing.
     """
-    if not any_in(request):
+    if not has_pdfs(request):
         return request
     facts = describe(request.settings.model)
     return replace(
@@ -67,14 +67,14 @@ def _replace_pdfs(message: Message, settings: ModelSettings, facts: ModelFacts) 
 
 
 def _render_pages(pdf: PdfPart, settings: ModelSettings, facts: ModelFacts) -> Iterator[ImagePart]:
-    from qwenvl_core.rendering.pages import page_image
+    from qwenvl_core.rendering.pages import render_page
 
     fit = _get_fit(pdf, settings, facts)
     with _open(pdf) as pages:
         for number in range(1, pages.count + 1):
             location = f"{pdf.location}, page {number}"
             try:
-                jpeg = page_image(pages, number, fit).jpeg
+                jpeg = render_page(pages, number, fit).jpeg
             except QwenVLInputError as error:
                 raise QwenVLInputError(f"{location}: {error.message}") from error
             yield ImagePart(
@@ -85,10 +85,10 @@ def _render_pages(pdf: PdfPart, settings: ModelSettings, facts: ModelFacts) -> I
             )
 
 
-def _get_fit(pdf: PdfPart, settings: ModelSettings, facts: ModelFacts) -> Fit:
-    from qwenvl_core.rendering.page_size import Sizing
+def _get_fit(pdf: PdfPart, settings: ModelSettings, facts: ModelFacts) -> SizeFunction:
+    from qwenvl_core.rendering.page_size import PageSizing
 
-    return Sizing(
+    return PageSizing(
         facts,
         high_resolution=bool(settings.vl_high_resolution_images),
         max_pixels=settings.for_part(pdf).max_pixels,

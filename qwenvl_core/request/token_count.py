@@ -33,7 +33,7 @@ from qwenvl_core.tokens import (
 from qwenvl_core.types.messages import FramesPart, ImagePart, Message, Part, PdfPart, TextPart, VideoPart
 from qwenvl_core.types.settings import ModelSettings
 
-__all__ = ["count_tokens", "text_tokens"]
+__all__ = ["count_text_tokens", "count_tokens"]
 
 _HAN = "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
 _SYLLABLES = "\u3040-\u30ff\uac00-\ud7af"  # kana and Hangul
@@ -69,7 +69,7 @@ _CALL_TOKENS = 8  # around a call, and around a result
 _DEFAULT_FPS = 2.0  # frames per second that the service samples by default
 
 
-def text_tokens(text: str) -> int:
+def count_text_tokens(text: str) -> int:
     """Estimate the tokens of a text; 0 for an empty one."""
     total = 0.0
     for cost in _RUN_COSTS:
@@ -93,18 +93,18 @@ def count_tokens(messages: Iterable[Message], settings: ModelSettings) -> int:
     facts = describe(settings.model)
     total = sum(_count_message(message, settings, facts) for message in messages)
     if settings.tools:
-        total += _TOOLS_TOKENS + sum(text_tokens(_encode_tool(tool)) for tool in settings.tools)
+        total += _TOOLS_TOKENS + sum(count_text_tokens(_encode_tool(tool)) for tool in settings.tools)
     return total
 
 
 def _count_message(message: Message, settings: ModelSettings, facts: ModelFacts) -> int:
     total = _MESSAGE_TOKENS + sum(_count_part(part, settings, facts) for part in message.parts)
     for call in message.tool_calls:
-        total += _CALL_TOKENS + text_tokens(call.name) + text_tokens(call.arguments)
+        total += _CALL_TOKENS + count_text_tokens(call.name) + count_text_tokens(call.arguments)
     if message.role == "tool":
         total += _CALL_TOKENS
     if settings.preserve_thinking and facts.preserve_thinking:  # otherwise it is not sent
-        total += text_tokens(message.reasoning)
+        total += count_text_tokens(message.reasoning)
     return total
 
 
@@ -115,7 +115,7 @@ def _encode_tool(tool: object) -> str:
 def _count_part(part: Part, settings: ModelSettings, facts: ModelFacts) -> int:
     match part:
         case TextPart(text):
-            return text_tokens(text)
+            return count_text_tokens(text)
         case PdfPart():
             return _count_pdf(part, settings, facts)
         case ImagePart():

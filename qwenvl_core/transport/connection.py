@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from qwenvl_core import __version__
 from qwenvl_core.catalog.endpoints import Api
 
-USER_AGENT = {"user-agent": f"qwenvl-adapters/{__version__}"}
+USER_AGENT = {"User-Agent": f"qwenvl-adapters/{__version__}"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,8 +43,8 @@ class Connection:
     @property
     def headers(self) -> dict[str, str]:
         """The headers of every request; the caller's own win."""
-        # In lower case, so that one header in two spellings is not sent twice.
-        return USER_AGENT | {name.lower(): value for name, value in self.default_headers.items()}
+        # In one spelling, so that a header that is given in two is not sent twice.
+        return USER_AGENT | {name.title(): value for name, value in self.default_headers.items()}
 
     @property
     def read_timeout(self) -> float | None:

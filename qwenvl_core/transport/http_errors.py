@@ -50,7 +50,9 @@ def map_read_errors() -> Iterator[None]:
 
 def error_from_response(response: Any, body: str) -> QwenVLError:
     """Return the error that an HTTP error status and its body stand for."""
-    payload = errors.from_body(body, status_code=response.status_code, request_id=response.headers.get("x-request-id"))
+    payload = errors.parse_error_body(
+        body, status_code=response.status_code, request_id=response.headers.get("x-request-id")
+    )
     error = error_from_payload(payload)
     error.retry_after = retry_after(response.headers)
     return error

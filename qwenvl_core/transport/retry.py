@@ -15,9 +15,9 @@ from qwenvl_core.transport.connection import Connection
 
 T = TypeVar("T")
 
-_FIRST_PAUSE = 0.5  # seconds
-_MAX_PAUSE = 8.0  # seconds, unless the server asks for another delay
-_MAX_PAUSE_WITHOUT_TIMEOUT = 300.0  # seconds: with `timeout=None`, a server could ask for a year
+_FIRST_DELAY = 0.5  # seconds
+_MAX_DELAY = 8.0  # seconds, unless the server asks for another delay
+_MAX_DELAY_WITHOUT_TIMEOUT = 300.0  # seconds: with `timeout=None`, a server could ask for a year
 
 
 class RetryPolicy:
@@ -25,7 +25,7 @@ class RetryPolicy:
 
     def __init__(self, connection: Connection) -> None:
         self._max_retries = connection.max_retries
-        self._max_delay = _MAX_PAUSE_WITHOUT_TIMEOUT if connection.timeout is None else connection.timeout
+        self._max_delay = _MAX_DELAY_WITHOUT_TIMEOUT if connection.timeout is None else connection.timeout
         self._retries = 0
 
     def next_delay(self, error: QwenVLError) -> float:
@@ -47,7 +47,7 @@ class RetryPolicy:
             raise error
         self._retries += 1
         # Jitter, so that throttled clients do not retry in lockstep.
-        delay = min(_FIRST_PAUSE * 2 ** (self._retries - 1), _MAX_PAUSE) * random.uniform(0.75, 1)
+        delay = min(_FIRST_DELAY * 2 ** (self._retries - 1), _MAX_DELAY) * random.uniform(0.75, 1)
         return min(delay, self._max_delay) if requested is None else requested
 
 

@@ -54,7 +54,7 @@ class Snapshot(NamedTuple):
     usage: Usage | None
     finish: Finish
 
-    def reply(self) -> Reply:
+    def build_reply(self) -> Reply:
         """Build the reply from the events up to this snapshot."""
         reasoning, reasoning_count = self.reasoning
         text, text_count = self.text
@@ -71,7 +71,7 @@ class Snapshot(NamedTuple):
 
 @dataclass(slots=True)
 class ReplyAccumulator:
-    """Accumulate events in O(total length): pieces of text are kept in lists and joined by `reply`."""
+    """Accumulate events in O(total length): pieces of text are kept in lists and joined by `build_reply`."""
 
     _reasoning: TextBuffer = field(default_factory=TextBuffer)
     _text: TextBuffer = field(default_factory=TextBuffer)
@@ -105,9 +105,9 @@ class ReplyAccumulator:
             self._finish,
         )
 
-    def reply(self) -> Reply:
+    def build_reply(self) -> Reply:
         """Build the reply from the events so far."""
-        return self.snapshot().reply()
+        return self.snapshot().build_reply()
 
 
 def accumulate(events: Iterable[Event]) -> Reply:
@@ -115,4 +115,4 @@ def accumulate(events: Iterable[Event]) -> Reply:
     accumulator = ReplyAccumulator()
     for event in events:
         accumulator.add(event)
-    return accumulator.reply()
+    return accumulator.build_reply()

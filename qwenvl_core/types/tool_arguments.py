@@ -8,6 +8,9 @@ from typing import Any
 from qwenvl_core.types.messages import ToolCall
 from qwenvl_core.types.reply import Reply
 
+INVALID_ARGUMENTS = "The arguments are not a complete JSON object."
+"""The error of a call that must not be executed, in the messages of both frameworks."""
+
 
 def parse_arguments(call: ToolCall, *, truncated: bool = False) -> dict[str, Any] | None:
     """Parse the arguments of a complete call.

@@ -67,7 +67,7 @@ def parse_error_payload(payload: Any, *, status_code: int | None = None, request
     )
 
 
-def from_body(body: str, *, status_code: int, request_id: str | None = None) -> ErrorPayload:
+def parse_error_body(body: str, *, status_code: int, request_id: str | None = None) -> ErrorPayload:
     """Parse the error in the body of an HTTP error: JSON, one `data:` event, HTML, text or nothing."""
     text = body.removeprefix("\ufeff").strip()
     try:

@@ -189,7 +189,7 @@ class ResponseReader:
             yield from self._sse.decode(body)
             yield from self._sse.flush()
             return
-        error_payload = errors.from_body(body.decode(errors="replace"), status_code=200)
+        error_payload = errors.parse_error_body(body.decode(errors="replace"), status_code=200)
         raise QwenVLAPIError(f"The reply is not valid JSON: {error_payload.message}", status_code=200)
 
     def _check_progress(self, limit: float | None, problem: str, *, made_progress: bool) -> None:

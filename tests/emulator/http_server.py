@@ -27,7 +27,7 @@ class HttpServer(socketserver.ThreadingTCPServer):
         """Exceptions of ``handle``, except those about a client that has disconnected."""
         self.accepted = 0
         """Number of TCP connections accepted so far."""
-        self.open: dict[Any, Connection] = {}
+        self.open_connections: dict[Any, Connection] = {}
         """Open connections by their sockets."""
         self._closing = threading.Event()
         self._lock = threading.Lock()
@@ -43,13 +43,13 @@ class HttpServer(socketserver.ThreadingTCPServer):
     def process_request(self, request: Any, client_address: Any) -> None:
         request.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         with self._lock:
-            self.open[request] = Connection(request, self._closing)
+            self.open_connections[request] = Connection(request, self._closing)
             self.accepted += 1
         super().process_request(request, client_address)
 
     def shutdown_request(self, request: Any) -> None:
         with self._lock:
-            connection = self.open.pop(request)
+            connection = self.open_connections.pop(request)
         if connection.reset_on_close:
             request.close()  # a shutdown would send FIN before RST
         else:
@@ -65,7 +65,7 @@ class HttpServer(socketserver.ThreadingTCPServer):
         self._closing.set()
         self.shutdown()
         with self._lock:
-            for request in self.open:
+            for request in self.open_connections:
                 try:
                     request.shutdown(socket.SHUT_RDWR)
                 except OSError:  # the client has already closed it
@@ -85,7 +85,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.close_connection = True
 
     def _serve(self) -> None:
-        connection = self.server.open[self.request]
+        connection = self.server.open_connections[self.request]
         headers = {name.lower(): value for name, value in self.headers.items()}
         request = RecordedRequest(self.command, self.path, headers, self._body(headers))
         connection.alive = headers.get("connection", "").lower() != "close"

@@ -172,7 +172,7 @@ class Emulator:
         elif http_request.route == uploads.POLICY_PATH and http_request.method == "GET":
             self._handle_upload_policy(renderer)
         elif http_request.route.startswith(uploads.HOST_PATH) and http_request.method == "POST":
-            self._upload(renderer)
+            self.handle_upload(renderer)
         else:
             renderer.send_error(_NOT_FOUND)
 
@@ -220,10 +220,10 @@ class Emulator:
         elif error:
             renderer.send_error(error)
         else:
-            body = to_json(uploads.policy(renderer.request_id, self.origin, renderer.number))
+            body = to_json(uploads.build_policy(renderer.request_id, self.origin, renderer.number))
             renderer.connection.send_whole(200, {"content-type": "application/json"}, body.encode())
 
-    def _upload(self, renderer: ResponseRenderer) -> None:
+    def handle_upload(self, renderer: ResponseRenderer) -> None:
         """Receive an upload; tests replace this method to fail or delay uploads."""
         upload = uploads.parse_upload(renderer.request.http_request)
         if self.upload_fault:

@@ -25,7 +25,7 @@ class Upload:
     fields: dict[str, str]
 
 
-def policy(request_id: str, origin: str, number: int) -> dict[str, Any]:
+def build_policy(request_id: str, origin: str, number: int) -> dict[str, Any]:
     """Build the upload policy of one directory, with the keys that the vendor's SDK reads."""
     return {
         "request_id": request_id,

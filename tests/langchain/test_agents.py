@@ -63,7 +63,7 @@ def check_two_tools(messages: list[AnyMessage], bodies: list[dict[str, Any]]) ->
     assert not any("reasoning_content" in message for message in last)
 
 
-def by_hand(llm: ChatQwenVL) -> Any:
+def build_loop(llm: ChatQwenVL) -> Any:
     """Build the loop that LangGraph's users write."""
 
     class State(TypedDict):
@@ -90,7 +90,7 @@ def by_hand(llm: ChatQwenVL) -> Any:
 
 AGENTS: dict[str, Callable[[ChatQwenVL], Any]] = {
     "create_agent": lambda llm: create_agent(llm, [crop, convert], system_prompt="Be exact."),
-    "handwritten loop": by_hand,
+    "handwritten loop": build_loop,
 }
 each_agent = pytest.mark.parametrize("agent", AGENTS.values(), ids=AGENTS)
 

@@ -22,7 +22,7 @@ from langchain_core.tools import tool
 
 from langchain_qwenvl import ChatQwenVL
 from qwenvl_core.catalog.models import CATALOGUE, describe
-from qwenvl_core.request.token_count import text_tokens
+from qwenvl_core.request.token_count import count_text_tokens
 from qwenvl_core.tokens import image_tokens, image_tokens_upper_bound, video_tokens, video_tokens_upper_bound
 from tests.emulator import Emulator, Quirks, Reply
 from tests.support import media_files
@@ -49,7 +49,7 @@ def cost(llm: ChatQwenVL, *blocks: dict[str, Any]) -> int:
 
 
 def test_count_text(llm: ChatQwenVL) -> None:
-    assert llm.get_num_tokens("What is it?") == text_tokens("What is it?") == 4
+    assert llm.get_num_tokens("What is it?") == count_text_tokens("What is it?") == 4
     assert llm.get_num_tokens("") == 0
     short, long = [HumanMessage("Hi")], [SystemMessage("Be brief."), HumanMessage("Hi"), AIMessage("Hello.")]
     assert 0 < llm.get_num_tokens_from_messages(short) < llm.get_num_tokens_from_messages(long) < 40

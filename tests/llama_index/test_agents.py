@@ -21,7 +21,7 @@ from pydantic import BaseModel
 
 from llama_index_qwenvl import QwenVL
 from tests.emulator import Emulator, Quirks, Reply, ToolCall
-from tests.llama_index.media import image, uri
+from tests.support.media_files import data_uri, solid_image
 
 pytestmark = [
     # Workflows read every attribute of an agent, including those that pydantic has deprecated.
@@ -30,8 +30,10 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:is_running called from within a step:DeprecationWarning"),
 ]
 
-CROPPED = image("blue")
-QUESTION = ChatMessage(role="user", blocks=[ImageBlock(image=image()), TextBlock(text="What color is the corner?")])
+CROPPED = solid_image("blue")
+QUESTION = ChatMessage(
+    role="user", blocks=[ImageBlock(image=solid_image()), TextBlock(text="What color is the corner?")]
+)
 
 
 def crop(x: int, y: int) -> ImageBlock:
@@ -98,7 +100,7 @@ async def test_agent_image_from_tool_is_sent_to_model(emulator: Emulator, llm: Q
     messages = emulator.requests[1].json["messages"]
     assert [message["role"] for message in messages] == ["user", "assistant", "tool", "user"]
     assert messages[2]["tool_call_id"] == "call_1"
-    assert messages[3]["content"] == [{"type": "image_url", "image_url": {"url": uri(CROPPED)}}]
+    assert messages[3]["content"] == [{"type": "image_url", "image_url": {"url": data_uri(CROPPED)}}]
 
 
 @pytest.mark.parametrize("streaming", [True, False])
@@ -207,7 +209,7 @@ async def test_agent_memory_survives_json_round_trip(emulator: Emulator, llm: Qw
     assert [message["role"] for message in messages] == [
         "user", "assistant", "tool", "user", "assistant", "tool", "assistant", "user",
     ]  # fmt: skip
-    assert messages[3]["content"] == [{"type": "image_url", "image_url": {"url": uri(CROPPED)}}]
+    assert messages[3]["content"] == [{"type": "image_url", "image_url": {"url": data_uri(CROPPED)}}]
 
 
 def test_agent_memory_token_limit_follows_context_window(make: Callable[..., QwenVL]) -> None:

@@ -17,37 +17,40 @@ from pydantic import AnyUrl
 from llama_index_qwenvl import QwenVL, video_frames
 from qwenvl_core.errors import QwenVLInputError
 from tests.emulator import Emulator
-from tests.llama_index.media import image, uri
 from tests.llama_index.wire_parts import image_part, text_part
+from tests.support.media_files import data_uri, solid_image
 
-PNG, JPEG = image(), image(kind="JPEG")
+PNG, JPEG = solid_image(), solid_image(kind="JPEG")
 URL = "https://example.com/a.png?Signature=ab%2Bc%3D"
 ENCODED = base64.b64encode(PNG).decode()
 DOCUMENTS: dict[str, tuple[Callable[[Path], Any], str]] = {
-    "ImageNode(image)": (lambda directory: ImageNode(image=ENCODED), uri(PNG)),
-    "ImageNode(path)": (lambda directory: ImageNode(image_path=str(directory / "a.png")), uri(PNG)),
+    "ImageNode(image)": (lambda directory: ImageNode(image=ENCODED), data_uri(PNG)),
+    "ImageNode(path)": (lambda directory: ImageNode(image_path=str(directory / "a.png")), data_uri(PNG)),
     "ImageNode(url)": (lambda directory: ImageNode(image_url=URL), URL),
-    "ImageNode(metadata)": (lambda directory: ImageNode(metadata={"file_path": str(directory / "a.png")}), uri(PNG)),
+    "ImageNode(metadata)": (
+        lambda directory: ImageNode(metadata={"file_path": str(directory / "a.png")}),
+        data_uri(PNG),
+    ),
     "ImageNode(url, metadata)": (lambda directory: ImageNode(image_url=URL, metadata={"file_path": "scan.pdf"}), URL),
     "ImageDocument(metadata)": (
         lambda directory: ImageDocument(metadata={"file_path": str(directory / "a.png")}),
-        uri(PNG),
+        data_uri(PNG),
     ),
-    "ImageDocument(image)": (lambda directory: ImageDocument(image=ENCODED), uri(PNG)),
-    "ImageDocument(path)": (lambda directory: ImageDocument(image_path=str(directory / "a.png")), uri(PNG)),
+    "ImageDocument(image)": (lambda directory: ImageDocument(image=ENCODED), data_uri(PNG)),
+    "ImageDocument(path)": (lambda directory: ImageDocument(image_path=str(directory / "a.png")), data_uri(PNG)),
     "ImageDocument(url)": (lambda directory: ImageDocument(image_resource=MediaResource(url=AnyUrl(URL))), URL),
-    "Document": (lambda directory: Document(image_resource=MediaResource(data=PNG)), uri(PNG)),
-    "Node": (lambda directory: Node(image_resource=MediaResource(path=directory / "a.png")), uri(PNG)),
-    "NodeWithScore": (lambda directory: NodeWithScore(node=ImageNode(image=ENCODED)), uri(PNG)),
-    "ImageBlock": (lambda directory: ImageBlock(image=PNG), uri(PNG)),
+    "Document": (lambda directory: Document(image_resource=MediaResource(data=PNG)), data_uri(PNG)),
+    "Node": (lambda directory: Node(image_resource=MediaResource(path=directory / "a.png")), data_uri(PNG)),
+    "NodeWithScore": (lambda directory: NodeWithScore(node=ImageNode(image=ENCODED)), data_uri(PNG)),
+    "ImageBlock": (lambda directory: ImageBlock(image=PNG), data_uri(PNG)),
     "URL": (lambda directory: URL, URL),
-    "data URI": (lambda directory: uri(PNG), uri(PNG)),
-    "path": (lambda directory: str(directory / "a.png"), uri(PNG)),
-    "Path": (lambda directory: directory / "a.png", uri(PNG)),
-    "bytes": (lambda directory: PNG, uri(PNG)),
-    "bytearray": (lambda directory: bytearray(PNG), uri(PNG)),
-    "file object": (lambda directory: io.BytesIO(PNG), uri(PNG)),
-    "Pillow image": (lambda directory: Image.open(io.BytesIO(PNG)), uri(PNG)),
+    "data URI": (lambda directory: data_uri(PNG), data_uri(PNG)),
+    "path": (lambda directory: str(directory / "a.png"), data_uri(PNG)),
+    "Path": (lambda directory: directory / "a.png", data_uri(PNG)),
+    "bytes": (lambda directory: PNG, data_uri(PNG)),
+    "bytearray": (lambda directory: bytearray(PNG), data_uri(PNG)),
+    "file object": (lambda directory: io.BytesIO(PNG), data_uri(PNG)),
+    "Pillow image": (lambda directory: Image.open(io.BytesIO(PNG)), data_uri(PNG)),
 }
 
 
@@ -94,4 +97,4 @@ def test_legacy_images_key_sends_each_image_once(emulator: Emulator, llm: QwenVL
     for _ in range(3):
         llm.chat([message])
         content = emulator.requests[-1].json["messages"][0]["content"]
-        assert content == [text_part("?"), image_part(uri(PNG)), image_part(uri(JPEG, "image/jpeg"))]
+        assert content == [text_part("?"), image_part(data_uri(PNG)), image_part(data_uri(JPEG, "image/jpeg"))]

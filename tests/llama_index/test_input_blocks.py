@@ -26,10 +26,10 @@ from llama_index.core.base.llms.types import (
 from llama_index_qwenvl import QwenVL, video, video_frames
 from qwenvl_core.errors import QwenVLInputError
 from tests.emulator import Emulator
-from tests.llama_index.media import MP4, image, uri
 from tests.llama_index.wire_parts import image_part, text_part, video_part
+from tests.support.media_files import MP4_HEAD, data_uri, solid_image
 
-PNG, JPEG = image(), image(kind="JPEG")
+PNG, JPEG = solid_image(), solid_image(kind="JPEG")
 URL = "https://example.com/a.png?Signature=ab%2Bc%3D"
 VIDEO_URL = "https://example.com/walk.mp4"
 
@@ -48,22 +48,28 @@ IMAGES: dict[str, tuple[Callable[[Path], ImageBlock], str]] = {
         "https://example.com/img?id=3",
     ),
     "URL in the vendor's storage": (lambda directory: ImageBlock(url="oss://bucket/a.png"), "oss://bucket/a.png"),
-    "data URI": (lambda directory: ImageBlock(url=uri(PNG)), uri(PNG)),
-    "data URI without a type": (lambda directory: ImageBlock(url=uri(PNG, "None")), uri(PNG)),
-    "data URI of a wrong type": (lambda directory: ImageBlock(url=uri(JPEG, "image/png")), uri(JPEG, "image/jpeg")),
-    "data URI of an unregistered type": (lambda directory: ImageBlock(url=uri(PNG, "image/jpg")), uri(PNG)),
-    "path": (lambda directory: ImageBlock(path=directory / "a.png"), uri(PNG)),
-    "path of a wrong suffix": (lambda directory: ImageBlock(path=directory / "wrong.png"), uri(JPEG, "image/jpeg")),
-    "path without a suffix": (lambda directory: ImageBlock(path=directory / "no-suffix"), uri(PNG)),
-    "file URL": (lambda directory: ImageBlock(url=(directory / "a.png").as_uri()), uri(PNG)),
-    "bytes": (lambda directory: ImageBlock(image=PNG), uri(PNG)),
+    "data URI": (lambda directory: ImageBlock(url=data_uri(PNG)), data_uri(PNG)),
+    "data URI without a type": (lambda directory: ImageBlock(url=data_uri(PNG, "None")), data_uri(PNG)),
+    "data URI of a wrong type": (
+        lambda directory: ImageBlock(url=data_uri(JPEG, "image/png")),
+        data_uri(JPEG, "image/jpeg"),
+    ),
+    "data URI of an unregistered type": (lambda directory: ImageBlock(url=data_uri(PNG, "image/jpg")), data_uri(PNG)),
+    "path": (lambda directory: ImageBlock(path=directory / "a.png"), data_uri(PNG)),
+    "path of a wrong suffix": (
+        lambda directory: ImageBlock(path=directory / "wrong.png"),
+        data_uri(JPEG, "image/jpeg"),
+    ),
+    "path without a suffix": (lambda directory: ImageBlock(path=directory / "no-suffix"), data_uri(PNG)),
+    "file URL": (lambda directory: ImageBlock(url=(directory / "a.png").as_uri()), data_uri(PNG)),
+    "bytes": (lambda directory: ImageBlock(image=PNG), data_uri(PNG)),
     "bytes of a wrong type": (
         lambda directory: ImageBlock(image=JPEG, image_mimetype="image/png"),
-        uri(JPEG, "image/jpeg"),
+        data_uri(JPEG, "image/jpeg"),
     ),
-    "base64": (lambda directory: ImageBlock(image=base64.b64encode(PNG)), uri(PNG)),
-    "file object": (lambda directory: ImageBlock(image=io.BytesIO(PNG)), uri(PNG)),
-    "subclass": (lambda directory: type("MyImage", (ImageBlock,), {})(image=PNG), uri(PNG)),
+    "base64": (lambda directory: ImageBlock(image=base64.b64encode(PNG)), data_uri(PNG)),
+    "file object": (lambda directory: ImageBlock(image=io.BytesIO(PNG)), data_uri(PNG)),
+    "subclass": (lambda directory: type("MyImage", (ImageBlock,), {})(image=PNG), data_uri(PNG)),
 }
 
 
@@ -80,20 +86,29 @@ def test_image_block_is_sent_as_image_url(
 VIDEOS: dict[str, tuple[Callable[[Path], VideoBlock], dict[str, Any]]] = {
     "URL": (lambda directory: VideoBlock(url=VIDEO_URL), video_part(VIDEO_URL)),
     "URL with a rate": (lambda directory: VideoBlock(url=VIDEO_URL, fps=4), video_part(VIDEO_URL, fps=4)),
-    "path": (lambda directory: VideoBlock(path=directory / "a.mp4"), video_part(uri(MP4, "video/mp4"))),
-    "bytes": (lambda directory: VideoBlock(video=MP4), video_part(uri(MP4, "video/mp4"))),
-    "file object": (lambda directory: VideoBlock(video=io.BytesIO(MP4)), video_part(uri(MP4, "video/mp4"))),
-    "data URI without a type": (lambda directory: VideoBlock(url=uri(MP4, "None")), video_part(uri(MP4, "video/mp4"))),
+    "path": (lambda directory: VideoBlock(path=directory / "a.mp4"), video_part(data_uri(MP4_HEAD, "video/mp4"))),
+    "bytes": (lambda directory: VideoBlock(video=MP4_HEAD), video_part(data_uri(MP4_HEAD, "video/mp4"))),
+    "file object": (
+        lambda directory: VideoBlock(video=io.BytesIO(MP4_HEAD)),
+        video_part(data_uri(MP4_HEAD, "video/mp4")),
+    ),
+    "data URI without a type": (
+        lambda directory: VideoBlock(url=data_uri(MP4_HEAD, "None")),
+        video_part(data_uri(MP4_HEAD, "video/mp4")),
+    ),
     "video(URL)": (lambda directory: video(VIDEO_URL), video_part(VIDEO_URL)),
     "video(URL, whole rate)": (lambda directory: video(VIDEO_URL, 2), video_part(VIDEO_URL, fps=2)),
     "video(URL, fraction)": (lambda directory: video(VIDEO_URL, 0.5), video_part(VIDEO_URL, fps=0.5)),
     "video(path)": (
         lambda directory: video(str(directory / "a.mp4"), fps=0.1),
-        video_part(uri(MP4, "video/mp4"), fps=0.1),
+        video_part(data_uri(MP4_HEAD, "video/mp4"), fps=0.1),
     ),
-    "video(Path)": (lambda directory: video(directory / "a.mp4"), video_part(uri(MP4, "video/mp4"))),
-    "video(bytes)": (lambda directory: video(MP4, 1), video_part(uri(MP4, "video/mp4"), fps=1)),
-    "video(data URI)": (lambda directory: video(uri(MP4, "video/mp4")), video_part(uri(MP4, "video/mp4"))),
+    "video(Path)": (lambda directory: video(directory / "a.mp4"), video_part(data_uri(MP4_HEAD, "video/mp4"))),
+    "video(bytes)": (lambda directory: video(MP4_HEAD, 1), video_part(data_uri(MP4_HEAD, "video/mp4"), fps=1)),
+    "video(data URI)": (
+        lambda directory: video(data_uri(MP4_HEAD, "video/mp4")),
+        video_part(data_uri(MP4_HEAD, "video/mp4")),
+    ),
     "video(bounds)": (
         lambda directory: video(VIDEO_URL, fps=1.5, min_pixels=100, max_pixels=200, total_pixels=300),
         video_part(VIDEO_URL, fps=1.5, min_pixels=100, max_pixels=200, total_pixels=300),
@@ -103,8 +118,10 @@ VIDEOS: dict[str, tuple[Callable[[Path], VideoBlock], dict[str, Any]]] = {
         {"type": "video", "video": [URL] * 4, "fps": 0.5},
     ),
     "video_frames(files)": (
-        lambda directory: video_frames([str(directory / "a.png"), directory / "a.png", PNG, uri(PNG), io.BytesIO(PNG)]),
-        {"type": "video", "video": [uri(PNG)] * 5},
+        lambda directory: video_frames(
+            [str(directory / "a.png"), directory / "a.png", PNG, data_uri(PNG), io.BytesIO(PNG)]
+        ),
+        {"type": "video", "video": [data_uri(PNG)] * 5},
     ),
     "video_frames(bounds)": (
         lambda directory: video_frames([URL] * 4, 2, min_pixels=1, max_pixels=2, total_pixels=3),
@@ -144,7 +161,7 @@ def test_tool_result_with_path_objects_is_read_from_disk(emulator: Emulator, llm
     for message in (result, ChatMessage.model_validate_json(result.model_dump_json())):
         llm.chat([ChatMessage(role="user", content="Look."), call, message])
         content = emulator.requests[-1].json["messages"][-1]["content"]
-        assert content == [image_part(uri(PNG)), {"type": "video", "video": [uri(PNG)] * 4, "fps": 2}]
+        assert content == [image_part(data_uri(PNG)), {"type": "video", "video": [data_uri(PNG)] * 4, "fps": 2}]
 
 
 @pytest.mark.parametrize("frames", [[], "walk.mp4", b"walk", [3]])
@@ -226,7 +243,7 @@ TEXTS: dict[str, tuple[list[Any], Any]] = {
         [text_part("Law"), text_part("§ 1")],
     ),
     "text document": ([DocumentBlock(data=b"Hello.", document_mimetype="text/plain")], "Hello."),
-    "image document": ([DocumentBlock(data=PNG)], [image_part(uri(PNG))]),
+    "image document": ([DocumentBlock(data=PNG)], [image_part(data_uri(PNG))]),
     "image document by URL": (
         [DocumentBlock(url="https://example.com/a.png")],
         [image_part("https://example.com/a.png")],
@@ -276,7 +293,7 @@ WRONG: dict[str, tuple[str, list[Any], str]] = {
     "bytes that are not an image": (
         "user", [ImageBlock(image=b"not an image at all")], r"blocks\[0\] \(image\).*not an image"
     ),
-    "a video as image": ("user", [ImageBlock(image=MP4)], r"not an image; it looks like video/mp4"),
+    "a video as image": ("user", [ImageBlock(image=MP4_HEAD)], r"not an image; it looks like video/mp4"),
     "zero frame rate": ("user", [video(VIDEO_URL, 0)], r"blocks\[0\] \(video\).*fps=0: .*from 0.1 to 10"),
     "unsupported scheme": ("user", [ImageBlock(url="ftp://example.com/a.png")], "ftp"),
     "unknown detail": ("user", [ImageBlock(url=URL, detail="ultra")], "ultra.*auto, low, high"),
@@ -319,5 +336,5 @@ def test_file_object_keeps_its_position(emulator: Emulator, llm: QwenVL) -> None
     file = io.BytesIO(PNG)
     file.seek(5)
     for _ in range(2):
-        assert send_blocks(emulator, llm, [ImageBlock(image=file)]) == [image_part(uri(PNG))]
+        assert send_blocks(emulator, llm, [ImageBlock(image=file)]) == [image_part(data_uri(PNG))]
         assert file.tell() == 5

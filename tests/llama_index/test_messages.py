@@ -23,9 +23,9 @@ from llama_index.core.base.llms.types import (
 from llama_index_qwenvl import QwenVL, video
 from qwenvl_core.errors import QwenVLInputError
 from tests.emulator import Emulator, Reply, ToolCall
-from tests.llama_index.media import image, uri
+from tests.support.media_files import data_uri, solid_image
 
-PNG = image()
+PNG = solid_image()
 USER = ChatMessage(role="user", content="Go.")
 
 
@@ -159,7 +159,7 @@ def test_images_of_tool_results_follow_all_results(emulator: Emulator, llm: Qwen
     wire_messages = emulator.requests[0].json["messages"]
     assert [message["role"] for message in wire_messages] == ["user", "assistant", "tool", "tool", "user"]
     assert [message["content"] for message in wire_messages[2:4]] == ["Cropped.", "Done."]
-    assert wire_messages[4]["content"][-1] == {"type": "image_url", "image_url": {"url": uri(PNG)}}
+    assert wire_messages[4]["content"][-1] == {"type": "image_url", "image_url": {"url": data_uri(PNG)}}
     assert any("tool" in adjustment for adjustment in response.additional_kwargs["adjustments"])
 
 

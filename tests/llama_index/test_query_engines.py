@@ -16,9 +16,9 @@ from pydantic import BaseModel
 
 from llama_index_qwenvl import QwenVL
 from tests.emulator import Emulator, Reply
-from tests.llama_index.media import image, uri
+from tests.support.media_files import data_uri, solid_image
 
-PNG, JPEG = image(), image(kind="JPEG")
+PNG, JPEG = solid_image(), solid_image(kind="JPEG")
 NODES = [
     TextNode(text="The receipt is from May."),
     ImageNode(image=base64.b64encode(PNG).decode()),
@@ -50,7 +50,7 @@ def test_query_with_image_nodes_sends_all_images(emulator: Emulator, llm: QwenVL
     engine = RetrieverQueryEngine(AllNodesRetriever(), synthesizer)
     assert str(engine.query("When was it?")) == "In May."
     urls = [url for request in emulator.requests for url in image_urls(request.json)]
-    assert set(urls) == {uri(PNG), uri(JPEG, "image/jpeg")}
+    assert set(urls) == {data_uri(PNG), data_uri(JPEG, "image/jpeg")}
     assert emulator.refusals == []
 
 

@@ -17,7 +17,7 @@ from llama_index_qwenvl import QwenVL
 from qwenvl_core.errors import QwenVLOutputError
 from tests.emulator import Emulator, Reply, ToolCall
 from tests.emulator.chat_request import RecordedRequest
-from tests.llama_index.media import image
+from tests.support.media_files import solid_image
 
 
 class Item(BaseModel):
@@ -183,7 +183,7 @@ def test_stream_predict_yields_growing_objects(
 async def test_predict_with_image_prompt_sends_image(emulator: Emulator, llm: QwenVL) -> None:
     emulator.respond = reply_with_receipt
     message = ChatMessage(
-        role="user", blocks=[ImageBlock(image=image()), TextBlock(text="Read the receipt of {shop}.")]
+        role="user", blocks=[ImageBlock(image=solid_image()), TextBlock(text="Read the receipt of {shop}.")]
     )
     prompt = ChatPromptTemplate(message_templates=[message])
     assert llm.structured_predict(Receipt, prompt, shop="x") == RECEIPT

@@ -12,7 +12,7 @@ from llama_index.core.tools import FunctionTool
 from llama_index_qwenvl import QwenVL
 from qwenvl_core.errors import QwenVLInputError, QwenVLOutputError
 from tests.emulator import Emulator, Quirks, Reply, ToolCall
-from tests.llama_index.media import image
+from tests.support.media_files import solid_image
 
 
 def crop(x: int, y: int) -> str:
@@ -51,7 +51,7 @@ def test_prepare_appends_user_message(llm: QwenVL, message: Any) -> None:
 
 
 def test_chat_with_tools_user_message_keeps_image(emulator: Emulator, llm: QwenVL) -> None:
-    message = ChatMessage(role="user", blocks=[ImageBlock(image=image()), TextBlock(text="?")])
+    message = ChatMessage(role="user", blocks=[ImageBlock(image=solid_image()), TextBlock(text="?")])
     llm.chat_with_tools([CROP], user_msg=message)
     assert [part["type"] for part in emulator.requests[0].json["messages"][0]["content"]] == ["image_url", "text"]
 

@@ -114,8 +114,8 @@ AGENTS: dict[str, tuple[type[ChatQwenVL | QwenVL], Build, Run, list[Reply]]] = {
         run_graph_in_sync,
         TWO_TOOLS,
     ),
-    "LangGraph by hand": (ChatQwenVL, langchain_agents.by_hand, run_graph, TWO_TOOLS),
-    "LangGraph by hand in sync": (ChatQwenVL, langchain_agents.by_hand, run_graph_in_sync, TWO_TOOLS),
+    "LangGraph by hand": (ChatQwenVL, langchain_agents.build_loop, run_graph, TWO_TOOLS),
+    "LangGraph by hand in sync": (ChatQwenVL, langchain_agents.build_loop, run_graph_in_sync, TWO_TOOLS),
     "FunctionAgent": (
         QwenVL,
         lambda llm: FunctionAgent(llm=llm, tools=TOOLS, system_prompt="Be exact."),

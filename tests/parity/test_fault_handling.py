@@ -171,7 +171,7 @@ def adapt_to_native(row: Row) -> Row:
 def fast_clients() -> Iterator[None]:
     """Retry without a delay of our own, and skip loading certificates, because no test uses TLS."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(retry, "_FIRST_PAUSE", 0.0)
+        patch.setattr(retry, "_FIRST_DELAY", 0.0)
         patch.setattr(ssl.SSLContext, "load_verify_locations", lambda *args, **kwargs: None)
         yield
 

@@ -47,7 +47,7 @@ every_api = pytest.mark.parametrize("api", APIS)
 @pytest.fixture(scope="module", autouse=True)
 def fast_clients() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(retry, "_FIRST_PAUSE", 0.0)
+        patch.setattr(retry, "_FIRST_DELAY", 0.0)
         patch.setattr(ssl.SSLContext, "load_verify_locations", lambda *args, **kwargs: None)
         yield
 

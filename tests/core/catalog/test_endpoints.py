@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from qwenvl_core.catalog.endpoints import REGIONS, endpoint
+from qwenvl_core.catalog.endpoints import REGIONS, resolve_endpoint
 from qwenvl_core.errors import QwenVLInputError
 from qwenvl_core.transport.connection import Connection
 
@@ -30,21 +30,23 @@ per_api = pytest.mark.parametrize("api", PATHS)
 @per_api
 @pytest.mark.parametrize("region", [*HOSTS, *ALIASES])
 def test_region_selects_public_host(api: str, region: str) -> None:
-    assert endpoint(api, region=region) == f"https://{HOSTS[ALIASES.get(region, region)]}{PATHS[api]}"
+    assert resolve_endpoint(api, region=region) == f"https://{HOSTS[ALIASES.get(region, region)]}{PATHS[api]}"
 
 
 @per_api
 @pytest.mark.parametrize("region", ["eu-central-1", "ap-northeast-1"])
 def test_region_without_public_host_requires_workspace(api: str, region: str) -> None:
     with pytest.raises(QwenVLInputError, match="workspace"):
-        endpoint(api, region=region)
-    assert endpoint(api, region=region, workspace="ws-1") == f"https://ws-1.{region}.maas.aliyuncs.com{PATHS[api]}"
+        resolve_endpoint(api, region=region)
+    assert (
+        resolve_endpoint(api, region=region, workspace="ws-1") == f"https://ws-1.{region}.maas.aliyuncs.com{PATHS[api]}"
+    )
 
 
 @per_api
 def test_workspace_selects_gateway_in_every_region(api: str) -> None:
     for region in REGIONS:
-        url = endpoint(api, region=region.id, workspace="llm-Abc123")
+        url = resolve_endpoint(api, region=region.id, workspace="llm-Abc123")
         assert url == f"https://llm-Abc123.{region.id}.maas.aliyuncs.com{PATHS[api]}"
 
 
@@ -52,7 +54,7 @@ def test_workspace_selects_gateway_in_every_region(api: str) -> None:
 @pytest.mark.parametrize("workspace", ["a.b", "a/b", "a b", "evil.com/", "a@b", "ä", "a\n", "-x?"])
 def test_invalid_workspace_raises_input_error(api: str, workspace: str) -> None:
     with pytest.raises(QwenVLInputError, match="workspace"):
-        endpoint(api, region="cn-beijing", workspace=workspace)
+        resolve_endpoint(api, region="cn-beijing", workspace=workspace)
 
 
 @per_api
@@ -66,8 +68,8 @@ def test_invalid_workspace_raises_input_error(api: str, workspace: str) -> None:
     ],
 )
 def test_base_url_overrides_region_and_workspace(api: str, base_url: str) -> None:
-    assert endpoint(api, region="nowhere", workspace="!", base_url=base_url) == base_url.rstrip("/")
-    assert endpoint(api, region="nowhere", base_url=f" {base_url}\n") == base_url.rstrip("/")
+    assert resolve_endpoint(api, region="nowhere", workspace="!", base_url=base_url) == base_url.rstrip("/")
+    assert resolve_endpoint(api, region="nowhere", base_url=f" {base_url}\n") == base_url.rstrip("/")
 
 
 @pytest.mark.parametrize(
@@ -89,7 +91,7 @@ def test_base_url_overrides_region_and_workspace(api: str, base_url: str) -> Non
 )
 def test_invalid_endpoint_raises_input_error(arguments: dict[str, Any], words: str) -> None:
     with pytest.raises(QwenVLInputError, match=words):
-        endpoint(**arguments)
+        resolve_endpoint(**arguments)
 
 
 @pytest.mark.parametrize(

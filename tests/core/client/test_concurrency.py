@@ -34,7 +34,7 @@ def test_client_used_in_consecutive_event_loops_keeps_no_loop(emulator: Emulator
     del loop
     gc.collect()
     assert [ref() for ref in loops] == [None] * 4  # no closed loop is kept alive
-    until(lambda: not emulator._server.open)
+    until(lambda: not emulator._server.open_connections)
 
 
 def test_client_used_in_parallel_event_loops_answers_all(emulator: Emulator) -> None:
@@ -90,7 +90,7 @@ def test_threads_share_one_connection_pool(emulator: Emulator) -> None:
     assert wrong == []
     assert emulator.connections <= 8  # one pool, although all threads started at once
     core_client.close()
-    until(lambda: not emulator._server.open)
+    until(lambda: not emulator._server.open_connections)
 
 
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")

@@ -256,7 +256,7 @@ def test_closed_client_opens_new_connections(emulator: Emulator) -> None:
     for _ in range(2):
         accumulate(core_client.stream(STREAM))
         core_client.close()
-        until(lambda: not emulator._server.open)
+        until(lambda: not emulator._server.open_connections)
     core_client.close()
 
     async def twice() -> None:

@@ -10,23 +10,23 @@ from PIL import Image
 
 from qwenvl_core.catalog.models import describe
 from qwenvl_core.rendering.open import open_pages
-from qwenvl_core.rendering.page_size import Sizing
-from qwenvl_core.rendering.pages import PageImage, page_image
+from qwenvl_core.rendering.page_size import PageSizing
+from qwenvl_core.rendering.pages import PageImage, render_page
 
 MODEL = "qwen3-vl-plus"
-FIT = Sizing(describe(MODEL)).fit
+FIT = PageSizing(describe(MODEL)).fit
 A4 = (595.276, 841.89)  # points
 WHITE, BLACK = 255, 0
 
 
-def render_page(file: Any, number: int = 1, *, password: str | None = None) -> PageImage:
+def render_first_page(file: Any, number: int = 1, *, password: str | None = None) -> PageImage:
     with open_pages(file, password=password) as pages:
-        return page_image(pages, number, FIT)
+        return render_page(pages, number, FIT)
 
 
 def decode_page(file: Any, number: int = 1) -> Image.Image:
     """Render a page, and decode the JPEG that would be sent."""
-    image = Image.open(io.BytesIO(render_page(file, number).jpeg))
+    image = Image.open(io.BytesIO(render_first_page(file, number).jpeg))
     image.load()
     return image
 

@@ -12,7 +12,7 @@ from PIL import Image, ImageDraw
 
 from qwenvl_core.errors import QwenVLInputError
 from qwenvl_core.rendering.open import open_pages
-from qwenvl_core.rendering.pages import page_image
+from qwenvl_core.rendering.pages import render_page
 from tests.core.rendering.helpers import BLACK, FIT, WHITE, decode_page, encode, is_close
 from tests.support.scanned_pages import scan
 
@@ -21,7 +21,7 @@ from tests.support.scanned_pages import scan
 
 def test_tiff_frames_are_pages() -> None:
     with open_pages(scan(3, "TIFF")) as pages:
-        rendered = [page_image(pages, number, FIT) for number in (3, 1, 2)]
+        rendered = [render_page(pages, number, FIT) for number in (3, 1, 2)]
         assert pages.count == 3
     assert [(page.number, page.label, page.width) for page in rendered] == [
         (3, "3", 416), (1, "1", 352), (2, "2", 384),
@@ -33,7 +33,7 @@ def test_animation_is_one_page(kind: str) -> None:
     first, second = Image.new("RGB", (64, 64), "white"), Image.new("RGB", (64, 64), "black")
     with open_pages(encode(first, kind, save_all=True, append_images=[second])) as pages:
         assert pages.count == 1
-        assert is_close(pages.picture(1, FIT).convert("RGB").getpixel((9, 9)), WHITE)
+        assert is_close(pages.render(1, FIT).convert("RGB").getpixel((9, 9)), WHITE)
 
 
 # --- Orientation and modes ---
@@ -117,7 +117,7 @@ def test_image_above_pixel_limit_of_pillow_raises_input_error(monkeypatch: pytes
 def test_truncated_image_raises_input_error() -> None:
     data = encode(Image.effect_noise((300, 300), 50), "JPEG")
     with open_pages(data[: len(data) // 2]) as pages, pytest.raises(QwenVLInputError, match="can't be read"):
-        page_image(pages, 1, FIT)
+        render_page(pages, 1, FIT)
 
 
 @pytest.mark.parametrize("data", [b"", b"hello", bytes(100)])

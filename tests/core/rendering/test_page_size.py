@@ -10,8 +10,8 @@ from qwenvl_core.catalog.models import describe
 from qwenvl_core.errors import QwenVLInputError
 from qwenvl_core.media.sniffing import sniff
 from qwenvl_core.rendering.open import open_pages
-from qwenvl_core.rendering.page_size import PageExtent, Sizing
-from qwenvl_core.rendering.pages import page_image
+from qwenvl_core.rendering.page_size import PageExtent, PageSizing
+from qwenvl_core.rendering.pages import render_page
 from qwenvl_core.tokens import image_tokens, smart_resize
 from tests.core.rendering.helpers import A4, FIT, MODEL
 from tests.support.paths import SCANS
@@ -32,7 +32,7 @@ Dpi = float | Literal["auto"]
 def test_a4_page_at_dpi_costs_tokens(
     model: str, points: tuple[float, float], high: bool, dpi: Dpi, tokens: int
 ) -> None:
-    width, height = Sizing(describe(model), dpi, high).fit(PageExtent(*points, 72, scalable=True))
+    width, height = PageSizing(describe(model), dpi, high).fit(PageExtent(*points, 72, scalable=True))
     assert image_tokens(width, height, model, vl_high_resolution_images=high) == tokens
 
 
@@ -42,7 +42,7 @@ def test_a4_page_at_dpi_costs_tokens(
 @pytest.mark.parametrize("points", [A4, (842, 1191), (20, 20), (14400, 14400), (3, 500), (718.5, 300)])
 def test_fit_returns_size_that_server_keeps(model: str, high: bool, dpi: Dpi, points: tuple[float, float]) -> None:
     facts = describe(model)
-    width, height = Sizing(facts, dpi, high).fit(PageExtent(*points, 72, scalable=True))
+    width, height = PageSizing(facts, dpi, high).fit(PageExtent(*points, 72, scalable=True))
     tokens = facts.max_image_tokens if high else facts.default_image_tokens
     area = facts.token_factor**2
     resized = smart_resize(height, width, factor=facts.token_factor, min_pixels=4 * area, max_pixels=tokens * area)
@@ -51,17 +51,17 @@ def test_fit_returns_size_that_server_keeps(model: str, high: bool, dpi: Dpi, po
 
 def test_max_pixels_enlarges_budget_but_does_not_reduce_it() -> None:
     extent = PageExtent(*A4, 72, scalable=True)
-    width, height = Sizing(describe(MODEL), max_pixels=4_000_000).fit(extent)
+    width, height = PageSizing(describe(MODEL), max_pixels=4_000_000).fit(extent)
     assert width * height > 3_800_000
-    assert Sizing(describe(MODEL), max_pixels=1000).fit(extent) == Sizing(describe(MODEL)).fit(extent)
+    assert PageSizing(describe(MODEL), max_pixels=1000).fit(extent) == PageSizing(describe(MODEL)).fit(extent)
 
 
 def test_image_keeps_its_pixels_unless_dpi_is_lower_than_its_resolution() -> None:
     scanned = PageExtent(1000, 800, per_inch=300, scalable=False)
-    assert Sizing(describe(MODEL)).fit(scanned) == (992, 800)
-    assert Sizing(describe(MODEL), 150).fit(scanned) == (512, 384)
-    assert Sizing(describe(MODEL), 600).fit(scanned) == (992, 800)
-    assert Sizing(describe(MODEL), 150).fit(PageExtent(1000, 800, per_inch=None, scalable=False)) == (992, 800)
+    assert PageSizing(describe(MODEL)).fit(scanned) == (992, 800)
+    assert PageSizing(describe(MODEL), 150).fit(scanned) == (512, 384)
+    assert PageSizing(describe(MODEL), 600).fit(scanned) == (992, 800)
+    assert PageSizing(describe(MODEL), 150).fit(PageExtent(1000, 800, per_inch=None, scalable=False)) == (992, 800)
 
 
 @pytest.mark.parametrize("points", [(1, 1000), (0, 100)])
@@ -79,9 +79,9 @@ def test_page_without_usable_shape_raises_input_error(points: tuple[float, float
     ],
 )
 def test_real_scans_are_rendered_at_exact_sizes(model: str, sizes: list[tuple[int, int]]) -> None:
-    sizing = Sizing(describe(model))
+    sizing = PageSizing(describe(model))
     with open_pages(SCANS / "multipage.pdf") as pages:
-        rendered = [page_image(pages, number, sizing.fit) for number in range(1, pages.count + 1)]
+        rendered = [render_page(pages, number, sizing.fit) for number in range(1, pages.count + 1)]
         assert [pages.size(number, sizing.fit) for number in range(1, pages.count + 1)] == sizes
     assert [(page.width, page.height) for page in rendered] == sizes
     assert [(info.width, info.height, info.mime) for info in (sniff(page.jpeg) for page in rendered)] == [

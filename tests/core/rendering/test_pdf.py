@@ -17,8 +17,8 @@ from PIL import Image, ImageDraw
 
 from qwenvl_core.errors import QwenVLInputError
 from qwenvl_core.rendering.open import open_pages
-from qwenvl_core.rendering.pages import page_image
-from tests.core.rendering.helpers import A4, FIT, WHITE, blank_pdf, decode_page, encode, is_close, render_page
+from qwenvl_core.rendering.pages import render_page
+from tests.core.rendering.helpers import A4, FIT, WHITE, blank_pdf, decode_page, encode, is_close, render_first_page
 from tests.core.rendering.pdf_samples import FORM, HALF_BROKEN, LABELLED, LOCKED
 from tests.support.paths import SCANS
 from tests.support.scanned_pages import scan
@@ -28,7 +28,7 @@ from tests.support.scanned_pages import scan
 
 @pytest.mark.skipif(not SCANS.is_dir(), reason="the real scans are not here")
 def test_real_scan_resembles_plain_rendering() -> None:
-    page = render_page(SCANS / "c03-29.pdf")
+    page = render_first_page(SCANS / "c03-29.pdf")
     document = pdfium.PdfDocument(SCANS / "c03-29.pdf")
     plain = document[0].render(scale=200 / 72).to_pil().convert("L").resize((64, 82), Image.Resampling.BOX)
     ours = Image.open(io.BytesIO(page.jpeg)).convert("L").resize((64, 82), Image.Resampling.BOX)
@@ -63,13 +63,13 @@ def test_form_field_values_are_rendered() -> None:
 
 
 def test_enormous_page_stays_in_pixel_budget() -> None:
-    page = render_page(blank_pdf((14400, 14400)))
+    page = render_first_page(blank_pdf((14400, 14400)))
     assert (page.width, page.height) == (1600, 1600)
 
 
 def test_page_labels_are_those_of_the_document() -> None:
     with open_pages(LABELLED) as pages:
-        assert [page_image(pages, number, FIT).label for number in (1, 2, 3)] == ["i", "ii", "1"]
+        assert [render_page(pages, number, FIT).label for number in (1, 2, 3)] == ["i", "ii", "1"]
 
 
 # --- Passwords and broken files ---
@@ -80,16 +80,16 @@ def test_page_labels_are_those_of_the_document() -> None:
 )
 def test_missing_or_wrong_password_raises_input_error(password: str | None, reason: str) -> None:
     with pytest.raises(QwenVLInputError, match=reason) as caught:
-        render_page(LOCKED, password=password)
+        render_first_page(LOCKED, password=password)
     assert "password" in str(caught.value)
 
 
 def test_right_password_opens_pdf() -> None:
-    assert render_page(LOCKED, password="open").number == 1
+    assert render_first_page(LOCKED, password="open").number == 1
 
 
 def test_unneeded_password_is_ignored() -> None:
-    assert render_page(blank_pdf(A4), password="x").number == 1
+    assert render_first_page(blank_pdf(A4), password="x").number == 1
 
 
 @pytest.mark.parametrize("data", [b"%PDF-1.7", b"%PDF-1.7\n" + bytes(500), scan(2)[:300], blank_pdf()])
@@ -101,8 +101,8 @@ def test_broken_pdf_raises_input_error(data: bytes) -> None:
 def test_broken_page_raises_input_error_and_others_are_rendered() -> None:
     with open_pages(HALF_BROKEN) as pages:
         assert pages.count == 3
-        assert [page_image(pages, number, FIT).number for number in (1, 3)] == [1, 3]
-        for read in (pages.size, pages.picture):
+        assert [render_page(pages, number, FIT).number for number in (1, 3)] == [1, 3]
+        for read in (pages.size, pages.render):
             with pytest.raises(QwenVLInputError, match="can't read this page"):
                 read(2, FIT)
 
@@ -124,10 +124,10 @@ def test_long_scan_is_not_kept_in_memory() -> None:
         return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
     with open_pages(document) as pages:
-        pages.picture(1, lambda extent: (28, 28))
+        pages.render(1, lambda extent: (28, 28))
         before = resident_bytes()
         for number in range(1, 41):
-            pages.picture(number, lambda extent: (28, 28))
+            pages.render(number, lambda extent: (28, 28))
         assert resident_bytes() - before < len(document) / 2
 
 
@@ -136,13 +136,13 @@ def test_file_changed_while_open_still_gives_original_pages(change: str, tmp_pat
     file, other = tmp_path / "scan.pdf", tmp_path / "other.pdf"
     file.write_bytes(noise_pdf(20, (60, 60)))
     with open_pages(file) as pages:
-        first = page_image(pages, 1, FIT).jpeg
+        first = render_page(pages, 1, FIT).jpeg
         other.write_bytes(blank_pdf(*[(60, 60)] * 20))
         if change == "replaced":
             other.replace(file)
         else:
             file.unlink()
-        assert all(page_image(pages, number, FIT).jpeg == first for number in range(2, 21))
+        assert all(render_page(pages, number, FIT).jpeg == first for number in range(2, 21))
 
 
 # --- Closing, threads, processes ---
@@ -153,7 +153,7 @@ def test_closed_document_raises_input_error() -> None:
     pages.close()
     pages.close()
     with pytest.raises(QwenVLInputError, match="closed"):
-        pages.picture(1, FIT)
+        pages.render(1, FIT)
 
 
 @pytest.mark.parametrize("file", [scan(2), encode(Image.new("RGB", (90, 90)))], ids=["PDF", "image"])
@@ -173,7 +173,7 @@ def test_close_by_lock_owner_does_not_deadlock(file: bytes) -> None:
     for closing in [thread for thread in threading.enumerate() if thread.name == "qwenvl-close"]:
         closing.join()
     with pytest.raises((QwenVLInputError, ValueError)):
-        page_image(pages, 1, FIT)
+        render_page(pages, 1, FIT)
 
 
 def test_pdfium_is_called_by_one_thread_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -189,7 +189,7 @@ def test_pdfium_is_called_by_one_thread_at_a_time(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(raw, "FPDF_RenderPageBitmap", render_slowly)
     with open_pages(scan(8)) as first, open_pages(scan(8)) as second:
         threads = [
-            threading.Thread(target=page_image, args=(pages, number, FIT))
+            threading.Thread(target=render_page, args=(pages, number, FIT))
             for number in range(1, 9)
             for pages in (first, second)
         ]
@@ -206,7 +206,7 @@ def test_fork_while_another_thread_renders_does_not_deadlock() -> None:
 
     def render() -> None:
         while not stop.is_set():
-            render_page(scan(1))
+            render_first_page(scan(1))
 
     thread = threading.Thread(target=render)
     thread.start()
@@ -215,7 +215,7 @@ def test_fork_while_another_thread_renders_does_not_deadlock() -> None:
             child = os.fork()
             if child == 0:
                 try:
-                    render_page(scan(1))
+                    render_first_page(scan(1))
                 finally:
                     os._exit(0)
             assert os.waitpid(child, 0)[1] == 0

@@ -18,7 +18,7 @@ import qwenvl_core.catalog.models
 import qwenvl_core.request.token_count
 import qwenvl_core.request.validation
 from qwenvl_core.errors import QwenVLInputError
-from qwenvl_core.request.token_count import count_tokens, text_tokens
+from qwenvl_core.request.token_count import count_text_tokens, count_tokens
 from qwenvl_core.tokens import (
     frame_list_tokens,
     image_tokens,
@@ -79,24 +79,24 @@ def load_tokenizer() -> Any:
 def test_text_tokens_is_close_to_the_vendor_tokenizer(name: str) -> None:
     text, within = TEXTS[name]
     exact = len(load_tokenizer().encode(text))
-    assert abs(text_tokens(text) / exact - 1) <= within
+    assert abs(count_text_tokens(text) / exact - 1) <= within
 
 
 def test_text_tokens_of_chinese_follows_the_vendor_rule() -> None:
-    assert 1 / 1.8 <= text_tokens("视觉理解" * 100) / 400 <= 1 / 1.5 + 0.01
+    assert 1 / 1.8 <= count_text_tokens("视觉理解" * 100) / 400 <= 1 / 1.5 + 0.01
 
 
 @pytest.mark.parametrize(
     ("text", "tokens"), [("", 0), ("a", 1), (" ", 1), ("Hello", 1), ("2026", 4), ("图", 1), ("🙂", 1)]
 )
 def test_text_tokens_of_short_texts(text: str, tokens: int) -> None:
-    assert text_tokens(text) == tokens
+    assert count_text_tokens(text) == tokens
 
 
 @given(st.text(max_size=300), st.text(max_size=300))
 def test_text_tokens_grows_with_the_text(first: str, second: str) -> None:
-    together = text_tokens(first + second)
-    assert together >= max(text_tokens(first), text_tokens(second)) - 2
+    together = count_text_tokens(first + second)
+    assert together >= max(count_text_tokens(first), count_text_tokens(second)) - 2
     assert together <= 3 * (len(first) + len(second)) + 1
 
 
@@ -105,7 +105,7 @@ def test_text_tokens_grows_with_the_text(first: str, second: str) -> None:
 )
 def test_text_tokens_of_long_runs_is_fast(text: str) -> None:
     start = time.perf_counter()
-    text_tokens(text)
+    count_text_tokens(text)
     assert time.perf_counter() - start < 2
 
 
@@ -208,11 +208,11 @@ def test_conversation_counts_the_sum_of_its_messages() -> None:
 def test_tools_calls_and_results_count() -> None:
     plain, settings = [Message("user", (TextPart("Hi"),))], ModelSettings()
     with_tool = count_tokens(plain, ModelSettings(tools=(TOOL,)))
-    assert with_tool > count_tokens(plain, settings) + text_tokens(json.dumps(TOOL))
-    assert count_tokens(plain, ModelSettings(tools=(TOOL, TOOL))) - with_tool == text_tokens(json.dumps(TOOL))
+    assert with_tool > count_tokens(plain, settings) + count_text_tokens(json.dumps(TOOL))
+    assert count_tokens(plain, ModelSettings(tools=(TOOL, TOOL))) - with_tool == count_text_tokens(json.dumps(TOOL))
     reply = Message("assistant", (TextPart("Hi"),))
     call = Message("assistant", (TextPart("Hi"),), tool_calls=(ToolCall("1", "crop", '{"x": 1}'),))
-    assert count_tokens([call], settings) >= count_tokens([reply], settings) + text_tokens('{"x": 1}') + 1
+    assert count_tokens([call], settings) >= count_tokens([reply], settings) + count_text_tokens('{"x": 1}') + 1
     assert count_tokens([Message("tool", (TextPart("Hi"),))], settings) > count_tokens(plain, settings)
 
 
@@ -223,7 +223,7 @@ def test_reasoning_counts_only_where_it_is_sent() -> None:
         (ModelSettings(), 0),
         (ModelSettings(preserve_thinking=True), 0),
         (ModelSettings(model="qwen3.7-plus"), 0),
-        (ModelSettings(model="qwen3.7-plus", preserve_thinking=True), text_tokens(ENGLISH)),
+        (ModelSettings(model="qwen3.7-plus", preserve_thinking=True), count_text_tokens(ENGLISH)),
     ):
         assert count_tokens(with_reasoning, settings) - count_tokens(plain, settings) == expected
 

@@ -10,4 +10,4 @@ from qwenvl_core.transport import retry
 @pytest.fixture(autouse=True)
 def no_retry_delays(monkeypatch: pytest.MonkeyPatch) -> None:
     """Retry without a delay, unless the server asks for one."""
-    monkeypatch.setattr(retry, "_FIRST_PAUSE", 0.0)
+    monkeypatch.setattr(retry, "_FIRST_DELAY", 0.0)

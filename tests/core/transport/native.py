@@ -41,6 +41,6 @@ def fetch_reply(client: Client, request: Request, call_mode: CallMode) -> Reply:
         accumulator = ReplyAccumulator()
         async for event in client.astream(request):
             accumulator.add(event)
-        return accumulator.reply()
+        return accumulator.build_reply()
 
     return asyncio.run(afetch())

@@ -13,7 +13,7 @@ import httpx
 import pytest
 from dashscope.v2.errors import APIConnectionError, APITimeoutError, DashScopeError
 
-from qwenvl_core.catalog.endpoints import endpoint
+from qwenvl_core.catalog.endpoints import resolve_endpoint
 from qwenvl_core.client.client import Client
 from qwenvl_core.errors import (
     QwenVLAPIError,
@@ -170,7 +170,7 @@ def test_region_and_workspace_select_the_url(region: str, workspace: str | None,
         return httpx.Response(400, json={"code": "InvalidParameter", "message": "No.", "request_id": "r"})
 
     client = create_client(
-        endpoint("dashscope", region=region, workspace=workspace),
+        resolve_endpoint("dashscope", region=region, workspace=workspace),
         http_client=httpx.Client(transport=httpx.MockTransport(refuse)),
     )
     with pytest.raises(QwenVLInvalidRequestError):

@@ -55,7 +55,7 @@ def throttled(seconds: float | None) -> QwenVLRateLimitError:
 
 
 def test_delays_double_up_to_a_maximum(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(retry, "_FIRST_PAUSE", 0.5)
+    monkeypatch.setattr(retry, "_FIRST_DELAY", 0.5)
     error = QwenVLConnectionError("gone")
     for timeout in (300.0, None, 3.0):
         policy = create_policy(7, timeout)

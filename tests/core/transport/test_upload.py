@@ -71,7 +71,7 @@ def test_failed_upload_is_retried_with_a_new_policy(emulator: Emulator, video: P
 
 def fail_uploads_before(emulator: Emulator, uploads: int) -> None:
     """Make the storage, and nothing else, fail until the upload of this number."""
-    receive = emulator._upload
+    receive = emulator.handle_upload
     count = 0
 
     def receive_or_fail(renderer: ResponseRenderer) -> None:
@@ -81,7 +81,7 @@ def fail_uploads_before(emulator: Emulator, uploads: int) -> None:
         receive(renderer)
         emulator.upload_fault = None
 
-    emulator._upload = receive_or_fail  # type: ignore[method-assign]
+    emulator.handle_upload = receive_or_fail  # type: ignore[method-assign]
 
 
 @both_call_modes
@@ -102,7 +102,7 @@ def test_policy_of_unknown_shape_raises_api_error(
 ) -> None:
     from tests.emulator import uploads
 
-    monkeypatch.setattr(uploads, "policy", lambda *_: {"data": {"policy": "p"}})
+    monkeypatch.setattr(uploads, "build_policy", lambda *_: {"data": {"policy": "p"}})
     with pytest.raises(QwenVLAPIError, match="unknown shape"):
         fetch_reply(
             create_client(emulator.native_url, max_retries=0),
@@ -115,9 +115,11 @@ def _set_upload_host(monkeypatch: pytest.MonkeyPatch, host: str) -> None:
     """Make the policy name another upload host."""
     from tests.emulator import uploads
 
-    real = uploads.policy
+    real = uploads.build_policy
     monkeypatch.setattr(
-        uploads, "policy", lambda *payload: {"data": {**real(*payload)["data"], "upload_host": host}, "request_id": "r"}
+        uploads,
+        "build_policy",
+        lambda *payload: {"data": {**real(*payload)["data"], "upload_host": host}, "request_id": "r"},
     )
 
 
@@ -170,13 +172,13 @@ def test_form_accepts_trusted_hosts_only(endpoint: str, host: str, is_trusted: b
 @both_call_modes
 def test_upload_does_not_follow_a_redirect(emulator: Emulator, video: Path, call_mode: CallMode) -> None:
     with Emulator() as elsewhere:
-        receive = emulator._upload
+        receive = emulator.handle_upload
 
         def redirected(renderer: ResponseRenderer) -> None:
             emulator.upload_fault = Fault(redirect=f"{elsewhere.origin}/oss")
             receive(renderer)
 
-        emulator._upload = redirected  # type: ignore[method-assign]
+        emulator.handle_upload = redirected  # type: ignore[method-assign]
         with pytest.raises(QwenVLAPIError) as caught:
             fetch_reply(
                 create_client(emulator.native_url), make_request(parts=(VideoPart(FileSource(video)),)), call_mode
@@ -244,14 +246,14 @@ async def test_upload_of_20_mb_does_not_block_the_event_loop(emulator_process: s
 
 async def test_cancelled_upload_ends(emulator: Emulator, video: Path) -> None:
     started, proceed = threading.Event(), threading.Event()
-    receive = emulator._upload
+    receive = emulator.handle_upload
 
     def slow(renderer: ResponseRenderer) -> None:
         started.set()
         proceed.wait(5)
         receive(renderer)
 
-    emulator._upload = slow  # type: ignore[method-assign]
+    emulator.handle_upload = slow  # type: ignore[method-assign]
     client = create_client(emulator.native_url)
     task = asyncio.ensure_future(anext(client.astream(make_request(parts=(VideoPart(FileSource(video)),)))))
     await asyncio.to_thread(started.wait, 5)

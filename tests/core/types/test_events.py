@@ -70,9 +70,9 @@ def test_snapshot_is_unchanged_by_later_events(events: list[Event]) -> None:
         accumulator.add(event)
         snapshots.append(accumulator.snapshot())
     expected = [accumulate(events[: count + 1]) for count in range(len(events))]
-    assert [snapshot.reply() for snapshot in snapshots] == expected
-    assert [snapshot.reply() for snapshot in reversed(snapshots)] == expected[::-1]
-    assert accumulator.reply() == accumulate(events)
+    assert [snapshot.build_reply() for snapshot in snapshots] == expected
+    assert [snapshot.build_reply() for snapshot in reversed(snapshots)] == expected[::-1]
+    assert accumulator.build_reply() == accumulate(events)
 
 
 @given(EVENTS)
@@ -93,7 +93,7 @@ def test_accumulation_time_is_linear() -> None:
             accumulator.add(T("word "))
             accumulator.add(C(0, None, None, "x"))
             accumulator.snapshot()
-        assert len(accumulator.reply().text) == 5 * count
+        assert len(accumulator.build_reply().text) == 5 * count
         return time.process_time() - start
 
     assert min(seconds(40_000) for _ in range(2)) < 24 * max(min(seconds(5_000) for _ in range(3)), 0.005)

@@ -230,10 +230,10 @@ def check(error: QwenVLError, row: Row, *, code: str, status: int | None) -> Non
 @per_row
 def test_json_body_of_either_api_is_parsed(row: Row) -> None:
     for payload, code in ((compatible_payload(row), row.compat), (native_payload(row), row.native)):
-        parsed = errors.from_body(json.dumps(payload), status_code=row.status)
+        parsed = errors.parse_error_body(json.dumps(payload), status_code=row.status)
         check(error_from_payload(parsed), row, code=code, status=row.status)
         del payload["request_id"]
-        parsed = errors.from_body(json.dumps(payload), status_code=row.status, request_id="r-1")
+        parsed = errors.parse_error_body(json.dumps(payload), status_code=row.status, request_id="r-1")
         check(error_from_payload(parsed), row, code=code, status=row.status)
 
 
@@ -253,7 +253,9 @@ def test_json_body_of_either_api_is_parsed(row: Row) -> None:
 def test_body_that_is_an_event_is_parsed(row: Row, body: str) -> None:
     for payload, code in ((compatible_payload(row), row.compat), (native_payload(row), row.native)):
         text = body.replace("{}", json.dumps(payload))
-        check(error_from_payload(errors.from_body(text, status_code=row.status)), row, code=code, status=row.status)
+        check(
+            error_from_payload(errors.parse_error_body(text, status_code=row.status)), row, code=code, status=row.status
+        )
 
 
 @per_row

@@ -126,7 +126,7 @@ SHAPES: list[tuple[int, Any, type[QwenVLError], str | None, str]] = [
 def test_error_shape_of_other_server_is_parsed(
     status: int, body: Any, kind: Any, code: str | None, message: str
 ) -> None:
-    error = error_from_payload(errors.from_body(json.dumps(body), status_code=status, request_id="r"))
+    error = error_from_payload(errors.parse_error_body(json.dumps(body), status_code=status, request_id="r"))
     assert type(error) is kind
     assert (error.code, error.status_code, error.message, error.request_id) == (code, status, message, "r")
 
@@ -148,7 +148,7 @@ def test_error_shape_of_other_server_is_parsed(
     ],
 )
 def test_body_that_is_not_json_is_quoted(status: int, body: str, kind: Any, words: str) -> None:
-    error = error_from_payload(errors.from_body(body, status_code=status))
+    error = error_from_payload(errors.parse_error_body(body, status_code=status))
     assert type(error) is kind
     assert error.message.startswith(words)
     assert len(error.message) < 600
@@ -192,10 +192,10 @@ def test_error_format_of_emulated_server_raises_error(
 def test_echoed_media_are_omitted_from_message() -> None:
     image = "iVBORw0KGgo" * 500
     for echoed in (f"Bad image data:image/png;base64,{image}!", image):
-        error = error_from_payload(errors.from_body(json.dumps({"error": echoed}), status_code=400))
+        error = error_from_payload(errors.parse_error_body(json.dumps({"error": echoed}), status_code=400))
         assert image[:100] not in str(error)
     assert "Bad image data:image/png;base64,…!" in str(
         error_from_payload(
-            ErrorPayload(errors.from_body(f"Bad image data:image/png;base64,{image}!", status_code=400).message)
+            ErrorPayload(errors.parse_error_body(f"Bad image data:image/png;base64,{image}!", status_code=400).message)
         )
     )

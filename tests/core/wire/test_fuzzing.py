@@ -327,7 +327,7 @@ ERROR_VALUES = st.recursive(
 @settings(max_examples=200)
 def test_error_payload_of_any_shape_has_typed_fields(value: Any, status: int, error_format: str) -> None:
     body = error_format.replace("{}", json.dumps(value))
-    error = error_from_payload(errors.from_body(body, status_code=status, request_id="r-1"))
+    error = error_from_payload(errors.parse_error_body(body, status_code=status, request_id="r-1"))
     assert isinstance(error.code, str | None)
     assert isinstance(error.status_code, int)
     assert isinstance(error.request_id, str)

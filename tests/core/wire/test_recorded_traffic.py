@@ -112,6 +112,6 @@ def test_recorded_error_is_parsed(name: str) -> None:
     status, kind, code = FAILURES[name]
     body = (RECORDINGS / f"{name}.response.body.txt").read_text("utf-8")
     expected = json.loads(body[body.index("{") :])
-    error = error_from_payload(errors.from_body(body, status_code=status))
+    error = error_from_payload(errors.parse_error_body(body, status_code=status))
     assert type(error) is kind
     assert (error.code, error.message, error.request_id) == (code, expected["message"], expected["request_id"])
