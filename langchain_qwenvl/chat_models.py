@@ -124,8 +124,6 @@ class ChatQwenVL(QwenVLBase):
             OutputParserException: (when run) The answer is not an object of the schema; the error is also a
                 `QwenVLOutputError`.
         """
-        from langchain_qwenvl import structured_output
-
         kwargs = pipeline.normalize_call_options(kwargs)
         self._settings(kwargs)  # raises on unknown keywords
         method = method or structured_output.choose_method(catalog.describe(kwargs.get("model") or self.model))
