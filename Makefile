@@ -22,7 +22,8 @@ test-versions:     ## Run the tests with the lowest allowed and with older depen
 	PYTHON=$(PYTHON) ./tests/versions.sh
 
 coverage: $(VENV)/.made   ## Run the tests and measure branch coverage of the packages (at least 97 %)
-	$(VENV)/bin/python -m pytest -n auto --cov --cov-report=term:skip-covered
+	$(VENV)/bin/python -m pytest -n auto --cov --cov-report= || ./tests/rerun.sh $(VENV)
+	$(VENV)/bin/coverage report
 
 lint: $(VENV)/.made   ## Check style, spelling and types
 	$(VENV)/bin/ruff check .
