@@ -105,7 +105,7 @@ def parse_layout(text: str, *, space: Space = "auto", size: Size | None = None, 
     if format not in _FORMATS:
         raise ValueError(f"Unknown format: {format!r}. Supported: {', '.join(_FORMATS)}.")
     text = choose_readable_variant(sanitize(text), _is_readable)
-    page_elements, is_cut = parse_html_page(text) if _is_html(text, format) else parse_markdown_page(text)
+    page_elements, is_truncated = parse_html_page(text) if _is_html(text, format) else parse_markdown_page(text)
     elements = tuple(
         LayoutElement(element.type, element.text, element.html, element.latex, _find_box(element, coordinates), index)
         for index, element in enumerate(page_elements)
@@ -113,7 +113,7 @@ def parse_layout(text: str, *, space: Space = "auto", size: Size | None = None, 
     warnings = _check_coordinates(page_elements, coordinates)
     if _has_repetition(elements):
         warnings.append(REPETITION)
-    return PageLayout(elements, join_markdown(page_elements), is_cut, tuple(warnings))
+    return PageLayout(elements, join_markdown(page_elements), is_truncated, tuple(warnings))
 
 
 def _is_readable(text: str) -> bool:

@@ -36,7 +36,7 @@ class PageElement:
 
 
 def join_markdown(elements: Iterable[PageElement]) -> str:
-    """Join the Markdown of elements to that of a page; list items stand on adjacent lines."""
+    """Join the Markdown of elements to the Markdown of a page; list items are on adjacent lines."""
     parts: list[str] = []
     previous = ""
     for element in elements:
@@ -54,12 +54,12 @@ def join_paragraphs(parts: Sequence[str]) -> str:
 
 
 def format_placeholder(name: str) -> str:
-    """Format a picture in Markdown. The picture itself is on the page's image, in the element's box."""
+    """Format a placeholder for a picture in Markdown; the picture is in the element's box on the page's image."""
     return f"![{_NOT_IN_NAME.sub(' ', name)}]()"
 
 
 def format_heading(text: str, level: int) -> str:
-    """Format a heading in Markdown; an empty text gives an empty string."""
+    """Format a heading in Markdown; return an empty string for empty text."""
     return f"{'#' * level} {join_lines(text)}" if text.strip() else ""
 
 
@@ -81,12 +81,12 @@ def format_html(name: str, text: str, css_class: str = "", **attributes: str) ->
 
 
 def strip_formula_delimiters(text: str) -> str:
-    """Remove the delimiters around a formula; text with several formulas stays as it is."""
+    """Remove the delimiters around a formula; leave text with several formulas unchanged."""
     text = text.strip()
     for start, end in _FORMULA_DELIMITERS:
         if text.startswith(start):
             inside = text.removeprefix(start)
-            # The closing delimiter, or its second half, is missing where the answer was cut off.
+            # In a truncated answer the closing delimiter, or its second half, is missing.
             inside = inside.removesuffix(end if inside.endswith(end) else end[0])
             return text if start in inside else inside.strip()
     return text

@@ -1,6 +1,6 @@
-"""Read groundings that are not JSON: XML points, Qwen2-VL's box tokens, and lines with four numbers and a label.
+"""Parse groundings that are not JSON: XML points, Qwen2-VL's box tokens, and lines with four numbers and a label.
 
-Every pattern is bounded or possessive, so that the time grows in proportion to the text.
+Every pattern is bounded or possessive, so that the time is linear in the length of the text.
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ def find_box_tokens(text: str) -> Iterator[RawGrounding]:
     for match in _TOKEN.finditer(text):
         if match["label"] is not None:
             label = _clean_label(match["label"])
-        elif match["prose"]:  # the label before it does not belong to the boxes behind it
+        elif match["prose"]:  # a label before prose does not apply to the boxes after it
             label = None
         elif match["numbers"] is not None:
             numbers = find_numbers(match["numbers"])
@@ -115,7 +115,8 @@ _MAX_LINE = 2000  # characters; a longer line is not a tuple with a label
 def find_plain_tuples(text: str, rows: Iterable[tuple[int, Sequence[float]]]) -> list[RawGrounding]:
     """Find `1,2,3,4 cup` on a line, `cup: 1,2,3,4`, `(1,2,3,4) cup`, `cup (1,2),(3,4)`, and lists of four numbers.
 
-    Text that holds the beginning of another format gives nothing, because its numbers belong to what was cut off.
+    Text that contains the start of another format yields nothing: its numbers are from a truncated answer in that
+    format.
 
     Args:
         text: The answer.
@@ -147,7 +148,7 @@ def _read_line(text: str, offset: int, line: str) -> list[RawGrounding]:
 
 
 def _read_bracketed(offset: int, line: str) -> list[RawGrounding]:
-    """Read the bracketed tuples of a line, whose labels stand either all before their tuples or all behind."""
+    """Read the bracketed tuples of a line, whose labels are either all before or all after their tuples."""
     matches = list(_BRACKETED.finditer(line))
     if not matches:
         return []

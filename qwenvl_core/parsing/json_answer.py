@@ -1,7 +1,7 @@
 """Find the JSON in an answer: bare, in a code fence, or amid prose.
 
 Models put JSON into code fences although they were asked not to. A fence may be labelled, unlabelled or not closed,
-and a string in the JSON may hold a fence itself. All functions need linear time.
+and a string in the JSON may contain a fence itself. All functions take linear time.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _MAX_FENCES = 100
 
 
 def parse_json_answer(text: str, *types: type) -> Any:
-    """Parse the JSON value of an answer: the whole text, or else the first code fence that holds nothing but JSON.
+    """Parse the JSON value of an answer: the whole text, or else the first code fence that contains only JSON.
 
     Args:
         text: The whole answer.
@@ -30,7 +30,7 @@ def parse_json_answer(text: str, *types: type) -> Any:
         The value. Control characters in its strings are accepted.
 
     Raises:
-        ValueError: Neither the text nor a fence is JSON of these types. The message says why the text is not.
+        ValueError: Neither the text nor a fence is JSON of these types. The message states why the text is not.
     """
     parse_error: Exception | None = None
     try:
@@ -67,13 +67,13 @@ def find_json_object(text: str) -> str:
 
 
 def _decode_fences(text: str) -> Iterator[Any]:
-    """Yield the value of each code fence, of the first ones, that holds one JSON value and nothing else."""
+    """Yield the value of each code fence that contains one JSON value and nothing else, up to `_MAX_FENCES` fences."""
     offset = 0
     for _ in range(_MAX_FENCES):
         fence = _FENCE.search(text, offset)
         if fence is None:
             return
-        # The value is decoded first and the closing fence looked for behind it: its strings may hold fences.
+        # The closing fence is searched for after the decoded value, because strings in the value may contain fences.
         try:
             value, end = _DECODER.raw_decode(text, fence.end())
             closing = _FENCE_END.match(text, end)

@@ -1,7 +1,7 @@
 """Extract JSON objects with coordinates from text that is only nearly JSON, in one pass.
 
-Models put prose around JSON, cut it off, lose or double a bracket, leave commas behind the last item, and use
-Python's quotes. `json.loads` rejects all of that and recurses on nesting, and retrying it from every brace is
+Models put prose around JSON, cut it off, omit or repeat a bracket, write trailing commas, and use Python's quotes.
+ `json.loads` rejects all of that and recurses on nesting, and retrying it from every brace is
 quadratic. This scanner keeps a short stack of open brackets and records every object that was closed; tokens that
 do not fit are skipped. Nothing is evaluated.
 """
@@ -63,7 +63,7 @@ class _OpenBracket:
     Attributes:
         start: Offset of the bracket.
         value: The object or list so far.
-        key: In an object, the key whose value comes next.
+        key: In an object, the key of the next value.
     """
 
     start: int
@@ -73,7 +73,7 @@ class _OpenBracket:
 
 @dataclass(slots=True)
 class ScanResult:
-    """The objects and lists with coordinates that a text contains.
+    """The objects and lists with coordinates in a text.
 
     Attributes:
         objects: Objects with a coordinate key, each with its offset, in the order of their ends.
@@ -96,7 +96,7 @@ class _Scanner:
         self.result = ScanResult()
         self._text = text
         self._open: deque[_OpenBracket] = deque(maxlen=_MAX_DEPTH)
-        self._unclosed_quotes: set[str] = set()  # quotes without a further one, which are not searched for again
+        self._unclosed_quotes: set[str] = set()  # quotes without a further one; searching again would be quadratic
         self._handlers: dict[str, Callable[[re.Match[str]], int]] = {
             "skip": re.Match.end,
             "open": self._read_opening_bracket,
@@ -131,12 +131,12 @@ class _Scanner:
         return match.end()
 
     def _is_stray_bracket(self, end: int) -> bool:
-        """Return whether the `]` before `end` is inside an object that continues behind it."""
+        """Return whether the `]` before `end` is inside an object that continues after it."""
         return isinstance(self._open[-1].value, dict) and bool(_REST_OF_OBJECT.match(self._text, end))
 
     def _read_quoted(self, match: re.Match[str]) -> int:
         key = _KEY.match(self._text, match.start())
-        if key and self._is_in_list_of_object():  # a list holds no keys: its end is missing
+        if key and self._is_in_list_of_object():  # a list has no keys, so its end is missing
             self._close_bracket()
         top = self._open[-1]
         if isinstance(top.value, dict) and top.key is None:
@@ -156,7 +156,7 @@ class _Scanner:
         return isinstance(self._open[-1].value, list) and isinstance(self._open[-2].value, dict)
 
     def _find_string_end(self, start: int, quote: str, is_in_object: bool) -> int | None:
-        """Return the offset behind the closing quote of the string whose content begins at `start`."""
+        """Return the offset after the closing quote of the string whose content begins at `start`."""
         if quote in self._unclosed_quotes:
             return None
         end_pattern = _END_IN_OBJECT if is_in_object else _END_IN_LIST
@@ -164,13 +164,13 @@ class _Scanner:
         for _ in range(_MAX_INNER_QUOTES):
             match = _UP_TO_QUOTE[quote].match(self._text, offset)
             if match is None:
-                if offset == start:  # then no later quote of this kind can be closed either
+                if offset == start:  # no later quote of this kind is closed either
                     self._unclosed_quotes.add(quote)
                 return None
             offset = match.end()
             if end_pattern.match(self._text, offset):
                 return offset
-            if _COORDINATE_KEY.match(self._text, offset):  # the quote was prose, or its end was lost
+            if _COORDINATE_KEY.match(self._text, offset):  # the quote is prose, or its end is missing
                 return None
         return None
 
@@ -208,7 +208,7 @@ class _Scanner:
             self._add_value(bracket.value)
 
     def _record(self, bracket: _OpenBracket) -> None:
-        """Add a closed bracket to the result if it holds coordinates."""
+        """Add a closed bracket to the result if it contains coordinates."""
         value = bracket.value
         if isinstance(value, dict):
             if any(key in value for key in COORDINATE_KEYS):

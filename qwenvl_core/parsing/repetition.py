@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Hashable, Sequence
 
 LONG_TEXT = 20
-"""Length in characters from which equal texts on one page are unlikely to be intended."""
+"""Length in characters from which equal texts on one page are unlikely to be intentional."""
 
 _MIN_REPEATS = 4  # in a row
 _MAX_PERIOD = 8  # elements that recur together
 _MAX_TAIL = 4000  # characters at the end of an element that are examined
-_MIN_REPEATED_LENGTH = 500  # characters; less can be intended, as in a table of zeros
+_MIN_REPEATED_LENGTH = 500  # characters; shorter repetition can be intentional, as in a table of zeros
 
 
 def has_repeated_elements(identities: Sequence[Hashable], texts: Sequence[str]) -> bool:
@@ -19,7 +19,7 @@ def has_repeated_elements(identities: Sequence[Hashable], texts: Sequence[str]) 
     Args:
         identities: A key for each element; elements with equal keys count as equal.
         texts: The text of each element. Groups of short texts do not count, because answers to questions and columns
-            of a form repeat by intention.
+            of a form repeat legitimately.
     """
     return any(_has_period(identities, texts, period) for period in range(1, _MAX_PERIOD + 1))
 

@@ -1,4 +1,4 @@
-"""Make model text safe to store, to encode and to put into XML: linear time, no exceptions for any `str`."""
+"""Sanitize and escape model text for storage, UTF-8 and XML, in linear time and without raising."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ _LINE_BREAKS = re.compile(r" ?\n[ \n]*")
 
 
 def sanitize(text: str) -> str:
-    """Convert line ends to those of Unix and remove characters that XML or UTF-8 cannot hold.
+    """Convert line ends to LF, and remove characters that XML or UTF-8 cannot represent.
 
-    Control characters are dropped; a lone surrogate becomes U+FFFD, because it stands for a lost character.
+    Control characters are dropped; a lone surrogate becomes U+FFFD, because it replaces a lost character.
     """
     if "\r" in text:
         text = text.replace("\r\n", "\n").replace("\r", "\n")
@@ -40,19 +40,19 @@ def escape(text: str) -> str:
 
 
 def mask_coordinates(xml: str) -> str:
-    """Write `data-bbox` in XML as `data&#45;bbox`, so that a search for the coordinate attribute finds nothing.
+    """Write `data-bbox` in XML as `data&#45;bbox`, so that a search for the coordinate attribute has no match.
 
-    The attribute itself is never written, but a page can be about it, and a damaged tag can end up as text. The
-    meaning of the XML stays the same.
+    The attribute itself is never written, but the text of a page can mention it, and a malformed tag can become text.
+    The meaning of the XML is unchanged.
     """
     return xml.replace("data-bbox", "data&#45;bbox")
 
 
 def collapse_whitespace(text: str) -> str:
-    """Reduce runs of blanks to one blank, drop empty lines and strip both ends."""
+    """Reduce runs of whitespace to one space, drop empty lines and strip both ends."""
     return _LINE_BREAKS.sub("\n", _BLANKS.sub(" ", text)).strip()
 
 
 def join_lines(text: str) -> str:
-    """Reduce every run of white space, line breaks included, to one blank."""
+    """Reduce every run of whitespace, line breaks included, to one space."""
     return " ".join(text.split())

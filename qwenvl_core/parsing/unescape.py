@@ -1,7 +1,8 @@
 """Undo an extra escaping of a whole answer.
 
 An answer that was put into a JSON string has a backslash before each quote; one that was put into HTML has character
-references instead of signs; a model that writes Chinese may use full-width signs and curly quotes in JSON.
+references instead of special characters; a model that writes Chinese may use full-width characters and curly quotes
+in JSON.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Balance the tags inside one page element, whatever the model wrote."""
+"""Balance the tags inside one page element, for any model output."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _SECTIONS = frozenset({"thead", "tbody", "tfoot"})
 _TABLE = frozenset({"table"})
 _PARAGRAPH = frozenset({"p"})
 _PARAGRAPH_BARRIERS = frozenset({"td", "th", "li", "div", "table"})
-# By the name of a start tag: the open tags that it closes, and the tags beyond which it closes none.
+# By the name of a start tag: the open tags that it closes, and the tags at which the search for them stops.
 _IMPLIED_ENDS: dict[str, tuple[frozenset[str], frozenset[str]]] = {
     **dict.fromkeys(_CELLS, (_CELLS, _TABLE)),
     "tr": (_CELLS | {"tr"}, _TABLE),
@@ -108,7 +108,7 @@ class TagStack:
         return name
 
     def _close_implied(self, new: str) -> None:
-        """Close the tags, except the root, whose end tag HTML lets one omit before the start tag `new`."""
+        """Close the tags, except the root, whose end tag is optional in HTML before the start tag `new`."""
         closed, barriers = _IMPLIED_ENDS.get(new, (frozenset(), frozenset()))
         if not self.is_open(*closed):
             return

@@ -36,8 +36,8 @@ def parse_html_page(text: str) -> tuple[list[PageElement], bool]:
     Returns:
         The elements in their order, and whether the page was cut off.
     """
-    elements, is_cut = split_html_page(text)
-    return [_convert_element(element) for element in elements], is_cut
+    elements, is_truncated = split_html_page(text)
+    return [_convert_element(element) for element in elements], is_truncated
 
 
 def _convert_element(element: HtmlElement) -> PageElement:
@@ -64,7 +64,7 @@ def _convert_element(element: HtmlElement) -> PageElement:
 
 
 def _infer_type(tokens: Sequence[Token], *, has_paragraphs: bool) -> str:
-    """Infer the type of an element from its first content, where its tag and class do not decide it."""
+    """Infer the type of an element from its first content, where its tag and class do not determine it."""
     for token in tokens[1:]:
         if token.has_text():
             break

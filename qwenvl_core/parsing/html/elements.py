@@ -1,7 +1,7 @@
 """Decide which tags begin an element of an HTML page, and which belong to it.
 
 The tags and classes are those of the vendor's notebook on document parsing and of the Qwen2.5-VL report. Qwen3-VL
-puts a `<div class="text" data-bbox=...>` around each element, Qwen2.5-VL puts `data-bbox` on headings, paragraphs,
+puts a `<div class="text" data-bbox=...>` around each element, Qwen2.5-VL writes `data-bbox` on headings, paragraphs,
 list items and tables. Some hosts return HTML without any box.
 """
 
@@ -43,7 +43,7 @@ _TYPE_BY_CLASS = {
     "music sheet": "music_sheet",
     "chemical formula": "chemical_formula",
 }
-# Classes of elements that hold an `<img>` and its content as tags with boxes, which do not end the element.
+# Classes of elements that contain an `<img>` and its content as tags with boxes, which do not end the element.
 _CLASSES_WITH_BOXES_INSIDE = frozenset(
     {"chart", "formula", "image caption", "image ocr", "music sheet", "chemical formula"}
 )
@@ -61,7 +61,7 @@ _TYPE_BY_TAG = {
 }
 _TAGS_BEFORE_CLASS = frozenset(
     {"table", "li", "img", *(f"h{n}" for n in range(1, 7))}
-)  # their type wins over the class
+)  # the tag, not the class, determines their type
 # Tags that begin an element even without a box.
 _ELEMENT_TAGS = frozenset(_TYPE_BY_TAG) - {"figure", "header", "footer"}
 _TABLE_PARTS = frozenset({"thead", "tbody", "tfoot", "tr", "td", "th", "colgroup", "caption"})
@@ -69,7 +69,7 @@ _PARAGRAPH_TAGS = frozenset({"p", "div", "pre"})
 _PARAGRAPH_CONTAINERS = frozenset({"li", "dd", "blockquote"})
 ROOT_TAGS = frozenset({"html", "head", "body"})
 LIST_TAGS = frozenset({"ul", "ol"})
-_NEUTRAL_TAGS = frozenset({"div", "section", "article", "span"})  # the content decides the type
+_NEUTRAL_TAGS = frozenset({"div", "section", "article", "span"})  # the content determines the type
 
 _WORD = re.compile(r"[a-z]+")
 _MAX_COORDINATES_TEXT = 1000  # characters
@@ -77,21 +77,21 @@ _MAX_COORDINATES_TEXT = 1000  # characters
 
 @dataclass(slots=True)
 class HtmlElement:
-    """An element of the page, as the model marked it.
+    """An element of the page, as the model tagged it.
 
     Attributes:
         root: Its outermost tag.
-        type: The type of element; `None` if the content decides it.
+        type: The type of element; `None` if the content determines it.
         numbers: The coordinates of its box in the model's unit, or `None` without a box.
         stack: Its tags and text.
         inner: The coordinates of the boxes inside the element.
         marker: For a list item outside other elements: indentation and bullet or number.
         is_implicit: Whether the model wrote text without a tag for it.
         has_boxes_inside: Whether tags with boxes are part of the element, and do not end it.
-        has_text: Whether it has text that is not only white space.
+        has_text: Whether it has text that is not only whitespace.
         has_table: Whether it has a table.
         tail_index: Index in `stack.tokens` of the tokens that are new elements if the end tag of this one is missing.
-        images: Pictures inside the element, which become elements behind it.
+        images: Pictures inside the element, which become separate elements after it.
     """
 
     root: Token
@@ -174,7 +174,7 @@ def is_element_start(token: Token) -> bool:
 
 
 def is_ended_by(element: HtmlElement, token: Token) -> bool:
-    """Return whether a start tag is not part of the open element, although that has no end tag yet."""
+    """Return whether a start tag ends the open element, whose end tag is missing."""
     name, has_box = token.name, read_box_numbers(token) is not None
     if is_inline(token):
         return False
@@ -218,7 +218,7 @@ def _can_be_next_element(element: HtmlElement, token: Token) -> bool:
 
 
 def should_keep(element: HtmlElement, is_closed: bool) -> bool:
-    """Return whether an element is kept: one with text or a picture always, an empty one if the model finished it.
+    """Return whether to keep an element: always if it has text or a picture, else if the model finished it.
 
     Args:
         element: The element.
@@ -230,7 +230,7 @@ def should_keep(element: HtmlElement, is_closed: bool) -> bool:
 
 
 def _match_class(token: Token) -> str | None:
-    """Return the key of the types by class that is the longest beginning of the tag's classes."""
+    """Return the longest prefix of the tag's classes that is a key of `_TYPE_BY_CLASS`; `None` if there is none."""
     css_class = token.attributes.get("class")
     words = _WORD.findall(css_class.lower()[:200])[:3] if css_class else []
     names = (" ".join(words[:count]) for count in range(len(words), 0, -1))

@@ -34,18 +34,18 @@ def split_html_page(text: str) -> tuple[list[HtmlElement], bool]:
         The elements in their order, and whether the page was cut off.
     """
     tokenizer = Tokenizer(text)
-    splitter = _PageSplitter(starts_with_tag=bool(_TAG_FIRST.match(text)))
+    splitter = _PageSplitter(has_leading_tag=bool(_TAG_FIRST.match(text)))
     for token in tokenizer:
         splitter.add(token)
-    splitter.finish(is_tag_cut=tokenizer.is_cut)
-    return splitter.elements, splitter.is_cut
+    splitter.finish(is_tag_truncated=tokenizer.is_truncated)
+    return splitter.elements, splitter.is_truncated
 
 
 class _PageSplitter:
-    def __init__(self, *, starts_with_tag: bool) -> None:
+    def __init__(self, *, has_leading_tag: bool) -> None:
         self.elements: list[HtmlElement] = []
-        self.is_cut = False
-        self._is_in_page = starts_with_tag  # text outside is the model's comment on the page
+        self.is_truncated = False
+        self._is_in_page = has_leading_tag  # text before and after the page is the model's comment on it
         self._element: HtmlElement | None = None  # the open element
         self._open_count: Counter[str] = Counter()  # open tags that are not part of an element
         self._lists: list[int | None] = []  # for each open list the next number, or None for bullets
@@ -65,14 +65,14 @@ class _PageSplitter:
             case _:
                 self._enter_page()
 
-    def finish(self, *, is_tag_cut: bool) -> None:
-        """Finish the open element at the end of the text, and decide whether the page was cut off."""
+    def finish(self, *, is_tag_truncated: bool) -> None:
+        """Finish the open element at the end of the text, and determine whether the page was cut off."""
         element = self._element
         is_after_page = element and element.is_implicit and not self._is_in_root()
         if is_after_page and any(other.has_box for other in self.elements):
-            element = self._element = None  # text behind elements with boxes is the model's comment on the page
-        self.is_cut = bool(element and not element.is_implicit) or any(n > 0 for n in self._open_count.values())
-        self.is_cut |= not self._is_page_closed and (is_tag_cut or self._is_fenced)
+            element = self._element = None  # text after elements with boxes is the model's comment on the page
+        self.is_truncated = bool(element and not element.is_implicit) or any(n > 0 for n in self._open_count.values())
+        self.is_truncated |= not self._is_page_closed and (is_tag_truncated or self._is_fenced)
         self._finish_element(is_closed=False, is_at_end=True)
 
     def _is_in_root(self) -> bool:
@@ -116,7 +116,7 @@ class _PageSplitter:
         self._open(token)
 
     def _open(self, token: Token) -> None:
-        """Open an element with this tag, or count the tag as one around elements."""
+        """Open an element with this tag, or count the tag as one that encloses elements."""
         name = token.name
         if name in LIST_TAGS:
             self._lists.append(get_first_number(token) if name == "ol" else None)
@@ -134,7 +134,7 @@ class _PageSplitter:
     def _open_element(self, token: Token) -> None:
         is_item = token.name == "li"
         number = self._take_item_number(token) if is_item else None
-        if number is not None:  # the list around the item, which would give its number, is not part of the element
+        if number is not None:  # the element does not include the list, so the number is stored on the item
             token.attributes = {**token.attributes, "value": str(number)}
         element = create_element(token)
         element.has_boxes_inside &= not self._is_replaying
@@ -144,7 +144,7 @@ class _PageSplitter:
             self._finish_element(is_closed=True)
 
     def _take_item_number(self, token: Token) -> int | None:
-        """Return the number of a list item, its own or the next of its list; `None` for bullets."""
+        """Return the number of a list item, from its `value` or its list, and advance the list; `None` for bullets."""
         number = parse_whole_number(token, "value")
         if number is None and self._lists:
             number = self._lists[-1]
@@ -178,7 +178,7 @@ class _PageSplitter:
         """Add the open element, if there is one, to the elements of the page.
 
         Args:
-            is_closed: Whether its own end tag was read, and not only one around it.
+            is_closed: Whether its end tag was read, and not only that of an enclosing tag.
             is_at_end: Whether the text ends here.
         """
         element = self._element
@@ -198,7 +198,7 @@ class _PageSplitter:
             self._finish_element(is_closed=False, is_at_end=is_at_end)
 
     def _replay(self, tokens: list[Token]) -> None:
-        """Read the tokens again that an element without an end tag took in; now each box begins an element."""
+        """Process the tail of an element without an end tag again, this time with each box as a new element."""
         self._is_replaying = True
         for token in tokens:
             self.add(token)

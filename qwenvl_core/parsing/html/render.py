@@ -46,7 +46,7 @@ def render_html(tokens: Sequence[Token], root: str | None = None) -> str:
 
     Args:
         tokens: The tokens of the element, beginning with its own tag.
-        root: The name to write for the outermost tag instead of its own.
+        root: The name to write for the outermost tag instead of its name.
     """
     parts = []
     last = len(tokens) - 1
@@ -95,7 +95,7 @@ def _parse_span(token: Token, name: str) -> int:
 
 
 def select_table(tokens: Sequence[Token]) -> Sequence[Token]:
-    """Return the tokens of the only table of an element, or all tokens if the element holds anything else."""
+    """Return the tokens of the only table of an element, or all tokens if the element contains anything else."""
     starts = [index for index, token in enumerate(tokens) if token.kind == "start" and token.name == "table"]
     if not starts:
         return tokens
@@ -107,7 +107,7 @@ def select_table(tokens: Sequence[Token]) -> Sequence[Token]:
 
 
 def _find_table_end(tokens: Sequence[Token], start: int) -> int:
-    """Return the index behind the end tag of the table that starts at `start`."""
+    """Return the index after the end tag of the table that starts at `start`."""
     depth = 0
     for index in range(start, len(tokens)):
         if tokens[index].name == "table" and tokens[index].kind in ("start", "end"):
@@ -158,8 +158,8 @@ class _ParagraphSplitter:
         elif token.name in ("ul", "ol") and self._lists:
             self._lists.pop()
         elif token.name == "li" and token.kind == "start" and self._lists:
-            own = parse_whole_number(token, "value")
-            number = self._lists[-1] if own is None else own
+            explicit_number = parse_whole_number(token, "value")
+            number = self._lists[-1] if explicit_number is None else explicit_number
             if number is not None:
                 self._lists[-1] = number + 1
             indent = "  " * (min(len(self._lists), 9) - 1)
@@ -176,7 +176,7 @@ class _ParagraphSplitter:
 
 
 def _read_table(tokens: Sequence[Token]) -> list[Paragraph]:
-    """Return the caption of a table, the table, and its text that is in neither cell nor caption."""
+    """Return the caption of a table, the table, and the text outside its cells and caption, as paragraphs."""
     reader = _TableReader()
     for token in tokens:
         reader.add(token)
@@ -201,7 +201,7 @@ class _TableReader:
 
     Attributes:
         rows: The rows so far.
-        has_inner_table: Whether a cell holds a table.
+        has_inner_table: Whether a cell contains a table.
     """
 
     def __init__(self) -> None:
@@ -212,7 +212,7 @@ class _TableReader:
         self._texts: dict[_TablePart, list[str]] = {"cell": [], "caption": [], "outside": []}
 
     def get_text(self, part: _TablePart) -> str:
-        """Return the text that was read in a part of the table; of cells, that of the last one."""
+        """Return the text of a part of the table; for `"cell"`, the text of the last cell."""
         return "".join(self._texts[part])
 
     def add(self, token: Token) -> None:

@@ -1,8 +1,8 @@
 """Split HTML into tags and text, in one pass.
 
-The standard library's `html.parser` needs quadratic time for damaged tags in Python releases of 2025 and before
+The standard library's `html.parser` needs quadratic time for malformed tags in Python releases up to 2025
 (CVE-2025-6069), and raises on numeric character references of thousands of digits. The HTML of models is often
-damaged. In this tokenizer a tag ends before the next `<` at the latest, and markup that is not a tag is text.
+malformed. In this tokenizer a tag ends before the next `<` at the latest, and markup that is not a tag is text.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ BLOCK_TAGS = _split_names(
     "tfoot th thead tr ul"
 )
 VOID_TAGS = _split_names("area base br col embed hr img input link meta source track wbr")
-# Further tags of HTML. Only the text inside them is shown.
+# Other HTML tags. They are removed and their text is kept.
 _OTHER_TAGS = _split_names(
     "annotation applet audio base button canvas circle data datalist desc dir dialog embed frame g hgroup iframe image "
     "input legend line link map math menu meta meter mfrac mi mn mo mover mrow msqrt mstyle msub msubsup msup mtable "
@@ -37,7 +37,7 @@ _OTHER_TAGS = _split_names(
     "rect rp rt ruby search select semantics slot source svg text textarea track tspan use video"
 )
 _KNOWN_TAGS = INLINE_TAGS | BLOCK_TAGS | VOID_TAGS | _OTHER_TAGS
-# Tags whose content is not on the page: it is for the browser, or repeats text of the page.
+# Tags whose content is not part of the page: it is for the browser, or repeats text of the page.
 _HIDDEN_TAGS = _split_names("script style template title")
 
 _MARKUP = re.compile(r"<(?=[a-zA-Z/!?])")
@@ -75,7 +75,7 @@ class Token:
     text: str = ""
 
     def has_text(self) -> bool:
-        """Return whether this is text that is not only white space."""
+        """Return whether this is text that is not only whitespace."""
         return bool(self.text) and not self.text.isspace()
 
 
@@ -86,7 +86,7 @@ def parse_whole_number(token: Token, name: str) -> int | None:
 
 
 def get_first_number(token: Token) -> int:
-    """Return the number of the first item of an ordered list."""
+    """Return the number of the first item of an ordered list: its `start`, or 1."""
     number = parse_whole_number(token, "start")
     return 1 if number is None else number
 
@@ -95,15 +95,15 @@ class Tokenizer:
     """Iterate over the tokens of a sanitized text.
 
     Attributes:
-        is_cut: Set by the iteration: whether the text ends inside a tag, a comment or hidden content.
+        is_truncated: Set by the iteration: whether the text ends inside a tag, a comment or hidden content.
     """
 
     def __init__(self, text: str) -> None:
-        self.is_cut = text.endswith("<")
-        # A tag with a box whose `<` is missing counts as a tag.
+        self.is_truncated = text.endswith("<")
+        # Models sometimes omit the `<` of a tag with a box.
         self._text = _BOXED_TAG_WITHOUT_SIGN.sub(r"<\1", text.removesuffix("<"))
-        self._unknown_tags: set[str] = set()  # names of tags with attributes that HTML does not have
-        self._absent: set[str] = set()  # ends that do not occur any more, so that they are not searched for again
+        self._unknown_tags: set[str] = set()  # names outside HTML that occurred with attributes, so are tags
+        self._absent: set[str] = set()  # end markers without a further occurrence; searching again would be quadratic
 
     def __iter__(self) -> Iterator[Token]:
         text, offset = self._text, 0
@@ -122,14 +122,14 @@ class Tokenizer:
         """Read the markup that begins with the `<` at `start`.
 
         Returns:
-            The token, or `None` if nothing of it is on the page; and the offset behind the markup.
+            The token, or `None` if it is not part of the page; and the offset after the markup.
         """
         if self._text.startswith("<!--", start):
             return None, self._find_comment_end(start)
         if self._text[start + 1] in "!?":
             match = _DECLARATION.match(self._text, start)
             end = match.end() if match else start + 2
-            self.is_cut |= self._text[end - 1] != ">" and end == len(self._text)
+            self.is_truncated |= self._text[end - 1] != ">" and end == len(self._text)
             return Token("declaration"), end
         match = _TAG.match(self._text, start) or _PLAIN_TAG.match(self._text, start)
         if match is None:
@@ -157,7 +157,7 @@ class Tokenizer:
             return end + 3
         # The comment is not closed. The text up to the next tag is skipped.
         following = _MARKUP.search(self._text, start + 4)
-        self.is_cut |= following is None
+        self.is_truncated |= following is None
         return following.start() if following else len(self._text)
 
     def _find_hidden_end(self, name: str, start: int) -> int:
@@ -165,25 +165,25 @@ class Tokenizer:
         if end >= 0:
             return end
         following = _END_OF_HIDDEN.search(self._text, start)
-        self.is_cut |= following is None
+        self.is_truncated |= following is None
         return following.start() if following else len(self._text)
 
-    def _find(self, sought: str, start: int) -> int:
-        """Return the offset of a string from `start` on in any case, or -1."""
-        if sought in self._absent:
+    def _find(self, marker: str, start: int) -> int:
+        """Return the offset of an end marker from `start` on, ignoring case; -1 if it does not occur."""
+        if marker in self._absent:
             return -1
-        match = re.compile(re.escape(sought), re.IGNORECASE).search(self._text, start)
+        match = re.compile(re.escape(marker), re.IGNORECASE).search(self._text, start)
         if match is None:
-            self._absent.add(sought)
+            self._absent.add(marker)
             return -1
         return match.start()
 
     def _read_unclosed_tag(self, start: int) -> tuple[Token | None, int]:
-        """Read markup without a `>` before the next `<`: a damaged tag, a tag that was cut off, or a less-than sign."""
+        """Read markup without a `>` before the next `<`: a malformed tag, a truncated tag, or a less-than sign."""
         match = _UNCLOSED_TAG.match(self._text, start)
         end = match.end() if match else start + 1
         if end >= len(self._text):
-            self.is_cut = True
+            self.is_truncated = True
             return None, end
         boxed = _UNCLOSED_BOXED_TAG.match(self._text, start)
         if boxed:
@@ -208,6 +208,6 @@ def _parse_attributes(rest: str) -> dict[str, str]:
     for name, double, single, bare in _ATTRIBUTE.findall(rest):
         attributes.setdefault(name.lower(), unescape(double or single or bare))
     box = _BOX.search(rest)
-    if box:  # also where the quotes around it or before it do not match
+    if box:  # also if quotes are unbalanced
         attributes["data-bbox"] = box[1]
     return attributes

@@ -1,7 +1,7 @@
 r"""Parse LaTeX tables, as in answers to `qwenvl markdown`, into rows of cells.
 
-The parser knows a subset of LaTeX: rows, cells, rules, `\multicolumn` and `\multirow`. The source is split into tokens
-once, and braces and environments are counted, so that the time grows in proportion to the source.
+The parser supports a subset of LaTeX: rows, cells, rules, `\multicolumn` and `\multirow`. The source is tokenized
+once, and braces and environments are counted, so that the time is linear in the length of the source.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from qwenvl_core.parsing.latex.text import TOKEN, latex_to_text
+from qwenvl_core.parsing.latex.text import TOKEN, convert_latex_to_text
 from qwenvl_core.parsing.tables import Cell, Row
 
 TABULAR_BEGIN = re.compile(r"\\begin\s{0,9}\{(?:tabular[xy]?\*?|tabulary|longtable|longtabu|tabu)\}")
@@ -62,12 +62,12 @@ def parse_latex_table(source: str) -> LatexTable | None:
     end = _find_argument_end(source, caption.end()) if caption else None
     return LatexTable(
         _to_html_rows([row for row in rows if len(row) > 1 or row[0].text]),
-        latex_to_text(source[caption.end() : end]) if caption and end else "",
+        convert_latex_to_text(source[caption.end() : end]) if caption and end else "",
     )
 
 
 def _find_argument_end(source: str, start: int) -> int | None:
-    """Return the offset behind the argument in braces at `start`, or `None` if none begins or ends."""
+    """Return the offset after the argument in braces at `start`; `None` if there is none or it has no end."""
     before = _BEFORE_ARGUMENT.match(source, start)
     if before is None:
         return None
@@ -113,7 +113,7 @@ def _strip_rules(cells: list[str]) -> list[str]:
 
 
 def _parse_cell(source: str) -> Cell:
-    """Parse a cell; the commands at its beginning give its spans."""
+    """Parse a cell; its spans are set by the commands at its beginning."""
     spans = {_MULTICOLUMN: 1, _MULTIROW: 1}
     for _ in spans:
         for command in spans:
@@ -121,7 +121,7 @@ def _parse_cell(source: str) -> Cell:
             parsed = _parse_spanning_command(source, match.end()) if match else None
             if parsed:
                 spans[command], source = parsed
-    return Cell(latex_to_text(source), spans[_MULTICOLUMN], spans[_MULTIROW])
+    return Cell(convert_latex_to_text(source), spans[_MULTICOLUMN], spans[_MULTIROW])
 
 
 def _parse_spanning_command(source: str, start: int) -> tuple[int, str] | None:
@@ -139,7 +139,7 @@ def _parse_spanning_command(source: str, start: int) -> tuple[int, str] | None:
         arguments.append(source[source.index("{", start) + 1 : end - 1])
         start = end
     number = _INTEGER.fullmatch(arguments[0])
-    # A negative number of rows counts upwards; the text stays in its row, without a span.
+    # A negative number of rows spans upwards in LaTeX; such a cell gets no span here.
     return min(max(int(number[1]), 1), _MAX_SPAN) if number else 1, arguments[2] + source[start:]
 
 
@@ -150,7 +150,7 @@ class _Cover:
     Attributes:
         cell: The cell.
         first_row: Index of the cell's row.
-        end_row: Index of the first row behind the span.
+        end_row: Index of the first row after the span.
     """
 
     cell: Cell
@@ -168,7 +168,7 @@ def _to_html_rows(rows: list[Row]) -> list[Row]:
         for cell in row:
             columns = range(column, column + cell.colspan)
             column += cell.colspan
-            above = [covers[c] for c in columns if c in covers and covers[c].end_row > index]
+            above = [covers[covered] for covered in columns if covered in covers and covers[covered].end_row > index]
             if above and not cell.text and len(above) == len(columns):
                 continue
             for cover in above:  # the span ends above a cell with text

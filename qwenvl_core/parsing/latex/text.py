@@ -31,7 +31,7 @@ _DECLARATIONS = _split_commands(
     "bf it rm sf tt em bfseries itshape tiny scriptsize footnotesize small normalsize large Large centering "
     "raggedright raggedleft noindent relax hfill strut hline toprule midrule bottomrule"
 )
-# Commands whose first argument is a setting or a name, and not shown.
+# Commands whose first argument is a setting or a name, which is not shown.
 _WITH_SETTING = _split_commands(
     "caption cellcolor cline color colorbox fontsize hspace label parbox rotatebox textcolor vspace end"
 )
@@ -55,8 +55,8 @@ _SYMBOLS = {
 _OPTIONAL_ARGUMENT = re.compile(r"\s*+\[[^\[\]]{0,40}\]")
 
 
-def latex_to_text(source: str) -> str:
-    """Convert LaTeX to plain text. Formulas and unknown commands stay unchanged; line breaks become new lines."""
+def convert_latex_to_text(source: str) -> str:
+    """Convert LaTeX to plain text. Formulas and unknown commands are unchanged; line breaks become newlines."""
     writer = _TextWriter()
     for match in TOKEN.finditer(source):
         writer.add(match.lastgroup or "text", match.group())
@@ -67,11 +67,11 @@ class _TextWriter:
     def __init__(self) -> None:
         self.parts: list[str] = []
         self._written_braces: list[bool] = []  # for each open brace, whether it was written
-        self._keeps_braces = False  # the next braces belong to a command that was written
-        self._skips_option = False  # an optional argument may come next, which is not written
+        self._should_keep_braces = False  # whether the next braces belong to a command that was written
+        self._should_skip_option = False  # whether to skip an optional argument that may follow
         self._arguments_to_skip = 0
         self._skipped_depth = 0  # open braces inside the argument that is being skipped
-        self._environment: list[str] | None = None  # the name of the environment that begins, as it is read
+        self._environment: list[str] | None = None  # the tokens of the name of an environment that is being opened
         self._is_in_math = False
         self._handlers: dict[str, Callable[[str], None]] = {
             "row": self._add_row_end,
@@ -102,8 +102,8 @@ class _TextWriter:
             self._environment.append(text)
         if not self._skipped_depth and self._environment is not None:
             if "tab" in "".join(self._environment):
-                # The vertical position and the columns of the table come next.
-                self._arguments_to_skip, self._skips_option = 1, True
+                # The vertical position and the columns of the table follow.
+                self._arguments_to_skip, self._should_skip_option = 1, True
             self._environment = None
 
     def _add_row_end(self, _: str) -> None:
@@ -119,36 +119,36 @@ class _TextWriter:
         self._arguments_to_skip = 1
 
     def _add_command(self, command: str) -> None:
-        self._keeps_braces = False
-        self._skips_option = command in _WRAPPERS or command in _WITH_SETTING
+        self._should_keep_braces = False
+        self._should_skip_option = command in _WRAPPERS or command in _WITH_SETTING
         if command in _WITH_SETTING:
             self._arguments_to_skip = 1
         elif command not in _WRAPPERS and command not in _DECLARATIONS:
             self.parts.append(_SYMBOLS.get(command, command))
-            self._keeps_braces = command not in _SYMBOLS
+            self._should_keep_braces = command not in _SYMBOLS
 
     def _add_opening_brace(self, brace: str) -> None:
-        self._skips_option = False
+        self._should_skip_option = False
         if self._arguments_to_skip:
             self._arguments_to_skip -= 1
             self._skipped_depth = 1
             return
-        self._written_braces.append(self._keeps_braces)
-        if self._keeps_braces:
+        self._written_braces.append(self._should_keep_braces)
+        if self._should_keep_braces:
             self.parts.append(brace)
-        self._keeps_braces = False
+        self._should_keep_braces = False
 
     def _add_closing_brace(self, brace: str) -> None:
         is_written = self._written_braces.pop() if self._written_braces else False
         if is_written:
             self.parts.append(brace)
-        self._keeps_braces = is_written  # a command may have several arguments
+        self._should_keep_braces = is_written  # a command may have several arguments
 
     def _add_text(self, text: str) -> None:
-        if self._skips_option:
+        if self._should_skip_option:
             option = _OPTIONAL_ARGUMENT.match(text)
             text = text[option.end() :] if option else text
-        self._skips_option = self._keeps_braces = False
+        self._should_skip_option = self._should_keep_braces = False
         if text.strip():
             self._arguments_to_skip = 0
         self.parts.append(text.replace("~", " ").replace("``", '"').replace("''", '"'))

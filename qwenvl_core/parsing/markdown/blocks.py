@@ -48,16 +48,16 @@ def read_markdown_blocks(text: str) -> tuple[list[PageElement], bool]:
     """
     reader = _BlockReader(text)
     reader.read()
-    return reader.elements, reader.is_cut
+    return reader.elements, reader.is_truncated
 
 
 class _BlockReader:
     def __init__(self, text: str) -> None:
         self.elements: list[PageElement] = []
-        self.is_cut = False
+        self.is_truncated = False
         self._text = text
         self._environment_ends = _find_environment_ends(text)
-        self._unclosed: set[str] = set()  # kinds of block without a further end, which are not searched for again
+        self._unclosed: set[str] = set()  # kinds of block without a further end; searching again would be quadratic
 
     def read(self) -> None:
         """Read the text to its end."""
@@ -73,21 +73,21 @@ class _BlockReader:
         self.elements += read_markdown_lines(self._text[done:])
 
     def _find_block_end(self, kind: str, match: re.Match[str]) -> int | None:
-        """Return the offset behind the block that begins with `match`, or `None` if it is not a block."""
+        """Return the offset after the block that begins with `match`, or `None` if it is not a block."""
         if kind == "environment":
             end = self._environment_ends.get(match.start())
         else:
             end = self._find_closing(kind, match.end())
         if end is not None:
             return end
-        # The end was forgotten or the text was cut off. A table without an end still has its complete rows.
+        # The end is missing. A table without an end still has its complete rows.
         following = _BLOCK_START.search(self._text, match.end())
         limit = following.start() if following and kind != "fence" else len(self._text)
         last_row = self._text.rfind(_ROW_ENDS.get(kind, "\0"), match.end(), limit)
         blank = _BLANK_LINE.search(self._text, max(last_row, match.end()), limit) if kind != "fence" else None
         is_last = blank is None and limit == len(self._text)
         is_empty_fence = kind == "fence" and not self._text[match.end() :].strip()
-        self.is_cut |= is_last and not is_empty_fence
+        self.is_truncated |= is_last and not is_empty_fence
         if kind in ("dollars", "bracket"):
             return None
         return blank.start() if blank else limit
@@ -147,7 +147,7 @@ def _convert_formula(source: str) -> PageElement:
 
 
 def _convert_latex_table(source: str) -> list[PageElement]:
-    """Convert a LaTeX table; one without a complete row gives no element."""
+    """Convert a LaTeX table; return no element if it has no complete row."""
     source = source.strip()
     table = parse_latex_table(source)
     if table is None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from qwenvl_core.parsing.elements import PageElement, format_heading, format_html, format_placeholder
-from qwenvl_core.parsing.latex.text import latex_to_text
+from qwenvl_core.parsing.latex.text import convert_latex_to_text
 from qwenvl_core.parsing.tables import Cell, Row, format_table_html, format_table_text
 from qwenvl_core.parsing.text import collapse_whitespace
 
@@ -23,7 +23,7 @@ _PIPE = re.compile(r"(?<!\\)\|")
 
 
 def read_markdown_lines(text: str) -> list[PageElement]:
-    """Read the elements of Markdown that holds no fences, formulas and LaTeX tables."""
+    """Read the elements of Markdown without fences, formulas and LaTeX tables."""
     lines = text.split("\n")
     elements: list[PageElement] = []
     index = 0
@@ -42,11 +42,11 @@ def read_markdown_lines(text: str) -> list[PageElement]:
     return elements
 
 
-# Each of these reads the element that begins with the line at `start`, and returns it with the index of the next line.
+# Each function below reads the element that begins at line `start`, and returns it with the index of the next line.
 
 
 def _read_single_line(lines: list[str], start: int) -> tuple[PageElement, int] | None:
-    """Read a heading, or a picture or a caption on a line of its own."""
+    """Read a heading, or a picture or a caption on a separate line."""
     line = lines[start]
     match = _HEADING.match(line)
     if match:
@@ -60,7 +60,7 @@ def _read_single_line(lines: list[str], start: int) -> tuple[PageElement, int] |
         ), start + 1
     match = _CAPTION.match(line)
     if match:
-        text = latex_to_text(match[1])
+        text = convert_latex_to_text(match[1])
         return PageElement("caption", text, text, format_html("p", text)), start + 1
     return None
 
@@ -70,7 +70,7 @@ def _read_list_item(lines: list[str], start: int) -> tuple[PageElement, int] | N
     if match is None:
         return None
     end = start + 1
-    while end < len(lines) and lines[end][:2].isspace() and lines[end].strip() and not _starts_element(lines[end]):
+    while end < len(lines) and lines[end][:2].isspace() and lines[end].strip() and not _is_element_start(lines[end]):
         end += 1
     text = collapse_whitespace("\n".join([match[3], *lines[start + 1 : end]]))
     number = match[2][:-1] if len(match[2]) > 1 else ""
@@ -80,7 +80,7 @@ def _read_list_item(lines: list[str], start: int) -> tuple[PageElement, int] | N
 
 def _read_paragraph(lines: list[str], start: int) -> tuple[PageElement, int]:
     end = start + 1
-    while end < len(lines) and lines[end].strip() and not _starts_element(lines[end]) and not _is_table(lines, end):
+    while end < len(lines) and lines[end].strip() and not _is_element_start(lines[end]) and not _is_table(lines, end):
         end += 1
     source = "\n".join(lines[start:end]).strip()
     text = collapse_whitespace(source)
@@ -99,7 +99,7 @@ def _read_table(lines: list[str], start: int) -> tuple[PageElement, int] | None:
     return PageElement("table", format_table_text(rows), markdown, format_table_html(rows)), end
 
 
-def _starts_element(line: str) -> bool:
+def _is_element_start(line: str) -> bool:
     return any(pattern.match(line) for pattern in (_HEADING, _LIST_ITEM, _PICTURE, _RULE, _LATEX_WRAPPER, _CAPTION))
 
 

@@ -47,17 +47,17 @@ def parse_markdown_page(text: str) -> tuple[list[PageElement], bool]:
     Returns:
         The elements in their order, and whether the page was cut off.
     """
-    pages, is_cut = _split_pages(text)
+    pages, is_truncated = _split_pages(text)
     elements: list[PageElement] = []
     for index, page in enumerate(pages):
-        page_elements, is_page_cut = _parse_single_page(page)
+        page_elements, is_page_truncated = _parse_single_page(page)
         elements += page_elements
-        is_cut |= is_page_cut and index == len(pages) - 1
-    return elements, is_cut
+        is_truncated |= is_page_truncated and index == len(pages) - 1
+    return elements, is_truncated
 
 
 def _split_pages(text: str) -> tuple[list[str], bool]:
-    """Return the contents of the Markdown fences, or the whole text without such; and whether a fence is not closed."""
+    """Return the contents of the Markdown fences, or else the whole text, and whether a fence is not closed."""
     fences = list(_FENCE.finditer(text))
     if not any(fence[1].lower() in _PAGE_LANGUAGES for fence in fences):
         return [_strip_bare_fences(text, fences)], False
@@ -93,11 +93,11 @@ def _parse_single_page(text: str) -> tuple[list[PageElement], bool]:
     starts = [0, *(comment.end() for comment in comments)]
     ends = [*(comment.start() for comment in comments), len(text)]
     elements: list[PageElement] = []
-    is_last_block_cut = False
+    is_last_block_truncated = False
     for index, (start, end) in enumerate(zip(starts, ends, strict=True)):
-        following, is_last_block_cut = read_markdown_blocks(_strip_comments(text[start:end]))
+        following, is_last_block_truncated = read_markdown_blocks(_strip_comments(text[start:end]))
         elements += _add_coordinates(comments[index - 1], following) if index else following
-    return elements, has_cut_end or is_last_block_cut
+    return elements, has_cut_end or is_last_block_truncated
 
 
 def _strip_cut_end(text: str) -> tuple[str, bool]:
@@ -110,7 +110,7 @@ def _strip_cut_end(text: str) -> tuple[str, bool]:
 
 
 def _strip_comments(text: str) -> str:
-    """Remove the comments, none of which has coordinates."""
+    """Remove comments; those with coordinates were split off before."""
     if "<!--" not in text:
         return text
     parts = []
@@ -122,15 +122,15 @@ def _strip_comments(text: str) -> str:
 
 
 def _add_coordinates(comment: re.Match[str], elements: list[PageElement]) -> list[PageElement]:
-    """Add the coordinates of a comment to the elements behind it.
+    """Add the coordinates of a comment to the elements after it.
 
-    They belong to the first element if it has the type that the comment names, and else to a new element before it.
+    They belong to the first element if it has the type that the comment names, else to a new element before it.
     """
     name = join_lines(comment[1].replace("_", " ")).lower()
     numbers = find_numbers(comment[2])
     first_word = name.split(" ")[0]
     if name in _TABLE_NAMES:
-        for element in elements[:2]:  # the caption may come first
+        for element in elements[:2]:  # the caption may precede the table
             if element.type == "table":
                 element.type, element.numbers = _TABLE_NAMES[name], numbers
                 return elements
@@ -145,7 +145,7 @@ def _add_coordinates(comment: re.Match[str], elements: list[PageElement]) -> lis
 
 
 def _change_type(element: PageElement, new_type: str) -> None:
-    """Give a text element the type that its comment names, except for `formula`, which needs delimiters."""
+    """Set the type of a text element to the one its comment names, except for `formula`, which needs delimiters."""
     if new_type == "title" and element.type == "text":
         element.markdown, element.html = format_heading(element.text, 1), format_html("h1", element.text)
     if new_type != "formula":
