@@ -15,7 +15,7 @@ from typing_extensions import override
 
 from langchain_qwenvl.chat_models import ChatQwenVL
 from qwenvl_core.documents.chat_transcriber import ChatTranscriber
-from qwenvl_core.documents.citations import Citation, citation_from_metadata, draw_citation
+from qwenvl_core.documents.citations import Citation, build_citation, draw_citation
 from qwenvl_core.documents.options import Coordinates, Dpi, LoaderOptions, Mode, OnError, Output, Progress
 from qwenvl_core.documents.page_cache import PageTranscription, UsageTotals
 from qwenvl_core.documents.records import Record
@@ -208,9 +208,9 @@ class QwenVLParser(BaseBlobParser):
 def citation(document: Document) -> Citation:
     """Cite a document, or a piece that a splitter made of it.
 
-    See `qwenvl_core.documents.citations.citation_from_metadata`.
+    See `qwenvl_core.documents.citations.build_citation`.
     """
-    return citation_from_metadata(document.page_content, document.metadata)
+    return build_citation(document.page_content, document.metadata)
 
 
 def highlight(document: Document | Citation, file: File, *, password: str | None = None) -> Image:

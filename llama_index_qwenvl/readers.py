@@ -15,7 +15,7 @@ from typing_extensions import override
 
 from llama_index_qwenvl.llm import QwenVL
 from qwenvl_core.documents.chat_transcriber import ChatTranscriber
-from qwenvl_core.documents.citations import Citation, citation_from_metadata, draw_citation
+from qwenvl_core.documents.citations import Citation, build_citation, draw_citation
 from qwenvl_core.documents.options import Coordinates, Dpi, LoaderOptions, Mode, OnError, Output, Progress
 from qwenvl_core.documents.page_cache import PageTranscription, UsageTotals
 from qwenvl_core.documents.records import Record
@@ -186,10 +186,10 @@ class QwenVLReader(BasePydanticReader):
 def citation(document: BaseNode | NodeWithScore) -> Citation:
     """Cite a document, a node that a splitter made of it, or a retrieved node.
 
-    See `qwenvl_core.documents.citations.citation_from_metadata`.
+    See `qwenvl_core.documents.citations.build_citation`.
     """
     node = document.node if isinstance(document, NodeWithScore) else document
-    return citation_from_metadata(node.get_content(MetadataMode.NONE), node.metadata)
+    return build_citation(node.get_content(MetadataMode.NONE), node.metadata)
 
 
 def highlight(document: BaseNode | NodeWithScore | Citation, file: File, *, password: str | None = None) -> Image:

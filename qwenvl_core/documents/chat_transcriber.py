@@ -1,4 +1,4 @@
-"""Transcribe pages with a framework's chat model: what both adapters share."""
+"""Share the transcription of pages with a chat model between both adapters."""
 
 from __future__ import annotations
 
@@ -53,4 +53,4 @@ class ChatTranscriber(ABC, Generic[Message, Reply]):
 
     @abstractmethod
     def _read_reply(self, reply: Reply) -> PageTranscription:
-        """Read text, finish reason, model name and token counts of a reply."""
+        """Read the text, finish reason, model name and token counts of a reply."""

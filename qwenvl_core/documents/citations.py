@@ -1,4 +1,4 @@
-"""Cite a record, and draw its boxes on the page."""
+"""Build citations of records, and draw their boxes on the page."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Citation:
         page_number: Page number, from 1; `None` for a text of several pages.
         page_label: The document's own label of the page.
         box: Box around the whole text, in fractions of the page's sides; `None` if it is unknown.
-        boxes: The boxes of the text's elements, of those that have one.
+        boxes: The boxes of the text's elements; an element without a box has no entry.
         text: The text.
         page_size: Width and height in pixels of the page as it was sent to the model.
     """
@@ -49,10 +49,10 @@ class Citation:
         return f"{self.source}, page {self.page_label}" if self.page_label else self.source
 
 
-def citation_from_metadata(text: str, metadata: Mapping[str, Any]) -> Citation:
-    """Create the citation of a document from the metadata that a loader wrote.
+def build_citation(text: str, metadata: Mapping[str, Any]) -> Citation:
+    """Build the citation of a document from the metadata that a loader wrote.
 
-    A piece that a splitter made of a document keeps its metadata: the boxes are then those of the whole document.
+    Text splitters copy the metadata to each piece of a document: the boxes of a piece are those of the whole document.
 
     Args:
         text: Text of the document, or of a piece of it.
@@ -84,11 +84,11 @@ def draw_citation(citation: Citation, file: Document, *, password: str | None = 
         password: Password of the PDF, if it has one.
 
     Returns:
-        A new Pillow image, at the size at which the model saw the page.
+        A new Pillow image, at the size at which the page was sent to the model.
 
     Raises:
         ImportError: pypdfium2 or Pillow is missing.
-        QwenVLInputError: The citation covers several pages, or `file` lacks its page.
+        QwenVLInputError: The citation covers several pages, or `file` does not have its page.
     """
     number, size = citation.page_number, citation.page_size
     if number is None:

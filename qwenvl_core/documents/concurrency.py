@@ -28,8 +28,8 @@ def map_ordered(
 
     Args:
         function: Called with an item, in a copy of the caller's context. An `Exception` that it raises is the result.
-        items: Iterated only as far as calls can start.
-        max_concurrency: Highest number of items whose call has started and whose result is not yielded yet.
+        items: Iterated lazily, one item for each call that starts.
+        max_concurrency: Maximum number of items whose call has started and whose result is not yielded yet.
         finish_on_close: Whether closing the generator early waits for the calls in progress. Calls that have not
             started are dropped in any case.
     """
@@ -50,7 +50,7 @@ def map_ordered(
         is_interrupted = True
         raise
     finally:
-        # The garbage collector may close the generator in one of its threads, which can't join itself: see
+        # The garbage collector may close the generator in one of the pool's threads, which can't join itself; see
         # `qwenvl_core.rendering.lock`.
         is_worker = current_thread().name.startswith(_THREAD_NAME_PREFIX)
         pool.shutdown(wait=not is_interrupted and finish_on_close() and not is_worker, cancel_futures=True)

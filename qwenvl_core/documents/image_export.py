@@ -23,7 +23,7 @@ def export_images(
         folder: The folder, created if it does not exist; `None` to write nothing.
         document: Name of the document; the file names begin with it.
         page: The page.
-        layout: Its elements. Those that are pictures and have a box are cropped.
+        layout: The elements of the page. Each picture with a box is cropped from it.
 
     Returns:
         The path of the page, and the paths of its pictures by the index of their element.

@@ -1,4 +1,4 @@
-"""The options of the loaders of both adapters, and their validation."""
+"""Define and validate the options of the loaders of both adapters."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ Dpi = float | Literal["auto"]
 Coordinates = Literal["relative", "absolute"]
 Progress = bool | Callable[[int, int, Mapping[str, int]], object]
 
-# The vendor's prompts (page "Visual understanding (Qwen-VL)", document parsing). Plain text is made from the HTML,
-# which has a box for every element.
+# The vendor's prompts (page "Visual understanding (Qwen-VL)", document parsing). Plain text is extracted from the
+# HTML, which has a box for every element.
 _PROMPTS: dict[Output, str] = {"html": "qwenvl html", "markdown": "qwenvl markdown", "text": "qwenvl html"}
 _PAGE_RANGE = re.compile(r"\s*(?P<first>\d+)\s*(?P<to>-\s*(?P<last>\d+)?\s*)?")
 
@@ -29,7 +29,7 @@ class LoaderOptions:
     """The options of a loader: how pages are transcribed, and which records are built from them.
 
     The public classes repeat these keywords, so that `help()`, `inspect.signature` and editors show them with their
-    defaults; a test of each class holds names, types and defaults equal.
+    defaults; a test of each class compares names, types and defaults.
 
     Attributes:
         mode: One record for each `"page"`, for each `"element"` of the pages, for each `"chunk"` of neighbouring
@@ -37,17 +37,17 @@ class LoaderOptions:
         output: Format of the records' text: `"html"`, `"markdown"` or `"text"`.
         prompt: Prompt for each page, instead of the vendor's prompt for `output`.
         pages: Page numbers and ranges, such as `"1-3,7,9-"`; `None` for all pages.
-        dpi: Resolution, see `qwenvl_core.rendering.page_size.Sizing`.
-        high_resolution: Up to 16,384 tokens per page, for small print.
+        dpi: Resolution, see `qwenvl_core.rendering.page_size.PageSizing`.
+        high_resolution: Whether to use up to 16,384 tokens per page, for small print.
         max_concurrency: Number of pages that are rendered and transcribed at the same time.
         on_error: Whether a failed page raises or is skipped.
         cache_dir: Folder of the cache: a page in it is not requested again.
         image_dir: Folder for JPEG files of the pages and of the pictures on them.
-        progress: Show a bar, or call a function with the pages done, their total number, and the usage so far.
+        progress: `True` for a progress bar, or a callable that takes the pages done, their total number, and the usage.
         password: Password of the PDF, if it has one.
         coordinates: Unit of the model's boxes: thousandths (`"relative"`) or pixels (`"absolute"`); `None` for the
             unit in the catalog.
-        chunk_size: Longest chunk, in characters. A single element is never split.
+        chunk_size: Maximum length of a chunk, in characters; a longer element becomes one chunk and is not split.
 
     Raises:
         QwenVLInputError: A value is not allowed.
@@ -106,7 +106,7 @@ class LoaderOptions:
 
 
 def _parse_ranges(pages: object) -> list[tuple[int, int | None]]:
-    """Return first and last page of each range; `None` stands for the last page of the document."""
+    """Return first and last page of each range; `None` is the last page of the document."""
     ranges = []
     for part in pages.split(",") if isinstance(pages, str) else ("",):
         match = _PAGE_RANGE.fullmatch(part)

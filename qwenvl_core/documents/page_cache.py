@@ -1,4 +1,4 @@
-"""Page transcriptions, their token usage, and the on-disk cache."""
+"""Define page transcriptions and their token usage, and cache them on disk."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class Transcriber(Protocol):
 class UsageTotals(dict[str, int]):
     """Total usage of a document's pages, as keys and as attributes.
 
-    Holds the token counts of `PageTranscription.usage`, the number of transcribed `pages`, and how many of them are
+    Contains the token counts of `PageTranscription.usage`, the number of transcribed `pages`, and how many of them are
     `cached_pages`. The tokens of cached pages are included, although they were billed earlier.
     """
 
@@ -68,20 +68,20 @@ class UsageTotals(dict[str, int]):
         except KeyError:
             raise AttributeError(name) from None
 
-    def add(self, usage: Mapping[str, int], *, cached: bool) -> None:
+    def add(self, usage: Mapping[str, int], *, is_cached: bool) -> None:
         """Add the usage of one page.
 
         Args:
             usage: Its token counts.
-            cached: Whether its transcription came from the cache.
+            is_cached: Whether its transcription came from the cache.
         """
         for name in _COUNTS:
             self[name] += usage.get(name, 0)
         self["pages"] += 1
-        self["cached_pages"] += cached
+        self["cached_pages"] += is_cached
 
 
-def cache_key(page: PageImage, prompt: str, settings: ModelSettings) -> str:
+def compute_cache_key(page: PageImage, prompt: str, settings: ModelSettings) -> str:
     """Compute the cache key of a page from its image, the prompt, and all settings of the request.
 
     Keys must not change between versions: a page under another key is requested and billed again.
@@ -99,7 +99,7 @@ def cache_key(page: PageImage, prompt: str, settings: ModelSettings) -> str:
 class PageCache:
     """Page transcriptions as JSON files in a folder; without a folder, nothing is stored.
 
-    Processes may share a folder: a file is written whole or not at all.
+    Processes may share a folder, because files are replaced atomically.
     """
 
     def __init__(self, folder: str | Path | None) -> None:
@@ -110,7 +110,7 @@ class PageCache:
         if self._folder is None:
             return None
         try:
-            stored: Any = json.loads(self._path(self._folder, key).read_text(encoding="utf-8"))
+            stored: Any = json.loads(self._get_path(self._folder, key).read_text(encoding="utf-8"))
             return PageTranscription(**stored)
         except (OSError, ValueError, TypeError):
             return None
@@ -127,10 +127,10 @@ class PageCache:
         temporary = self._folder / f".{key}.{uuid.uuid4().hex}"
         try:
             temporary.write_text(json.dumps(asdict(transcription), ensure_ascii=False), encoding="utf-8")
-            temporary.replace(self._path(self._folder, key))
+            temporary.replace(self._get_path(self._folder, key))
         finally:
             temporary.unlink(missing_ok=True)
 
     @staticmethod
-    def _path(folder: Path, key: str) -> Path:
+    def _get_path(folder: Path, key: str) -> Path:
         return folder / f"{key}.json"

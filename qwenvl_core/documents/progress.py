@@ -1,4 +1,4 @@
-"""Report the progress of a transcription to a callable, or show it as a bar."""
+"""Report the progress of a transcription to a callable, or show it as a progress bar."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from qwenvl_core.documents.options import Progress
 from qwenvl_core.rendering.open import missing_extra_error
 
 Reporter = Callable[[int, Mapping[str, int]], object]
-"""Takes the number of pages done, and the usage so far."""
+"""Function that takes the number of pages done, and the usage so far."""
 
 
 @contextmanager
 def report_progress(progress: Progress, total: int, name: str) -> Generator[Reporter]:
-    """Open a bar if there is to be one, and yield the function to call after each page.
+    """Show a progress bar if requested, and yield the function to call after each page.
 
     Args:
         progress: `True` for a bar, or a callable that takes the pages done, `total`, and the usage so far.

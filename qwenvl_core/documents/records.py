@@ -1,7 +1,7 @@
 """Build records from transcribed pages: text for retrieval, and flat metadata for citations.
 
 Metadata values are strings, numbers and bools, since vector stores accept no others. Boxes are JSON text, in fractions
-of the page's sides from its top left corner. `page_number` makes the metadata distinct for every page.
+of the page's sides from its top left corner. `page_number` distinguishes the metadata of the pages.
 """
 
 from __future__ import annotations
@@ -40,10 +40,10 @@ class TranscribedPage:
     Attributes:
         number: Page number, from 1.
         label: The document's own label of the page, else its number.
-        size: Width and height in pixels, as it was sent to the model.
+        size: Width and height in pixels of the image that was sent to the model.
         transcription: The model's transcription.
         layout: The elements in the transcription.
-        cached: Whether the transcription came from the cache.
+        is_cached: Whether the transcription came from the cache.
         image_path: Path of the page's exported image, if there is one.
         crops: Paths of the exported pictures on the page, by the index of their element.
     """
@@ -53,7 +53,7 @@ class TranscribedPage:
     size: tuple[int, int]
     transcription: PageTranscription
     layout: PageLayout
-    cached: bool = False
+    is_cached: bool = False
     image_path: str | None = None
     crops: Mapping[int, str] = field(default_factory=dict)
 
@@ -70,7 +70,11 @@ def build_records(page: TranscribedPage, total: int, options: LoaderOptions) -> 
     match options.mode:
         case "element":
             for element in page.layout.elements:
-                metadata = {"category": element.type, "element_index": element.index, **_format_union([element])}
+                metadata = {
+                    "category": element.type,
+                    "element_index": element.index,
+                    **_format_enclosing_box([element]),
+                }
                 crop = page.crops.get(element.index)
                 image = {} if crop is None else {"image_path": crop}
                 yield Record(_format_element(element, options.output), page_metadata | metadata | image)
@@ -78,9 +82,8 @@ def build_records(page: TranscribedPage, total: int, options: LoaderOptions) -> 
             for text, elements in _group_into_chunks(page.layout.elements, options):
                 categories = ",".join(dict.fromkeys(element.type for element in elements))
                 span = f"{elements[0].index}-{elements[-1].index}"
-                metadata = {
-                    "category": categories, "element_index": span, **_format_union(elements), **_format_each(elements),
-                }  # fmt: skip
+                boxes = {**_format_enclosing_box(elements), **_format_boxes(elements)}
+                metadata = {"category": categories, "element_index": span, **boxes}
                 yield Record(text, page_metadata | metadata)
         case _:
             yield Record(_format_page(page, options), page_metadata)
@@ -135,13 +138,13 @@ def _build_page_metadata(page: TranscribedPage, total: int) -> dict[str, Any]:
     }
 
 
-def _format_union(elements: Sequence[LayoutElement]) -> dict[str, str]:
+def _format_enclosing_box(elements: Sequence[LayoutElement]) -> dict[str, str]:
     """Return the metadata `bbox`: the box around all elements; nothing if no element has a box."""
     boxes = _collect_boxes(elements)
     return {"bbox": json.dumps(_round_sides(reduce(Box.union, boxes)))} if boxes else {}
 
 
-def _format_each(elements: Sequence[LayoutElement]) -> dict[str, str]:
+def _format_boxes(elements: Sequence[LayoutElement]) -> dict[str, str]:
     """Return the metadata `bboxes`: the boxes of the elements; nothing if no element has a box."""
     boxes = _collect_boxes(elements)
     return {"bboxes": json.dumps([_round_sides(box) for box in boxes])} if boxes else {}
@@ -185,7 +188,7 @@ def _join_chunk(chunk: Sequence[tuple[LayoutElement, str]], separator: str) -> t
 
 
 def _format_element(element: LayoutElement, output: Output) -> str:
-    """Format an element's text. A picture without text becomes its type in brackets, since texts must not be empty."""
+    """Format an element's text. A picture without text becomes its type in brackets, so that no text is empty."""
     if output == "html":
         return element.html or f"<pre>{escape(element.latex or element.text)}</pre>"
     if output == "markdown":
@@ -197,7 +200,7 @@ def _format_element(element: LayoutElement, output: Output) -> str:
 def _format_page(page: TranscribedPage, options: LoaderOptions) -> str:
     text, layout = page.transcription.text.strip(), page.layout
     if options.prompt is not None and not any(element.box for element in layout.elements):
-        return text  # the reply to the user's own prompt stays as it is, unless it is a layout
+        return text  # the reply to a custom prompt is returned unchanged, unless it is a layout
     if options.output == "html" and _TAG.search(text):
         return _SEPARATORS["html"].join(_format_element(element, "html") for element in layout.elements)
     if options.output == "text":

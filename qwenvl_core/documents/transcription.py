@@ -1,4 +1,4 @@
-"""Transcribe one document: several pages at the same time, their records in page order.
+"""Transcribe one document: several pages concurrently, with their records in page order.
 
 ```
 render (one thread at a time) ─► cache ─► model ─► parse ─► records
@@ -19,7 +19,7 @@ from qwenvl_core.catalog.models import describe
 from qwenvl_core.documents.concurrency import amap_ordered, map_ordered
 from qwenvl_core.documents.image_export import export_images
 from qwenvl_core.documents.options import LoaderOptions
-from qwenvl_core.documents.page_cache import PageCache, PageTranscription, Transcriber, UsageTotals, cache_key
+from qwenvl_core.documents.page_cache import PageCache, PageTranscription, Transcriber, UsageTotals, compute_cache_key
 from qwenvl_core.documents.progress import Reporter, report_progress
 from qwenvl_core.documents.records import Record, TranscribedPage, build_records, build_single_record
 from qwenvl_core.errors import QwenVLPageError
@@ -77,7 +77,7 @@ class Transcription:
                 lambda number: self._transcribe_page(pages, number),
                 numbers,
                 self._options.max_concurrency,
-                # The threads may need the lock that the closing thread holds: see `qwenvl_core.rendering.lock`.
+                # The threads may need the lock that the closing thread holds; see `qwenvl_core.rendering.lock`.
                 finish_on_close=lambda: self._has_cache and not pages.lock.is_owned,
             )
             with report_progress(self._options.progress, len(numbers), self.name) as report, closing(results):
@@ -108,7 +108,7 @@ class Transcription:
 
     @property
     def _has_cache(self) -> bool:
-        """Whether transcriptions are cached. Closing early then waits for pages in progress, which are billed."""
+        """Whether transcriptions are cached. Closing early then waits for pages in progress, since these are billed."""
         return self._options.cache_dir is not None
 
     # --- One page, in a thread or a task ---
@@ -116,12 +116,12 @@ class Transcription:
     def _transcribe_page(self, pages: Pages, number: int) -> TranscribedPage:
         page, key, cached = self._prepare_page(pages, number)
         transcription = cached or self._transcriber.transcribe(page, self._options.prompt_for_page)
-        return self._finish_page(page, key, transcription, cached=cached is not None)
+        return self._finish_page(page, key, transcription, is_cached=cached is not None)
 
     async def _atranscribe_page(self, pages: Pages, number: int) -> TranscribedPage:
         page, key, cached = await asyncio.to_thread(self._prepare_page, pages, number)
         transcription = cached or await self._transcriber.atranscribe(page, self._options.prompt_for_page)
-        return await asyncio.to_thread(self._finish_page, page, key, transcription, cached=cached is not None)
+        return await asyncio.to_thread(self._finish_page, page, key, transcription, is_cached=cached is not None)
 
     def _prepare_page(self, pages: Pages, number: int) -> tuple[PageImage, str, PageTranscription | None]:
         """Render a page; return it with its cache key and its cached transcription."""
@@ -130,20 +130,20 @@ class Transcription:
             self._facts, self._options.dpi, bool(settings.vl_high_resolution_images), settings.max_pixels
         )
         page = render_page(pages, number, sizing.fit)
-        key = cache_key(page, self._options.prompt_for_page, settings) if self._has_cache else ""
+        key = compute_cache_key(page, self._options.prompt_for_page, settings) if self._has_cache else ""
         return page, key, self._cache.get(key)
 
     def _finish_page(
-        self, page: PageImage, key: str, transcription: PageTranscription, *, cached: bool
+        self, page: PageImage, key: str, transcription: PageTranscription, *, is_cached: bool
     ) -> TranscribedPage:
         """Cache and parse a transcription, and export the page's images."""
-        if not cached:
+        if not is_cached:
             self._cache.put(key, transcription)
         size = page.width, page.height
         space = self._options.coordinates or self._facts.coordinates or "auto"
         layout = parse_layout(transcription.text, space=space, size=size)
         path, crops = export_images(self._options.image_dir, self.name, page, layout)
-        return TranscribedPage(page.number, page.label, size, transcription, layout, cached, path, crops)
+        return TranscribedPage(page.number, page.label, size, transcription, layout, is_cached, path, crops)
 
     # --- Results, in page order ---
 
@@ -151,7 +151,7 @@ class Transcription:
         self, number: int, result: TranscribedPage | Exception, total: int, report: Reporter
     ) -> Iterator[Record]:
         if isinstance(result, TranscribedPage):
-            self.usage.add(result.transcription.usage, cached=result.cached)
+            self.usage.add(result.transcription.usage, is_cached=result.is_cached)
         else:
             self._add_failure(number, result)
         report(self.usage["pages"] + len(self.failures), copy(self.usage))
@@ -169,6 +169,6 @@ class Transcription:
         _LOG.warning("%s: skipped page %d: %s", self.name, number, error)
 
     def _build_last_record(self, total: int) -> Iterator[Record]:
-        """Yield the record of the mode `"single"`."""
+        """Yield the record of the mode `"single"`; nothing in other modes."""
         if self._options.mode == "single":
             yield build_single_record(self._single_record_pages, self.failures, total, self._options)

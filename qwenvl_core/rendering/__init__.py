@@ -1,1 +1,1 @@
-"""Open PDFs, TIFFs and other images, and render their pages at the size at which the model sees them."""
+"""Open PDFs, TIFFs and other images, and render their pages at the model's input size."""

@@ -23,7 +23,7 @@ _READ_ERRORS = (Image.DecompressionBombError, OSError, SyntaxError, EOFError)
 class ImagePages(Pages):
     """The frames of a TIFF, or one image.
 
-    Images above Pillow's own limit (`PIL.Image.MAX_IMAGE_PIXELS`) are refused as Pillow refuses them.
+    Images above Pillow's limit (`PIL.Image.MAX_IMAGE_PIXELS`) are rejected, as by Pillow itself.
     """
 
     def __init__(self, file: Path | bytes) -> None:
@@ -67,7 +67,7 @@ class ImagePages(Pages):
         self._image.close()
 
     def _select_frame(self, number: int, fit: SizeFunction) -> tuple[int, int]:
-        """Make a frame the current one, and return the size at which it is rendered."""
+        """Select a frame of the image, and return the size at which it is rendered."""
         if self.count > 1:
             self._image.seek(number - 1)
         return fit(_measure(self._image))
@@ -84,7 +84,7 @@ def _open_image(file: Path | bytes) -> Image.Image:
 
 
 def _load_array(stream: BinaryIO) -> Image.Image:
-    import numpy  # not in the extra: only an environment with NumPy holds files of it
+    import numpy  # not in the `documents` extra; installed wherever NumPy files are used
 
     try:
         array = numpy.load(stream, allow_pickle=False)
@@ -102,8 +102,8 @@ def _load_array(stream: BinaryIO) -> Image.Image:
 def _measure(image: Image.Image) -> PageExtent:
     width, height = oriented_size(image)
     dpi_x, dpi_y = image.info.get("dpi") or (0, 0)
-    per_inch = float(dpi_x) if dpi_x > 1 and dpi_y > 1 else None  # some programs write 0 or 1 for "unknown"
-    return PageExtent(width, height, per_inch, scalable=False)
+    units_per_inch = float(dpi_x) if dpi_x > 1 and dpi_y > 1 else None  # some programs write 0 or 1 for "unknown"
+    return PageExtent(width, height, units_per_inch, is_scalable=False)
 
 
 def _explain(error: Exception) -> str:

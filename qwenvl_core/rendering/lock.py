@@ -1,11 +1,11 @@
-"""A lock that knows its owner, so that closing a document never waits for the calling thread.
+"""Provide a lock that records its owner, so that a thread never waits for itself when it closes a document.
 
-Python's garbage collector runs in whichever thread allocates memory, and there it closes generators that were dropped
-half-read. A loader's generator waits when it is closed: for the lock of its document, and with a cache also for the
-threads that transcribe pages. If the collector runs in a thread that holds the lock, or in one of those threads, the
-thread would wait for itself. Three places prevent that:
+Python's garbage collector runs in any thread that allocates memory, and closes generators there that were dropped
+before their end. A loader's generator waits when it is closed: for the lock of its document, and with a cache also
+for the threads that transcribe pages. If the collector runs in a thread that holds the lock, or in one of those
+threads, the thread would wait for itself forever. Three functions prevent that:
 
-- `Pages.close` leaves closing to a new thread if the calling thread holds the lock
+- `Pages.close` closes the file in a new thread if the calling thread holds the lock
   (`test_close_by_lock_owner_does_not_deadlock`).
 - `Transcription.records` does not wait for pages in progress if the calling thread holds the lock
   (`test_records_closed_by_lock_owner_does_not_deadlock`).
@@ -20,7 +20,7 @@ from threading import get_ident
 
 
 class OwnedLock:
-    """A lock that knows whether the calling thread holds it. See the module's docstring for the reason."""
+    """A lock that reports whether the calling thread holds it; see the module's docstring for the reason."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -33,7 +33,7 @@ class OwnedLock:
         self.release()
 
     def acquire(self) -> None:
-        """Wait until the lock is free, and take it."""
+        """Wait until the lock is free, and acquire it."""
         self._lock.acquire()
         self._owner = get_ident()
 

@@ -52,7 +52,7 @@ def open_pages(file: Document, *, password: str | None = None) -> Pages:
 
 
 def get_document_name(file: Document) -> str:
-    """Return the path or the file's name; for bytes a name made of their digest."""
+    """Return the path or the file's name; for bytes, a name built from their digest."""
     if isinstance(file, str | Path):
         return str(file)
     name = getattr(file, "name", None)

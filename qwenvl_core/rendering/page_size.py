@@ -1,7 +1,7 @@
-"""Compute the size at which a page is rendered: the size at which the model sees it, so the server resizes nothing.
+"""Compute the size at which a page is rendered: the model's input size, so that the server does not resize it.
 
-Coordinates in pixels, as Qwen2.5-VL returns them, are then pixels of the image that was sent, and no pixel is sent that
-the model does not see. Source: the vendor's page "Visual understanding (Qwen-VL)", image resizing.
+Coordinates in pixels, as Qwen2.5-VL returns them, are then pixels of the image that was sent, and no pixels are sent
+that the server would discard. Source: the vendor's page "Visual understanding (Qwen-VL)", image resizing.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from qwenvl_core.tokens import MAX_RATIO, image_resize
 
 POINTS_PER_INCH = 72
 AUTO_DPI = 200
-"""Highest resolution of `dpi="auto"`, in dots per inch: text of a common size gains nothing from more."""
+"""Highest resolution of `dpi="auto"`, in dots per inch; text of a common size does not need more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,14 +24,14 @@ class PageExtent:
     Attributes:
         width: Width in units.
         height: Height in units.
-        per_inch: Units per inch; `None` for an image without a resolution.
-        scalable: Whether the page can be rendered at any size, as a PDF can. Images are never enlarged.
+        units_per_inch: Units per inch; `None` for an image without a resolution.
+        is_scalable: Whether the page can be rendered at any size, as a PDF can. Images are never enlarged.
     """
 
     width: float
     height: float
-    per_inch: float | None
-    scalable: bool
+    units_per_inch: float | None
+    is_scalable: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +42,8 @@ class PageSizing:
         facts: Facts of the model that reads the pages.
         dpi: `"auto"` uses the model's whole pixel budget, up to 200 dots per inch; images keep their pixels. A number
             is the resolution in dots per inch, within the budget; images are scaled to it if they have a resolution.
-        high_resolution: Use the budget of `vl_high_resolution_images`.
-        max_pixels: The request's `max_pixels`; more than the model's default makes the budget larger.
+        high_resolution: Whether to use the budget of `vl_high_resolution_images`.
+        max_pixels: The request's `max_pixels`; a value above the model's default increases the budget.
     """
 
     facts: ModelFacts
@@ -57,7 +57,7 @@ class PageSizing:
         Raises:
             QwenVLInputError: The page has no area, or no model accepts its aspect ratio.
         """
-        scale = self._scale(extent)
+        scale = self._compute_scale(extent)
         height, width = image_resize(
             extent.width * scale,
             extent.height * scale,
@@ -65,12 +65,12 @@ class PageSizing:
             max_pixels=self.max_pixels,
             vl_high_resolution_images=self.high_resolution,
         )
-        # Rounding can push a very long page over the service's limit of the aspect ratio.
+        # For a very long page, rounding can exceed the service's limit of the aspect ratio.
         return min(width, MAX_RATIO * height), min(height, MAX_RATIO * width)
 
-    def _scale(self, extent: PageExtent) -> float:
-        if extent.scalable:
-            return (AUTO_DPI if self.dpi == "auto" else self.dpi) / (extent.per_inch or POINTS_PER_INCH)
-        if self.dpi == "auto" or not extent.per_inch:
+    def _compute_scale(self, extent: PageExtent) -> float:
+        if extent.is_scalable:
+            return (AUTO_DPI if self.dpi == "auto" else self.dpi) / (extent.units_per_inch or POINTS_PER_INCH)
+        if self.dpi == "auto" or not extent.units_per_inch:
             return 1.0
-        return min(1.0, self.dpi / extent.per_inch)
+        return min(1.0, self.dpi / extent.units_per_inch)

@@ -1,7 +1,4 @@
-"""The interface of an open document: its pages, each rendered as an image.
-
-`PdfPages` and `ImagePages` implement it.
-"""
+"""Define the interface of an open document, which `PdfPages` and `ImagePages` implement."""
 
 from __future__ import annotations
 

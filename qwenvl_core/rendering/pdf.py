@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pypdfium2 as pdfium
-import pypdfium2.raw as c
+import pypdfium2.raw as pdfium_c
 from PIL import Image
 
 from qwenvl_core.errors import QwenVLInputError
@@ -20,16 +20,18 @@ from qwenvl_core.rendering.page_size import POINTS_PER_INCH, PageExtent
 from qwenvl_core.rendering.pages import Pages, SizeFunction
 
 _PDFIUM_LOCK = OwnedLock()
-if hasattr(os, "register_at_fork"):  # a child forked while another thread is inside PDFium would inherit a taken lock
+if hasattr(
+    os, "register_at_fork"
+):  # else a child forked during a PDFium call of another thread would inherit an acquired lock
     os.register_at_fork(
         before=_PDFIUM_LOCK.acquire, after_in_parent=_PDFIUM_LOCK.release, after_in_child=_PDFIUM_LOCK.release
     )
 
 _REOPEN_AFTER = 8  # page reads; reopening takes about a millisecond
 _WHITE = (255, 255, 255, 255)
-# Colour, four bytes per pixel: PDFium renders it faster than grey or three bytes, and Pillow encodes it without a copy.
-_FORMAT = c.FPDFBitmap_BGRx
-_FLAGS = c.FPDF_ANNOT | c.FPDF_REVERSE_BYTE_ORDER
+# Colour with four bytes per pixel: faster in PDFium than grey or three bytes, and encoded by Pillow without a copy.
+_FORMAT = pdfium_c.FPDFBitmap_BGRx
+_FLAGS = pdfium_c.FPDF_ANNOT | pdfium_c.FPDF_REVERSE_BYTE_ORDER
 
 
 class PdfPages(Pages):
@@ -66,13 +68,13 @@ class PdfPages(Pages):
             width, height = fit(_measure(page))
             bitmap = pdfium.PdfBitmap.new_native(width, height, _FORMAT, rev_byteorder=True)
             bitmap.fill_rect(_WHITE, 0, 0, width, height)
-            c.FPDF_RenderPageBitmap(bitmap, page, 0, 0, width, height, 0, _FLAGS)
+            pdfium_c.FPDF_RenderPageBitmap(bitmap, page, 0, 0, width, height, 0, _FLAGS)
             if page.formenv:
-                c.FPDF_FFLDraw(page.formenv, bitmap, page, 0, 0, width, height, 0, _FLAGS)
-            bitmap.close()  # frees PDFium's handle; the pixels are in memory of Python
+                pdfium_c.FPDF_FFLDraw(page.formenv, bitmap, page, 0, 0, width, height, 0, _FLAGS)
+            bitmap.close()  # frees PDFium's handle; the pixels are in memory that Python owns
         return Image.frombuffer("RGBX", (width, height), bitmap.buffer, "raw", "RGBX", bitmap.stride, 1)
 
-    # The methods below are called with the lock held.
+    # The caller of the methods below holds the lock.
 
     def _close(self) -> None:
         if self._document is not None:
@@ -88,7 +90,7 @@ class PdfPages(Pages):
         return document
 
     def _reopen_if_due(self) -> None:
-        """Reopen the file every few pages: PDFium keeps all that it has read, which is the whole of a long scan."""
+        """Reopen the file every few pages, because PDFium keeps all data that it has read in memory."""
         self._reads += 1
         if self._reads % _REOPEN_AFTER == 0 and _identify_file(self._file) == self._identity:
             old, self._document = self._require_document(), self._open()
@@ -125,11 +127,11 @@ def _identify_file(file: Path | bytes) -> tuple[int, ...]:
 
 def _measure(page: pdfium.PdfPage) -> PageExtent:
     width, height = page.get_size()  # the page's rotation is applied
-    return PageExtent(width, height, POINTS_PER_INCH, scalable=True)
+    return PageExtent(width, height, POINTS_PER_INCH, is_scalable=True)
 
 
 def _explain(error: pdfium.PdfiumError, password: str | None) -> str:
-    if error.err_code != c.FPDF_ERR_PASSWORD:
+    if error.err_code != pdfium_c.FPDF_ERR_PASSWORD:
         return f"PDFium can't read this PDF: {error}"
     if password:
         return "The password for this PDF is wrong. Pass the right one as password=."

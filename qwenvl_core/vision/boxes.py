@@ -1,7 +1,7 @@
 """Convert coordinates of Qwen-VL's answers to boxes and points in fractions of the image.
 
 Qwen3-VL and newer answer in thousandths of the image, Qwen2.5-VL in pixels of the image that was sent (vendor page
-"Visual understanding (Qwen-VL)", last question of its FAQ). That page gives the range 0 to 999; the vendor's notebooks
+"Visual understanding (Qwen-VL)", last question of its FAQ). That page states the range 0 to 999; the vendor's notebooks
 divide by 1000 in most places and by 999 in some. 1000 is used here, which differs by at most one thousandth.
 """
 
@@ -17,7 +17,7 @@ Size = tuple[float, float]
 
 _SPACES = ("auto", "relative", "absolute")
 _THOUSANDTHS = 1000.0
-_TOLERANCE = 1.05  # up to 5% outside is imprecision; more suggests the other coordinate space
+_TOLERANCE = 1.05  # up to 5% outside is imprecision; more suggests another coordinate space
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +69,7 @@ class Box:
 
     @property
     def area(self) -> float:
-        """The share of the image that the box covers, 0 to 1."""
+        """The fraction of the image that the box covers, 0 to 1."""
         return (self.x1 - self.x0) * (self.y1 - self.y0)
 
     def to_pixels(self, width: int, height: int) -> tuple[int, int, int, int]:
@@ -93,7 +93,7 @@ class Box:
 
 @dataclass(frozen=True, slots=True)
 class CoordinateSpace:
-    """The coordinate system of a model's answer.
+    """The coordinate space of a model's answer.
 
     Attributes:
         width: The x coordinate of the right edge, in the model's unit.
@@ -105,7 +105,7 @@ class CoordinateSpace:
 
     @classmethod
     def create(cls, space: str, size: Size | None) -> CoordinateSpace:
-        """Create the coordinate system for a `space` and `size`; see `Box.from_model` for both.
+        """Create the coordinate space for a `space` and `size`; see `Box.from_model` for both.
 
         Raises:
             ValueError: `space` is unknown, or `size` is missing or not positive.

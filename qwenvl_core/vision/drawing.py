@@ -77,7 +77,7 @@ def crop(image: Image.Image, box: Box, margin: float = 0.01) -> Image.Image:
     Args:
         image: A Pillow image. It is not changed.
         box: The box, in fractions of the image's sides.
-        margin: How much to add on each side, as a share of the box's width and height, up to the image's edge.
+        margin: Margin on each side, as a share of the box's width and height; clipped to the image.
 
     Returns:
         A new image in the same mode, at least one pixel wide and high.
@@ -97,14 +97,14 @@ def crop(image: Image.Image, box: Box, margin: float = 0.01) -> Image.Image:
 
 def _to_pixel_range(start: float, end: float, length: int) -> tuple[int, int]:
     """Return the first and the last pixel plus one of all pixels between two fractions of a side of `length` pixels."""
-    epsilon = 1e-6  # pixels; hides the error of floating point at whole numbers
+    epsilon = 1e-6  # pixels; absorbs floating-point error at whole numbers
     first = min(max(math.floor(start * length + epsilon), 0), length - 1)
     return first, min(max(math.ceil(end * length - epsilon), first + 1), length)
 
 
 @dataclass(frozen=True, slots=True)
 class _Mark:
-    """The box or points of an item, as they are drawn.
+    """The box or points to draw for an item.
 
     Attributes:
         group: Marks of one group have the same colour.
@@ -164,7 +164,7 @@ def _draw_mark(
 def _write_label(
     pen: ImageDraw, canvas: Image.Image, text: str, corner: tuple[int, int], size: int, color: _Color
 ) -> None:
-    """Write a label on a filled rectangle above `corner`, or below it where the image has no space above."""
+    """Write a label on a filled rectangle above `corner`, or below it if there is no space above."""
     font = _load_font(size)
     try:
         left, top, right, bottom = pen.textbbox((0, 0), text, font=font)

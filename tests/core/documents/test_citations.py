@@ -6,7 +6,7 @@ from typing import cast
 
 import pytest
 
-from qwenvl_core.documents.citations import citation_from_metadata, draw_citation
+from qwenvl_core.documents.citations import build_citation, draw_citation
 from qwenvl_core.documents.records import Record
 from qwenvl_core.errors import QwenVLInputError
 from qwenvl_core.grounding import Box
@@ -20,7 +20,7 @@ def records_in(mode: str) -> list[Record]:
 
 def test_citation_of_chunk_has_page_and_boxes() -> None:
     record = records_in("chunk")[1]
-    citation = citation_from_metadata(record.text, {"source": "scan.pdf", **record.metadata})
+    citation = build_citation(record.text, {"source": "scan.pdf", **record.metadata})
     assert (citation.source, citation.page_number, citation.page, citation.page_label) == ("scan.pdf", 2, 2, "2")
     assert citation.text == record.text
     assert citation.box == Box(0.1, 0.05, 0.9, 0.8)
@@ -30,23 +30,23 @@ def test_citation_of_chunk_has_page_and_boxes() -> None:
 
 def test_citation_of_element_has_its_box_and_of_page_has_none() -> None:
     element = records_in("element")[0]
-    assert citation_from_metadata(element.text, element.metadata).boxes == (Box(0.1, 0.05, 0.9, 0.1),)
+    assert build_citation(element.text, element.metadata).boxes == (Box(0.1, 0.05, 0.9, 0.1),)
     page = records_in("page")[0]
-    citation = citation_from_metadata(page.text, page.metadata)
+    citation = build_citation(page.text, page.metadata)
     assert (citation.box, citation.boxes, citation.source) == (None, (), "")
 
 
-def test_citation_from_metadata_with_floats_equals_original() -> None:
+def test_build_citation_with_floats_equals_original() -> None:
     record = records_in("chunk")[1]
     floats = {key: float(value) if type(value) is int else value for key, value in record.metadata.items()}
-    citation = citation_from_metadata(record.text, floats)
-    assert citation == citation_from_metadata(record.text, record.metadata)
+    citation = build_citation(record.text, floats)
+    assert citation == build_citation(record.text, record.metadata)
     assert draw_citation(citation, scan(3)).size == (width_of(2), 320)
 
 
 def test_draw_citation_draws_red_boxes_on_page() -> None:
     record = records_in("chunk")[1]
-    image = draw_citation(citation_from_metadata(record.text, record.metadata), scan(3))
+    image = draw_citation(build_citation(record.text, record.metadata), scan(3))
     assert image.size == (width_of(2), 320)
     pixel = image.getpixel((round(0.1 * width_of(2)), round(0.3 * 320)))
     red, green, blue = cast("tuple[int, int, int]", pixel)
@@ -56,6 +56,6 @@ def test_draw_citation_draws_red_boxes_on_page() -> None:
 def test_draw_citation_of_several_pages_or_missing_page_raises_input_error() -> None:
     (single,) = records_in("single")
     with pytest.raises(QwenVLInputError, match="several pages"):
-        draw_citation(citation_from_metadata(single.text, single.metadata), scan(3))
+        draw_citation(build_citation(single.text, single.metadata), scan(3))
     with pytest.raises(QwenVLInputError, match="page 9"):
-        draw_citation(citation_from_metadata("", {"page_number": 9}), scan(3))
+        draw_citation(build_citation("", {"page_number": 9}), scan(3))

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from qwenvl_core.documents.page_cache import PageCache, PageTranscription, UsageTotals, cache_key
+from qwenvl_core.documents.page_cache import PageCache, PageTranscription, UsageTotals, compute_cache_key
 from qwenvl_core.errors import QwenVLPageError
 from qwenvl_core.rendering.pages import PageImage
 from qwenvl_core.rendering.pdf import PdfPages
@@ -122,8 +122,12 @@ def test_other_settings_or_options_request_pages_again(
 def test_cache_key_depends_on_image_and_not_on_page_number() -> None:
     page = PageImage(1, "1", 32, 32, b"jpeg")
     renumbered = replace(page, number=9, label="ix")
-    assert cache_key(page, "q", ModelSettings()) == cache_key(renumbered, "q", ModelSettings(model="qwen3-vl-plus"))
-    assert cache_key(page, "q", ModelSettings()) != cache_key(replace(page, jpeg=b"other"), "q", ModelSettings())
+    assert compute_cache_key(page, "q", ModelSettings()) == compute_cache_key(
+        renumbered, "q", ModelSettings(model="qwen3-vl-plus")
+    )
+    assert compute_cache_key(page, "q", ModelSettings()) != compute_cache_key(
+        replace(page, jpeg=b"other"), "q", ModelSettings()
+    )
 
 
 @pytest.mark.parametrize(
@@ -146,7 +150,7 @@ def test_cache_key_depends_on_image_and_not_on_page_number() -> None:
 )  # fmt: skip
 def test_cache_key_of_earlier_versions_is_unchanged(settings: dict[str, Any], key: str) -> None:
     page = PageImage(1, "1", 32, 32, b"jpeg")
-    assert cache_key(page, "qwenvl html", ModelSettings(**settings)) == key
+    assert compute_cache_key(page, "qwenvl html", ModelSettings(**settings)) == key
 
 
 # --- Files ---
@@ -175,7 +179,7 @@ def test_page_cache_failed_write_leaves_no_file(tmp_path: Path) -> None:
 
 def test_usage_totals_are_keys_and_attributes() -> None:
     totals = UsageTotals()
-    totals.add({"input_tokens": 5}, cached=False)
+    totals.add({"input_tokens": 5}, is_cached=False)
     assert totals["input_tokens"] == totals.input_tokens == 5
     assert not hasattr(totals, "dollars")
     assert pickle.loads(pickle.dumps(totals)) == totals

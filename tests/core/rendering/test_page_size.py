@@ -32,7 +32,7 @@ Dpi = float | Literal["auto"]
 def test_a4_page_at_dpi_costs_tokens(
     model: str, points: tuple[float, float], high: bool, dpi: Dpi, tokens: int
 ) -> None:
-    width, height = PageSizing(describe(model), dpi, high).fit(PageExtent(*points, 72, scalable=True))
+    width, height = PageSizing(describe(model), dpi, high).fit(PageExtent(*points, 72, is_scalable=True))
     assert image_tokens(width, height, model, vl_high_resolution_images=high) == tokens
 
 
@@ -42,7 +42,7 @@ def test_a4_page_at_dpi_costs_tokens(
 @pytest.mark.parametrize("points", [A4, (842, 1191), (20, 20), (14400, 14400), (3, 500), (718.5, 300)])
 def test_fit_returns_size_that_server_keeps(model: str, high: bool, dpi: Dpi, points: tuple[float, float]) -> None:
     facts = describe(model)
-    width, height = PageSizing(facts, dpi, high).fit(PageExtent(*points, 72, scalable=True))
+    width, height = PageSizing(facts, dpi, high).fit(PageExtent(*points, 72, is_scalable=True))
     tokens = facts.max_image_tokens if high else facts.default_image_tokens
     area = facts.token_factor**2
     resized = smart_resize(height, width, factor=facts.token_factor, min_pixels=4 * area, max_pixels=tokens * area)
@@ -50,24 +50,27 @@ def test_fit_returns_size_that_server_keeps(model: str, high: bool, dpi: Dpi, po
 
 
 def test_max_pixels_enlarges_budget_but_does_not_reduce_it() -> None:
-    extent = PageExtent(*A4, 72, scalable=True)
+    extent = PageExtent(*A4, 72, is_scalable=True)
     width, height = PageSizing(describe(MODEL), max_pixels=4_000_000).fit(extent)
     assert width * height > 3_800_000
     assert PageSizing(describe(MODEL), max_pixels=1000).fit(extent) == PageSizing(describe(MODEL)).fit(extent)
 
 
 def test_image_keeps_its_pixels_unless_dpi_is_lower_than_its_resolution() -> None:
-    scanned = PageExtent(1000, 800, per_inch=300, scalable=False)
+    scanned = PageExtent(1000, 800, units_per_inch=300, is_scalable=False)
     assert PageSizing(describe(MODEL)).fit(scanned) == (992, 800)
     assert PageSizing(describe(MODEL), 150).fit(scanned) == (512, 384)
     assert PageSizing(describe(MODEL), 600).fit(scanned) == (992, 800)
-    assert PageSizing(describe(MODEL), 150).fit(PageExtent(1000, 800, per_inch=None, scalable=False)) == (992, 800)
+    assert PageSizing(describe(MODEL), 150).fit(PageExtent(1000, 800, units_per_inch=None, is_scalable=False)) == (
+        992,
+        800,
+    )
 
 
 @pytest.mark.parametrize("points", [(1, 1000), (0, 100)])
 def test_page_without_usable_shape_raises_input_error(points: tuple[float, float]) -> None:
     with pytest.raises(QwenVLInputError):
-        FIT(PageExtent(*points, 72, scalable=True))
+        FIT(PageExtent(*points, 72, is_scalable=True))
 
 
 @pytest.mark.skipif(not SCANS.is_dir(), reason="the real scans are not here")
