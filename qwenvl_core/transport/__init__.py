@@ -1,1 +1,1 @@
-"""HTTP over the clients of the vendor SDKs. Each SDK is imported by one module only: `openai` and `dashscope`."""
+"""Send HTTP requests over the clients of the vendor SDKs; only `openai` and `dashscope` import their SDK."""

@@ -14,19 +14,19 @@ USER_AGENT = {"User-Agent": f"qwenvl-adapters/{__version__}"}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Connection:
-    """The settings of a connection: all that is the same for every request.
+    """The settings that are the same for every request over a connection.
 
     Attributes:
-        api: Which of the service's two APIs.
+        api: `"openai"` for the OpenAI-compatible API, `"dashscope"` for the native one.
         base_url: The API's base URL, without a trailing slash.
         api_key: The key; not part of the repr.
         timeout: Seconds to connect, to wait for a response or its next bytes, and from the headers of an unstreamed
-            response to its end; `None` waits forever. Also the longest delay before a retry: if the server asks for
+            response to its end; `None` for no limit. Also the longest delay before a retry: if the server requests
             a longer one, the request is not repeated.
-        stream_chunk_timeout: Seconds between two chunks of a stream; `None` waits forever.
+        stream_chunk_timeout: Seconds between two chunks of a stream; `None` for no limit.
         max_retries: How often a failed request is repeated, if no part of the answer has arrived.
-        http_client: The caller's own sync HTTP client for the SDK.
-        http_async_client: The caller's own async HTTP client for the SDK.
+        http_client: A sync HTTP client from the caller, for the SDK.
+        http_async_client: An async HTTP client from the caller, for the SDK.
         default_headers: Headers of every request.
     """
 
@@ -42,8 +42,8 @@ class Connection:
 
     @property
     def headers(self) -> dict[str, str]:
-        """The headers of every request; the caller's own win."""
-        # In one spelling, so that a header that is given in two is not sent twice.
+        """The headers of every request; those of the caller override the defaults."""
+        # Names are case-insensitive: one spelling keeps a header from being sent twice.
         return USER_AGENT | {name.title(): value for name, value in self.default_headers.items()}
 
     @property
@@ -60,12 +60,12 @@ class HttpRequest:
     Attributes:
         method: The HTTP method.
         url: A path below the connection's base URL, or a whole URL.
-        body: JSON-like data that may hold `DataUri` objects, a `MultipartForm`, or `None`.
-        headers: Headers of this request; they win over the connection's.
+        body: JSON-like data that may contain `DataUri` objects, a `MultipartForm`, or `None`.
+        headers: Headers of this request; they override the connection's.
         params: The query string.
         stream: Whether the response is a stream of events.
-        authenticate: Whether the key and the caller's default headers are sent. `False` for hosts that are not the
-            service's own: they receive nothing but `headers` and `body`.
+        authenticate: Whether the key and the caller's default headers are sent. `False` for hosts other
+            than the service: they receive only `headers` and `body`.
     """
 
     method: str
@@ -78,7 +78,7 @@ class HttpRequest:
 
 
 class Response(NamedTuple):
-    """A response with a good status: its headers, and its body as a sync or async iterator of bytes."""
+    """A response with a success status (2xx): its headers, and its body as a sync or async iterator of bytes."""
 
     headers: Mapping[str, str]
     data: Any

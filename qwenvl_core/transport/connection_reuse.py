@@ -1,8 +1,8 @@
 """Finish reading an ended stream, so that its connection can serve the next request.
 
 A stream of the OpenAI-compatible API ends with the event `[DONE]`, a few bytes before the HTTP body ends. The HTTP
-libraries close a connection whose body was not read to its end, and the next request pays for a new TCP and TLS
-handshake. So the rest of the body is read, for at most `DRAIN_SECONDS`: servers exist that keep the body open.
+libraries close a connection whose body was not read to its end, and the next request needs a new TCP and TLS
+handshake. So the rest of the body is read, for at most `DRAIN_SECONDS`, because some servers keep the body open.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ from typing import Any
 
 DRAIN_SECONDS = 0.1
 
-# Each silent server holds one thread until its read timeout.
+# A server that sends nothing occupies one thread until the read timeout.
 _free_threads = threading.BoundedSemaphore(100)
 
 
 def drain(response: Any, data: Iterator[bytes]) -> None:
     """Read the rest of a response's body and close the response.
 
-    A blocking read can't be given a new time limit from outside the HTTP library. So a daemon thread reads, and the
-    caller waits for it only as long as `DRAIN_SECONDS`. The thread then owns the response and closes it.
+    The timeout of a blocking read can't be changed from outside the HTTP library. So a daemon thread reads the body and
+    closes the response, and the caller waits for it for at most `DRAIN_SECONDS`.
     """
     if not _free_threads.acquire(blocking=False):
         response.close()
@@ -40,7 +40,7 @@ def drain(response: Any, data: Iterator[bytes]) -> None:
 def _read_rest(response: Any, data: Iterator[bytes], finished: threading.Event) -> None:
     deadline = time.monotonic() + DRAIN_SECONDS
     try:
-        with suppress(Exception):  # the answer is complete: a failure of its connection is no error of the call
+        with suppress(Exception):  # the answer is complete, so a connection failure does not fail the call
             for _ in data:
                 if time.monotonic() > deadline:
                     break

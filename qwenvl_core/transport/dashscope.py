@@ -1,4 +1,4 @@
-"""HTTP transport over the client of the dashscope SDK (2.x), for the native API."""
+"""Send requests to the native API over the client of the dashscope SDK (2.x)."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from dashscope.v2 import AsyncClient, Client
 from dashscope.v2 import errors as sdk_errors
 
 from qwenvl_core.errors import QwenVLInputError
-from qwenvl_core.transport.http_client import preload
+from qwenvl_core.transport.http_client import preload_modules
 from qwenvl_core.transport.http_transport import Endpoint, HttpTransport
 
-preload("httpcore")
+preload_modules("httpcore")
 
 
 class DashScopeTransport(HttpTransport):
-    """Sends requests over the dashscope SDK's client."""
+    """Send requests over the dashscope SDK's client."""
 
     http_library: ClassVar[Any] = httpx
 
@@ -26,12 +26,12 @@ class DashScopeTransport(HttpTransport):
         create: Any = AsyncClient if is_async else Client
         connection = self.connection
         try:
-            # All arguments are given: for others, the SDK reads settings, environment variables and files of its own.
+            # All arguments are passed: the SDK reads missing ones from its settings, environment variables and files.
             client = create(
                 api_key=connection.api_key,
                 base_url=connection.base_url,
                 workspace="",
-                region="cn-beijing",  # without effect next to base_url, but the environment may hold one of our aliases
+                region="cn-beijing",  # unused with base_url; unset, an alias in the environment would fail
                 protocol="native",
                 timeout=connection.timeout or 300.0,
                 max_retries=0,
@@ -43,16 +43,16 @@ class DashScopeTransport(HttpTransport):
         headers = {"Authorization": f"Bearer {client.config.api_key}"}
         return Endpoint(client.transport.http_client, client.config.base_url, headers)
 
-    def _sdk_connection_error(self, error: Exception, request: Any) -> Exception:
+    def _build_sdk_connection_error(self, error: Exception, request: Any) -> Exception:
         return sdk_errors.APIConnectionError(str(error))
 
-    def _sdk_timeout_error(self, error: Exception, request: Any) -> Exception:
+    def _build_sdk_timeout_error(self, error: Exception, request: Any) -> Exception:
         return sdk_errors.APITimeoutError(str(error))
 
-    def _sdk_status_error(self, message: str, response: Any) -> Exception | None:
+    def _build_sdk_status_error(self, message: str, response: Any) -> Exception | None:
         with suppress(TypeError):  # the SDK fails on a code that is not text
             error = sdk_errors.response_error(response)
-            if error is not None:  # its text is the whole body, which may repeat the request
+            if error is not None:  # its message is the whole body, which may repeat the request
                 error.message, error.args, error.body = message, (message,), None
             return error
         return None

@@ -1,7 +1,7 @@
 """Keep one async client for each event loop, and close it when its loop ends.
 
-The connections of an async HTTP client belong to the event loop that opened them: another loop that uses them raises
-"Event loop is closed", and if they are open when their loop ends, their sockets leak.
+The connections of an async HTTP client belong to the event loop that opened them: using them in another loop raises
+"Event loop is closed", and their sockets leak if they are open when their loop ends.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ T = TypeVar("T")
 
 
 class PerEventLoop(Generic[T]):
-    """Creates one client for each running event loop, on demand.
+    """Create one client for each running event loop, on demand.
 
     Args:
         create: Creates a client; called within the loop.
@@ -36,7 +36,7 @@ class PerEventLoop(Generic[T]):
         if entry is None:
             self._discard_closed_loops()
             client = self._create()
-            # Before a loop ends, it closes the async generators that were started in it: its only hook.
+            # A loop has no other shutdown hook: before it ends, it closes the async generators that were started in it.
             closer = self._close_with_loop(loop, client)
             entry = self._clients[loop] = (client, closer)
             await anext(closer)

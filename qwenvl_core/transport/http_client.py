@@ -1,4 +1,4 @@
-"""Set up HTTP clients: the imports that would block an event loop, and what the environment may break."""
+"""Preload the modules of HTTP clients, and report errors in the environment that they read."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _HINT = (
 
 
 @contextmanager
-def client_setup_errors() -> Iterator[None]:
+def map_setup_errors() -> Iterator[None]:
     """Raise `QwenVLInputError` if the HTTP library can't create a client from the environment."""
     try:
         yield
@@ -24,7 +24,7 @@ def client_setup_errors() -> Iterator[None]:
         raise QwenVLInputError(f"The HTTP client can't be set up: {error}.", hint=_HINT) from error
 
 
-def preload(http_core: str) -> None:
+def preload_modules(http_core: str) -> None:
     """Import the modules that an HTTP library would import during its first request, on the event loop.
 
     Args:

@@ -14,12 +14,12 @@ from qwenvl_core.errors import (
     QwenVLTimeoutError,
     error_from_payload,
 )
-from qwenvl_core.transport.retry import retry_after
+from qwenvl_core.transport.retry import parse_retry_after
 from qwenvl_core.wire import errors
 
 
-def http_classes(*names: str) -> tuple[type[Any], ...]:
-    """Return the classes of these names from httpx and its successor httpx2, whichever is imported.
+def get_http_classes(*names: str) -> tuple[type[Any], ...]:
+    """Return the classes of these names from httpx and its successor httpx2, as far as they are imported.
 
     An SDK uses one of the two; a client that the caller passes may be from the other one.
     """
@@ -27,14 +27,14 @@ def http_classes(*names: str) -> tuple[type[Any], ...]:
     return tuple(getattr(library, name) for library in libraries for name in names)
 
 
-def network_errors() -> tuple[type[Exception], ...]:
-    """Return the exceptions of a request or response that broke off.
+def get_network_errors() -> tuple[type[Exception], ...]:
+    """Return the exception classes for a request or response that was interrupted.
 
     httpx2 does not map two of anyio's TLS failures: https://github.com/pydantic/httpx2/issues/854.
     """
     anyio = sys.modules.get("anyio")
     unmapped = (ssl.SSLError,) if anyio is None else (ssl.SSLError, anyio.EndOfStream)
-    return (*http_classes("RequestError", "StreamError"), *unmapped)
+    return (*get_http_classes("RequestError", "StreamError"), *unmapped)
 
 
 @contextmanager
@@ -42,17 +42,22 @@ def map_read_errors() -> Iterator[None]:
     """Raise this package's errors for failures while a response is read; the library's exception is the cause."""
     try:
         yield
-    except http_classes("TimeoutException") as error:
+    except get_http_classes("TimeoutException") as error:
         raise QwenVLTimeoutError("The server stopped sending before the response was complete.") from error
-    except network_errors() as error:
+    except get_network_errors() as error:
         raise QwenVLStreamInterruptedError(f"The connection broke during the response: {error}.") from error
 
 
-def error_from_response(response: Any, body: str) -> QwenVLError:
-    """Return the error that an HTTP error status and its body stand for."""
+def build_error(response: Any, body: str) -> QwenVLError:
+    """Build the error for a response with an HTTP error status.
+
+    Args:
+        response: The response.
+        body: Its body, as text.
+    """
     payload = errors.parse_error_body(
         body, status_code=response.status_code, request_id=response.headers.get("x-request-id")
     )
     error = error_from_payload(payload)
-    error.retry_after = retry_after(response.headers)
+    error.retry_after = parse_retry_after(response.headers)
     return error

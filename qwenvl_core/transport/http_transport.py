@@ -1,9 +1,9 @@
 """Send requests and read responses over the HTTP client of a vendor SDK.
 
-The SDKs contribute authentication, the endpoint and their exception classes. Their own request methods are not used:
+The SDKs provide authentication, the endpoint and their exception classes. Their request methods are not used:
 the typed stream of the openai SDK costs more than all other steps together, and the dashscope SDK uploads every file
-whose path it finds in a prompt. Both retry by the status alone, where the body decides whether a retry can help: 429
-also stands for an unpaid bill.
+whose path it finds in a prompt. Both retry by the status alone, although only the body shows whether a retry can
+succeed: 429 is also the status for an unpaid bill.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from qwenvl_core.errors import QwenVLConnectionError, QwenVLError, QwenVLInputEr
 from qwenvl_core.transport.connection import USER_AGENT, Connection, HttpRequest, Response
 from qwenvl_core.transport.connection_reuse import drain
 from qwenvl_core.transport.event_loops import PerEventLoop
-from qwenvl_core.transport.http_client import client_setup_errors
-from qwenvl_core.transport.http_errors import error_from_response, http_classes, map_read_errors, network_errors
+from qwenvl_core.transport.http_client import map_setup_errors
+from qwenvl_core.transport.http_errors import build_error, get_http_classes, get_network_errors, map_read_errors
 from qwenvl_core.transport.multipart import MultipartForm
 from qwenvl_core.transport.response_stream import AsyncResponseContext, iterate_data
 from qwenvl_core.wire.json_body import AsyncBody, SyncBody, encode_body
@@ -39,9 +39,9 @@ class Endpoint:
 
 
 class HttpTransport(ABC):
-    """Sends requests over one connection, from any number of threads and event loops.
+    """Send requests over one connection, from any number of threads and event loops.
 
-    A subclass for each SDK says which HTTP library it uses, creates its client, and builds its exceptions.
+    A subclass for each SDK names its HTTP library, creates its client, and builds its exceptions.
     """
 
     http_library: ClassVar[Any]
@@ -49,8 +49,8 @@ class HttpTransport(ABC):
 
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
-        # Loading the certificates takes tens of milliseconds: once, and not on an event loop.
-        with client_setup_errors():
+        # Loading the certificates takes tens of milliseconds, so it is done once, and not on an event loop.
+        with map_setup_errors():
             self._ssl_context = self.http_library.create_ssl_context()
         self._sync: Endpoint | None = None
         self._sync_lock = threading.Lock()
@@ -61,23 +61,23 @@ class HttpTransport(ABC):
         """Create the SDK's client over an HTTP client, and return the endpoint that it resolves."""
 
     @abstractmethod
-    def _sdk_connection_error(self, error: Exception, request: Any) -> Exception:
-        """Return the SDK's exception for a request without a response."""
+    def _build_sdk_connection_error(self, error: Exception, request: Any) -> Exception:
+        """Build the SDK's exception for a request without a response."""
 
     @abstractmethod
-    def _sdk_timeout_error(self, error: Exception, request: Any) -> Exception:
-        """Return the SDK's exception for a request without a response in time."""
+    def _build_sdk_timeout_error(self, error: Exception, request: Any) -> Exception:
+        """Build the SDK's exception for a request without a response in time."""
 
     @abstractmethod
-    def _sdk_status_error(self, message: str, response: Any) -> Exception | None:
-        """Return the SDK's exception for an error status; it must not hold the response's body."""
+    def _build_sdk_status_error(self, message: str, response: Any) -> Exception | None:
+        """Build the SDK's exception for an error status; it must not contain the response's body."""
 
     @contextmanager
     def open(self, request: HttpRequest) -> Iterator[Response]:
-        """Send a request and return the response, for reading within the context.
+        """Send a request and yield the response, to be read within the context.
 
         Raises:
-            QwenVLError: No response, an error status, or, within the context, a response that broke off.
+            QwenVLError: No response, an error status, or, within the context, a response that was interrupted.
         """
         response = self._send(request)
         data = iterate_data(response)
@@ -107,38 +107,38 @@ class HttpTransport(ABC):
         await self._async.aclose()
 
     def _send(self, request: HttpRequest) -> Any:
-        """Return a response with a good status, its body unread."""
-        endpoint = self._sync_endpoint()
+        """Return a response with a success status (2xx) and an unread body."""
+        endpoint = self._get_sync_endpoint()
         prepared = self._build_request(endpoint, request, SyncBody)
         with self._map_connect_errors(prepared):
-            response = endpoint.http.send(prepared, **_send_options(request))
+            response = endpoint.http.send(prepared, **_build_send_options(request))
         if response.is_success:
             self._set_read_timeout(response, request)
             return response
         try:
             response.read()
-        except network_errors() as error:
-            raise error_from_response(response, "the body broke off") from error
+        except get_network_errors() as error:
+            raise build_error(response, "the response body is incomplete") from error
         finally:
             response.close()
-        raise self._status_error(response)
+        raise self._build_status_error(response)
 
     async def _asend(self, request: HttpRequest) -> Any:
         """Send a request asynchronously; see `_send`."""
         endpoint = await self._async.get()
         prepared = self._build_request(endpoint, request, AsyncBody)
         with self._map_connect_errors(prepared):
-            response = await endpoint.http.send(prepared, **_send_options(request))
+            response = await endpoint.http.send(prepared, **_build_send_options(request))
         if response.is_success:
             self._set_read_timeout(response, request)
             return response
         try:
             await response.aread()
-        except network_errors() as error:
-            raise error_from_response(response, "the body broke off") from error
+        except get_network_errors() as error:
+            raise build_error(response, "the response body is incomplete") from error
         finally:
             await response.aclose()
-        raise self._status_error(response)
+        raise self._build_status_error(response)
 
     def _build_request(self, endpoint: Endpoint, request: HttpRequest, body_class: type[SyncBody | AsyncBody]) -> Any:
         """Return the HTTP library's request."""
@@ -154,7 +154,7 @@ class HttpTransport(ABC):
                 content=content,
                 timeout=self.connection.timeout,
             )
-        except http_classes("InvalidURL") as error:
+        except get_http_classes("InvalidURL") as error:
             raise QwenVLInputError(f"Invalid URL: {str(error).rstrip('.')}. Check base_url=.") from error
         if not request.authenticate:  # leave out headers, cookies and parameters of a client that the caller passed
             built = type(built)(
@@ -170,21 +170,21 @@ class HttpTransport(ABC):
     def _merge_headers(self, endpoint: Endpoint, request: HttpRequest, content_headers: Mapping[str, str]) -> Any:
         """Return the headers of a request as the HTTP library's `Headers`.
 
-        Their repr does not show the key: some loggers write the local variables of a traceback.
+        The repr of `Headers` hides the key, because some loggers write the local variables of a traceback.
         """
         try:
             headers = self.http_library.Headers(endpoint.headers if request.authenticate else {})
             headers.update(self.connection.headers if request.authenticate else USER_AGENT)
             headers.update(content_headers)
             headers.update(request.headers)
-        except (TypeError, UnicodeEncodeError):  # not quoted: a header may hold a secret
+        except (TypeError, UnicodeEncodeError):  # not quoted: a header may contain a secret
             raise QwenVLInputError(
                 "Invalid HTTP header: names and values must be ASCII text. Check default_headers=."
             ) from None
         return headers
 
     def _set_read_timeout(self, response: Any, request: HttpRequest) -> None:
-        """Limit the wait for the next bytes of a stream; the HTTP library reads the limit with the first of them."""
+        """Limit the wait for the next bytes of a stream; the HTTP library applies it from the first read on."""
         if request.stream:
             response.request.extensions["timeout"]["read"] = self.connection.read_timeout
 
@@ -193,29 +193,29 @@ class HttpTransport(ABC):
         """Raise this package's errors for a request without a response; the SDK's exception is the cause."""
         try:
             yield
-        except http_classes("TimeoutException") as error:
-            cause = self._sdk_timeout_error(error, request)
+        except get_http_classes("TimeoutException") as error:
+            cause = self._build_sdk_timeout_error(error, request)
             cause.__cause__ = error
             raise QwenVLTimeoutError("The server did not respond in time.") from cause
-        except (*network_errors(), *http_classes("InvalidURL")) as error:  # the latter in a redirect's location
-            cause = self._sdk_connection_error(error, request)
+        except (*get_network_errors(), *get_http_classes("InvalidURL")) as error:  # the latter in a redirect's location
+            cause = self._build_sdk_connection_error(error, request)
             cause.__cause__ = error
             reason = str(error) or type(error).__name__
             raise QwenVLConnectionError(f"Can't reach the server: {reason}.") from cause
 
-    def _status_error(self, response: Any) -> QwenVLError:
-        error = error_from_response(response, response.text)
-        error.__cause__ = self._sdk_status_error(error.message, response)
+    def _build_status_error(self, response: Any) -> QwenVLError:
+        error = build_error(response, response.text)
+        error.__cause__ = self._build_sdk_status_error(error.message, response)
         return error
 
-    def _sync_endpoint(self) -> Endpoint:
-        # One for all threads: a second one would be dropped with its connections open.
+    def _get_sync_endpoint(self) -> Endpoint:
+        # One endpoint for all threads; a second one would be discarded with its connections open.
         with self._sync_lock:
             if self._sync is None:
                 http = self.connection.http_client
                 if http is None:
                     http = self._create_http_client(self.http_library.Client)
-                    finalize(self, http.close)  # a deleted model leaves no socket open
+                    finalize(self, http.close)  # closes the sockets when the model is garbage-collected
                 self._sync = self._create_endpoint(http, is_async=False)
             return self._sync
 
@@ -230,7 +230,7 @@ class HttpTransport(ABC):
             await endpoint.http.aclose()
 
     def _create_http_client(self, client_class: Any) -> Any:
-        with client_setup_errors():
+        with map_setup_errors():
             limits = self.http_library.Limits(**_POOL_SIZE)
             return client_class(limits=limits, timeout=self.connection.timeout, verify=self._ssl_context)
 
@@ -246,7 +246,7 @@ def _encode_content(body: Any, body_class: type[SyncBody | AsyncBody]) -> tuple[
     return content, {"content-type": "application/json", "content-length": str(len(content))}
 
 
-def _send_options(request: HttpRequest) -> dict[str, Any]:
-    # Redirects are not followed: key and media go to the endpoint that the caller named, and nowhere else.
+def _build_send_options(request: HttpRequest) -> dict[str, Any]:
+    # Redirects are not followed, so that key and media are sent only to the endpoint that the caller named.
     options: dict[str, Any] = {"stream": True, "follow_redirects": False}
     return options if request.authenticate else {**options, "auth": None}

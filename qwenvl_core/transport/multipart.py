@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Iterator, Mapping
 from typing import Any, BinaryIO
 
-from qwenvl_core.transport.http_errors import http_classes
+from qwenvl_core.transport.http_errors import get_http_classes
 
 
 class MultipartForm:
@@ -23,8 +23,8 @@ class MultipartForm:
     """
 
     def __init__(self, fields: Mapping[str, str], file: BinaryIO, *, name: str, mime: str) -> None:
-        # This request only encodes the form; both HTTP libraries do it in the same way.
-        request = http_classes("Request")[0]
+        # This request is not sent: it only encodes the form, in the same way in both HTTP libraries.
+        request = get_http_classes("Request")[0]
         encoded: Any = request("POST", "http://localhost", data=fields, files={"file": (name, file, mime)})
         self._data: Iterator[bytes] = iter(encoded.stream)
         self.headers = {name: encoded.headers[name] for name in ("content-type", "content-length")}

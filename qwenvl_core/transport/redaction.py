@@ -1,4 +1,4 @@
-"""Keep keys and media out of errors: the SDKs' exceptions hold the request, and servers may repeat it in a reply."""
+"""Keep keys and media out of errors: the SDKs' exceptions contain the request, and servers may repeat it in a reply."""
 
 from __future__ import annotations
 
@@ -6,21 +6,21 @@ from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any
 
-from qwenvl_core.transport.http_errors import http_classes
+from qwenvl_core.transport.http_errors import get_http_classes
 
-_MIN_SECRET_LENGTH = 8  # characters; a shorter key is a placeholder such as "EMPTY", and may be part of any word
+_MIN_SECRET_LENGTH = 8  # characters; a shorter key is a placeholder such as "EMPTY", which can occur in any text
 
 
 def redact(error: BaseException, secret: str) -> None:
-    """Remove what was sent from an error and its causes, and a secret from all their texts."""
-    for cause in _with_causes(error):
+    """Remove the sent headers and body from an error and its causes, and a secret from all their texts."""
+    for cause in _iterate_causes(error):
         cause.args = _mask(secret, cause.args)
         for name, value in list(vars(cause).items()):
             with suppress(AttributeError):  # attributes of a library's exception may be read-only
                 setattr(cause, name, _mask(secret, _strip_http(secret, value)))
 
 
-def _with_causes(error: BaseException) -> Iterator[BaseException]:
+def _iterate_causes(error: BaseException) -> Iterator[BaseException]:
     visited: set[int] = set()
     pending: list[BaseException | None] = [error]
     while pending:
@@ -36,10 +36,10 @@ def _strip_http(secret: str, value: Any) -> Any:
 
     Some libraries send exceptions with all their attributes to other processes; Dask is one of them.
     """
-    for request_class in http_classes("Request"):
+    for request_class in get_http_classes("Request"):
         if isinstance(value, request_class):
             return request_class(value.method, value.url)
-    for response_class in http_classes("Response"):
+    for response_class in get_http_classes("Response"):
         if isinstance(value, response_class):
             request = None
             with suppress(RuntimeError):  # a response may have no request

@@ -15,26 +15,26 @@ def iterate_data(response: Any) -> Iterator[bytes]:
     """Return the body of a response as an iterator of bytes. The caller closes the response.
 
     `iter_bytes` passes all data through two more generators, a tenth of the cost of a streamed chunk. It is used only
-    where it has work to do: for a body that is compressed, or that was read before.
+    for a body that is compressed or was read before.
     """
-    data: Iterator[bytes] = response.iter_bytes() if _needs_decoding(response) else iter(response.stream)
+    data: Iterator[bytes] = response.iter_bytes() if _should_decode(response) else iter(response.stream)
     return data
 
 
 def aiterate_data(response: Any) -> AsyncIterator[bytes]:
     """Return the body of a response as an async iterator of bytes; see `iterate_data`."""
-    data: AsyncIterator[bytes] = response.aiter_bytes() if _needs_decoding(response) else aiter(response.stream)
+    data: AsyncIterator[bytes] = response.aiter_bytes() if _should_decode(response) else aiter(response.stream)
     return data
 
 
-def _needs_decoding(response: Any) -> bool:
+def _should_decode(response: Any) -> bool:
     return response.is_stream_consumed or "content-encoding" in response.headers
 
 
 class AsyncResponseContext:
-    """An async context manager around a response that is being read.
+    """Open a response, and close it after reading.
 
-    It is a class, because `@asynccontextmanager` would make it an async generator. When an event loop ends, it closes
+    This is a class, because `@asynccontextmanager` would need an async generator. When an event loop ends, it closes
     all its async generators at once; a generator that waits for another one is then closed twice, which asyncio
     reports as an error, and connections stay half closed.
 

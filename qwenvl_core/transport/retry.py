@@ -1,4 +1,4 @@
-"""Decide whether and when a failed request is repeated: one rule for both APIs."""
+"""Decide whether and when to repeat a failed request, in the same way for both APIs."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from qwenvl_core.transport.connection import Connection
 T = TypeVar("T")
 
 _FIRST_DELAY = 0.5  # seconds
-_MAX_DELAY = 8.0  # seconds, unless the server asks for another delay
-_MAX_DELAY_WITHOUT_TIMEOUT = 300.0  # seconds: with `timeout=None`, a server could ask for a year
+_MAX_DELAY = 8.0  # seconds, unless the server requests another delay
+_MAX_DELAY_WITHOUT_TIMEOUT = 300.0  # seconds; limits the delay that a server can request with `timeout=None`
 
 
 class RetryPolicy:
-    """Counts the retries of one request. No delay is longer than the connection's `timeout`."""
+    """Count the retries of one request. No delay is longer than the connection's `timeout`."""
 
     def __init__(self, connection: Connection) -> None:
         self._max_retries = connection.max_retries
@@ -42,7 +42,7 @@ class RetryPolicy:
         requested = error.retry_after
         if requested is not None and requested > self._max_delay:
             error.hint = (
-                f"The server asks to wait for {requested:.0f} seconds, which is longer than timeout=. {error.hint}"
+                f"The server requests a delay of {requested:.0f} seconds, which is longer than timeout=. {error.hint}"
             )
             raise error
         self._retries += 1
@@ -81,8 +81,8 @@ def _is_transient(error: QwenVLError) -> bool:
     return status == 409 or (error.retryable and (status is None or status in (408, 429) or status >= 500))
 
 
-def retry_after(headers: Mapping[str, str]) -> float | None:
-    """Return the delay that a server asks for, in seconds; `None` if the headers hold no valid one."""
+def parse_retry_after(headers: Mapping[str, str]) -> float | None:
+    """Parse the delay that a server requests, in seconds; `None` if the headers have no valid one."""
     for name, unit in (("retry-after-ms", 0.001), ("retry-after", 1.0)):
         try:
             seconds = float(headers[name]) * unit

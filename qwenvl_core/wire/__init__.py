@@ -1,1 +1,1 @@
-"""Encode request bodies and decode replies; no other package knows the JSON shapes of the APIs."""
+"""Encode request bodies and decode replies; no other package depends on the JSON shapes of the APIs."""

@@ -58,7 +58,7 @@ def encode(prepared: PreparedRequest) -> dict[str, Any]:
     """Encode the body of a request; media in it may be `DataUri` objects.
 
     Raises:
-        QwenVLInputError: A medium can't be read or is too large.
+        QwenVLInputError: An image or video can't be read or is too large.
     """
     settings = prepared.settings
     return {
@@ -79,8 +79,8 @@ def encode(prepared: PreparedRequest) -> dict[str, Any]:
 
 def headers(prepared: PreparedRequest) -> dict[str, str]:
     """Return the headers that this request needs in addition to those of every request."""
-    streamed = {"X-DashScope-SSE": "enable"} if prepared.stream else {}
-    return {**streamed, **build_upload_headers(prepared)}
+    stream_headers = {"X-DashScope-SSE": "enable"} if prepared.stream else {}
+    return {**stream_headers, **build_upload_headers(prepared)}
 
 
 def _encode_content(message: Message, settings: ModelSettings) -> list[dict[str, Any]]:
@@ -112,13 +112,13 @@ class Decoder(ReplyDecoder):
     def decode_payload(self, payload: Mapping[str, Any]) -> list[Event]:
         """Decode one payload.
 
-        A single chunk may hold reasoning and text, several tool calls, usage and a finish reason; all are used.
+        A single chunk may contain reasoning and text, several tool calls, usage and a finish reason; all are used.
         """
         if not self.request_id:
             self.request_id = self.reply_id = read_string(payload.get("request_id"))
         output = payload.get("output") or {}
         if len(output) > 1:  # further fields, such as `search_info`
-            self._keep_extras(output, exclude=("choices", "finish_reason"))
+            self._add_extras(output, exclude=("choices", "finish_reason"))
         if payload.get("usage"):
             self._usage = payload["usage"]
         choices = output.get("choices")
@@ -128,10 +128,10 @@ class Decoder(ReplyDecoder):
         """Return the text of a list of parts; other fields of the parts, such as `ocr_result`, go to `extras`."""
         for part in [content] if isinstance(content, dict) else content:
             if isinstance(part, dict) and (len(part) > 1 or "text" not in part):
-                self._keep_extras(part, exclude=("text",))
+                self._add_extras(part, exclude=("text",))
         return read_text(content)
 
-    def _keep_extras(self, fields: Mapping[str, Any], *, exclude: tuple[str, ...]) -> None:
+    def _add_extras(self, fields: Mapping[str, Any], *, exclude: tuple[str, ...]) -> None:
         for name, value in fields.items():
             if value and name not in exclude:
                 self.extras[name] = value

@@ -17,7 +17,7 @@ class ReplyDecoder:
         finish_reason: Why the reply ended; empty until the server reports it.
         model: The model that answered.
         reply_id: The server's id of the reply.
-        request_id: The vendor's id of the request, if the body holds it.
+        request_id: The vendor's id of the request, if the body contains it.
         extras: Further fields of the reply.
     """
 
@@ -36,8 +36,8 @@ class ReplyDecoder:
         return read_usage(self._usage) if self._usage else None
 
     def _decode_choice(self, choice: Mapping[str, Any]) -> list[Event]:
-        """Decode a chunk's `delta` or a whole `message`, which may hold several kinds of events at once."""
-        events: list[Event] = []  # a list costs less than a generator: most chunks hold one event
+        """Decode a chunk's `delta` or a whole `message`, which may contain several kinds of events at once."""
+        events: list[Event] = []  # a list costs less than a generator: most chunks contain one event
         delta = choice.get("delta") or choice.get("message") or {}
         # vLLM and servers derived from it send `reasoning`.
         reasoning = delta.get("reasoning_content") or delta.get("reasoning")

@@ -21,7 +21,7 @@ _PASSTHROUGH = (
 
 
 def encode_parameters(prepared: PreparedRequest) -> dict[str, Any]:
-    """Encode the parameters of a request, except `extra_body`, whose place differs between the APIs."""
+    """Encode the parameters of a request, except `extra_body`, whose position differs between the APIs."""
     settings = prepared.settings
     body: dict[str, Any] = {}
     if prepared.enable_thinking is not None:
@@ -107,7 +107,7 @@ def encode_frames(part: FramesPart) -> list[str | DataUri]:
 
 
 def build_upload_headers(prepared: PreparedRequest) -> dict[str, str]:
-    """Return the header that makes the service read `oss://` URLs, if the request holds any."""
+    """Return the header that makes the service read `oss://` URLs, if the request contains any."""
     sources = [source for message in prepared.messages for part in message.parts for source in media_sources(part)]
     if any(isinstance(source, UrlSource) and source.url[:6].lower() == "oss://" for source in sources):
         return {"X-DashScope-OssResourceResolve": "enable"}

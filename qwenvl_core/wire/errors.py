@@ -1,9 +1,9 @@
-r"""Parse the error of a server from every shape in which it arrives.
+r"""Parse the errors of servers, in all shapes in which they are sent.
 
 ```
 HTTP 401  {"error": {"message": "Incorrect API key provided.", "code": "invalid_api_key"}, "request_id": "…"}
 HTTP 401  {"code": "InvalidApiKey", "message": "Invalid API-key provided.", "request_id": "…"}
-HTTP 400  data: {"error": {"code": "data_inspection_failed", …}}        (a body that holds one event)
+HTTP 400  data: {"error": {"code": "data_inspection_failed", …}}        (a body with one event)
 HTTP 200  event:error\n:HTTP_STATUS/400\ndata:{"code": "InvalidParameter", …}   (inside a stream)
 HTTP 4xx  {"error": "text"}, {"detail": …}, {"object": "error", "message": …, "code": 400}   (vLLM, transformers)
 ```
@@ -23,7 +23,7 @@ from qwenvl_core.errors import ErrorPayload
 from qwenvl_core.wire.sse import DONE, SSEDecoder
 
 _MAX_QUOTE = 500
-_MAX_SEARCHED = 100_000  # characters that are searched for base64; a page may be of any length
+_MAX_SEARCHED = 100_000  # characters that are searched for base64; an error page may have any length
 _STATUS = re.compile(r"[45]\d\d")
 _STATUS_PREFIX = re.compile(r"<([45]\d\d)> ")  # "<400> InternalError.Algo.InvalidParameter: …"
 _BASE64 = re.compile(r"[A-Za-z0-9+/_-]{100,}={0,2}")  # some servers echo the media of the request
@@ -44,7 +44,7 @@ def parse_error_payload(payload: Any, *, status_code: int | None = None, request
     Args:
         payload: The JSON value.
         status_code: The HTTP status. Below 400 or `None`, the status stated in the payload takes precedence.
-        request_id: The request id of the response's headers, used if the payload holds none.
+        request_id: The request id of the response's headers, used if the payload has none.
     """
     outer = payload if isinstance(payload, Mapping) else {}
     error = outer.get("error", outer.get("detail", outer if outer else payload))
@@ -61,9 +61,7 @@ def parse_error_payload(payload: Any, *, status_code: int | None = None, request
         message=_quote(message),
         code=None if code is None else _quote(str(code)),
         status_code=status_code if status_code and status_code >= 400 else stated_status or status_code,
-        request_id=_string_or_empty(outer.get("request_id"))
-        or _string_or_empty(fields.get("request_id"))
-        or request_id,
+        request_id=_get_string(outer.get("request_id")) or _get_string(fields.get("request_id")) or request_id,
     )
 
 
@@ -87,7 +85,7 @@ def _parse_first_event(text: str) -> Any:
     raise ValueError("no event")
 
 
-def _string_or_empty(value: Any) -> str:
+def _get_string(value: Any) -> str:
     return value if isinstance(value, str) else ""
 
 

@@ -1,4 +1,4 @@
-"""Encode request bodies as JSON; large media are encoded while the body is sent, so they are not copied in memory."""
+"""Encode request bodies as JSON; large media are encoded while the body is sent, and so not copied in memory."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Body:
         return self._length
 
     def blocks(self) -> Iterator[bytes]:
-        """Iterate over the bytes of the body in chunks."""
+        """Iterate over the bytes of the body."""
         for piece in self._pieces:
             if isinstance(piece, bytes):
                 yield piece
@@ -38,7 +38,7 @@ class Body:
                 yield from piece.blocks()
 
     def read(self, size: int = -1) -> bytes:
-        """Return the next chunk, whatever its size; `b""` at the end."""
+        """Return the next bytes, regardless of `size`; `b""` at the end."""
         return next(self._remaining, b"")
 
     def seekable(self) -> bool:
@@ -68,12 +68,12 @@ class AsyncBody(Body):
     """A body for an async client; it must not be a sync iterable too."""
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
-        for chunk in self.blocks():
-            yield chunk
+        for data in self.blocks():
+            yield data
 
 
 class _Joined(bytes):
-    """A body in one piece, with a short `repr`, because SDKs log the options of a request and media are too large."""
+    """A whole body with a short `repr`, because SDKs log the options of a request and media would flood the log."""
 
     def __repr__(self) -> str:
         return f"<a body of {len(self)} bytes>"
@@ -81,18 +81,18 @@ class _Joined(bytes):
     __str__ = __repr__
 
 
-def encode_body(value: Any, streamed: type[Body]) -> Body | bytes:
+def encode_body(value: Any, body_class: type[Body]) -> Body | bytes:
     """Encode `value` as a JSON body.
 
     Args:
-        value: JSON-like data that may hold `DataUri` objects in place of strings.
-        streamed: The class of a large body with media: `SyncBody` or `AsyncBody`. A small body is returned as bytes.
+        value: JSON-like data that may contain `DataUri` objects in place of strings.
+        body_class: The class of a large body with media: `SyncBody` or `AsyncBody`. A small body is returned as bytes.
 
     Raises:
-        QwenVLInputError: The data hold a value that JSON can't represent.
+        QwenVLInputError: The data contain a value that JSON can't represent.
     """
     uris: list[DataUri] = []
-    marker = secrets.token_hex(16)  # unguessable, so that no text of a message is mistaken for it
+    marker = secrets.token_hex(16)  # random, so that it can't occur in the text of a message
 
     def replace_uri(item: Any) -> str:
         if not isinstance(item, DataUri):
@@ -112,5 +112,5 @@ def encode_body(value: Any, streamed: type[Body]) -> Body | bytes:
     pieces: list[bytes | DataUri] = [first]
     for uri, following in zip(uris, others, strict=True):
         pieces += (uri, following)
-    body = streamed(pieces)
+    body = body_class(pieces)
     return body if len(body) > _STREAMED_FROM else _Joined(b"".join(body.blocks()))

@@ -53,7 +53,7 @@ def encode(prepared: PreparedRequest) -> dict[str, Any]:
     """Encode the body of a request; media in it may be `DataUri` objects.
 
     Raises:
-        QwenVLInputError: A medium can't be read or is too large.
+        QwenVLInputError: An image or video can't be read or is too large.
     """
     settings = prepared.settings
     body: dict[str, Any] = {
@@ -97,7 +97,7 @@ class Decoder(ReplyDecoder):
     def decode_payload(self, payload: Mapping[str, Any]) -> list[Event]:
         """Decode one payload.
 
-        A single chunk may hold reasoning and text, several tool calls, usage and a finish reason; all are used.
+        A single chunk may contain reasoning and text, several tool calls, usage and a finish reason; all are used.
         """
         if not self.model:
             self.model = read_string(payload.get("model"))

@@ -1,4 +1,4 @@
-"""Read a reply: turn the bytes of a response into events, without I/O.
+"""Read a reply: decode the bytes of a response to events, without I/O.
 
 The same class reads sync and async, streamed and whole replies; only the loops that fetch the bytes differ.
 """
@@ -70,11 +70,11 @@ class ResponseReader:
         self._chunk_timeout = chunk_timeout
         self._sse = SSEDecoder()
         self._body_chunks: list[bytes] | None = None  # of a whole reply; `None` for a stream
-        self._format_unknown = False
+        self._is_format_unknown = False
         self._text_pieces: list[str] = []
         self._has_tool_call = False
         self._request_id = ""
-        self._partial_response = False
+        self._is_partial_response = False
         self._payload_count = 0
         self._last_progress = 0.0
         self.started = False
@@ -87,39 +87,39 @@ class ResponseReader:
             headers: A case-insensitive mapping.
         """
         self._request_id = headers.get("x-request-id") or ""
-        self._partial_response = headers.get("x-dashscope-partialresponse", "").lower() == "true"
+        self._is_partial_response = headers.get("x-dashscope-partialresponse", "").lower() == "true"
         # Even if the request demands a stream, the server may send a single payload or an HTML page.
         content_type = headers.get("content-type", "").lower()
         if not self._prepared.stream or "json" in content_type or "html" in content_type:
             self._body_chunks = []
-        self._format_unknown = self._body_chunks is None
+        self._is_format_unknown = self._body_chunks is None
         self._last_progress = time.monotonic()
         self.started = True
 
     def decode(self, data: bytes) -> Iterator[Event]:
-        """Return the events that `data`, the next bytes of the body, completes.
+        """Return the events that are complete with `data`, the next bytes of the body.
 
         Raises:
             QwenVLError: The server reports an error, the reply has an unknown shape, or the reply takes too long.
         """
-        if self._format_unknown:
+        if self._is_format_unknown:
             self._detect_format(data)
         if self._body_chunks is not None:
             self._body_chunks.append(data)
-            self._check_progress(self._timeout, "The reply was not complete after", made_progress=False)
+            self._check_progress(self._timeout, "The reply was not complete after", has_progress=False)
             return iter(())
         return self._read(self._sse.decode(data))
 
     def _detect_format(self, data: bytes) -> None:
-        """Detect a JSON payload or an HTML page by its first character, with which no line of a stream begins."""
+        """Detect a JSON payload or an HTML page by its first character, which never begins a line of a stream."""
         first_character = data.lstrip(_BOM_AND_SPACE)[:1]
         if first_character:
-            self._format_unknown = False
+            self._is_format_unknown = False
             if first_character in (b"{", b"<"):
                 self._body_chunks = []
 
     def flush(self) -> Iterator[Event]:
-        """Yield the events that the end of the body completes: remaining ones, then usage and finish.
+        """Yield the remaining events at the end of the body, then usage and finish.
 
         Raises:
             QwenVLError: As `decode`, or the reply ended before the answer was complete.
@@ -136,7 +136,7 @@ class ResponseReader:
     def finish_after_error(self, error: QwenVLError) -> Iterator[Event]:
         """Finish the reply despite `error`, or raise it.
 
-        The reply is finished if the connection broke or stalled after the finish reason had arrived.
+        The reply is finished if the connection failed or stalled after the finish reason had arrived.
 
         Raises:
             QwenVLError: `error` with the context of this reply, in all other cases.
@@ -178,7 +178,7 @@ class ResponseReader:
         except _SHAPE_ERRORS as error:
             raise _unknown_shape_error(error) from error
         self._check_progress(
-            self._chunk_timeout, "No chunk arrived for", made_progress=self._payload_count > count_before
+            self._chunk_timeout, "No chunk arrived for", has_progress=self._payload_count > count_before
         )
 
     def _decode_whole(self, body: bytes) -> Iterator[tuple[str, Any]]:
@@ -192,13 +192,13 @@ class ResponseReader:
         error_payload = errors.parse_error_body(body.decode(errors="replace"), status_code=200)
         raise QwenVLAPIError(f"The reply is not valid JSON: {error_payload.message}", status_code=200)
 
-    def _check_progress(self, limit: float | None, problem: str, *, made_progress: bool) -> None:
+    def _check_progress(self, limit: float | None, problem: str, *, has_progress: bool) -> None:
         """Raise a timeout if no payload arrived for `limit` seconds, although comments may keep the connection alive.
 
         `problem` begins the message: the limit in seconds follows.
         """
         now = time.monotonic()
-        if made_progress:
+        if has_progress:
             self._last_progress = now
         elif limit is not None and now - self._last_progress > limit:
             raise QwenVLTimeoutError(f"{problem} {limit:g} seconds.")
@@ -206,7 +206,7 @@ class ResponseReader:
     def _finish(self) -> Iterator[Event]:
         decoder = self._decoder
         self.done = True
-        if self._partial_response:
+        if self._is_partial_response:
             decoder.finish_reason = decoder.finish_reason or "length"
             decoder.extras["partial_response"] = True
         if not decoder.finish_reason:

@@ -22,7 +22,7 @@ class SSEDecodeError(ValueError):
 
 
 class SSEDecoder:
-    """Decode a byte stream into pairs of an event name and a JSON payload, independent of how the bytes were split.
+    """Decode a byte stream into pairs of an event name and a JSON payload, however the bytes were split.
 
     Lines end at CR, LF or CRLF only; U+2028, U+0085 and similar characters are text. A `data:` line that is complete
     JSON is delivered at once, without the blank line after it, which some servers omit. Other `data:` lines are joined
@@ -36,11 +36,11 @@ class SSEDecoder:
         self._buffer: list[bytes] = []
         self._pending: list[bytes] = []
         self._name = ""
-        self._started = False
+        self._has_started = False
         self.status: int | None = None
 
     def decode(self, data: bytes) -> Iterator[tuple[str, Any]]:
-        """Yield the payloads that `data` completes.
+        """Yield the payloads that are complete with `data`.
 
         Raises:
             SSEDecodeError: The data of a complete event is not valid JSON.
@@ -69,7 +69,7 @@ class SSEDecoder:
                 self._read_field(field, value)
 
     def _split_lines(self, data: bytes) -> list[bytes]:
-        """Return the lines that `data` completes; an unfinished line stays in a buffer that is joined at its end."""
+        """Return the lines that are complete with `data`; an unfinished line is buffered."""
         if self._buffer:
             self._buffer.append(data)
             if b"\n" not in data and b"\r" not in data:
@@ -79,13 +79,13 @@ class SSEDecoder:
         lines = data.splitlines(keepends=True)  # splits bytes at CR, LF and CRLF only
         if lines and not data.endswith(b"\n"):  # an unfinished line, or a CR whose LF may follow
             self._buffer.append(lines.pop())
-        if not self._started and lines:
-            self._started = True
+        if not self._has_started and lines:
+            self._has_started = True
             lines[0] = lines[0].removeprefix(b"\xef\xbb\xbf")
         return lines
 
     def flush(self) -> Iterator[tuple[str, Any]]:
-        """Yield the payload that the end of the stream completes, if any.
+        """Yield the payload that is unfinished at the end of the stream, if any.
 
         Raises:
             SSEDecodeError: The stream ended within an event.

@@ -57,7 +57,7 @@ class ToolCallAssembler:
                 return self._ids.index(call_id)
             return len(self._ids) if call_id or name or not self._ids else len(self._ids) - 1
         call_index = self._call_indices.get(index)
-        # Some servers send whole calls that all have index 0 and differ by id; others give each fragment a new id,
+        # Some servers send whole calls that all have index 0 and differ by id; others send a new id with each fragment,
         # but send the name only once.
         if call_index is None or (call_id and name and self._ids[call_index] and call_id != self._ids[call_index]):
             call_index = self._call_indices[index] = len(self._ids)

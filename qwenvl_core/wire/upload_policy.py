@@ -1,4 +1,4 @@
-"""The requests of an upload to the vendor's temporary storage: first for its policy, then with the file.
+"""Encode an upload to the vendor's temporary storage: a request for its policy, then one with the file.
 
 ```
 GET {base_url}/uploads?action=getPolicy&model=qwen3-vl-plus
@@ -25,7 +25,7 @@ from qwenvl_core.errors import QwenVLAPIError
 
 PATH = "/uploads"
 
-_VENDOR_DOMAIN = ".aliyuncs.com"  # of the vendor's storage, in all regions
+_VENDOR_DOMAIN = ".aliyuncs.com"  # of the vendor's storage in all regions
 _LOOPBACK_HOSTS = ("localhost", "127.0.0.1", "::1")  # names of the same machine
 
 
@@ -37,12 +37,12 @@ class Form(NamedTuple):
     url: str
 
 
-def query(model: str) -> dict[str, str]:
-    """Return the query of a policy request, for files that are sent to `model`."""
+def build_query(model: str) -> dict[str, str]:
+    """Build the query of a policy request, for files that are sent to `model`."""
     return {"action": "getPolicy", "model": model}
 
 
-def form(payload: Any, *, endpoint: str, name: str, mime: str) -> Form:
+def build_form(payload: Any, *, endpoint: str, name: str, mime: str) -> Form:
     """Build the upload form from the reply to a policy request.
 
     Args:

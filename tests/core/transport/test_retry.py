@@ -14,7 +14,7 @@ from qwenvl_core.errors import (
 )
 from qwenvl_core.transport import retry
 from qwenvl_core.transport.connection import Connection
-from qwenvl_core.transport.retry import RetryPolicy, retry_after
+from qwenvl_core.transport.retry import RetryPolicy, parse_retry_after
 
 
 @pytest.mark.parametrize(
@@ -35,11 +35,11 @@ from qwenvl_core.transport.retry import RetryPolicy, retry_after
     ],
 )
 def test_retry_after_reads_the_headers(headers: dict[str, str], seconds: float | None) -> None:
-    assert retry_after(headers) == seconds
+    assert parse_retry_after(headers) == seconds
 
 
 def test_retry_after_reads_a_date() -> None:
-    seconds = retry_after({"retry-after": email.utils.formatdate(time.time() + 30, usegmt=True)})
+    seconds = parse_retry_after({"retry-after": email.utils.formatdate(time.time() + 30, usegmt=True)})
     assert seconds is not None
     assert 28 < seconds <= 30
 

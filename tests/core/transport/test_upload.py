@@ -163,10 +163,10 @@ def test_form_accepts_trusted_hosts_only(endpoint: str, host: str, is_trusted: b
     )
     payload = {"data": {**policy, "upload_host": host}}
     if is_trusted:
-        assert upload_policy.form(payload, endpoint=endpoint, name="a.mp4", mime="video/mp4").host == host
+        assert upload_policy.build_form(payload, endpoint=endpoint, name="a.mp4", mime="video/mp4").host == host
         return
     with pytest.raises(QwenVLAPIError, match="not the vendor's"):
-        upload_policy.form(payload, endpoint=endpoint, name="a.mp4", mime="video/mp4")
+        upload_policy.build_form(payload, endpoint=endpoint, name="a.mp4", mime="video/mp4")
 
 
 @both_call_modes
