@@ -75,7 +75,7 @@ def test_no_delay_is_longer_than_the_timeout(timeout: float | None, requested: f
     if requested <= (timeout or 300):
         assert create_policy(1, timeout).next_delay(error) == requested
         return
-    with pytest.raises(QwenVLRateLimitError, match=f"asks to wait for {requested:.0f} seconds") as caught:
+    with pytest.raises(QwenVLRateLimitError, match=f"requests a delay of {requested:.0f} seconds") as caught:
         create_policy(1, timeout).next_delay(error)
     assert caught.value is error
     assert "timeout=" in error.hint
