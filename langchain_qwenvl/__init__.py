@@ -1,7 +1,7 @@
 """LangChain integration for Alibaba's Qwen-VL models.
 
-The modules of this package import LangChain's names from the modules that define them: the lazy loaders of LangChain's
-packages would take longer than all modules of ours.
+The modules of this package import LangChain's names from the modules that define them: importing them through the lazy
+loaders of LangChain's packages takes longer than importing all modules of this package.
 """
 
 from typing import TYPE_CHECKING, Any

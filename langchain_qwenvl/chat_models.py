@@ -1,4 +1,4 @@
-"""The LangChain chat model."""
+"""Define `ChatQwenVL`, the LangChain chat model."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ else:
 
 
 class ChatQwenVL(QwenVLBase):
-    """A Qwen-VL model of Alibaba's Model Studio (DashScope), or of a server with the same API.
+    """Chat with a Qwen-VL model of Alibaba's Model Studio (DashScope), or of a server with the same API.
 
     Thinking is on by default: the reasoning streams before the answer, and is in
     `message.additional_kwargs["reasoning_content"]` and in `message.content_blocks`.
@@ -76,8 +76,8 @@ class ChatQwenVL(QwenVLBase):
             tools: Tools in any form that LangChain accepts. Without tools, `tool_choice` is not sent either.
             tool_choice: `"auto"`, `"none"`, `"any"`, `"required"`, a tool's name, or OpenAI's dict. `True` forces any
                 tool, `False` sends no choice.
-            strict: Add `strict` to each tool's definition.
-            response_format: Form of an answer without tool calls: the vendor's dict, or a schema.
+            strict: Value of `strict` in each tool's definition.
+            response_format: Format of an answer without tool calls: the vendor's dict, or a schema.
             kwargs: Other keywords for every call: `parallel_tool_calls`, any setting.
 
         Returns:
@@ -100,7 +100,7 @@ class ChatQwenVL(QwenVLBase):
         strict: bool | None = None,
         **kwargs: Any,
     ) -> Runnable[LanguageModelInput, dict[str, Any] | BaseModel]:
-        """Make the model answer with objects of a schema.
+        """Bind a schema, and parse the answers into objects of it.
 
         A hybrid model does not think in these calls, since the service rejects forced output while thinking; other
         calls of the same model do. A model that always thinks gets `tool_choice="auto"` or a prompt instead.
@@ -112,11 +112,11 @@ class ChatQwenVL(QwenVLBase):
                 object; describe it in the prompt. Default: function calling if the model supports tools, else
                 `"json_schema"`.
             include_raw: Return `{"raw": message, "parsed": object or None, "parsing_error": error or None}`.
-            strict: Add `strict` to the tool or the response format.
+            strict: Value of `strict` in the tool or the response format.
             kwargs: Other keywords for every call.
 
         Returns:
-            A runnable that returns objects of a Pydantic class, or else dicts. A stream yields them as they grow.
+            A runnable that returns objects of a Pydantic class, or else dicts. A stream yields partial objects first.
 
         Raises:
             ValueError: The method or a keyword is unknown, the method sets a keyword itself, or `strict` is combined
@@ -124,7 +124,7 @@ class ChatQwenVL(QwenVLBase):
             OutputParserException: (when run) The answer is not an object of the schema; the error is also a
                 `QwenVLOutputError`.
         """
-        kwargs = pipeline.normalize_call_options(kwargs)
+        kwargs = pipeline.normalize_call_settings(kwargs)
         self._settings(kwargs)  # raises on unknown keywords
         method = method or structured_output.choose_method(catalog.describe(kwargs.get("model") or self.model))
         bound, parser = structured_output.build_bind_arguments(schema, method=method, strict=strict)
@@ -196,7 +196,7 @@ class ChatQwenVL(QwenVLBase):
     ) -> ChatResult:
         return await pipeline.agenerate(self, messages, stop, kwargs)
 
-    # For handlers that need tokens, these two methods of LangChain's add up the message of `invoke` from chunks.
+    # If a callback handler needs tokens, these methods of LangChain stream and merge chunks to the message of `invoke`.
 
     @override
     def _generate_with_cache(self, *args: Any, **kwargs: Any) -> ChatResult:

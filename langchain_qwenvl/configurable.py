@@ -1,4 +1,4 @@
-"""Let the config of a call choose the fields of a model."""
+"""Set the fields of a model from the config of a call."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ if TYPE_CHECKING:
 
 
 class ConfigurableModel(RunnableConfigurableFields):  # type: ignore[type-arg]  # pydantic would build another class
-    """Copies the model and changes the chosen fields.
+    """Copy the model and change the configured fields.
 
     LangChain instead constructs a new model from the values of all fields, so that defaults count as set by the user:
-    `enable_thinking` would be sent to models that are not in the catalog, the profile would be that of the old model,
-    and each call would open its own connections.
+    `enable_thinking` would be sent to models that are not in the catalog, the profile would be the original model's,
+    and each call would open new connections.
     """
 
     @override
@@ -37,5 +37,5 @@ class ConfigurableModel(RunnableConfigurableFields):  # type: ignore[type-arg]  
     @classmethod
     @override
     def lc_id(cls) -> list[str]:
-        """Serialize under the id of LangChain's class, which revives it."""
+        """Return the id of LangChain's class, which is the one that LangChain revives."""
         return RunnableConfigurableFields.lc_id()

@@ -1,7 +1,7 @@
 """Translate messages to LangChain's standard content blocks: `content_blocks`, v1 content and v3 events.
 
 Without a translator, LangChain numbers the blocks itself, and reasoning block 0 merges with tool call 0. The indices
-here are strings by which LangChain merges (`lc_...`) and which cannot be mistaken for the number of a tool call.
+here are strings with the prefix that LangChain merges by (`lc_...`), so they never equal the number of a tool call.
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ from langchain_core.messages.tool import ToolCall, invalid_tool_call
 PROVIDER = "qwenvl"
 
 INVALID_CALLS_KEY = "invalid_tool_calls"
-"""Key in `additional_kwargs` of a stream's last chunk, and so of the sum: the calls that must not be executed.
+"""Key in `additional_kwargs` of a stream's last chunk, and so of merged chunks: the calls that must not be executed.
 
-LangChain parses the arguments in a sum of chunks leniently, so that a truncated call looks complete there.
+LangChain parses the arguments in merged chunks leniently, so that a truncated call appears complete.
 """
 
 _CALL_TYPES = ("tool_call", "tool_call_chunk", "invalid_tool_call")
 
 
 def register_translators() -> None:
-    """Register the translators for messages whose `model_provider` is ours."""
+    """Register the translators for messages with `PROVIDER` as their `model_provider`."""
     register_translator(PROVIDER, translate_content, translate_content_chunk)
 
 
@@ -39,7 +39,7 @@ def translate_content(message: AIMessage) -> list[types.ContentBlock]:
     """Translate a whole message to blocks: reasoning, text, tool calls.
 
     Raises:
-        NotImplementedError: The content is a list already; LangChain then translates it itself.
+        NotImplementedError: The content is a list already; LangChain then uses its own translation.
     """
     blocks = _translate_text(message)
     valid, invalid = split_tool_calls(message)
@@ -49,13 +49,13 @@ def translate_content(message: AIMessage) -> list[types.ContentBlock]:
 
 
 def translate_content_chunk(chunk: AIMessageChunk) -> list[types.ContentBlock]:
-    """Translate a chunk, or a sum of chunks, to blocks with indices to merge by.
+    """Translate a chunk, or merged chunks, to blocks with indices to merge by.
 
     Raises:
-        NotImplementedError: The content is a list already; LangChain then translates it itself.
+        NotImplementedError: The content is a list already; LangChain then uses its own translation.
     """
     if chunk.chunk_position == "last":
-        has_whole_calls = any(call["id"] for call in chunk.tool_call_chunks)  # only a sum of chunks has them
+        has_whole_calls = any(call["id"] for call in chunk.tool_call_chunks)  # only merged chunks have them
         return translate_content(chunk) if has_whole_calls else _translate_last_chunk(chunk)
     blocks = _translate_text(chunk)
     for block in blocks:
@@ -64,9 +64,9 @@ def translate_content_chunk(chunk: AIMessageChunk) -> list[types.ContentBlock]:
 
 
 def _translate_last_chunk(chunk: AIMessageChunk) -> list[types.ContentBlock]:
-    """Translate a last chunk by itself, or a sum of chunks without tool calls.
+    """Translate a single last chunk, or merged chunks without tool calls.
 
-    Invalid calls with an index are those for v3 events, where they replace the blocks of the same index.
+    Invalid calls have an index only for v3 events, where they replace the blocks of the same index.
     """
     replacements = [call for call in chunk.additional_kwargs.get(INVALID_CALLS_KEY, ()) if "index" in call]
     return cast("list[types.ContentBlock]", [*_translate_text(chunk), *_translate_call_chunks(chunk), *replacements])
@@ -82,7 +82,7 @@ def _translate_call_chunks(chunk: AIMessageChunk) -> list[dict[str, Any]]:
 
 
 def split_tool_calls(message: AIMessage) -> tuple[list[ToolCall], list[InvalidToolCall]]:
-    """Return the tool calls of a message or sum of chunks that may be executed, and those that must not."""
+    """Return the tool calls of a message or merged chunks that may be executed, and those that must not."""
     invalid_calls = message.additional_kwargs.get(INVALID_CALLS_KEY)
     if not invalid_calls:
         return message.tool_calls, message.invalid_tool_calls
@@ -95,7 +95,7 @@ def split_tool_calls(message: AIMessage) -> tuple[list[ToolCall], list[InvalidTo
 
 
 def finalize_tool_calls(message: AIMessage) -> AIMessage:
-    """Move the invalid calls of a message that LangChain added up from chunks to `invalid_tool_calls`."""
+    """Move the invalid calls of a message that LangChain merged from chunks to `invalid_tool_calls`."""
     if INVALID_CALLS_KEY not in message.additional_kwargs:
         return message
     valid, invalid = split_tool_calls(message)

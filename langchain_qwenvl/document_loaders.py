@@ -74,7 +74,7 @@ class QwenVLLoader(BaseLoader):
 
         Args:
             file: A PDF, a TIFF with any number of pages, or an image: a path, bytes, or a file opened in binary mode.
-            llm: The model, also with keywords bound to it. Its own settings apply, thinking included. By default
+            llm: The model, also with keywords bound to it. Its settings apply, including thinking. By default
                 `ChatQwenVL()`.
             mode: One document for each `"page"`, for each `"element"` of the pages, for each `"chunk"` of neighbouring
                 elements (tables stay whole), or a `"single"` one.
@@ -82,19 +82,19 @@ class QwenVLLoader(BaseLoader):
                 boxes for all elements, with `"markdown"` for tables and pictures only.
             prompt: Prompt for each page, instead of the vendor's prompt for `output`.
             pages: Page numbers and ranges, such as `"1-3,7,9-"`; by default all pages.
-            dpi: `"auto"` renders at the highest resolution that the model sees, up to 200 dots per inch. A number is
-                the resolution in dots per inch, limited to what the model sees.
-            high_resolution: Up to 16,384 tokens per page, for small print.
+            dpi: `"auto"` renders at the highest resolution of the model's input, up to 200 dots per inch. A number is
+                the resolution in dots per inch, limited to that of the model's input.
+            high_resolution: Whether to use up to 16,384 tokens per page, for small print.
             max_concurrency: Number of pages that are rendered and transcribed at the same time; it bounds memory.
             on_error: `"raise"` raises after the documents of the pages before the failed one; `"skip"` skips the page.
             cache_dir: Folder that caches transcriptions, so that an interrupted run resumes without repeated requests.
             image_dir: Folder for JPEG files of the pages and the pictures on them; their path is the metadata's
                 `image_path`.
-            progress: `True` for a bar, or a callable that takes the pages done, their total number, and the usage.
+            progress: `True` for a progress bar, or a callable that takes the pages done, their total, and the usage.
             password: Password of the PDF, if it has one.
             coordinates: Unit of the model's boxes: `"relative"` (thousandths) or `"absolute"` (pixels). Needed only for
                 models that are not in the catalog.
-            chunk_size: Longest chunk, in characters; a longer element is a chunk of its own.
+            chunk_size: Longest chunk, in characters; a longer element becomes one chunk.
 
         Raises:
             TypeError: `llm` is not a `ChatQwenVL`.
@@ -148,8 +148,8 @@ class QwenVLLoader(BaseLoader):
 class QwenVLParser(BaseBlobParser):
     """Parse blobs of scanned documents (`application/pdf`, `image/*`, `application/x-npy`); see `QwenVLLoader`.
 
-    A parser has no state: threads and processes may share it, and it can be the `images_parser` of a PDF loader. Its
-    keywords are those of `QwenVLLoader`. The metadata of a blob is copied to its documents.
+    A parser has no state: threads and processes may share it, and it can be the `images_parser` of LangChain's PDF
+    loaders. Its keywords are those of `QwenVLLoader`. The metadata of a blob is copied to its documents.
     """
 
     def __init__(
@@ -206,7 +206,7 @@ class QwenVLParser(BaseBlobParser):
 
 
 def citation(document: Document) -> Citation:
-    """Cite a document, or a piece that a splitter made of it.
+    """Build the citation of a document, or of a piece that a text splitter created from it.
 
     See `qwenvl_core.documents.citations.build_citation`.
     """
@@ -223,7 +223,7 @@ def highlight(document: Document | Citation, file: File, *, password: str | None
 
 
 class _Transcriber(ChatTranscriber[HumanMessage, AIMessage]):
-    """Transcribes pages with a LangChain chat model."""
+    """Transcribe pages with a LangChain chat model."""
 
     def __init__(self, llm: Any, *, high_resolution: bool) -> None:
         super().__init__(high_resolution=high_resolution)

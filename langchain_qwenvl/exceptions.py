@@ -1,4 +1,4 @@
-"""Exceptions of this package: each is an error of `qwenvl_core.errors` and a langchain-core error at once.
+"""Define exceptions that are both errors of `qwenvl_core.errors` and langchain-core errors.
 
 Code that catches either kind catches them. A subclass in `qwenvl_core.errors` is a subclass here too, so
 `except QwenVLConnectionError` also catches an interrupted stream.
@@ -57,7 +57,7 @@ class QwenVLRateLimitError(core.QwenVLRateLimitError, langchain.ModelRateLimitEr
 
 
 class QwenVLQuotaExceededError(core.QwenVLQuotaExceededError, QwenVLRateLimitError):
-    """A quota is exhausted that waiting does not refill."""
+    """A quota is exhausted, which a retry cannot resolve."""
 
     is_retryable = False
 
@@ -67,15 +67,15 @@ class QwenVLTimeoutError(core.QwenVLTimeoutError, langchain.ModelTimeoutError):
 
 
 class QwenVLConnectionError(core.QwenVLConnectionError, langchain.ModelConnectionError):
-    """The server cannot be reached, or the connection broke."""
+    """The server cannot be reached, or the connection failed."""
 
 
 class QwenVLStreamInterruptedError(core.QwenVLStreamInterruptedError, QwenVLConnectionError):
-    """The stream ended before the answer did; `partial` holds the text that arrived."""
+    """The stream ended before the answer was complete; `partial` is the text that arrived."""
 
 
 class QwenVLOutputError(core.QwenVLOutputError, langchain.OutputParserException):
-    """The answer lacks the tool call or the JSON that the request demands; `llm_output` holds its text."""
+    """The answer lacks the tool call or the JSON that the request demands; `llm_output` is its text."""
 
     is_retryable = False
 
@@ -102,11 +102,11 @@ _BY_CORE_CLASS: dict[type[core.QwenVLError], type[core.QwenVLError]] = {
     core.QwenVLOutputError: QwenVLOutputError,
     core.QwenVLAPIError: QwenVLAPIError,
 }
-"""The class here for a class of the core. Other errors of the core are raised as they are."""
+"""Classes of this module by their core class. Other core errors are raised unchanged."""
 
 
-def output_error(message: str, llm_output: str) -> QwenVLOutputError:
-    """Build the error for an answer that does not have the demanded form.
+def build_output_error(message: str, llm_output: str) -> QwenVLOutputError:
+    """Build the error for an answer that does not have the required form.
 
     Args:
         message: What is wrong with the answer.
@@ -118,8 +118,8 @@ def output_error(message: str, llm_output: str) -> QwenVLOutputError:
 
 
 @contextmanager
-def langchain_errors() -> Iterator[None]:
-    """Raise errors of the core as the classes of this module, with the same facts and the same cause."""
+def map_core_errors() -> Iterator[None]:
+    """Raise core errors as the classes of this module, with the same attributes and the same cause."""
     try:
         yield
     except core.QwenVLError as error:

@@ -1,6 +1,6 @@
 """Convert LangChain content blocks to core parts.
 
-Accepted are LangChain's v1 and v0 blocks, OpenAI's, Anthropic's and the vendor's own. Nothing is dropped silently: a
+LangChain's v1 and v0 blocks are accepted, and those of OpenAI, Anthropic and the vendor. Nothing is dropped silently: a
 block that cannot be sent raises.
 """
 
@@ -28,15 +28,15 @@ def convert_block(block: Any, location: Location) -> Part:
         location: Where the block is; media are accepted in user and tool messages only.
 
     Raises:
-        QwenVLInputError: The block is not supported, or not in a message of this role; the error names its location
-            and type.
+        QwenVLInputError: The block is not supported, or not supported in a message of this role; the error names its
+            location and type.
     """
     if isinstance(block, str):
         return TextPart(block)
     if not isinstance(block, Mapping):
         location = location.with_type(type(block).__name__)
         raise location.error("unsupported content block. Pass a string or a dict.")
-    # The vendor's own blocks have no type: they have one key, which is their type.
+    # The vendor's blocks have no `type`: their only key is the type.
     block_type = str(block.get("type") or " and ".join([key for key in _VENDOR_KEYS if key in block]) or None)
     location = location.with_type(block_type)
     convert = _CONVERTERS.get(block_type)
@@ -52,10 +52,10 @@ def convert_block(block: Any, location: Location) -> Part:
 
 
 def _read_option(block: Mapping[str, Any], name: str) -> Any:
-    """Read an option of the vendor's: from the block itself, its `extras`, or a nested `image_url`/`video_url`."""
-    for holder in (block, *(block.get(key) for key in ("extras", "image_url", "video_url"))):
-        if isinstance(holder, Mapping) and holder.get(name) is not None:
-            return holder[name]
+    """Read a vendor option from the block itself, its `extras`, or a nested `image_url`/`video_url`."""
+    for mapping in (block, *(block.get(key) for key in ("extras", "image_url", "video_url"))):
+        if isinstance(mapping, Mapping) and mapping.get(name) is not None:
+            return mapping[name]
     return None
 
 
@@ -85,7 +85,7 @@ def _convert_plain_text(block: Mapping[str, Any], location: Location) -> TextPar
             return TextPart(base64.b64decode(data).decode(), cache=_has_cache_marker(block))
         except ValueError as error:
             raise location.error(f"the base64 data is not UTF-8 text: {error}.") from error
-    raise location.error("the block holds no text. Read the file and pass its text as `text` or `base64`.")
+    raise location.error("the block has no text. Read the file and pass its text as `text` or `base64`.")
 
 
 def _convert_image(block: Mapping[str, Any], location: Location) -> ImagePart:
@@ -96,9 +96,10 @@ def _convert_video(block: Mapping[str, Any], location: Location) -> VideoPart | 
     frames = block.get("video")
     options = _read_options(block, HINTS["video"])
     if isinstance(frames, (list, tuple)):
-        files = location.role == "user"
+        can_read_files = location.role == "user"
         sources = tuple(
-            parse_source(frame, location=f"{location}[{index}]", files=files) for index, frame in enumerate(frames)
+            parse_source(frame, location=f"{location}[{index}]", files=can_read_files)
+            for index, frame in enumerate(frames)
         )
         return FramesPart(sources, location=str(location), **options)
     return VideoPart(_find_source(block, location), location=str(location), **options)
@@ -129,7 +130,7 @@ def _find_source(block: Mapping[str, Any], location: Location) -> Source:
 
     Local paths are accepted in user messages only, since tools and models must not choose which files are read.
     """
-    files = location.role == "user"
+    can_read_files = location.role == "user"
     if block.get("file_id") or block.get("source_type") == "id":
         raise location.error("file ids are not supported. Pass a URL, base64 data, bytes or a path.")
     for name in ("image_url", "video_url", "source", "file"):
@@ -137,15 +138,15 @@ def _find_source(block: Mapping[str, Any], location: Location) -> Source:
         if isinstance(nested, Mapping):
             return _find_source(nested, location)
         if nested is not None:
-            return parse_source(nested, location=str(location), files=files)
+            return parse_source(nested, location=str(location), files=can_read_files)
     mime = block.get("mime_type") or block.get("media_type")
     for name in ("base64", "data"):
         if block.get(name) is not None:
-            return parse_source(block[name], location=str(location), files=files, base64_text=True, mime=mime)
+            return parse_source(block[name], location=str(location), files=can_read_files, base64_text=True, mime=mime)
     for name in ("url", "path", "image", "video", "file_data"):
         if block.get(name) is not None:
-            return parse_source(block[name], location=str(location), files=files)
-    raise location.error("the block holds no image, video or file. Pass `url`, `base64`, bytes or a path.")
+            return parse_source(block[name], location=str(location), files=can_read_files)
+    raise location.error("the block has no image, video or file. Pass `url`, `base64`, bytes or a path.")
 
 
 _CONVERTERS: dict[str, Callable[[Mapping[str, Any], Location], Part]] = {

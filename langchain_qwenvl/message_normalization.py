@@ -1,7 +1,7 @@
 """Normalize messages before LangChain traces, caches and passes them on.
 
 LangChain's tracing requires a MIME type in a base64 image. Its cache compares messages by their text form, which for a
-file object or a Pillow image is a memory address, where another image may be the next time.
+file object or a Pillow image contains a memory address, and another image may have the same address later.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def normalize_messages(messages: Iterable[BaseMessage]) -> list[BaseMessage]:
         The messages; those that need a change are copies.
 
     Raises:
-        QwenVLInputError: A file object in the messages is open for text, not for bytes.
+        QwenVLInputError: A file object in the messages is opened in text mode, not in binary mode.
     """
     return [_normalize_message(index, message) for index, message in enumerate(messages)]
 
@@ -46,10 +46,10 @@ def _normalize_block(block: Any, location: Location) -> Any:
     if not isinstance(block, dict) or block.get("type") not in _MEDIA_TYPES:
         return block
     normalized = _read_live_media(block, location.with_type(str(block.get("type"))))
-    return {**normalized, "mime_type": "image/*"} if _lacks_mime_type(normalized) else normalized
+    return {**normalized, "mime_type": "image/*"} if _is_mime_type_missing(normalized) else normalized
 
 
-def _lacks_mime_type(block: Mapping[str, Any]) -> bool:
+def _is_mime_type_missing(block: Mapping[str, Any]) -> bool:
     return (
         block.get("type") == "image"
         and ("base64" in block or block.get("source_type") == "base64")
@@ -58,7 +58,7 @@ def _lacks_mime_type(block: Mapping[str, Any]) -> bool:
 
 
 def _read_live_media(value: Any, location: Location) -> Any:
-    """Replace file objects, Pillow images and buffers in a value by their bytes; return the same value without any."""
+    """Replace file objects, Pillow images and buffers in a value by their bytes; return other values unchanged."""
     if isinstance(value, dict):
         items = {name: _read_live_media(item, location) for name, item in value.items()}
         return items if any(items[name] is not value[name] for name in items) else value

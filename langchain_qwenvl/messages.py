@@ -149,4 +149,4 @@ _CALL_CONVERTERS: dict[str, Callable[[Mapping[str, Any]], ToolCall]] = {
 """Converters of tool call blocks by type: LangChain's, Anthropic's and OpenAI's."""
 
 _REASONING_KEYS = {"reasoning": "reasoning", "thinking": "thinking", "redacted_thinking": "thinking"}
-"""The key of the text in a reasoning block, by the block's type; a redacted block has no text."""
+"""Key of the text in a reasoning block, by the block's type; a redacted block has no text."""

@@ -1,4 +1,4 @@
-"""The part of the chat model that sends no requests: fields, traces, token counts, serialization and copies."""
+"""Define the parts of the chat model that send no requests: fields, traces, token counts, serialization, copies."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ else:
 
 
 class QwenVLBase(BaseChatModel, ModelConfig):
-    """Fields of the chat model, and what LangChain reads from them without a request."""
+    """Define the fields of the chat model, and the methods of LangChain that send no request."""
 
     model: str = Field(default="qwen3-vl-plus", validation_alias=AliasChoices("model", "model_name"))
     """Name of the model; other integrations call it `model_name`."""
@@ -50,7 +50,7 @@ class QwenVLBase(BaseChatModel, ModelConfig):
 
     @override
     def model_post_init(self, context: Any, /) -> None:
-        _ = pipeline.stream  # loads the module now: no call, possibly on an event loop, should wait for the import
+        _ = pipeline.stream  # loads the module now, so that the import does not block an event loop in the first call
         super().model_post_init(context)
         self._add_version("qwenvl-adapters", __version__)
 
@@ -62,13 +62,13 @@ class QwenVLBase(BaseChatModel, ModelConfig):
         return "qwenvl-chat"
 
     if TYPE_CHECKING:
-        # Type checkers do not read `validation_alias`: to them the alias is a field, so that `__init__` accepts it.
+        # Type checkers ignore `validation_alias`, so the alias is declared as a field for the signature of `__init__`.
         model_name: str = ""
     else:
 
         @property
         def model_name(self) -> str:
-            """Return the name of the model; other integrations call it `model_name`."""
+            """Return the name of the model."""
             return self.model
 
     @property
@@ -103,7 +103,7 @@ class QwenVLBase(BaseChatModel, ModelConfig):
         """Estimate the input tokens of a conversation offline; see `qwenvl_core.request.token_count`.
 
         Args:
-            messages: The conversation. Local images and videos are counted by the vendor's formulas, those behind a
+            messages: The conversation. Local images and videos are counted by the vendor's formulas, those at a
                 URL with the maximum that the model's limits allow.
             tools: Tools in any form that LangChain accepts.
         """
@@ -126,9 +126,9 @@ class QwenVLBase(BaseChatModel, ModelConfig):
     def to_json(self) -> SerializedConstructor | SerializedNotImplemented:
         """Serialize the model so that it is the same when it is revived elsewhere.
 
-        `enable_thinking` is omitted unless the user set it, since models that are not in the catalog are sent a user's
-        value only. `workspace` and `base_url` are included when they are `None`, so that they are not read from the
-        environment in which the model is revived.
+        `enable_thinking` is omitted unless the user set it, since for a model that is not in the catalog only an
+        explicit value is sent. `workspace` and `base_url` are included when they are `None`, so that they are not read
+        from the environment in which the model is revived.
         """
         json = super().to_json()
         if json["type"] == "constructor":
@@ -141,9 +141,9 @@ class QwenVLBase(BaseChatModel, ModelConfig):
     @property
     @override
     def _serialized(self) -> dict[str, Any]:
-        """Serialize anew for each call: LangChain caches the first value, which a changed copy would share.
+        """Serialize anew for each call: LangChain caches the first value, also for changed copies.
 
-        Copies would then get the original's answers from LangChain's cache.
+        These would then get the answers of the original model from LangChain's cache.
         """
         return cast("dict[str, Any]", dumpd(self))
 

@@ -19,8 +19,8 @@ def build_profile(settings: ModelSettings) -> ModelProfile | None:
     facts = describe(settings.model)
     if not facts.known:
         return None
-    thinks = facts.thinking == "always" or (facts.thinking == "hybrid" and settings.enable_thinking)
-    limit = facts.max_input_thinking if thinks else facts.max_input
+    is_thinking = facts.thinking == "always" or (facts.thinking == "hybrid" and settings.enable_thinking)
+    limit = facts.max_input_thinking if is_thinking else facts.max_input
     profile: dict[str, Any] = {
         "name": facts.name,
         "max_input_tokens": limit or facts.context_window,
@@ -35,10 +35,10 @@ def build_profile(settings: ModelSettings) -> ModelProfile | None:
         "image_outputs": False,
         "audio_outputs": False,
         "video_outputs": False,
-        "reasoning_output": thinks,
+        "reasoning_output": is_thinking,
         "tool_calling": facts.tools,
         "tool_choice": facts.tools and facts.thinking != "always",
         "tool_call_streaming": facts.tools,
-        "structured_output": facts.json_schema and not thinks,
+        "structured_output": facts.json_schema and not is_thinking,
     }
     return cast("ModelProfile", {name: value for name, value in profile.items() if value is not None})

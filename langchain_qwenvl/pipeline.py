@@ -1,4 +1,4 @@
-"""Run a chat request through the pipeline: messages in, chunks or a message out.
+"""Run chat requests: messages in, chunks or a message out.
 
 This module is separate from the model's class, so that importing the class does not load it; constructing a model does.
 """
@@ -15,7 +15,7 @@ from langchain_core.utils.function_calling import convert_to_openai_tool
 
 from langchain_qwenvl import structured_output
 from langchain_qwenvl.content_blocks import finalize_tool_calls
-from langchain_qwenvl.exceptions import langchain_errors
+from langchain_qwenvl.exceptions import map_core_errors
 from langchain_qwenvl.messages import convert_messages
 from langchain_qwenvl.responses import to_ai_message
 from langchain_qwenvl.streaming import ChunkBuilder
@@ -31,9 +31,9 @@ if TYPE_CHECKING:
     from qwenvl_core.types.events import Event
 
 INCLUDE_RAW = "include_raw"
-"""Keyword of a call whose answer is returned even if it lacks the demanded tool call or JSON."""
+"""Keyword of a call whose answer is returned even if it lacks the required tool call or JSON."""
 
-_INTERNAL_OPTIONS = frozenset({"ls_structured_output_format", "structured_output_format", INCLUDE_RAW})
+_INTERNAL_KEYWORDS = frozenset({"ls_structured_output_format", "structured_output_format", INCLUDE_RAW})
 """Keywords of a call that are for LangChain or this adapter, not for the request."""
 
 
@@ -41,7 +41,7 @@ def stream(
     llm: ModelConfig,
     messages: Sequence[BaseMessage],
     stop: list[str] | None,
-    options: Mapping[str, Any],
+    call_settings: Mapping[str, Any],
     run_manager: CallbackManagerForLLMRun | None,
 ) -> Iterator[ChatGenerationChunk]:
     """Stream the answer as chunks.
@@ -49,12 +49,12 @@ def stream(
     Args:
         llm: The model.
         messages: The conversation.
-        stop: Stop words of this call.
-        options: Other keywords of this call.
+        stop: Stop sequences of this call.
+        call_settings: Other keywords of this call.
         run_manager: LangChain passes one only if it converts the chunks to v3 events.
     """
     builder = ChunkBuilder(has_block_indices=run_manager is not None)
-    with langchain_errors(), closing(_stream_events(llm, messages, stop, options, stream=True)) as events:
+    with map_core_errors(), closing(_stream_events(llm, messages, stop, call_settings, stream=True)) as events:
         for event in events:
             chunk = builder.build(event)
             if chunk is None:
@@ -68,13 +68,13 @@ async def astream(
     llm: ModelConfig,
     messages: Sequence[BaseMessage],
     stop: list[str] | None,
-    options: Mapping[str, Any],
+    call_settings: Mapping[str, Any],
     run_manager: AsyncCallbackManagerForLLMRun | None,
 ) -> AsyncIterator[ChatGenerationChunk]:
     """Stream the answer asynchronously; see `stream`."""
     builder = ChunkBuilder(has_block_indices=run_manager is not None)
-    with langchain_errors():
-        async with aclosing(_astream_events(llm, messages, stop, options, stream=True)) as events:
+    with map_core_errors():
+        async with aclosing(_astream_events(llm, messages, stop, call_settings, stream=True)) as events:
             async for event in events:
                 chunk = builder.build(event)
                 if chunk is None:
@@ -85,78 +85,78 @@ async def astream(
 
 
 def generate(
-    llm: ModelConfig, messages: Sequence[BaseMessage], stop: list[str] | None, options: Mapping[str, Any]
+    llm: ModelConfig, messages: Sequence[BaseMessage], stop: list[str] | None, call_settings: Mapping[str, Any]
 ) -> ChatResult:
     """Return the whole answer, whether or not the response is streamed on the wire."""
     accumulator = ReplyAccumulator()
-    with langchain_errors():
-        for event in _stream_events(llm, messages, stop, options):
+    with map_core_errors():
+        for event in _stream_events(llm, messages, stop, call_settings):
             accumulator.add(event)
     return _to_chat_result(accumulator)
 
 
 async def agenerate(
-    llm: ModelConfig, messages: Sequence[BaseMessage], stop: list[str] | None, options: Mapping[str, Any]
+    llm: ModelConfig, messages: Sequence[BaseMessage], stop: list[str] | None, call_settings: Mapping[str, Any]
 ) -> ChatResult:
     """Return the whole answer asynchronously; see `generate`."""
     accumulator = ReplyAccumulator()
-    with langchain_errors():
-        async for event in _astream_events(llm, messages, stop, options):
+    with map_core_errors():
+        async for event in _astream_events(llm, messages, stop, call_settings):
             accumulator.add(event)
     return _to_chat_result(accumulator)
 
 
 def finalize_result(result: ChatResult) -> ChatResult:
-    """Make messages that LangChain added up from chunks equal to those of a call that does not stream."""
+    """Make messages that LangChain merged from chunks equal to those of a call that does not stream."""
     for generation in result.generations:
         generation.message = finalize_tool_calls(cast("AIMessage", generation.message))
     return result
 
 
-def normalize_call_options(options: dict[str, Any]) -> dict[str, Any]:
+def normalize_call_settings(call_settings: dict[str, Any]) -> dict[str, Any]:
     """Convert the tools and the response format of a call from any form that LangChain accepts to the service's."""
-    if not all(isinstance(tool, Mapping) for tool in options.get("tools") or ()):
-        options = {**options, "tools": [convert_to_openai_tool(tool) for tool in options["tools"]]}
-    if isinstance(options.get("response_format"), type):
-        response_format = structured_output.to_response_format(options["response_format"], strict=None)
-        options = {**options, "response_format": response_format}
-    return options
+    if not all(isinstance(tool, Mapping) for tool in call_settings.get("tools") or ()):
+        call_settings = {**call_settings, "tools": [convert_to_openai_tool(tool) for tool in call_settings["tools"]]}
+    if isinstance(call_settings.get("response_format"), type):
+        response_format = structured_output.to_response_format(call_settings["response_format"], strict=None)
+        call_settings = {**call_settings, "response_format": response_format}
+    return call_settings
 
 
 def _stream_events(
     llm: ModelConfig,
     messages: Sequence[BaseMessage],
     stop: list[str] | None,
-    options: Mapping[str, Any],
+    call_settings: Mapping[str, Any],
     *,
     stream: bool = False,
 ) -> Generator[Event]:
-    events = llm._client.stream(_build_request(llm, messages, stop, options, stream=stream))
-    return structured_output.suppress_output_errors(events) if options.get(INCLUDE_RAW) else events
+    events = llm._client.stream(_build_request(llm, messages, stop, call_settings, stream=stream))
+    return structured_output.suppress_output_errors(events) if call_settings.get(INCLUDE_RAW) else events
 
 
 def _astream_events(
     llm: ModelConfig,
     messages: Sequence[BaseMessage],
     stop: list[str] | None,
-    options: Mapping[str, Any],
+    call_settings: Mapping[str, Any],
     *,
     stream: bool = False,
 ) -> AsyncGenerator[Event]:
-    events = llm._client.astream(_build_request(llm, messages, stop, options, stream=stream))
-    return structured_output.asuppress_output_errors(events) if options.get(INCLUDE_RAW) else events
+    events = llm._client.astream(_build_request(llm, messages, stop, call_settings, stream=stream))
+    return structured_output.asuppress_output_errors(events) if call_settings.get(INCLUDE_RAW) else events
 
 
 def _build_request(
     llm: ModelConfig,
     messages: Sequence[BaseMessage],
     stop: list[str] | None,
-    options: Mapping[str, Any],
+    call_settings: Mapping[str, Any],
     *,
     stream: bool,
 ) -> Request:
-    overrides = normalize_call_options(
-        {name: value for name, value in options.items() if name not in _INTERNAL_OPTIONS}
+    overrides = normalize_call_settings(
+        {name: value for name, value in call_settings.items() if name not in _INTERNAL_KEYWORDS}
     )
     stream = bool(overrides.pop("stream", stream))
     settings = llm._settings({**overrides, "stop": stop or None})

@@ -36,7 +36,7 @@ def to_invalid_tool_call(call: ToolCall) -> InvalidToolCall:
 def build_response_metadata(finish: Finish, usage: Usage | None) -> dict[str, Any]:
     """Build the metadata of a reply: provider, model, finish reason, request id, adjustments and raw usage."""
     metadata: dict[str, Any] = {
-        **finish.extras,  # first, so that the server's names cannot replace ours
+        **finish.extras,  # first, so that a server's field cannot replace one below
         "model_provider": PROVIDER,
         "model_name": finish.model,
         "finish_reason": finish.finish_reason,
@@ -51,10 +51,10 @@ def build_response_metadata(finish: Finish, usage: Usage | None) -> dict[str, An
 
 
 def convert_usage(usage: Usage | None) -> UsageMetadata | None:
-    """Convert token counts to LangChain's `UsageMetadata`; return `None` where the server sent none."""
+    """Convert token counts to LangChain's `UsageMetadata`; return `None` if the server sent none."""
     if usage is None:
         return None
-    # LangChain defines `cache_read` and `reasoning`, and keeps further details as they are.
+    # LangChain defines `cache_read` and `reasoning`, and keeps further details unchanged.
     input_details = {"cache_read": usage.cached, "image": usage.image, "video": usage.video}
     output_details = {"reasoning": usage.reasoning}
     metadata: dict[str, Any] = {

@@ -19,13 +19,13 @@ _PROVIDER_METADATA = {"model_provider": PROVIDER}
 
 
 class ChunkBuilder:
-    """Builds the chunks of one stream.
+    """Build the chunks of one stream.
 
-    LangChain adds chunks up. What must not be added up is on the last chunk only: metadata, usage, and the calls that
-    must not be executed.
+    LangChain merges chunks. Fields that must not be merged are only on the last chunk: metadata, usage, and the calls
+    that must not be executed.
 
     Args:
-        has_block_indices: Whether LangChain converts the chunks to v3 events. Then the blocks of invalid calls carry
+        has_block_indices: Whether LangChain converts the chunks to v3 events. Then the blocks of invalid calls have
             the index of the blocks that they replace.
     """
 
@@ -58,8 +58,8 @@ class ChunkBuilder:
         return ChatGenerationChunk(message=message)
 
 
-# Validation is most of the cost of a chunk, and thousands of chunks differ in their text only. So they are copies of
-# validated templates; each copy gets containers of its own.
+# Validation is most of the cost of a chunk, and thousands of chunks differ only in their text. So they are copies of
+# validated templates; each copy gets its own containers.
 _MESSAGE = AIMessageChunk(content="", additional_kwargs={}, response_metadata=_PROVIDER_METADATA)
 _CHUNK = ChatGenerationChunk(text="", message=_MESSAGE)
 _CALL_MESSAGE = AIMessageChunk(
@@ -89,8 +89,8 @@ def _build_call_chunk(event: ToolCallDelta) -> ChatGenerationChunk:
     if event.arguments.lstrip()[:1] in _STARTS_OF_OBJECT:
         message = AIMessageChunk(content="", tool_call_chunks=[call_chunk], response_metadata=_PROVIDER_METADATA)
         return ChatGenerationChunk(message=message)
-    # A fragment from the middle of the arguments is never a call by itself. Validation would find that out by trying
-    # to parse every prefix of the fragment.
+    # A fragment from the middle of the arguments is never a call by itself. Validation would try
+    # to parse every prefix of the fragment to detect that.
     message = copy_with(
         _CALL_MESSAGE,
         {
@@ -107,7 +107,7 @@ def _build_call_chunk(event: ToolCallDelta) -> ChatGenerationChunk:
 def _complete_blank_arguments(reply: Reply) -> list[ToolCallChunk]:
     """Return fragments that complete calls whose arguments are only whitespace.
 
-    Such a call has no arguments, but LangChain parses whitespace in a sum of chunks as invalid JSON.
+    Such a call has no arguments, but LangChain parses whitespace in merged chunks as invalid JSON.
     """
     return [
         tool_call_chunk(args="{}", index=index)

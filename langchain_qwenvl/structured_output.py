@@ -1,7 +1,7 @@
 """Request structured output, and parse the answer into objects of the schema.
 
-`qwenvl_core.request.policy` decides whether a model takes a forced tool or a response format; here each method is
-requested as the caller chose it.
+`qwenvl_core.request.policy` decides whether a model supports a forced tool or a response format; this module
+requests each method as the caller chose it.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from langchain_core.utils.pydantic import is_basemodel_subclass
 from typing_extensions import override
 
 from langchain_qwenvl.content_blocks import split_tool_calls
-from langchain_qwenvl.exceptions import output_error
+from langchain_qwenvl.exceptions import build_output_error
 from qwenvl_core.catalog.models import ModelFacts
 from qwenvl_core.errors import QwenVLOutputError
 from qwenvl_core.parsing.json_answer import parse_json_answer
@@ -68,7 +68,7 @@ def build_bind_arguments(
 def to_response_format(
     response_format: Mapping[str, Any] | type | None, *, strict: bool | None
 ) -> Mapping[str, Any] | None:
-    """Convert a schema to the service's response format; a response format and `None` are returned as they are.
+    """Convert a schema to the service's response format; a response format and `None` are returned unchanged.
 
     Raises:
         ValueError: The schema has an unknown form.
@@ -107,8 +107,8 @@ def _to_json_schema(function: dict[str, Any]) -> dict[str, Any]:
 def include_raw_message(llm: Runnable[Any, AIMessage], parser: StructuredOutputParser) -> Runnable[Any, Any]:
     """Return a runnable with the keys `raw` (the message), `parsed` and `parsing_error`.
 
-    In a stream the message comes in chunks, then the object and the error. LangChain's own way, with fallbacks, would
-    raise the error from the stream.
+    A stream yields the chunks of the message, then the object and the error. LangChain's implementation with fallbacks
+    would raise the error from the stream.
     """
 
     def parse_whole(message: AIMessage) -> AddableDict:
@@ -122,25 +122,25 @@ def include_raw_message(llm: Runnable[Any, AIMessage], parser: StructuredOutputP
         for item in inputs:
             chunks.append(item["raw"])
             yield AddableDict(item)
-        yield parse_whole(_add_up(chunks))
+        yield parse_whole(_merge_chunks(chunks))
 
     async def aparse(inputs: AsyncIterator[dict[str, Any]]) -> AsyncIterator[AddableDict]:
         chunks: list[Any] = []
         async for item in inputs:
             chunks.append(item["raw"])
             yield AddableDict(item)
-        yield parse_whole(_add_up(chunks))
+        yield parse_whole(_merge_chunks(chunks))
 
     return RunnableMap(raw=llm) | RunnableGenerator(parse, aparse, name="parse")
 
 
-def _add_up(messages: list[Any]) -> AIMessage:
+def _merge_chunks(messages: list[Any]) -> AIMessage:
     first, *others = messages
     return cast("AIMessage", first + others if others else first)
 
 
 def suppress_output_errors(events: Generator[Event]) -> Generator[Event]:
-    """Yield the events, and end a reply without the demanded output like any other; the parser reports it."""
+    """Yield the events, and end a reply without the required output like any other; the parser reports the error."""
     try:
         yield from events
     except QwenVLOutputError as error:
@@ -163,9 +163,9 @@ async def asuppress_output_errors(events: AsyncGenerator[Event]) -> AsyncGenerat
 
 
 class StructuredOutputParser(BaseCumulativeTransformOutputParser[Any]):
-    """Parses an object from a tool call's arguments or from the answer's text; in a stream, as it grows.
+    """Parse an object from a tool call's arguments or from the answer's text; in a stream, from each part of it.
 
-    A whole answer is parsed strictly: truncated JSON is an error, and never an object with fields missing.
+    A whole answer is parsed strictly: truncated JSON is an error, never an object without some fields.
 
     Attributes:
         target: The Pydantic class of the objects; `None` for dicts.
@@ -180,14 +180,14 @@ class StructuredOutputParser(BaseCumulativeTransformOutputParser[Any]):
         """Parse the object of an answer.
 
         Args:
-            result: The answer, or the part of it that has arrived.
-            partial: Whether the answer is streamed; it is whole with the last chunk.
+            result: The answer, or the part of it that has arrived so far.
+            partial: Whether the answer is streamed; it is complete with the last chunk.
 
         Returns:
-            The object; `None` while there is none yet.
+            The object; `None` before its first field has arrived.
 
         Raises:
-            OutputParserException: The whole answer holds no object of the schema.
+            OutputParserException: The whole answer has no object of the schema.
         """
         generation = result[0]
         message = generation.message if isinstance(generation, ChatGeneration) else AIMessage(generation.text)
@@ -200,7 +200,7 @@ class StructuredOutputParser(BaseCumulativeTransformOutputParser[Any]):
             return self._validate(value)
         except (pydantic.ValidationError, pydantic.v1.ValidationError) as error:
             reason = f"The answer is not a valid {self.target.__name__}: {error}"
-            raise output_error(reason, _output_text(whole)) from error
+            raise build_output_error(reason, _join_output_text(whole)) from error
 
     @override
     def parse(self, text: str) -> Any:
@@ -218,7 +218,7 @@ class StructuredOutputParser(BaseCumulativeTransformOutputParser[Any]):
         return "qwenvl_structured_output"
 
     def _parse_partial(self, message: AIMessageChunk) -> Any:
-        """Parse the object as far as it has arrived; of a class, once the fields so far are a valid object."""
+        """Parse the part of the object that has arrived; with a class, return `None` until it is valid."""
         calls = (call["args"] for call in message.tool_calls if call["name"] == self.tool)
         value = next(calls, None) if self.tool else _parse_partial_json(message.text)
         if not isinstance(value, dict):
@@ -248,7 +248,7 @@ def _find_arguments(message: AIMessage, tool: str) -> dict[str, Any]:
     else:
         called = ", ".join(call["name"] for call in valid) or "nothing"
         reason = f"The model did not call {tool}; it called {called}."
-    raise output_error(reason + _truncation_note(message), _output_text(message))
+    raise build_output_error(reason + _format_truncation_note(message), _join_output_text(message))
 
 
 def _find_json_object(message: AIMessage) -> dict[str, Any]:
@@ -256,8 +256,8 @@ def _find_json_object(message: AIMessage) -> dict[str, Any]:
     try:
         value: dict[str, Any] = parse_json_answer(message.text, dict)
     except ValueError as error:
-        reason = f"The answer is not a JSON object ({error}).{_truncation_note(message)}"
-        raise output_error(reason, message.text) from error
+        reason = f"The answer is not a JSON object ({error}).{_format_truncation_note(message)}"
+        raise build_output_error(reason, message.text) from error
     return value
 
 
@@ -271,13 +271,13 @@ def _parse_partial_json(text: str) -> Any:
         return None
 
 
-def _truncation_note(message: AIMessage) -> str:
+def _format_truncation_note(message: AIMessage) -> str:
     is_truncated = message.response_metadata.get("finish_reason") == "length"
     return " The answer was cut off by max_tokens." if is_truncated else ""
 
 
-def _output_text(message: AIMessage) -> str:
-    """Return what the model wrote as text: the arguments of its calls, or else its answer."""
+def _join_output_text(message: AIMessage) -> str:
+    """Return the output of the model as text: the arguments of its calls, or else its answer."""
     valid, invalid = split_tool_calls(message)
     arguments = [json.dumps(call["args"]) for call in valid] + [call["args"] or "" for call in invalid]
     return "\n".join(arguments) or message.text

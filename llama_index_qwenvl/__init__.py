@@ -1,4 +1,4 @@
-"""Qwen-VL in LlamaIndex."""
+"""LlamaIndex integration for Alibaba's Qwen-VL models."""
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
@@ -14,7 +14,7 @@ __all__ = ["Citation", "QwenVL", "QwenVLError", "QwenVLReader", "citation", "hig
 
 
 def __getattr__(name: str) -> Any:
-    """Import what few programs need on first use."""
+    """Import the document reader and the video blocks on first use."""
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     module = import_module(f"{__name__}.{'video_blocks' if name.startswith('video') else 'readers'}")

@@ -1,4 +1,4 @@
-"""Convert `image_documents` of `complete`, in every form that LlamaIndex has used for them."""
+"""Convert the `image_documents` of `complete`, in all forms that LlamaIndex accepts or accepted."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def convert_image_documents(documents: Any) -> list[ImageBlock | VideoBlock]:
             URLs, paths, bytes, binary file objects or Pillow images; or one of these; or `None`.
 
     Raises:
-        QwenVLInputError: A document holds no image; the error names its index.
+        QwenVLInputError: A document has no image; the error names its index.
         ValueError: A file does not exist.
     """
     if documents is None:
@@ -46,9 +46,9 @@ def _convert_document(document: Any, location: str) -> ImageBlock | VideoBlock:
             return _convert_document(document.node, location)
         case ImageNode() | ImageDocument():
             path = document.image_path or (None if document.image_url else document.metadata.get("file_path"))
-            return _block_from_fields(document.image, path, document.image_url, document.image_mimetype, location)
+            return _build_block(document.image, path, document.image_url, document.image_mimetype, location)
         case Node(image_resource=resource) if resource is not None:
-            return _block_from_fields(resource.data, resource.path, resource.url, resource.mimetype, location)
+            return _build_block(resource.data, resource.path, resource.url, resource.mimetype, location)
     match parse_source(document, location=location, files=True):
         case UrlSource(url):
             return ImageBlock(url=url)
@@ -60,7 +60,7 @@ def _convert_document(document: Any, location: str) -> ImageBlock | VideoBlock:
             return ImageBlock(url=document)
 
 
-def _block_from_fields(data: str | bytes | None, path: Any, url: Any, mime: str | None, location: str) -> ImageBlock:
+def _build_block(data: str | bytes | None, path: Any, url: Any, mime: str | None, location: str) -> ImageBlock:
     """Build a block from the fields of a node; LlamaIndex stores bytes as base64."""
     if data:
         return ImageBlock(image=data.encode() if isinstance(data, str) else data, image_mimetype=mime)

@@ -33,12 +33,12 @@ _FRAME_TOKEN_PIXELS = 32 * 32  # the catalog states the limit of video frames in
 
 @dataclass(frozen=True, slots=True)
 class BlockContext:
-    """What the conversion of a block depends on.
+    """The context of a block that its conversion depends on.
 
     Attributes:
-        location: Where the block stands in the conversation.
+        location: The position of the block in the conversation.
         facts: Facts of the requested model.
-        hints: Hints that the message gives for all its images and videos.
+        hints: Hints of the message for all its images and videos.
     """
 
     location: Location
@@ -46,15 +46,15 @@ class BlockContext:
     hints: Mapping[str, Any]
 
 
-def convert_blocks(block: Any, context: BlockContext) -> Iterator[Part]:
-    """Convert a block to core parts; a quoting block has several.
+def convert_block(block: Any, context: BlockContext) -> Iterator[Part]:
+    """Convert a content block to core parts; a citation block has several.
 
     Args:
         block: Any block except thinking, tool calls and cache points.
         context: Its location, the model's facts and the message's hints.
 
     Raises:
-        QwenVLInputError: Qwen-VL does not accept the block, or not in a message of this role.
+        QwenVLInputError: The block is not supported, or not supported in a message of this role.
     """
     for block_class, convert in _CONVERTERS:
         if isinstance(block, block_class):
@@ -73,7 +73,7 @@ def _convert_text(block: TextBlock, context: BlockContext) -> Iterator[Part]:
 def _convert_image(block: ImageBlock, context: BlockContext) -> Iterator[Part]:
     location = str(context.location)
     hints = _merge_hints(block, "image", read_detail_options(block.detail, "image", location), context)
-    yield ImagePart(_read_source(block, block.image, block.image_mimetype, context), location=location, **hints)
+    yield ImagePart(_find_source(block, block.image, block.image_mimetype, context), location=location, **hints)
 
 
 def _convert_video(block: VideoBlock, context: BlockContext) -> Iterator[Part]:
@@ -82,10 +82,12 @@ def _convert_video(block: VideoBlock, context: BlockContext) -> Iterator[Part]:
     frames = pop_frames(options, location)
     hints = _merge_hints(block, "video", options, context)
     if frames is None:
-        yield VideoPart(_read_source(block, block.video, block.video_mimetype, context), location=location, **hints)
+        yield VideoPart(_find_source(block, block.video, block.video_mimetype, context), location=location, **hints)
         return
-    files = _may_name_files(context)
-    sources = (parse_source(frame, location=f"{location}[{index}]", files=files) for index, frame in enumerate(frames))
+    can_read_files = _can_read_files(context)
+    sources = (
+        parse_source(frame, location=f"{location}[{index}]", files=can_read_files) for index, frame in enumerate(frames)
+    )
     yield FramesPart(tuple(sources), location=location, **hints)
 
 
@@ -95,7 +97,7 @@ def _convert_document(block: DocumentBlock, context: BlockContext) -> Iterator[P
     if kind == "text":
         yield TextPart(_read_text(block, context))
         return
-    source, location = _read_source(block, block.data, mime, context), str(context.location)
+    source, location = _find_source(block, block.data, mime, context), str(context.location)
     if kind == "video":
         yield VideoPart(source, location=location, **_merge_hints(block, "video", {}, context))
         return
@@ -131,11 +133,11 @@ def _read_text(block: DocumentBlock, context: BlockContext) -> str:
         raise context.location.error(f"the document is not readable UTF-8 text: {error}.") from error
 
 
-def _convert_quote(block: CitableBlock | CitationBlock, context: BlockContext) -> Iterator[Part]:
-    """Convert quoted blocks, after a line that names their source."""
+def _convert_citation(block: CitableBlock | CitationBlock, context: BlockContext) -> Iterator[Part]:
+    """Convert the cited blocks, after a line that names their source."""
     yield TextPart(f"{block.title} ({block.source})" if block.source not in ("", block.title) else block.title)
     for nested in block.nested_blocks:
-        yield from convert_blocks(nested, context)
+        yield from convert_block(nested, context)
 
 
 def _reject_audio(block: AudioBlock, context: BlockContext) -> Iterator[Part]:
@@ -149,26 +151,32 @@ _CONVERTERS: tuple[tuple[type, Callable[[Any, BlockContext], Iterator[Part]]], .
     (ImageBlock, _convert_image),
     (VideoBlock, _convert_video),
     (DocumentBlock, _convert_document),
-    (CitableBlock, _convert_quote),
-    (CitationBlock, _convert_quote),
+    (CitableBlock, _convert_citation),
+    (CitationBlock, _convert_citation),
     (AudioBlock, _reject_audio),
 )
 
 
-def _read_source(block: Any, data: Any, mime: str | None, context: BlockContext) -> Source:
-    """Find the source of a block's media; LlamaIndex stores bytes as base64, which is sent as it is."""
-    files, location = _may_name_files(context), str(context.location)
+def _find_source(block: Any, data: Any, mime: str | None, context: BlockContext) -> Source:
+    """Find the source of a block's media; LlamaIndex stores bytes as base64, which is sent unchanged."""
+    can_read_files, location = _can_read_files(context), str(context.location)
     if data is not None:
-        return parse_source(data, location=location, files=files, base64_text=isinstance(data, bytes), mime=mime)
+        return parse_source(
+            data, location=location, files=can_read_files, base64_text=isinstance(data, bytes), mime=mime
+        )
     if block.path is not None:
-        return parse_source(block.path, location=location, files=files)
+        return parse_source(block.path, location=location, files=can_read_files)
     if block.url is not None:
-        return parse_source(str(block.url), location=location, files=files)
+        return parse_source(str(block.url), location=location, files=can_read_files)
     raise context.location.error("the block has no media. Set `url`, `path` or bytes.")
 
 
-def _may_name_files(context: BlockContext) -> bool:
-    """Return whether a string may be a local path here: in the user's own media, not in the result of a tool."""
+def _can_read_files(context: BlockContext) -> bool:
+    """Return whether a string may be a local path: in user messages, not in tool results.
+
+    Raises:
+        QwenVLInputError: The message is a system or assistant message, which must not have media.
+    """
     role = context.location.role
     if role in ("system", "assistant"):
         raise context.location.error(f"{role} messages take text only; put media into a user message.")
@@ -176,7 +184,7 @@ def _may_name_files(context: BlockContext) -> bool:
 
 
 def _merge_hints(block: Any, kind: MediaKind, options: Mapping[str, Any], context: BlockContext) -> dict[str, Any]:
-    """Merge the vendor's hints for one image or video; the block's own override those of its message."""
+    """Merge the vendor's hints for one image or video; those of the block override those of its message."""
     merged = {
         **context.hints,
         **_convert_detail(getattr(block, "detail", None), kind, context),

@@ -1,11 +1,11 @@
 """Build the chunks of a stream, each with a message that is built when it is first read.
 
-Most readers of a stream take the deltas. Building the message of all text so far for every chunk costs 6 us, 0.05 of
-the openai SDK's CPU per chunk: with it a stream of 2,000 chunks would cost 0.26 to 0.28 of the SDK (goal: 0.25). The
-chunks of a stream, kept in a list, would also take memory by the square of its length. `bench/` measures both.
+Most consumers of a stream read only the deltas. Building the message of all text so far for every chunk costs 6 µs,
+0.05 of the openai SDK's CPU per chunk: a stream of 2,000 chunks would then cost 0.26 to 0.28 of the SDK (goal: 0.25).
+A list of the chunks of a stream would also need memory quadratic in its length. `bench/` measures both.
 
-pydantic has no lazy fields, so `LazyChatResponse` replaces what reads a model's values. It can go when a `ChatResponse`
-with a message costs as little; `tests/llama_index/test_lazy_response.py` checks that both behave alike.
+pydantic has no lazy fields, so `LazyChatResponse` overrides the methods that read a model's values. Remove it once a
+`ChatResponse` with a message costs as little. `tests/llama_index/test_lazy_response.py` checks that both behave alike.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any
 from llama_index.core.base.llms.types import ChatResponse
 from pydantic import BaseModel
 
-from llama_index_qwenvl.responses import partial_message, to_chat_response
+from llama_index_qwenvl.responses import build_partial_message, to_chat_response
 from qwenvl_core.types.events import Event, Finish, ReasoningDelta, TextDelta, Usage
 from qwenvl_core.types.reply import Snapshot
 
@@ -43,8 +43,8 @@ def to_chunk(event: Event, snapshot: Snapshot) -> ChatResponse | None:
 class LazyChatResponse(ChatResponse):
     """A chunk whose message is built when it is first read.
 
-    The first access to more than `delta` and `additional_kwargs` (the message, a dump, a copy, a comparison) turns it
-    into the plain `ChatResponse` that it stands for.
+    The first access to more than `delta` and `additional_kwargs` (the message, a dump, a copy, a comparison) converts
+    it to an equal plain `ChatResponse`.
     """
 
     def __init__(self, delta: str, additional_kwargs: dict[str, Any], snapshot: Snapshot) -> None:
@@ -61,15 +61,15 @@ class LazyChatResponse(ChatResponse):
         )
 
     def _materialize(self) -> ChatResponse:
-        snapshot = _raw_values(self).get("_snapshot")
+        snapshot = _get_raw_values(self).get("_snapshot")
         if snapshot is not None:
-            values = {"message": partial_message(snapshot.build_reply()), **_raw_values(self)}
+            values = {"message": build_partial_message(snapshot.build_reply()), **_get_raw_values(self)}
             del values["_snapshot"]
             _DICT.__set__(self, values)
             _set(self, "__pydantic_fields_set__", {"message", "delta", "additional_kwargs"})
             _set(self, "__pydantic_extra__", None)
             _set(self, "__pydantic_private__", None)
-        # The two classes differ in these methods only.
+        # The two classes differ only in the methods of this one.
         _set(self, "__class__", ChatResponse)
         return self
 
@@ -78,16 +78,16 @@ class LazyChatResponse(ChatResponse):
             return getattr(self._materialize(), name)
         return super().__getattr__(name)  # type: ignore[misc]  # pydantic hides it from type checkers
 
-    # Dumps, representations and comparisons read a model's values here.
+    # Dumps, representations and comparisons read a model's values from `__dict__`.
     @property
     def __dict__(self) -> dict[str, Any]:
-        return _raw_values(self._materialize())
+        return _get_raw_values(self._materialize())
 
     @__dict__.setter
     def __dict__(self, values: dict[str, Any]) -> None:
         _DICT.__set__(self, values)
 
-    # These read the class before they read the values.
+    # The methods below depend on the class, so they convert the response first.
     def __repr_name__(self) -> str:
         return ChatResponse.__name__
 
@@ -111,7 +111,7 @@ _DICT: Any = BaseModel.__dict__["__dict__"]
 _set = object.__setattr__
 
 
-def _raw_values(chunk: ChatResponse) -> dict[str, Any]:
-    """Return the values of a response as they are, without building its message."""
+def _get_raw_values(chunk: ChatResponse) -> dict[str, Any]:
+    """Return the values of a response without building its message."""
     values: dict[str, Any] = _DICT.__get__(chunk)
     return values

@@ -1,4 +1,4 @@
-"""`QwenVL`: Qwen-VL models as a LlamaIndex LLM."""
+"""Define `QwenVL`, the LlamaIndex LLM."""
 
 from __future__ import annotations
 
@@ -37,9 +37,10 @@ else:
     models = lazy_module("qwenvl_core.catalog.models")
     token_count = lazy_module("qwenvl_core.request.token_count")
 
-# Used where no source states them, in tokens. Agents trim their memory to fit: a short window is safer than a refusal.
-_UNSTATED_CONTEXT_WINDOW = 32_768
-_UNSTATED_NUM_OUTPUT = 4_096
+# Fallbacks, in tokens, for models without these facts. Agents trim their memory to the window, and the service rejects
+# a conversation that is too long, so a short window is safer.
+_DEFAULT_CONTEXT_WINDOW = 32_768
+_DEFAULT_NUM_OUTPUT = 4_096
 
 _TRACED = ("model", "temperature", "top_p", "max_tokens", "enable_thinking", "thinking_budget")
 
@@ -47,7 +48,7 @@ _TRACED = ("model", "temperature", "top_p", "max_tokens", "enable_thinking", "th
 class QwenVL(StructuredPrediction):
     """Chat with a Qwen-VL model of Alibaba's Model Studio (DashScope), or of a server with the same API.
 
-    Thinking is on by default: it streams as `thinking_delta` in `ChatResponse.additional_kwargs` and ends up in the
+    Thinking is on by default: it streams as `thinking_delta` in `ChatResponse.additional_kwargs` and is in the
     message's `ThinkingBlock` and `additional_kwargs["reasoning_content"]`.
 
     ```python
@@ -73,18 +74,18 @@ class QwenVL(StructuredPrediction):
     @property
     @override
     def metadata(self) -> LLMMetadata:
-        facts, calls_functions = models.describe(self.model), self.is_function_calling_model
+        facts, is_function_calling = models.describe(self.model), self.is_function_calling_model
         return LLMMetadata(
-            context_window=self.context_window or facts.context_window or _UNSTATED_CONTEXT_WINDOW,
-            num_output=self.num_output or self.max_tokens or facts.max_output or _UNSTATED_NUM_OUTPUT,
+            context_window=self.context_window or facts.context_window or _DEFAULT_CONTEXT_WINDOW,
+            num_output=self.num_output or self.max_tokens or facts.max_output or _DEFAULT_NUM_OUTPUT,
             is_chat_model=True,
-            is_function_calling_model=facts.tools if calls_functions is None else calls_functions,
+            is_function_calling_model=facts.tools if is_function_calling is None else is_function_calling,
             model_name=self.model,
         )
 
     @override
     def to_payload(self) -> dict[str, Any]:
-        """Return the settings that tracers and callbacks receive; they hold nothing secret."""
+        """Return the settings that tracers and callbacks receive; they contain no secrets."""
         traced = {name: getattr(self, name) for name in _TRACED}
         return {**super().to_payload(), **{name: value for name, value in traced.items() if value is not None}}
 
@@ -105,7 +106,7 @@ class QwenVL(StructuredPrediction):
     @llm_chat_callback()
     @override
     def stream_chat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponseGen:
-        """Stream the answer; the last chunk holds all of it. Closing the generator closes the connection."""
+        """Stream the answer; the last chunk contains the whole answer. Closing the generator closes the connection."""
         return pipeline.stream_chat(self, messages, kwargs)
 
     @llm_chat_callback()
@@ -117,7 +118,7 @@ class QwenVL(StructuredPrediction):
     @llm_completion_callback()
     @override
     def complete(self, prompt: str, formatted: bool = False, **kwargs: Any) -> CompletionResponse:
-        """Answer one prompt; `image_documents` are images and videos that belong to it."""
+        """Answer one prompt; `image_documents` are images and videos that precede it."""
         return pipeline.complete(self, prompt, kwargs)
 
     @llm_completion_callback()
@@ -144,9 +145,9 @@ class QwenVL(StructuredPrediction):
         """Estimate the input tokens of a conversation, offline; see `qwenvl_core.request.token_count`.
 
         Args:
-            messages: The conversation. Only the headers of local images and videos are read; a URL counts as the most
-                that an image or video can cost.
-            tools: The tools of the call.
+            messages: The conversation. Only the headers of local images and videos are read; a URL counts as the
+                maximum that an image or video can cost.
+            tools: LlamaIndex tools, or dicts in OpenAI's form.
         """
         request = pipeline.build_request(self, messages, {"tools": tools} if tools else {})
         return token_count.count_tokens(request.messages, request.settings)

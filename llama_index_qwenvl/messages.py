@@ -1,4 +1,4 @@
-"""Convert LlamaIndex messages to core messages; content that cannot be sent to Qwen-VL raises an error."""
+"""Convert LlamaIndex messages to core messages; content that cannot be sent raises an error."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from llama_index.core.base.llms.types import (
     ToolCallBlock,
 )
 
-from llama_index_qwenvl.input_blocks import BlockContext, convert_blocks
+from llama_index_qwenvl.input_blocks import BlockContext, convert_block
 from qwenvl_core.catalog.models import ModelFacts
 from qwenvl_core.errors import QwenVLInputError
 from qwenvl_core.media.sources import HINTS
@@ -37,14 +37,14 @@ _ROLES: dict[MessageRole, Role] = {
 
 
 def convert_messages(messages: Iterable[ChatMessage], facts: ModelFacts) -> tuple[Message, ...]:
-    """Convert a conversation; the messages are not changed.
+    """Convert LlamaIndex messages to core messages; the messages are not changed.
 
     Args:
         messages: The conversation.
         facts: Facts of the requested model; the pixels of `detail="high"` depend on them.
 
     Raises:
-        QwenVLInputError: Qwen-VL does not accept a message or block; the error names its index and type.
+        QwenVLInputError: A message or block is not supported; the error names its index and type.
     """
     messages = list(messages)
     answered_ids = {
@@ -75,12 +75,12 @@ def _convert_message(index: int, message: ChatMessage, facts: ModelFacts, answer
             case CitationBlock() if role == "assistant" and message.content:  # the text is sent already
                 continue
             case _:
-                parts += convert_blocks(block, BlockContext(location, facts, hints))
+                parts += convert_block(block, BlockContext(location, facts, hints))
     if role == "assistant":
-        tool_calls = tool_calls or [_convert_call(call) for call in extra_fields.get("tool_calls") or ()]
-        # An invalid call is sent only with its result: the service refuses a call that no result follows.
+        tool_calls = tool_calls or [_convert_tool_call(call) for call in extra_fields.get("tool_calls") or ()]
+        # An invalid call is sent only with its result: the service rejects a call without a result.
         invalid_calls = extra_fields.get("invalid_tool_calls") or ()
-        tool_calls += [_convert_call(call) for call in invalid_calls if call.get("id") in answered_ids]
+        tool_calls += [_convert_tool_call(call) for call in invalid_calls if call.get("id") in answered_ids]
     return Message(
         role,
         tuple(parts),
@@ -111,7 +111,7 @@ def _check_hints(index: int, hints: Any) -> Mapping[str, Any]:
 def _unique_blocks(message: ChatMessage) -> Sequence[Any]:
     """Return a message's blocks, with each image of the legacy `additional_kwargs["images"]` once.
 
-    LlamaIndex appends those images as blocks each time it validates the message, also for its own events.
+    LlamaIndex appends those images as blocks each time it validates the message, also when it creates events.
     """
     blocks, count = message.blocks, len(message.additional_kwargs.get("images") or ())
     end = len(blocks)
@@ -128,8 +128,8 @@ def _dump_arguments(kwargs: Any) -> str:
     return kwargs if isinstance(kwargs, str) else json.dumps(kwargs, ensure_ascii=False, default=str)
 
 
-def _convert_call(call: Any) -> ToolCall:
-    """Convert a call of `additional_kwargs`: ours, from an older history, or an object of another vendor's SDK."""
+def _convert_tool_call(call: Any) -> ToolCall:
+    """Convert a call in `additional_kwargs`: of this adapter, an older history, or an object of another SDK."""
     function = _get_field(call, "function") or call
     arguments = _get_field(function, "arguments")
     arguments = _get_field(function, "args") if arguments is None else arguments

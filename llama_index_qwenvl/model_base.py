@@ -1,4 +1,4 @@
-"""The fields of `QwenVL`, and how a model is copied and stored."""
+"""Define the fields of `QwenVL`, and how a model is copied and serialized."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from qwenvl_core.client.config import ModelConfig
 
 
 class QwenVLBase(FunctionCallingLLM, ModelConfig):
-    """Hold a model's settings; `llm.QwenVL` adds the calls."""
+    """Define the settings of a model; `llm.QwenVL` adds the calls."""
 
     context_window: int | None = Field(default=None, gt=0)
-    """Input and output together, in tokens; by default the catalog's number."""
+    """Maximum of input and output together, in tokens; by default the catalog's number."""
     num_output: int | None = Field(default=None, gt=0)
-    """Longest answer to expect, in tokens; by default `max_tokens` or the catalog's number."""
+    """Maximum length of an answer to expect, in tokens; by default `max_tokens` or the catalog's number."""
     is_function_calling_model: bool | None = None
     """Whether agents may pass tools; by default the catalog's value."""
 
     @override
     def model_post_init(self, context: Any, /) -> None:
-        import llama_index_qwenvl.pipeline  # noqa: F401  # now, not within the first call on an event loop
+        import llama_index_qwenvl.pipeline  # noqa: F401  # imported now, so that the first call does not block an event loop
 
         super().model_post_init(context)
 
@@ -57,7 +57,7 @@ class QwenVLBase(FunctionCallingLLM, ModelConfig):
 
     @override
     def __setstate__(self, state: dict[str, Any]) -> None:
-        """Build the model anew with the key of this environment."""
+        """Construct the model again with the key of this environment."""
         self.__init__(**state["__dict__"])  # type: ignore[misc]
         # Whether a keyword such as `enable_thinking` was set explicitly decides what is sent.
         object.__setattr__(self, "__pydantic_fields_set__", state["__pydantic_fields_set__"])

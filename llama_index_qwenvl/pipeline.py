@@ -1,7 +1,7 @@
-"""Run chats and completions: messages in, a response or chunks out.
+"""Run chat requests and completions: messages in, chunks or a response out.
 
-Loaded with the first model, so that importing the adapter does not load the client. LlamaIndex reports each call of the
-model's own methods as one event, so those methods do not call each other; the functions here are not reported.
+This module is loaded with the first model, so that importing the adapter does not load the client. LlamaIndex reports
+each call of the model's methods as an event, so these methods call the functions here, not each other.
 """
 
 from __future__ import annotations
@@ -35,82 +35,82 @@ if TYPE_CHECKING:
     from qwenvl_core.client.config import ModelConfig
 
 
-def chat(llm: ModelConfig, messages: Sequence[ChatMessage], keywords: Mapping[str, Any]) -> ChatResponse:
-    """Return the whole answer, whether the wire streams or not."""
+def chat(llm: ModelConfig, messages: Sequence[ChatMessage], call_settings: Mapping[str, Any]) -> ChatResponse:
+    """Return the whole answer, whether or not the response is streamed on the wire."""
     accumulator = ReplyAccumulator()
-    for event in _stream_events(llm, messages, keywords):
+    for event in _stream_events(llm, messages, call_settings):
         accumulator.add(event)
     return to_chat_response(accumulator.build_reply())
 
 
-async def achat(llm: ModelConfig, messages: Sequence[ChatMessage], keywords: Mapping[str, Any]) -> ChatResponse:
+async def achat(llm: ModelConfig, messages: Sequence[ChatMessage], call_settings: Mapping[str, Any]) -> ChatResponse:
     """Return the whole answer asynchronously; see `chat`."""
     accumulator = ReplyAccumulator()
-    async for event in _astream_events(llm, messages, keywords):
+    async for event in _astream_events(llm, messages, call_settings):
         accumulator.add(event)
     return to_chat_response(accumulator.build_reply())
 
 
-def stream_chat(llm: ModelConfig, messages: Sequence[ChatMessage], keywords: Mapping[str, Any]) -> ChatResponseGen:
-    """Stream the chunks of the answer; the last one holds the whole answer."""
-    return streaming.stream_chunks(_stream_events(llm, messages, keywords, stream=True))
+def stream_chat(llm: ModelConfig, messages: Sequence[ChatMessage], call_settings: Mapping[str, Any]) -> ChatResponseGen:
+    """Stream the chunks of the answer; the last one contains the whole answer."""
+    return streaming.stream_chunks(_stream_events(llm, messages, call_settings, stream=True))
 
 
 def astream_chat(
-    llm: ModelConfig, messages: Sequence[ChatMessage], keywords: Mapping[str, Any]
+    llm: ModelConfig, messages: Sequence[ChatMessage], call_settings: Mapping[str, Any]
 ) -> ChatResponseAsyncGen:
     """Stream the chunks of the answer asynchronously; see `stream_chat`."""
-    return streaming.astream_chunks(_astream_events(llm, messages, keywords, stream=True))
+    return streaming.astream_chunks(_astream_events(llm, messages, call_settings, stream=True))
 
 
-def complete(llm: ModelConfig, prompt: str, keywords: Mapping[str, Any]) -> CompletionResponse:
+def complete(llm: ModelConfig, prompt: str, call_settings: Mapping[str, Any]) -> CompletionResponse:
     """Return the answer to one prompt; see `chat`."""
-    return to_completion_response(chat(llm, *_convert_prompt(prompt, keywords)))
+    return to_completion_response(chat(llm, *_convert_prompt(prompt, call_settings)))
 
 
-async def acomplete(llm: ModelConfig, prompt: str, keywords: Mapping[str, Any]) -> CompletionResponse:
+async def acomplete(llm: ModelConfig, prompt: str, call_settings: Mapping[str, Any]) -> CompletionResponse:
     """Return the answer to one prompt asynchronously; see `complete`."""
-    return to_completion_response(await achat(llm, *_convert_prompt(prompt, keywords)))
+    return to_completion_response(await achat(llm, *_convert_prompt(prompt, call_settings)))
 
 
-def stream_complete(llm: ModelConfig, prompt: str, keywords: Mapping[str, Any]) -> CompletionResponseGen:
+def stream_complete(llm: ModelConfig, prompt: str, call_settings: Mapping[str, Any]) -> CompletionResponseGen:
     """Stream the answer to one prompt; see `stream_chat`."""
-    return streaming.stream_completions(_stream_events(llm, *_convert_prompt(prompt, keywords), stream=True))
+    return streaming.stream_completions(_stream_events(llm, *_convert_prompt(prompt, call_settings), stream=True))
 
 
-def astream_complete(llm: ModelConfig, prompt: str, keywords: Mapping[str, Any]) -> CompletionResponseAsyncGen:
+def astream_complete(llm: ModelConfig, prompt: str, call_settings: Mapping[str, Any]) -> CompletionResponseAsyncGen:
     """Stream the answer to one prompt asynchronously; see `stream_complete`."""
-    return streaming.astream_completions(_astream_events(llm, *_convert_prompt(prompt, keywords), stream=True))
+    return streaming.astream_completions(_astream_events(llm, *_convert_prompt(prompt, call_settings), stream=True))
 
 
 def build_request(
-    llm: ModelConfig, messages: Sequence[ChatMessage], keywords: Mapping[str, Any], *, stream: bool = False
+    llm: ModelConfig, messages: Sequence[ChatMessage], call_settings: Mapping[str, Any], *, stream: bool = False
 ) -> Request:
     """Build the request of a call.
 
     Raises:
-        QwenVLInputError: The messages or keywords cannot be sent.
+        QwenVLInputError: The messages or settings cannot be sent.
     """
-    if keywords.get("tools"):
-        keywords = {**keywords, "tools": [to_openai_tool(tool) for tool in keywords["tools"]]}
-    settings = llm._settings(keywords)
+    if call_settings.get("tools"):
+        call_settings = {**call_settings, "tools": [to_openai_tool(tool) for tool in call_settings["tools"]]}
+    settings = llm._settings(call_settings)
     return Request(messages=convert_messages(messages, describe(settings.model)), settings=settings, stream=stream)
 
 
 def _stream_events(
-    llm: ModelConfig, messages: Sequence[ChatMessage], keywords: Mapping[str, Any], *, stream: bool = False
+    llm: ModelConfig, messages: Sequence[ChatMessage], call_settings: Mapping[str, Any], *, stream: bool = False
 ) -> Generator[Event]:
-    return llm._client.stream(build_request(llm, messages, keywords, stream=stream))
+    return llm._client.stream(build_request(llm, messages, call_settings, stream=stream))
 
 
 def _astream_events(
-    llm: ModelConfig, messages: Sequence[ChatMessage], keywords: Mapping[str, Any], *, stream: bool = False
+    llm: ModelConfig, messages: Sequence[ChatMessage], call_settings: Mapping[str, Any], *, stream: bool = False
 ) -> AsyncGenerator[Event]:
-    return llm._client.astream(build_request(llm, messages, keywords, stream=stream))
+    return llm._client.astream(build_request(llm, messages, call_settings, stream=stream))
 
 
-def _convert_prompt(prompt: str, keywords: Mapping[str, Any]) -> tuple[list[ChatMessage], dict[str, Any]]:
+def _convert_prompt(prompt: str, call_settings: Mapping[str, Any]) -> tuple[list[ChatMessage], dict[str, Any]]:
     """Convert a prompt to a chat of one message, with its images before the text."""
-    images = convert_image_documents(keywords.get("image_documents"))
-    others = {name: value for name, value in keywords.items() if name != "image_documents"}
+    images = convert_image_documents(call_settings.get("image_documents"))
+    others = {name: value for name, value in call_settings.items() if name != "image_documents"}
     return [ChatMessage(role=MessageRole.USER, blocks=[*images, TextBlock(text=prompt)])], others

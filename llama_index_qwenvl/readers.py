@@ -53,7 +53,7 @@ class QwenVLReader(BasePydanticReader):
 
     is_remote: bool = True
     llm: SerializeAsAny[QwenVL] | None = None
-    """The model. Its own settings apply, thinking included. By default `QwenVL()`."""
+    """The model. Its settings apply, including thinking. By default `QwenVL()`."""
     mode: Mode = "page"
     """One document for each `"page"`, for each `"element"` of the pages, for each `"chunk"` of neighbouring elements
     (tables stay whole), or a `"single"` one."""
@@ -65,10 +65,10 @@ class QwenVLReader(BasePydanticReader):
     pages: str | None = None
     """Page numbers and ranges, such as `"1-3,7,9-"`; by default all pages."""
     dpi: Dpi = "auto"
-    """`"auto"` renders at the highest resolution that the model sees, up to 200 dots per inch. A number is the
-    resolution in dots per inch, limited to what the model sees."""
+    """`"auto"` renders at the highest resolution of the model's input, up to 200 dots per inch. A number is the
+    resolution in dots per inch, limited to that of the model's input."""
     high_resolution: bool = False
-    """Up to 16,384 tokens per page, for small print."""
+    """Whether to use up to 16,384 tokens per page, for small print."""
     max_concurrency: int = 4
     """Number of pages that are rendered and transcribed at the same time; it bounds memory."""
     on_error: OnError = "raise"
@@ -78,14 +78,14 @@ class QwenVLReader(BasePydanticReader):
     image_dir: str | Path | None = None
     """Folder for JPEG files of the pages and the pictures on them; their path is the metadata's `image_path`."""
     progress: Progress = Field(default=False, exclude=True)
-    """`True` for a bar, or a callable that takes the pages done, their total number, and the usage."""
+    """`True` for a progress bar, or a callable that takes the pages done, their total, and the usage."""
     password: str | None = Field(default=None, exclude=True, repr=False)
     """Password of the PDF, if it has one."""
     coordinates: Coordinates | None = None
     """Unit of the model's boxes: `"relative"` (thousandths) or `"absolute"` (pixels). Needed only for models that are
     not in the catalog."""
     chunk_size: int = 1000
-    """Longest chunk, in characters; a longer element is a chunk of its own."""
+    """Longest chunk, in characters; a longer element becomes one chunk."""
 
     _last_run: Transcription | None = PrivateAttr(default=None)
 
@@ -184,7 +184,7 @@ class QwenVLReader(BasePydanticReader):
 
 
 def citation(document: BaseNode | NodeWithScore) -> Citation:
-    """Cite a document, a node that a splitter made of it, or a retrieved node.
+    """Build the citation of a document, of a node that a text splitter created from it, or of a retrieved node.
 
     See `qwenvl_core.documents.citations.build_citation`.
     """
@@ -202,7 +202,7 @@ def highlight(document: BaseNode | NodeWithScore | Citation, file: File, *, pass
 
 
 class _Transcriber(ChatTranscriber[ChatMessage, ChatResponse]):
-    """Transcribes pages with a LlamaIndex LLM."""
+    """Transcribe pages with a LlamaIndex LLM."""
 
     def __init__(self, llm: QwenVL, *, high_resolution: bool) -> None:
         super().__init__(high_resolution=high_resolution)

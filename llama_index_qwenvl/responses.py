@@ -27,10 +27,10 @@ _FAILED_REASONS: dict[str, type[QwenVLError]] = {"content_filter": QwenVLContent
 
 
 def to_chat_response(reply: Reply) -> ChatResponse:
-    """Convert a whole reply; a call that must not be executed gets no block, but an entry in `invalid_tool_calls`.
+    """Convert a whole reply; calls that must not be executed become `invalid_tool_calls`, without a block.
 
     Raises:
-        QwenVLError: The reply ended with a failure or was held back by the content filter.
+        QwenVLError: The reply ended with a failure or was blocked by the content filter.
     """
     finish = reply.finish
     if finish.finish_reason in _FAILED_REASONS:
@@ -40,9 +40,9 @@ def to_chat_response(reply: Reply) -> ChatResponse:
     blocks, extra_fields = _convert_text(reply)
     parsed_calls = parse_tool_calls(reply)
     blocks += [_to_block(call, kwargs) for call, kwargs in parsed_calls if kwargs is not None]
-    # LlamaIndex's own programs read calls from `additional_kwargs` as well.
+    # LlamaIndex's programs read calls from `additional_kwargs` as well.
     valid_calls = [_to_openai_call(call) for call, kwargs in parsed_calls if kwargs is not None]
-    invalid_calls = [_to_invalid_call(call) for call, kwargs in parsed_calls if kwargs is None]
+    invalid_calls = [_to_invalid_tool_call(call) for call, kwargs in parsed_calls if kwargs is None]
     if valid_calls:
         extra_fields["tool_calls"] = valid_calls
     if invalid_calls:
@@ -55,8 +55,8 @@ def to_chat_response(reply: Reply) -> ChatResponse:
     )
 
 
-def partial_message(reply: Reply) -> ChatMessage:
-    """Build the message of an unfinished stream; the arguments of its tool calls are text until it ends."""
+def build_partial_message(reply: Reply) -> ChatMessage:
+    """Build the message of an unfinished stream; the arguments of its tool calls are strings until the stream ends."""
     blocks, extra_fields = _convert_text(reply)
     if reply.tool_calls:
         blocks += [_to_block(call, call.arguments) for call in reply.tool_calls]
@@ -96,7 +96,7 @@ def _to_openai_call(call: ToolCall) -> dict[str, Any]:
     return {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": call.arguments}}
 
 
-def _to_invalid_call(call: ToolCall) -> dict[str, Any]:
+def _to_invalid_tool_call(call: ToolCall) -> dict[str, Any]:
     return {
         "id": call.id,
         "name": call.name,
@@ -128,7 +128,7 @@ def _build_raw(reply: Reply) -> dict[str, Any]:
     """Build a response's `raw` as plain JSON; token counters and tracers read `usage` from it."""
     finish, usage = reply.finish, reply.usage
     return {
-        **finish.extras,  # first, so that a server's field cannot replace one of ours
+        **finish.extras,  # first, so that a server's field cannot replace one below
         "id": finish.reply_id,
         "model": finish.model,
         "usage": {**_count_tokens(usage), **usage.raw} if usage else None,

@@ -1,13 +1,13 @@
-"""Close the connection of a stream when its reader leaves the loop.
+"""Close the connection of a stream when its consumer leaves the loop.
 
-Two properties of the environment would prevent that; `tests/llama_index/test_connection_cleanup.py` shows both:
+Two properties of the environment would prevent that; `tests/llama_index/test_connection_cleanup.py` tests both:
 
 - LlamaIndex's callbacks report the exception that ended an abandoned stream to their handlers, and some handlers keep
-  it. The exception keeps the frame of the callbacks' own loop alive, and with it the generator that it iterates over.
-  `OwnershipTransfer` hands that generator to the loop and keeps no reference, so it is closed when the loop drops it.
-- An event loop that ends closes every async generator it knows at once. Of two nested ones the inner one is closed
-  twice, and fails with its connection half closed. `AsyncMap` is not an async generator function, so the loop does not
-  know it.
+  it. The exception keeps the frame of the loop in the callbacks alive, and with it the generator that it iterates over.
+  `OwnershipTransfer` hands that generator to the loop and keeps no reference, so it is closed when the loop ends.
+- An event loop that ends closes all async generators that it tracks at once. Of two nested generators, the inner one is
+  closed twice, and fails with its connection half closed. `AsyncMap` is not an async generator function, so the loop
+  does not track it.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ class OwnershipTransfer(Generator[T, None, None]):
         self._source = source
 
     def __iter__(self) -> Generator[T]:
-        source, self._source = self._source, _empty()
+        source, self._source = self._source, _yield_nothing()
         return source
 
     def send(self, value: None) -> T:
@@ -94,7 +94,7 @@ class AsyncOwnershipTransfer(AsyncGenerator[T, None]):
         self._source = source
 
     def __aiter__(self) -> AsyncGenerator[T]:
-        source, self._source = self._source, _aempty()
+        source, self._source = self._source, _ayield_nothing()
         return source
 
     async def asend(self, value: None) -> T:
@@ -115,10 +115,10 @@ class AsyncOwnershipTransfer(AsyncGenerator[T, None]):
         await self._source.aclose()
 
 
-def _empty() -> Generator[Any]:
+def _yield_nothing() -> Generator[Any]:
     yield from ()
 
 
-async def _aempty() -> AsyncGenerator[Any]:
+async def _ayield_nothing() -> AsyncGenerator[Any]:
     return
     yield

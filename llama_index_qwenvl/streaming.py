@@ -1,4 +1,4 @@
-"""Convert the events of a reply to what LlamaIndex streams: chat chunks or completion chunks."""
+"""Convert response events to LlamaIndex chunks: those of chats and those of completions."""
 
 from __future__ import annotations
 
@@ -22,25 +22,25 @@ from qwenvl_core.types.reply import ReplyAccumulator
 
 def stream_chunks(events: Generator[Event]) -> ChatResponseGen:
     """Stream the chunks of a reply; closing them, or leaving the loop over them, closes the events."""
-    return OwnershipTransfer(map_stream(events, _chunk_converter()))
+    return OwnershipTransfer(map_stream(events, _create_chunk_converter()))
 
 
 def astream_chunks(events: AsyncGenerator[Event]) -> ChatResponseAsyncGen:
     """Stream the chunks of a reply asynchronously; see `stream_chunks`."""
-    return AsyncOwnershipTransfer(AsyncMap(events, _chunk_converter()))
+    return AsyncOwnershipTransfer(AsyncMap(events, _create_chunk_converter()))
 
 
 def stream_completions(events: Generator[Event]) -> CompletionResponseGen:
     """Stream the chunks of a reply as completion chunks; see `stream_chunks`."""
-    return OwnershipTransfer(map_stream(events, _completion_converter()))
+    return OwnershipTransfer(map_stream(events, _create_completion_converter()))
 
 
 def astream_completions(events: AsyncGenerator[Event]) -> CompletionResponseAsyncGen:
     """Stream the chunks of a reply as completion chunks asynchronously; see `stream_chunks`."""
-    return AsyncOwnershipTransfer(AsyncMap(events, _completion_converter()))
+    return AsyncOwnershipTransfer(AsyncMap(events, _create_completion_converter()))
 
 
-def _chunk_converter() -> Callable[[Event], ChatResponse | None]:
+def _create_chunk_converter() -> Callable[[Event], ChatResponse | None]:
     accumulator = ReplyAccumulator()
 
     def convert(event: Event) -> ChatResponse | None:
@@ -50,8 +50,8 @@ def _chunk_converter() -> Callable[[Event], ChatResponse | None]:
     return convert
 
 
-def _completion_converter() -> Callable[[Event], CompletionResponse | None]:
-    convert_to_chunk = _chunk_converter()
+def _create_completion_converter() -> Callable[[Event], CompletionResponse | None]:
+    convert_to_chunk = _create_chunk_converter()
 
     def convert(event: Event) -> CompletionResponse | None:
         chunk = convert_to_chunk(event)

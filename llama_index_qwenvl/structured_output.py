@@ -1,6 +1,6 @@
-"""Structured prediction for all four of LlamaIndex's methods: sync, async, streamed and streamed async.
+"""Implement structured prediction for all four methods of LlamaIndex: sync, async, streamed and streamed async.
 
-LlamaIndex's own programs force a tool in two of the four only, and lose the system prompt in one.
+LlamaIndex's programs force a tool in only two of the four, and drop the system prompt in one.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class StructuredPrediction(QwenVLBase):
 
         Args:
             output_cls: The pydantic class of the object.
-            prompt: The prompt, which may hold images.
+            prompt: The prompt, which may contain images.
             llm_kwargs: Settings of this call.
             prompt_args: Values for the prompt's variables.
 
@@ -62,7 +62,9 @@ class StructuredPrediction(QwenVLBase):
             result: Model = super().structured_predict(output_cls, prompt, llm_kwargs, **prompt_args)
             return result
         _report_start(output_cls, prompt, prompt_args)
-        response = self.chat(self._format_messages(prompt, prompt_args), **self._build_keywords(output_cls, llm_kwargs))
+        response = self.chat(
+            self._format_messages(prompt, prompt_args), **self._build_call_settings(output_cls, llm_kwargs)
+        )
         return _report_end(structured_parsing.parse_object(response, output_cls))
 
     @override
@@ -79,7 +81,7 @@ class StructuredPrediction(QwenVLBase):
             return result
         _report_start(output_cls, prompt, prompt_args)
         response = await self.achat(
-            self._format_messages(prompt, prompt_args), **self._build_keywords(output_cls, llm_kwargs)
+            self._format_messages(prompt, prompt_args), **self._build_call_settings(output_cls, llm_kwargs)
         )
         return _report_end(structured_parsing.parse_object(response, output_cls))
 
@@ -98,7 +100,7 @@ class StructuredPrediction(QwenVLBase):
             return
         parser = structured_parsing.PartialObjectParser(output_cls)
         chunks = self.stream_chat(
-            self._format_messages(prompt, prompt_args), **self._build_keywords(output_cls, llm_kwargs)
+            self._format_messages(prompt, prompt_args), **self._build_call_settings(output_cls, llm_kwargs)
         )
         with closing(chunks):
             for chunk in chunks:
@@ -118,7 +120,7 @@ class StructuredPrediction(QwenVLBase):
         if self.pydantic_program_mode not in _MODES:
             return await super()._structured_astream_call(output_cls, prompt, llm_kwargs, **prompt_args)
         chunks = await self.astream_chat(
-            self._format_messages(prompt, prompt_args), **self._build_keywords(output_cls, llm_kwargs)
+            self._format_messages(prompt, prompt_args), **self._build_call_settings(output_cls, llm_kwargs)
         )
 
         async def stream_objects() -> AsyncGenerator[Model | list[Model] | FlexibleModel | list[FlexibleModel], None]:
@@ -135,8 +137,8 @@ class StructuredPrediction(QwenVLBase):
     def _format_messages(self, prompt: BasePromptTemplate, prompt_args: Mapping[str, Any]) -> list[ChatMessage]:
         return self._extend_messages(prompt.format_messages(llm=self, **prompt_args))
 
-    def _build_keywords(self, output_cls: type[Model], llm_kwargs: Mapping[str, Any] | None) -> dict[str, Any]:
-        return structured_parsing.build_call_keywords(output_cls, self.pydantic_program_mode, llm_kwargs)
+    def _build_call_settings(self, output_cls: type[Model], llm_kwargs: Mapping[str, Any] | None) -> dict[str, Any]:
+        return structured_parsing.build_call_settings(output_cls, self.pydantic_program_mode, llm_kwargs)
 
 
 def _report_start(output_cls: type[Model], prompt: BasePromptTemplate, prompt_args: dict[str, Any]) -> None:

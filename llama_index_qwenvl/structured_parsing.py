@@ -18,31 +18,36 @@ from qwenvl_core.errors import QwenVLOutputError
 from qwenvl_core.parsing.json_answer import find_json_object
 from qwenvl_core.types.tool_arguments import parse_partial_json
 
-# LlamaIndex's programs set these themselves and drop the caller's.
+# LlamaIndex's programs replace the caller's values of these.
 _PROGRAM_KEYWORDS = frozenset({"tools", "tool_required", "tool_choice", "allow_parallel_tool_calls"})
 
 
-def build_call_keywords(
+def build_call_settings(
     output_cls: type[BaseModel], mode: PydanticProgramMode, llm_kwargs: Mapping[str, Any] | None
 ) -> dict[str, Any]:
-    """Build the keywords of a call that requests an object: as JSON, or as the arguments of a forced tool.
+    """Build the settings of a call that requests an object: as JSON, or as the arguments of a forced tool.
 
     Neither is possible while thinking; `qwenvl_core.request.policy` resolves that.
     """
-    own = {name: value for name, value in (llm_kwargs or {}).items() if name not in _PROGRAM_KEYWORDS}
+    caller_settings = {name: value for name, value in (llm_kwargs or {}).items() if name not in _PROGRAM_KEYWORDS}
     if mode == PydanticProgramMode.FUNCTION:
         tool = to_openai_tool(get_function_tool(output_cls))
-        return {"tools": [tool], "tool_choice": tool["function"]["name"], "parallel_tool_calls": False, **own}
+        return {
+            "tools": [tool],
+            "tool_choice": tool["function"]["name"],
+            "parallel_tool_calls": False,
+            **caller_settings,
+        }
     name = re.sub(r"[^A-Za-z0-9_-]", "_", output_cls.__name__)
     schema = {"name": name, "schema": output_cls.model_json_schema()}
-    return {"response_format": {"type": "json_schema", "json_schema": schema}, **own}
+    return {"response_format": {"type": "json_schema", "json_schema": schema}, **caller_settings}
 
 
 def parse_object(response: ChatResponse, output_cls: type[Model]) -> Model:
     """Parse the object of a whole answer, from its tool call or its text.
 
     Raises:
-        QwenVLOutputError: The answer holds no such object.
+        QwenVLOutputError: The answer has no such object.
     """
     content = response.message.content or ""
     tool_calls = (block for block in response.message.blocks if isinstance(block, ToolCallBlock))
@@ -50,15 +55,15 @@ def parse_object(response: ChatResponse, output_cls: type[Model]) -> Model:
     try:
         return output_cls.model_validate_json(text)
     except ValidationError as error:
-        truncated = response.additional_kwargs.get("finish_reason") == "length"
-        reason = "it was cut off. Raise max_tokens=" if truncated else str(error)
+        is_truncated = response.additional_kwargs.get("finish_reason") == "length"
+        reason = "it was cut off. Raise max_tokens=" if is_truncated else str(error)
         raise QwenVLOutputError(
             f"The answer is not a valid {output_cls.__name__}: {reason}.", partial=content
         ) from error
 
 
 class PartialObjectParser(Generic[Model]):
-    """Parse the object of a streamed answer, more complete with each chunk."""
+    """Parse the object of a streamed answer, one chunk after another."""
 
     def __init__(self, output_cls: type[Model]) -> None:
         self._output_cls = output_cls
@@ -82,7 +87,7 @@ class PartialObjectParser(Generic[Model]):
         """Parse the whole object after the last chunk.
 
         Raises:
-            QwenVLOutputError: The answer holds no such object.
+            QwenVLOutputError: The answer has no such object.
         """
         return parse_object(self._last, self._output_cls)
 

@@ -1,4 +1,4 @@
-"""Convert tools to the wire's form, and read tool calls from responses."""
+"""Convert tools to OpenAI's form, and read tool calls from responses."""
 
 from __future__ import annotations
 

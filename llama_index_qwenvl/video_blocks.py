@@ -1,6 +1,6 @@
-"""Build video blocks with what `VideoBlock` has no fields for: frame lists, fractional rates, pixel bounds.
+"""Build video blocks with options for which `VideoBlock` has no fields: frame lists, fractional rates, pixel bounds.
 
-A subclass would lose its fields when the message is stored, so they are written into `detail` as a JSON object:
+A subclass would lose its fields when the message is serialized, so they are written into `detail` as a JSON object:
 
 ```
 video_frames(["a.jpg", "b.jpg"], fps=0.5).detail  == '{"frames":["a.jpg","b.jpg"],"fps":0.5}'
@@ -24,7 +24,7 @@ from qwenvl_core.errors import QwenVLInputError
 from qwenvl_core.media.sources import HINTS, MediaKind, parse_source, to_url_or_data_uri
 from qwenvl_core.types.media import FileSource, InlineSource, UrlSource
 
-_FRAMES_URL = "data:,frames"  # LlamaIndex's token estimates need a URL to read
+_FRAMES_URL = "data:,frames"  # LlamaIndex's token estimates read the URL of a block
 
 
 def video(
@@ -48,7 +48,7 @@ def video(
         QwenVLInputError: The source has an unsupported type or URL scheme.
         ValueError: The file does not exist.
     """
-    # `VideoBlock.fps` takes whole rates only; other integrations read it.
+    # `VideoBlock.fps`, which other integrations read, accepts only whole rates.
     is_whole = fps is not None and float(fps).is_integer()
     options = _dump_options(
         fps=None if is_whole else fps, min_pixels=min_pixels, max_pixels=max_pixels, total_pixels=total_pixels
@@ -77,7 +77,7 @@ def video_frames(
 
     Args:
         frames: URLs, paths, bytes, binary file objects or Pillow images, in chronological order.
-        fps: Frames per second of the video that the list holds.
+        fps: Frames of the list per second of the video.
         min_pixels: Smallest area of a frame, in pixels.
         max_pixels: Largest area of a frame, in pixels.
         total_pixels: Largest area of all frames together, in pixels.
@@ -97,7 +97,7 @@ def video_frames(
 
 
 def read_detail_options(detail: str | None, kind: MediaKind, location: str) -> dict[str, Any]:
-    """Read the options in a block's `detail`: `frames` and the vendor's hints; empty where it is a plain word.
+    """Read the options in a block's `detail`: `frames` and the vendor's hints; empty if it is a plain word.
 
     Raises:
         QwenVLInputError: The JSON is malformed or has unknown keys.
@@ -140,7 +140,7 @@ def _decode_frame(frame: Any) -> Any:
 
 
 def _encode_frame(frame: Any, location: str) -> str | dict[str, str]:
-    """Encode a frame as a URL, a path or a data URI; a `Path` is marked, since strings may not be read from disk."""
+    """Encode a frame as a URL, a path or a data URI; a `Path` is marked, since a string may not be read from disk."""
     if isinstance(frame, Path):
         return {"path": str(frame)}
     source = parse_source(frame, location=location, files=True)

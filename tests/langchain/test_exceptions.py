@@ -156,7 +156,7 @@ def test_exported_class_catches_rate_limit_and_its_subclass(make: Make, emulator
 
 @per_class
 def test_error_survives_pickling(core_class: type[core.QwenVLError], cls: Any) -> None:
-    with pytest.raises(core.QwenVLError) as raised, exceptions.langchain_errors():
+    with pytest.raises(core.QwenVLError) as raised, exceptions.map_core_errors():
         raise core_class("Broken.", code="C", status_code=400, request_id="r", partial="So", hint="Mend it.")
     error = raised.value
     again = pickle.loads(pickle.dumps(error))
@@ -167,13 +167,13 @@ def test_error_survives_pickling(core_class: type[core.QwenVLError], cls: Any) -
 
 def test_langchain_errors_keeps_the_cause() -> None:
     cause = OSError("broken")
-    with pytest.raises(lc.ModelConnectionError) as raised, exceptions.langchain_errors():
+    with pytest.raises(lc.ModelConnectionError) as raised, exceptions.map_core_errors():
         raise core.QwenVLConnectionError("Can't reach it.") from cause
     assert raised.value.__cause__ is cause
 
 
 def test_langchain_errors_foreign_exception_passes() -> None:
-    with pytest.raises(KeyError), exceptions.langchain_errors():
+    with pytest.raises(KeyError), exceptions.map_core_errors():
         raise KeyError("x")
 
 

@@ -273,7 +273,7 @@ UNSUPPORTED: dict[str, tuple[BaseMessage, str]] = {
     "Anthropic file id": (
         HumanMessage([{"type": "image", "source": {"type": "file", "file_id": "f"}}]), r"\[1\].*image.*file id"),
     "OpenAI file id": (HumanMessage([{"type": "file", "file": {"file_id": "f"}}]), r"\[1\].*file"),
-    "image without a source": (HumanMessage([{"type": "image"}]), r"\[1\].*image.*holds no image"),
+    "image without a source": (HumanMessage([{"type": "image"}]), r"\[1\].*image.*has no image"),
     "image of a number": (HumanMessage([{"type": "image", "url": 5}]), r"\[1\].*image.*int"),
     "image of an empty URL": (HumanMessage([{"type": "image", "url": ""}]), r"\[1\].*image.*empty"),
     "empty image": (HumanMessage([{"type": "image", "url": b""}]), r"\[1\].*empty"),
