@@ -165,14 +165,14 @@ def test_error_survives_pickling(core_class: type[core.QwenVLError], cls: Any) -
     assert (again.code, again.status_code, again.request_id, again.partial) == ("C", 400, "r", "So")
 
 
-def test_langchain_errors_keeps_the_cause() -> None:
+def test_map_core_errors_keeps_the_cause() -> None:
     cause = OSError("broken")
     with pytest.raises(lc.ModelConnectionError) as raised, exceptions.map_core_errors():
         raise core.QwenVLConnectionError("Can't reach it.") from cause
     assert raised.value.__cause__ is cause
 
 
-def test_langchain_errors_foreign_exception_passes() -> None:
+def test_map_core_errors_foreign_exception_passes() -> None:
     with pytest.raises(KeyError), exceptions.map_core_errors():
         raise KeyError("x")
 
