@@ -10,6 +10,7 @@ Sizes are in pixels. Every function takes a model by name or as its `ModelFacts`
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 from qwenvl_core.catalog.models import ModelFacts, describe
 from qwenvl_core.errors import QwenVLInputError
@@ -24,6 +25,7 @@ __all__ = [
     "image_resize",
     "image_tokens",
     "image_tokens_upper_bound",
+    "raise_frame_cap",
     "smart_resize",
     "video_tokens",
     "video_tokens_upper_bound",
@@ -35,11 +37,10 @@ MAX_RATIO = 200
 MIN_FRAME_PIXELS = 4 * 32 * 32
 """Minimum area of a frame of a video; smaller frames are enlarged."""
 
-_MIN_IMAGE_TOKENS = 4
 _DELIMITER_TOKENS = 2  # around each image or video
 _FRAME_FACTOR = 2  # frames are merged in pairs
 _MIN_FRAMES = 4
-_DEFAULT_MAX_FRAMES = 2000  # for models whose limit is not known
+_DEFAULT_MAX_FRAMES = 2000  # for models without a number of sampled frames
 _SQUARE = 32 * 32  # unit of the page's pixel limits for videos, for 28-pixel models too
 _MIN_VALUE, _MAX_VALUE = 1e-9, 1e12  # between them no product or quotient below overflows
 
@@ -137,7 +138,7 @@ def image_resize(
         height,
         width,
         factor=factor,
-        min_pixels=_MIN_IMAGE_TOKENS * factor * factor,
+        min_pixels=facts.min_image_tokens * factor * factor,
         max_pixels=image_max_pixels(facts, max_pixels=max_pixels, vl_high_resolution_images=vl_high_resolution_images),
     )
 
@@ -211,7 +212,7 @@ def video_tokens(
     """
     facts = _get_video_facts(model)
     _check_values(n_frames=n_frames, video_fps=video_fps, fps=fps)
-    sampled = _count_sampled_frames(n_frames, video_fps, fps, facts.max_frames or _DEFAULT_MAX_FRAMES)
+    sampled = _count_sampled_frames(n_frames, video_fps, fps, _get_sampled_frames(facts))
     return _count_frame_tokens(width, height, sampled, facts)
 
 
@@ -237,7 +238,7 @@ def video_tokens_upper_bound(model: str | ModelFacts, *, n_frames: int | None = 
     """
     facts = _get_video_facts(model)
     if n_frames is None:
-        n_frames = facts.max_frames or _DEFAULT_MAX_FRAMES
+        n_frames = _get_sampled_frames(facts)
     _check_values(n_frames=n_frames)
     pairs = math.ceil(n_frames / _FRAME_FACTOR)
     # Frames share the total, but an odd last one counts as a pair. No frame goes below the minimum of 4 squares, which
@@ -273,9 +274,29 @@ def frame_max_pixels(n_frames: int, model: str | ModelFacts) -> int:
     return int(_compute_frame_max_pixels(n_frames, _get_video_facts(model)))
 
 
+def raise_frame_cap(facts: ModelFacts, max_pixels: float | None) -> ModelFacts:
+    """Return the facts with the cap per frame of a video that has this `max_pixels`.
+
+    As for images, `max_pixels` raises the model's default, up to its maximum. In the formula of the models before
+    Qwen3.5 the cap is constant.
+
+    Raises:
+        QwenVLInputError: `max_pixels` is not a positive number.
+    """
+    if max_pixels is None or facts.max_video_frame_tokens is None:
+        return facts
+    _check_values(max_pixels=max_pixels)
+    raised = max(facts.video_frame_tokens, int(min(max_pixels / _SQUARE, facts.max_video_frame_tokens)))
+    return replace(facts, video_frame_tokens=raised)
+
+
 def _compute_frame_max_pixels(frames: int, facts: ModelFacts) -> float:
     shared = facts.video_total_tokens * _SQUARE / frames * _FRAME_FACTOR
     return max(min(facts.video_frame_tokens * _SQUARE, shared), int(MIN_FRAME_PIXELS * 1.05))
+
+
+def _get_sampled_frames(facts: ModelFacts) -> int:
+    return facts.sampled_frames or facts.max_frames or _DEFAULT_MAX_FRAMES
 
 
 def _count_frame_tokens(width: float, height: float, frames: int, facts: ModelFacts) -> int:

@@ -27,6 +27,7 @@ from qwenvl_core.tokens import (
     frame_list_tokens,
     image_tokens,
     image_tokens_upper_bound,
+    raise_frame_cap,
     video_tokens,
     video_tokens_upper_bound,
 )
@@ -123,7 +124,7 @@ def _count_part(part: Part, settings: ModelSettings, facts: ModelFacts) -> int:
         case VideoPart():
             return _count_video(part, settings, facts)
         case FramesPart():
-            return _count_frames(part, facts)
+            return _count_frames(part, settings, facts)
 
 
 def _count_pdf(pdf: PdfPart, settings: ModelSettings, facts: ModelFacts) -> int:
@@ -155,6 +156,7 @@ def _count_image(image: ImagePart, settings: ModelSettings, facts: ModelFacts) -
 
 def _count_video(video: VideoPart, settings: ModelSettings, facts: ModelFacts) -> int:
     fps = settings.for_part(video).fps
+    facts = raise_frame_cap(facts, settings.for_part(video).max_pixels)
     info = inspect_video(video.source)
     if info.width and info.height and info.frames and info.fps:
         try:
@@ -164,9 +166,10 @@ def _count_video(video: VideoPart, settings: ModelSettings, facts: ModelFacts) -
     return video_tokens_upper_bound(facts)
 
 
-def _count_frames(frames: FramesPart, facts: ModelFacts) -> int:
+def _count_frames(frames: FramesPart, settings: ModelSettings, facts: ModelFacts) -> int:
     """Count the frames of a video, which share a size, by the first frame of known size."""
     count = max(len(frames.sources), 1)
+    facts = raise_frame_cap(facts, settings.for_part(frames).max_pixels)
     infos = map(inspect_image, frames.sources)
     info = next((info for info in infos if info.width), None)
     if info is not None and info.width and info.height:

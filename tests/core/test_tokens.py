@@ -22,6 +22,7 @@ from qwenvl_core.tokens import (
     image_resize,
     image_tokens,
     image_tokens_upper_bound,
+    raise_frame_cap,
     smart_resize,
     video_tokens,
     video_tokens_upper_bound,
@@ -121,6 +122,17 @@ def test_smart_resize_examples(height: int, width: int, factor: int, tokens: int
         (11, 11, "qwen3-vl-plus", 6),
         # A4 at 144 dpi.
         (1190, 1684, "qwen3-vl-plus", 1963),
+        (4000, 3000, "qwen3.8-max", 2496),
+        (4000, 3000, "qwen3.9-plus", 2496),
+        (4000, 3000, "qwen-vl-ocr", 8114),
+        (4000, 3000, "qwen-vl-ocr-2025-08-28", 1232),
+        (4000, 3000, "qwen3.5-ocr", 8114),
+        (4000, 3000, "gui-plus", 1232),
+        (4000, 3000, "qwen3.5-omni-plus", 1232),
+        # The smallest images of the models that have other bounds than 4 tokens.
+        (100, 30, "qwen3.5-ocr", 5),
+        (100, 30, "qwen3.8-max", 10),
+        (100, 100, "qwen3.5-omni-flash", 27),
     ],
 )
 def test_image_tokens_examples(width: int, height: int, model: str, expected: int) -> None:
@@ -134,8 +146,8 @@ def test_max_pixels_raises_the_cap_and_never_lowers_it(facts: ModelFacts) -> Non
     default = image_tokens(8000, 6000, facts)
     assert image_tokens(8000, 6000, facts, max_pixels=100) == default
     assert image_tokens(8000, 6000, facts, max_pixels=facts.default_image_tokens * square) == default
-    raised = image_tokens(8000, 6000, facts, max_pixels=8192 * square)
-    assert default < raised <= 8192 + 2
+    raised = image_tokens(8000, 6000, facts, max_pixels=12_288 * square)
+    assert default < raised <= 12_288 + 2
     maximum = image_tokens(8000, 6000, facts, max_pixels=10**9)
     assert raised < maximum <= 16_384 + 2
     assert image_max_pixels(facts, max_pixels=10**9) == 16_384 * square
@@ -148,6 +160,12 @@ def test_max_pixels_raises_the_cap_and_never_lowers_it(facts: ModelFacts) -> Non
         ("qwen-vl-plus", 1_310_720, 16_777_216),
         ("qvq-max", 1_003_520, 12_845_056),
         ("qwen2.5-vl-72b-instruct", 1_003_520, 12_845_056),
+        ("qwen3.8-max", 2_621_440, 16_777_216),
+        ("qwen3.9-plus", 2_621_440, 16_777_216),
+        ("qwen3.5-ocr", 8_388_608, 16_777_216),
+        ("qwen-vl-ocr", 8_388_608, 16_777_216),
+        ("qwen3.5-omni-plus", 1_310_720, 16_777_216),
+        ("gui-plus", 1_003_520, 12_845_056),
     ],
 )
 def test_image_max_pixels_equals_the_vendor_table(model: str, default: int, maximum: int) -> None:
@@ -180,7 +198,7 @@ def test_image_tokens_never_exceeds_the_upper_bound(
     except QwenVLInputError:
         assert max(width, height) > 200 * min(width, height)
     else:
-        assert 4 + 2 <= tokens <= bound
+        assert facts.min_image_tokens + 2 <= tokens <= bound
 
 
 @pytest.mark.parametrize(
@@ -199,6 +217,7 @@ def test_image_tokens_never_exceeds_the_upper_bound(
         ("qwen2.5-vl-72b-instruct", 1280, 720, 750, 25, 2.0, 28_982),
         ("qvq-max", 320, 240, 100, 10, 2.0, 992),
         ("qwen3-vl-8b-instruct", 1280, 720, 6_000, 30, 2.0, 28_802),
+        ("qwen3-vl-235b-a22b-thinking", 1280, 720, 6_000, 30, 2.0, 28_802),
     ],
 )
 def test_video_tokens_equals_the_vendor_sample(
@@ -212,6 +231,33 @@ def test_video_tokens_samples_two_frames_per_second_by_default() -> None:
     default = video_tokens(1280, 720, 900, 30, "qwen3-vl-plus")
     assert default == video_tokens(1280, 720, 900, 30, "qwen3-vl-plus", fps=2.0)
     assert default > video_tokens(1280, 720, 900, 30, "qwen3-vl-plus", fps=1.0)
+
+
+@pytest.mark.parametrize("model", ["qwen3.5-plus", "qwen3.6-27b", "qwen3.7-flash", "qwen3.8-max", "qwen3.9-plus"])
+def test_video_tokens_of_newer_models_share_800_000_tokens(model: str) -> None:
+    # 640 squares a frame: 1056 x 608 pixels of 16:9.
+    assert video_tokens(1920, 1080, 300, 30, model) == 10 * 33 * 18 + 2
+    # Two hours: 8,000 frames in 4,000 pairs of 200 squares.
+    assert video_tokens(1920, 1080, 7200 * 30, 30, model) == 4000 * 18 * 10 + 2
+    assert video_tokens_upper_bound(model) >= 4000 * 18 * 10 + 2
+
+
+def test_raise_frame_cap_raises_the_frames_of_newer_models_up_to_their_maximum() -> None:
+    facts = describe("qwen3.8-max")
+    counts = [
+        frame_list_tokens(3840, 2160, 10, raise_frame_cap(facts, max_pixels))
+        for max_pixels in (None, 1000, 1_000_000, 2_048_000, 10**8)
+    ]
+    default, lower, raised, maximum, beyond = counts
+    assert default == lower < raised < maximum == beyond <= 5 * 2000 + 2
+    assert maximum <= video_tokens_upper_bound(raise_frame_cap(facts, 10**8), n_frames=10)
+    with pytest.raises(QwenVLInputError, match="max_pixels=-1"):
+        raise_frame_cap(facts, -1)
+
+
+@pytest.mark.parametrize("model", ["qwen3-vl-plus", "qwen-vl-max", "my-own-model"])
+def test_raise_frame_cap_leaves_other_formulas_unchanged(model: str) -> None:
+    assert raise_frame_cap(describe(model), 10**8) == describe(model)
 
 
 def test_frame_list_tokens_does_not_sample() -> None:

@@ -41,7 +41,7 @@ def test_model_class_is_function_calling_llm() -> None:
         ("qwen3.6-plus", 1_000_000, True),
         ("qvq-max", 131_072, False),
         ("qwen-vl-max", 131_072, False),
-        ("qwen-vl-ocr", 34_096, False),
+        ("qwen-vl-ocr", 38_192, False),
         ("my-own-model", 32_768, True),
     ],
 )

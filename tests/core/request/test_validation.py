@@ -108,17 +108,17 @@ def test_extra_body_is_not_checked() -> None:
     check_parts(extra_body={"temperature": 5, "top_k": -1})
 
 
-@pytest.mark.parametrize("model", ["my-own-model", "Qwen/Qwen3-VL-8B-Thinking", "qwen3.6-plus"])
+@pytest.mark.parametrize("model", ["my-own-model", "Qwen/Qwen3-VL-8B-Thinking", "qwen3.6-27b", "qwen3.9-plus"])
 def test_value_without_a_known_limit_passes(model: str) -> None:
     check_parts(model=model, thinking_budget=200_000, max_tokens=60_000)
 
 
 def test_checkpoint_has_no_service_limits() -> None:
-    frames = FramesPart((URL,) * 300, location="messages[0].content[1] (video)")
+    frames = FramesPart((URL,) * 600, location="messages[0].content[1] (video)")
     check_parts(
         frames, VideoPart(InlineSource(media_files.mp4(7200))), model="Qwen/Qwen3-VL-8B-Instruct", max_tokens=40_960
     )
-    assert "4 to 80" in get_error(frames, model="qwen3-vl-8b-instruct")
+    assert "4 to 512" in get_error(frames, model="qwen3-vl-8b-instruct")
 
 
 def test_min_pixels_above_max_pixels_raises_input_error() -> None:
@@ -269,11 +269,15 @@ def test_broken_header_raises_only_input_error(data: st.DataObject) -> None:
 FRAME_LIMITS = [
     ("qwen3-vl-plus", 2000),
     ("qwen3-vl-plus-2025-12-19", 2000),
-    ("qwen3-vl-flash", 512),
+    ("qwen3-vl-flash", 2000),
     ("qwen2.5-vl-72b-instruct", 512),
     ("qvq-max", 512),
-    ("qwen3-vl-235b-a22b-instruct", 80),
+    ("qwen3-vl-235b-a22b-instruct", 2000),
+    ("qwen3-vl-235b-a22b-thinking", 2000),
+    ("qwen3-vl-8b-instruct", 512),
     ("qwen2-vl-72b-instruct", 80),
+    ("qwen3.5-27b", 8000),
+    ("qwen3.8-max", 8000),
 ]
 
 
@@ -307,8 +311,10 @@ def test_invalid_frame_raises_input_error_with_its_index() -> None:
 
 SECONDS = [
     ("qwen3-vl-plus", 3600),
-    ("qwen3-vl-flash", 1200),
+    ("qwen3-vl-flash", 3600),
+    ("qwen3-vl-235b-a22b-thinking", 3600),
     ("qwen3-vl-8b-instruct", 1200),
+    ("qwen3.8-flash", 7200),
     ("qwen-vl-max", 1200),
     ("qwen-vl-plus", 600),
     ("qvq-max", 600),
