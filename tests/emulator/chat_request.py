@@ -128,6 +128,11 @@ class ChatRequest:
         return self.parameter("incremental_output") is not True
 
     @property
+    def is_text_endpoint(self) -> bool:
+        """Whether this is the native API's endpoint for text models."""
+        return self.http_request.route == NATIVE_TEXT
+
+    @property
     def includes_usage(self) -> bool:
         """Whether a stream carries the usage."""
         options = self.body.get("stream_options")

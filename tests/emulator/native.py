@@ -21,6 +21,8 @@ def render_whole(reply: Reply, request: ChatRequest, quirks: Quirks, request_id:
     """Render a reply that is not streamed."""
     reasoning, text = ("".join(part) for part in split_reasoning_and_text(reply, quirks))
     message: dict[str, Any] = _build_content(text or None, reply.content_extra, quirks)
+    if request.is_text_endpoint:
+        message = {"content": text}
     if reasoning:
         message[quirks.reasoning_key.replace("both", "reasoning_content")] = reasoning
     message["role"] = "assistant"
@@ -50,6 +52,8 @@ def render_stream(
     events = []
     for number, delta in enumerate(deltas):
         message = _build_message(delta, reply.content_extra if number == last_text else {}, quirks, thinks=thinks)
+        if request.is_text_endpoint:  # content is a string, and reasoning is there when it is empty too
+            message |= {"content": delta.text or ""} | ({"reasoning_content": delta.reasoning or ""} if thinks else {})
         unfinished = None if quirks.finish_null_string is False else "null"
         choice: dict[str, Any] = {"message": message, "finish_reason": delta.finish or unfinished}
         if quirks.finish_missing_key and not delta.finish:

@@ -30,7 +30,6 @@ from tests.emulator.sse_framing import to_json
 ScriptedResponse = Reply | Fault
 _NOT_FOUND = ApiError(404, "NotFound", "not_found", "invalid_request_error", "Not found!")
 _NO_GET = invalid_parameter("Request method 'GET' is not supported.", from_algorithm=False)
-_WRONG_URL = invalid_parameter("url error, please check url!", from_algorithm=False)
 
 
 class Emulator:
@@ -204,7 +203,7 @@ class Emulator:
             return ApiError(422, "InvalidParameter", "unexpected_fields", "invalid_request_error", message)
         if self.strict:
             return refuse_key(request, self.api_key) or refuse(request)
-        return _WRONG_URL if request.http_request.route == NATIVE_TEXT else None
+        return None
 
     def _next_response(self, request: ChatRequest) -> ScriptedResponse:
         with self._lock:

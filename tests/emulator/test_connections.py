@@ -354,7 +354,7 @@ def test_upload_needs_policy_and_can_fail(server: Emulator, client: http.client.
     client.request("POST", "/oss", b"no form")
     response = client.getresponse()
     assert (response.status, response.read()) == (403, b"<Error>AccessDenied</Error>")
-    large = b'--x\r\nContent-Disposition: form-data; name="file"; filename="a.png"\r\n\r\n' + bytes(10_485_761)
+    large = b'--x\r\nContent-Disposition: form-data; name="file"; filename="a.png"\r\n\r\n' + bytes(20_971_521)
     fields = {"key": "dir/a.png", "policy": "p", "Signature": "s", "OSSAccessKeyId": "i"}
     form = b"".join(
         f'--x\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n'.encode()

@@ -157,10 +157,10 @@ def _media_rows(name: str, bad: Any, good: Any, message: str, *, model: str = PL
 def _frame_rows() -> Iterator[Row]:
     limits = {
         "qwen3-vl-plus": 2000,
-        "qwen3-vl-flash": 512,
+        "qwen3-vl-flash": 2000,
         "qwen2.5-vl-72b-instruct": 512,
         "qwen-vl-max": 512,
-        "qwen3-vl-8b-instruct": 80,
+        "qwen3-vl-8b-instruct": 512,
     }
     for model, maximum in limits.items():
         text = (
@@ -181,6 +181,7 @@ BAD_URL = ALGORITHM + "The provided URL does not appear to be valid. Ensure it i
 RANGES = ALGORITHM + "Range of {} should be {}"
 GOOD_URL = "https://example.com/a.png"
 FITS = "data:image/png;base64," + "A" * (10_485_760 - 22)
+FITS_NEWER = "data:image/png;base64," + "A" * (20_971_520 - 22)
 CALL_WITHOUT_RESULT = (
     ALGORITHM + 'An assistant message with "tool_calls" must be followed by tool messages responding to each '
     '"tool_call_id". The following tool_call_ids did not have response messages: message[{}].role'
@@ -394,7 +395,41 @@ MEDIA_ROWS = [
         lambda a: image(FITS + "A", a),
         lambda a: image(FITS, a),
         "Exceeded limit on max bytes per data-uri item : 10485760",
+        model="qwen-vl-max",
         codes=("BadRequest.TooLarge", "BadRequest.TooLarge"),
+    ),
+    *_media_rows(
+        "one byte too many",
+        lambda a: image(FITS_NEWER + "A", a),
+        lambda a: image(FITS_NEWER, a),
+        "Exceeded limit on max bytes per data-uri item : 20971520",
+        model="qwen3.8-max",
+        codes=("BadRequest.TooLarge", "BadRequest.TooLarge"),
+    ),
+    *(
+        Row(
+            f"{limit + 1} images for {model}",
+            Call(model=model, messages=[make_message(*[image(GOOD_URL, api)] * (limit + 1))]),
+            Call(model=model, messages=[make_message(*[image(GOOD_URL, api)] * limit)]),
+            ALGORITHM + f"The number of images by URL exceeds the limit of {limit}.",
+            apis=(api,),
+        )
+        for api in ("compat", "native")
+        for model, limit in (("qwen3.8-max", 2048), ("qwen3.8-flash", 256))
+    ),
+    Row(
+        "65 videos",
+        Call(messages=[make_message(*[frames(4, "compat")] * 65)]),
+        Call(messages=[make_message(*[frames(4, "compat")] * 64)]),
+        ALGORITHM + "The number of videos exceeds the limit of 64.",
+        apis=("compat",),
+    ),
+    Row(
+        "video for an OCR model",
+        Call(model="qwen3.5-ocr", messages=[make_message(frames(4, "native"))]),
+        Call(model="qwen3.5-ocr", messages=[make_message(image(GOOD_URL, "native"))]),
+        ALGORITHM + "The provided messages input is invalid. The error info is [Unexpected item type in content.]",
+        apis=("native",),
     ),
     *_frame_rows(),
     *(

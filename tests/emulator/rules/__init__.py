@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.emulator.chat_request import NATIVE_TEXT, ChatRequest
+from tests.emulator.chat_request import ChatRequest
 from tests.emulator.error_payloads import ApiError, invalid_parameter
 from tests.emulator.rules.media import MEDIA_RULES
 from tests.emulator.rules.messages import MESSAGE_RULES
@@ -54,9 +54,8 @@ def _check_model_exists(request: ChatRequest) -> ApiError | None:
 
 
 def _check_endpoint(request: ChatRequest) -> ApiError | None:
-    text_endpoint = request.http_request.route == NATIVE_TEXT
     text_model = request.facts is not None and not request.facts.vision
-    if request.api == "compat" or (not text_endpoint and not text_model):
+    if request.api == "compat" or request.is_text_endpoint == text_model:
         return None
     return invalid_parameter("url error, please check url!", from_algorithm=False)
 
@@ -65,7 +64,7 @@ RULES: tuple[Rule, ...] = (
     Rule("body is a JSON object", ERROR_PAGE, _check_body),
     Rule("model is set", ERROR_PAGE, _check_model),
     Rule("model exists", ERROR_PAGE, _check_model_exists),
-    Rule("endpoint fits the model", ERROR_PAGE + "; this emulator serves no text endpoint", _check_endpoint),
+    Rule("endpoint fits the model", ERROR_PAGE, _check_endpoint),
     *MESSAGE_RULES,
     *MEDIA_RULES,
     *PARAMETER_RULES,

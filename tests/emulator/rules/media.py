@@ -13,8 +13,8 @@ from tests.emulator.error_payloads import ApiError, invalid_parameter
 from tests.emulator.rules.rule import ERROR_PAGE, Rule
 
 MAX_DATA_URI = 10_485_760
-"""Maximum bytes of one data URI."""
-MAX_UPLOADED_IMAGE = 10 * 1024 * 1024
+"""Maximum bytes of one data URI of a video, and of an image for most models."""
+MAX_UPLOADED_IMAGE = 20 * 1024 * 1024
 """Maximum bytes of an image in temporary storage; videos are limited by the storage only."""
 MIN_FRAMES = 4
 _MIN_SIDE = 10
@@ -74,10 +74,13 @@ def _is_native_part(part: dict[str, Any]) -> bool:
 
 
 def _check_media_allowed(request: ChatRequest) -> ApiError | None:
-    """Refuse media for a text model and media in a tool result."""
-    text_model = request.facts is not None and not request.facts.vision
-    if any(text_model or media.role == "tool" for media in request.media()):
-        return invalid_parameter(_UNEXPECTED)
+    """Refuse media for a text model, videos for an image model, and media in a tool result."""
+    for media in request.media():
+        is_refused = request.facts is not None and not (
+            request.facts.vision and (request.facts.videos or media.kind == "image")
+        )
+        if is_refused or media.role == "tool":
+            return invalid_parameter(_UNEXPECTED)
     return None
 
 
@@ -97,10 +100,30 @@ def _is_readable(url: str, request: ChatRequest) -> bool:
 
 
 def _check_data_uri_size(request: ChatRequest) -> ApiError | None:
-    if all(len(url) <= MAX_DATA_URI for media in request.media() for url in media.urls if url.startswith("data:")):
+    of_image = request.facts.max_data_uri if request.facts else MAX_DATA_URI
+    for media in request.media():
+        limit = MAX_DATA_URI if media.kind == "video" else of_image
+        if any(len(url) > limit for url in media.urls if url.startswith("data:")):
+            message = f"Exceeded limit on max bytes per data-uri item : {limit}"
+            return ApiError(400, "BadRequest.TooLarge", "BadRequest.TooLarge", "invalid_request_error", message)
+    return None
+
+
+def _check_counts(request: ChatRequest) -> ApiError | None:
+    """Check the numbers of images and videos; the vendor's page states the numbers, not the message."""
+    if request.facts is None:
         return None
-    message = f"Exceeded limit on max bytes per data-uri item : {MAX_DATA_URI}"
-    return ApiError(400, "BadRequest.TooLarge", "BadRequest.TooLarge", "invalid_request_error", message)
+    images = [url for media in request.media() if media.kind == "image" for url in media.urls]
+    inline = sum(url.startswith("data:") for url in images)
+    counts = (
+        ("images by URL", len(images) - inline, request.facts.max_images_by_url),
+        ("images in base64", inline, request.facts.max_images_inline),
+        ("videos", sum(media.kind != "image" for media in request.media()), request.facts.max_videos),
+    )
+    for kind, count, limit in counts:
+        if limit is not None and count > limit:
+            return invalid_parameter(f"The number of {kind} exceeds the limit of {limit}.")
+    return None
 
 
 def _check_upload_size(request: ChatRequest) -> ApiError | None:
@@ -170,6 +193,7 @@ MEDIA_RULES: tuple[Rule, ...] = (
     ),
     Rule("URLs can be read", ERROR_PAGE, _check_urls),
     Rule("data URIs are not too large", ERROR_PAGE, _check_data_uri_size),
+    Rule("numbers of images and videos", "vendor, image understanding page; the message by analogy", _check_counts),
     Rule("uploaded images are not too large", ERROR_PAGE, _check_upload_size),
     Rule("frame lists", "vendor, image understanding page", _check_frame_count),
     Rule("images are not too small", ERROR_PAGE, _check_image_size),

@@ -45,6 +45,8 @@ def _make_number_check(
 def _check_max_tokens(request: ChatRequest) -> ApiError | None:
     value = request.parameter("max_tokens")
     maximum = request.facts.max_output if request.facts else None
+    if request.facts and request.thinking:
+        maximum = request.facts.max_tokens_thinking or maximum
     if value is None:
         return None
     if not _is_integer(value):
