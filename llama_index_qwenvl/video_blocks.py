@@ -21,7 +21,7 @@ from typing import Any
 from llama_index.core.base.llms.types import VideoBlock
 
 from qwenvl_core.errors import QwenVLInputError
-from qwenvl_core.media.sources import HINTS, MediaKind, parse_source, to_url_or_data_uri
+from qwenvl_core.media.sources import HINTS, MediaKind, data_uri, parse_source
 from qwenvl_core.types.media import FileSource, InlineSource, UrlSource
 
 _FRAMES_URL = "data:,frames"  # LlamaIndex's token estimates read the URL of a block
@@ -151,5 +151,5 @@ def _encode_frame(frame: Any, location: str) -> str | dict[str, str]:
             return str(path)
         case _ if isinstance(frame, str):
             return frame
-    uri = to_url_or_data_uri(source, "image", location)
-    return uri if isinstance(uri, str) else b"".join(uri.blocks()).decode()
+    # The length of the URI is checked with the request: the limit depends on the model.
+    return b"".join(data_uri(source, "image", location).blocks()).decode()

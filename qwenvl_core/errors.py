@@ -279,6 +279,7 @@ _CLASSES: tuple[tuple[Callable[[ErrorPayload], bool], type[QwenVLError]], ...] =
         QwenVLContextOverflowError,
     ),
     (_has_code("InvalidApiKey", "invalid_api_key"), QwenVLAuthenticationError),
+    (_contains("Model not exist"), QwenVLModelNotFoundError),  # with the code InvalidParameter in the native API
     (_has_code("ModelNotFound", "model_not_found", "model_not_supported"), QwenVLModelNotFoundError),
     (_contains("does not exist or you do not have access to it", "` does not exist"), QwenVLModelNotFoundError),  # vLLM
     (

@@ -156,7 +156,7 @@ class Client:
     def _encode(self, prepared: PreparedRequest) -> HttpRequest:
         wire = self._backend.wire
         body, headers = wire.encode(prepared), wire.headers(prepared)
-        return HttpRequest("POST", wire.PATH, body, headers, stream=prepared.stream)
+        return HttpRequest("POST", wire.get_path(prepared), body, headers, stream=prepared.stream)
 
     def _open_transport(self) -> Any:
         """Return the transport. A forked child creates its own: it can't share sockets with its parent."""

@@ -9,7 +9,7 @@ import io
 from typing import TYPE_CHECKING
 
 from qwenvl_core.media.colour import to_rgb
-from qwenvl_core.media.sources import may_exceed_data_uri
+from qwenvl_core.media.sources import DATA_URI_LIMIT, may_exceed_data_uri
 from qwenvl_core.types.media import InlineSource
 
 if TYPE_CHECKING:
@@ -58,13 +58,13 @@ def normalize_image(image: Image, target: tuple[int, int]) -> Image:
     return image if image.mode in _FINAL_MODES else to_rgb(image)
 
 
-def encode_jpeg(image: Image) -> bytes:
-    """Encode an image as JPEG at 90 % quality, or less if the file would exceed the service's limit of a data URI."""
+def encode_jpeg(image: Image, data_uri_limit: int = DATA_URI_LIMIT) -> bytes:
+    """Encode an image as JPEG at 90 % quality, or less if the file would exceed the limit of a data URI."""
     for quality in _QUALITIES:
         buffer = io.BytesIO()
         image.save(buffer, "JPEG", quality=quality)
         data = buffer.getvalue()
-        if not may_exceed_data_uri(InlineSource(data)):
+        if not may_exceed_data_uri(InlineSource(data), data_uri_limit):
             break
     return data
 

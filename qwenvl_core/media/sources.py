@@ -1,6 +1,6 @@
 """Parse media values into sources, and encode local media as data URIs while they are sent.
 
-A data URI is up to 10 MB and a request may hold dozens. So a `DataUri` keeps the bytes, base64 text or path that the
+A data URI is up to 20 MB and a request may hold dozens. So a `DataUri` keeps the bytes, base64 text or path that the
 caller gave and encodes it in chunks when the body is written: memory never holds a second full copy.
 """
 
@@ -30,7 +30,10 @@ from qwenvl_core.media.sniffing import HEAD_BYTES, sniff
 from qwenvl_core.types.media import FileSource, InlineSource, Source, UrlSource
 
 DATA_URI_LIMIT = 10 * 1024 * 1024
-"""Maximum length of one data URI in characters (vendor pages "Visual understanding", file limits; "Error codes")."""
+"""Maximum length in characters of a video's data URI, and of an image's where the model's row has no larger one.
+
+Sources: the vendor's pages "Visual understanding", file limits, and "Error codes".
+"""
 
 _MAX_HEAD_LENGTH = 256  # characters before the base64 text
 _MAX_PATH_LENGTH = 4096  # characters
@@ -228,13 +231,21 @@ def _parse_data_uri(uri: str, location: str) -> InlineSource:
     return InlineSource(uri, mime=mime, base64_from=len(head) + 1)
 
 
-def to_url_or_data_uri(source: Source, kind: MediaKind, location: str) -> str | DataUri:
+def get_data_uri_limit(kind: MediaKind, image_limit: int) -> int:
+    """Return the maximum length of a data URI of a medium of this kind, where `image_limit` is that of images."""
+    return image_limit if kind == "image" else DATA_URI_LIMIT
+
+
+def to_url_or_data_uri(
+    source: Source, kind: MediaKind, location: str, image_limit: int = DATA_URI_LIMIT
+) -> str | DataUri:
     """Convert a source to its URL, or to a data URI that is encoded into the request.
 
     Args:
         source: The medium.
         kind: The kind of medium that the request has here.
         location: Where the value is in the caller's input, for errors.
+        image_limit: Maximum length of an image's data URI.
 
     Raises:
         QwenVLInputError: The file can't be read, is not of this kind, or is too large to inline.
@@ -242,10 +253,11 @@ def to_url_or_data_uri(source: Source, kind: MediaKind, location: str) -> str | 
     if isinstance(source, UrlSource):
         return source.url
     uri = data_uri(source, kind, location)
-    if len(uri) > DATA_URI_LIMIT:
+    limit = get_data_uri_limit(kind, image_limit)
+    if len(uri) > limit:
         raise QwenVLInputError(
             f"{location}: this {kind} is {len(uri):,} characters long as a data URI. The service accepts at most "
-            f"{DATA_URI_LIMIT:,} (about 7.5 MB of file). {SHRINK_HINT[kind]}, give a public URL, or use "
+            f"{limit:,} (about {limit / 1024**2 * 3 / 4:g} MB of file). {SHRINK_HINT[kind]}, give a public URL, or use "
             'api="dashscope", which uploads larger local files.'
         )
     return uri
@@ -273,8 +285,13 @@ def data_uri(source: InlineSource | FileSource, kind: MediaKind, location: str) 
             return _build_from_base64(data, start or 0, mime, kind, location)
 
 
-def may_exceed_data_uri(source: Source) -> bool:
-    """Return whether a medium may be too large for a data URI, by its size alone; `data_uri` gives the exact length."""
+def may_exceed_data_uri(source: Source, limit: int = DATA_URI_LIMIT) -> bool:
+    """Return whether a medium may be too large for a data URI, by its size alone; `data_uri` gives the exact length.
+
+    Args:
+        source: The medium.
+        limit: Maximum length of the data URI, in characters.
+    """
     match source:
         case UrlSource():
             length = 0
@@ -287,7 +304,7 @@ def may_exceed_data_uri(source: Source) -> bool:
             length = compute_base64_length(len(data))
         case InlineSource(data, _, start):
             length = len(data) - (start or 0)
-    return length > DATA_URI_LIMIT - _MAX_HEAD_LENGTH
+    return length > limit - _MAX_HEAD_LENGTH
 
 
 def _build_from_file(path: Path, kind: MediaKind, location: str) -> DataUri:

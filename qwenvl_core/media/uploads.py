@@ -16,12 +16,19 @@ from pathlib import Path
 from typing import Any, BinaryIO, cast
 
 from qwenvl_core.errors import QwenVLInputError
-from qwenvl_core.media.sources import DATA_URI_LIMIT, SHRINK_HINT, DataUri, MediaKind, data_uri, may_exceed_data_uri
+from qwenvl_core.media.sources import (
+    SHRINK_HINT,
+    DataUri,
+    MediaKind,
+    data_uri,
+    get_data_uri_limit,
+    may_exceed_data_uri,
+)
 from qwenvl_core.types.media import FileSource, Source, UrlSource
 from qwenvl_core.types.messages import FramesPart, Part, TextPart, VideoPart, media_sources
 from qwenvl_core.types.request import PreparedRequest
 
-LIMITS: dict[MediaKind, int] = {"image": 10 * 1024 * 1024, "video": 100 * 1024 * 1024}
+LIMITS: dict[MediaKind, int] = {"image": 20 * 1024 * 1024, "video": 100 * 1024 * 1024}
 """Largest file of each kind, in bytes."""
 
 _MIME_TYPES = mimetypes.MimeTypes()  # without the system's own tables, so that file names are the same everywhere
@@ -65,7 +72,11 @@ class Upload:
 
 def may_need_upload(prepared: PreparedRequest) -> bool:
     """Return whether any medium may need an upload, by sizes alone: cheap enough for an event loop."""
-    return any(may_exceed_data_uri(source) for part in _iterate_parts(prepared) for source in media_sources(part))
+    return any(
+        may_exceed_data_uri(source, _get_inline_limit(part, prepared))
+        for part in _iterate_parts(prepared)
+        for source in media_sources(part)
+    )
 
 
 def find_uploads(prepared: PreparedRequest) -> list[Upload]:
@@ -76,16 +87,16 @@ def find_uploads(prepared: PreparedRequest) -> list[Upload]:
     """
     uploads: list[Upload] = []
     for part in _iterate_parts(prepared):
-        kind: MediaKind = "video" if isinstance(part, VideoPart) else "image"
+        kind, limit = _get_kind(part), _get_inline_limit(part, prepared)
         for index, source in enumerate(media_sources(part)):
-            if not may_exceed_data_uri(source):
+            if not may_exceed_data_uri(source, limit):
                 continue
             source = _normalize_source(source)
             # Compared, not hashed: a hash reads all of a large medium, a comparison stops at its length.
             if any(upload.source == source and upload.kind == kind for upload in uploads):
                 continue
             location = part.frame_location(index) if isinstance(part, FramesPart) else getattr(part, "location", "")
-            upload = _create_upload(source, kind, location, number=len(uploads) + 1)
+            upload = _create_upload(source, kind, location, limit, number=len(uploads) + 1)
             if upload is not None:
                 uploads.append(upload)
     return uploads
@@ -100,8 +111,16 @@ def _iterate_parts(prepared: PreparedRequest) -> Iterator[Part]:
     return (part for message in prepared.messages for part in message.parts)
 
 
-def _create_upload(source: Source, kind: MediaKind, location: str, *, number: int) -> Upload | None:
-    """Return the upload of one medium; `None` if it is a URL or fits into a data URI.
+def _get_kind(part: Part) -> MediaKind:
+    return "video" if isinstance(part, VideoPart) else "image"
+
+
+def _get_inline_limit(part: Part, prepared: PreparedRequest) -> int:
+    return get_data_uri_limit(_get_kind(part), prepared.data_uri_max_bytes)
+
+
+def _create_upload(source: Source, kind: MediaKind, location: str, limit: int, *, number: int) -> Upload | None:
+    """Return the upload of one medium; `None` if it is a URL or fits into a data URI of this length.
 
     Raises:
         QwenVLInputError: The medium is too large for an upload.
@@ -109,7 +128,7 @@ def _create_upload(source: Source, kind: MediaKind, location: str, *, number: in
     if isinstance(source, UrlSource):
         return None
     uri = data_uri(source, kind, location)
-    if len(uri) <= DATA_URI_LIMIT:
+    if len(uri) <= limit:
         return None
     size = _file_size(uri)
     if size > LIMITS[kind]:

@@ -44,10 +44,12 @@ class PixelBudget:
     Attributes:
         pixels: Area in pixels above which the service shrinks the image.
         resize: Function of width and height that returns the (height, width) after the service's resize.
+        data_uri_limit: Maximum length of the image's data URI, in characters.
     """
 
     pixels: float
     resize: Callable[[int, int], tuple[int, int]]
+    data_uri_limit: int
 
 
 def fit_images(prepared: PreparedRequest, facts: ModelFacts) -> PreparedRequest:
@@ -94,6 +96,7 @@ def _get_image_budget(part: ImagePart, settings: ModelSettings, facts: ModelFact
         lambda width, height: image_resize(
             width, height, facts, max_pixels=max_pixels, vl_high_resolution_images=is_high
         ),
+        facts.data_uri_max_bytes,
     )
 
 
@@ -104,6 +107,7 @@ def _get_frame_budget(part: FramesPart, settings: ModelSettings, facts: ModelFac
         lambda width, height: smart_resize(
             height, width, factor=facts.video_factor, min_pixels=MIN_FRAME_PIXELS, max_pixels=max_pixels
         ),
+        facts.data_uri_max_bytes,
     )
 
 
@@ -114,7 +118,7 @@ def _fit_source(source: Source, budget: PixelBudget, location: str) -> tuple[Sou
     info = inspect_image(source)
     if info.kind != "image" or exceeds_max_ratio(info.width or 1, info.height or 1):
         return source, None  # not an image, or one that can't be fitted: validation reports it
-    is_rejected = _is_rejected(info, source)
+    is_rejected = _is_rejected(info, source, budget)
     if not is_rejected and (info.width or 0) * (info.height or 0) <= budget.pixels:
         return source, None
     pillow = _import_pillow(location)
@@ -130,14 +134,14 @@ def _fit_source(source: Source, budget: PixelBudget, location: str) -> tuple[Sou
         ) from error
 
 
-def _is_rejected(info: MediaInfo, source: Source) -> bool:
+def _is_rejected(info: MediaInfo, source: Source, budget: PixelBudget) -> bool:
     """Return whether the service would reject an image for a reason that a conversion removes."""
     width, height = info.width or 0, info.height or 0
     return (
         info.mime not in FORMATS
         or (width * height > LARGE_PIXELS and info.mime not in LARGE_FORMATS)
         or 0 < min(width, height) <= MIN_SIDE
-        or may_exceed_data_uri(source)
+        or may_exceed_data_uri(source, budget.data_uri_limit)
     )
 
 
@@ -165,7 +169,7 @@ def _convert(
         target = _choose_size(*size, budget)
         set_draft_size(image, target)
         suffix = ", its first frame only" if getattr(image, "is_animated", False) else ""
-        data = encode_jpeg(normalize_image(image, target))
+        data = encode_jpeg(normalize_image(image, target), budget.data_uri_limit)
     (width, height), name = target, FORMATS.get(info.mime or "", info.mime)
     scaled = f"scaled from {size[0]}x{size[1]} to {width}x{height}, JPEG" if size != target else ""
     return InlineSource(data, mime="image/jpeg"), (scaled or f"converted from {name} to JPEG") + suffix

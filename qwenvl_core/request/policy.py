@@ -40,6 +40,8 @@ def prepare(request: Request, facts: ModelFacts) -> PreparedRequest:
         settings=request.settings,
         enable_thinking=_resolve_thinking(request.settings, facts),
         stream=request.stream,
+        data_uri_max_bytes=facts.data_uri_max_bytes,
+        is_text_only=facts.is_text_only,
     )
     for apply_rule in _RULES:
         prepared = apply_rule(prepared, facts)

@@ -1,6 +1,6 @@
 """Validate the tools and the response format of a request.
 
-Unknown models, and checkpoints on another server (`org/name`), are not checked: other servers have other rules.
+Unknown models, and models on another server (`org/name`, `name:tag`), are not checked: other servers have other rules.
 
 Source: the vendor's page "Error codes" (the texts of the refusals).
 """
@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from qwenvl_core.catalog.models import ModelFacts
+from qwenvl_core.catalog.names import is_service_name
 from qwenvl_core.types.request import PreparedRequest
 
 _RESERVED_NAME = "search"
@@ -19,7 +20,7 @@ _FORMATS = ("text", "json_object", "json_schema")
 
 def find_violations(prepared: PreparedRequest, facts: ModelFacts) -> Iterator[str]:
     """Yield a sentence for each violation in the tools and the response format of a request."""
-    if not facts.known or "/" in prepared.settings.model:
+    if not facts.known or not is_service_name(prepared.settings.model):
         return
     response_format = prepared.settings.response_format
     if response_format is not None and response_format.get("type") not in _FORMATS:

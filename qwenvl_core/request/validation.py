@@ -18,10 +18,12 @@ from typing import Any
 
 from qwenvl_core.catalog.endpoints import Api
 from qwenvl_core.catalog.models import ModelFacts
+from qwenvl_core.catalog.names import is_service_name
+from qwenvl_core.catalog.rows import unset
 from qwenvl_core.errors import QwenVLInputError
 from qwenvl_core.media.inspection import inspect_image, inspect_video
 from qwenvl_core.media.sniffing import MediaInfo
-from qwenvl_core.request import tool_validation
+from qwenvl_core.request import count_validation, tool_validation
 from qwenvl_core.tokens import MAX_RATIO, exceeds_max_ratio
 from qwenvl_core.types.media import InlineSource, Source, UrlSource
 from qwenvl_core.types.messages import FramesPart, ImagePart, Media, TextPart, VideoPart
@@ -91,6 +93,13 @@ def _format_number(value: float) -> str:
     return f"{value:,}" if isinstance(value, int) else f"{value:g}"
 
 
+_SERVICE_LIMITS = (
+    *("max_output", "max_thinking_budget", "max_tokens_thinking", "frames_min", "max_frames", "video_seconds"),
+    *("max_images_url", "max_images_inline", "max_videos"),
+)
+"""Limits of the service; those of the model's weights hold on every server."""
+
+
 # --- Parameters. "Error codes" lists each range in the text of its refusal.
 
 _POSITIVE = Range(0, open_low=True)
@@ -151,20 +160,18 @@ def _find_violations(prepared: PreparedRequest, facts: ModelFacts, api: Api) -> 
         for part in message.parts:
             if not isinstance(part, TextPart):
                 yield from _check_part(part, prepared.settings, facts)
+    yield from count_validation.find_violations(prepared, facts, api)
     yield from tool_validation.find_violations(prepared, facts)
 
 
 def _get_service_limits(settings: ModelSettings, facts: ModelFacts) -> ModelFacts:
-    """Return the facts without the service's limits for names with an `org/` in front.
+    """Return the facts without the service's limits for names that the service does not have, such as `org/name`.
 
-    The service has no such name: it is a checkpoint on another server, which has the model's abilities but not the
-    limits of the service.
+    Such a model runs on another server: it has the model's abilities but not the limits of the service.
     """
-    if "/" not in settings.model:
+    if is_service_name(settings.model):
         return facts
-    return replace(
-        facts, max_output=None, max_thinking_budget=None, frames_min=None, max_frames=None, video_seconds=None
-    )
+    return replace(facts, **unset(*_SERVICE_LIMITS))
 
 
 # --- Settings
@@ -223,7 +230,7 @@ def _check_modality(part: Media, settings: ModelSettings, facts: ModelFacts) -> 
     is_supported, kind, alternative = (
         (facts.images, "images", "Send text")
         if isinstance(part, ImagePart)
-        else (facts.videos, "videos", "Send single images")
+        else (facts.videos, "videos", "Send single images" if facts.images else "Send text")
     )
     if not is_supported:
         yield f"{settings.model} takes no {kind}. {alternative}, or use a model that does, such as qwen3-vl-plus."

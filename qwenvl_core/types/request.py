@@ -36,6 +36,8 @@ class PreparedRequest:
         needs_tool_call: Why the reply is checked for a tool call that the request could not force; `None` if it
             need not call a tool.
         needs_json: Why the reply is checked for JSON that the request could not force; `None` if it need not be JSON.
+        data_uri_max_bytes: The longest data URI of an image that the model takes, all its characters counted.
+        is_text_only: Whether the model takes neither images nor videos; the native API has an endpoint for those.
     """
 
     messages: tuple[Message, ...]
@@ -45,3 +47,5 @@ class PreparedRequest:
     adjustments: tuple[str, ...] = ()
     needs_tool_call: str | None = None
     needs_json: str | None = None
+    data_uri_max_bytes: int = 10 * 1024 * 1024
+    is_text_only: bool = False

@@ -23,6 +23,8 @@ data:{"output":{"choices":[{"message":{"content":[{"text":"Four."}],"role":"assi
       "finish_reason":"stop"}]},"usage":{"input_tokens":24,"output_tokens":9,…},"request_id":"…"}
 ```
 
+A text model has an endpoint of its own, `text-generation`, where the content of a message is a string.
+
 The usage of each chunk covers the whole reply so far. No `[DONE]` follows the last chunk: the stream ends with the
 connection. A whole reply is one such payload.
 
@@ -39,7 +41,6 @@ from qwenvl_core.media.sources import to_url_or_data_uri
 from qwenvl_core.types.events import Event
 from qwenvl_core.types.messages import FramesPart, ImagePart, Message, Part, TextPart, VideoPart
 from qwenvl_core.types.request import PreparedRequest
-from qwenvl_core.types.settings import ModelSettings
 from qwenvl_core.wire.decode import ReplyDecoder, read_text
 from qwenvl_core.wire.encode import (
     build_upload_headers,
@@ -51,7 +52,13 @@ from qwenvl_core.wire.encode import (
 )
 from qwenvl_core.wire.fields import read_string
 
-PATH = "/services/aigc/multimodal-generation/generation"
+_PATH = "/services/aigc/multimodal-generation/generation"
+_TEXT_PATH = "/services/aigc/text-generation/generation"
+
+
+def get_path(prepared: PreparedRequest) -> str:
+    """Return the path of the endpoint: the service refuses a text model at the other one, and the reverse."""
+    return _TEXT_PATH if prepared.is_text_only else _PATH
 
 
 def encode(prepared: PreparedRequest) -> dict[str, Any]:
@@ -64,7 +71,7 @@ def encode(prepared: PreparedRequest) -> dict[str, Any]:
     return {
         "model": settings.model,
         "input": {
-            "messages": [encode_message(_encode_content(message, settings), message) for message in prepared.messages]
+            "messages": [encode_message(_encode_content(message, prepared), message) for message in prepared.messages]
         },
         "parameters": {
             "result_format": "message",
@@ -83,27 +90,30 @@ def headers(prepared: PreparedRequest) -> dict[str, str]:
     return {**stream_headers, **build_upload_headers(prepared)}
 
 
-def _encode_content(message: Message, settings: ModelSettings) -> list[dict[str, Any]]:
-    """Encode the content of a message: a list of parts, also for plain text."""
+def _encode_content(message: Message, prepared: PreparedRequest) -> str | list[dict[str, Any]]:
+    """Encode the content of a message: a list of parts, also for plain text; for a text model, a string."""
     parts = drop_empty_text(message)
+    if prepared.is_text_only and all(isinstance(part, TextPart) and not part.cache for part in parts):
+        return "\n".join(part.text for part in parts if isinstance(part, TextPart))
     if not parts and not message.tool_calls:
         return [{"text": ""}]
     plain_texts = [part.text for part in parts if isinstance(part, TextPart) and not part.cache]
     if message.role in ("assistant", "tool") and len(plain_texts) == len(parts) > 1:
         return [{"text": "\n".join(plain_texts)}]
-    return [{**_encode_part(part), **encode_part_options(part, settings)} for part in parts]
+    return [{**_encode_part(part, prepared), **encode_part_options(part, prepared.settings)} for part in parts]
 
 
-def _encode_part(part: Part) -> dict[str, Any]:
+def _encode_part(part: Part, prepared: PreparedRequest) -> dict[str, Any]:
+    limit = prepared.data_uri_max_bytes
     match part:
         case TextPart(text):
             return {"text": text}
         case ImagePart():
-            return {"image": to_url_or_data_uri(part.source, "image", part.location)}
+            return {"image": to_url_or_data_uri(part.source, "image", part.location, limit)}
         case VideoPart():
             return {"video": to_url_or_data_uri(part.source, "video", part.location)}
         case FramesPart():
-            return {"video": encode_frames(part)}
+            return {"video": encode_frames(part, limit)}
 
 
 class Decoder(ReplyDecoder):

@@ -95,14 +95,15 @@ def encode_part_options(part: Part, settings: ModelSettings) -> dict[str, Any]:
     return body
 
 
-def encode_frames(part: FramesPart) -> list[str | DataUri]:
-    """Encode the frames of a video as URLs and data URIs.
+def encode_frames(part: FramesPart, image_limit: int) -> list[str | DataUri]:
+    """Encode the frames of a video as URLs and data URIs of at most `image_limit` characters.
 
     Raises:
         QwenVLInputError: A frame can't be read, is not an image, or is too large.
     """
     return [
-        to_url_or_data_uri(source, "image", part.frame_location(index)) for index, source in enumerate(part.sources)
+        to_url_or_data_uri(source, "image", part.frame_location(index), image_limit)
+        for index, source in enumerate(part.sources)
     ]
 
 

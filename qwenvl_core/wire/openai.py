@@ -32,7 +32,6 @@ from qwenvl_core.media.sources import to_url_or_data_uri
 from qwenvl_core.types.events import Event
 from qwenvl_core.types.messages import FramesPart, ImagePart, Message, Part, TextPart, VideoPart
 from qwenvl_core.types.request import PreparedRequest
-from qwenvl_core.types.settings import ModelSettings
 from qwenvl_core.wire.decode import ReplyDecoder
 from qwenvl_core.wire.encode import (
     build_upload_headers,
@@ -44,9 +43,12 @@ from qwenvl_core.wire.encode import (
 )
 from qwenvl_core.wire.fields import read_string
 
-PATH = "/chat/completions"
-
 _EXTRAS = ("search_info", "system_fingerprint", "service_tier")
+
+
+def get_path(prepared: PreparedRequest) -> str:
+    """Return the path of the endpoint, which is the same for all models."""
+    return "/chat/completions"
 
 
 def encode(prepared: PreparedRequest) -> dict[str, Any]:
@@ -58,7 +60,7 @@ def encode(prepared: PreparedRequest) -> dict[str, Any]:
     settings = prepared.settings
     body: dict[str, Any] = {
         "model": settings.model,
-        "messages": [encode_message(_encode_content(message, settings), message) for message in prepared.messages],
+        "messages": [encode_message(_encode_content(message, prepared), message) for message in prepared.messages],
     }
     if prepared.stream:
         body |= {"stream": True, "stream_options": {"include_usage": True}}
@@ -70,25 +72,29 @@ def headers(prepared: PreparedRequest) -> dict[str, str]:
     return build_upload_headers(prepared)
 
 
-def _encode_content(message: Message, settings: ModelSettings) -> Any:
+def _encode_content(message: Message, prepared: PreparedRequest) -> Any:
     """Encode the content of a message: a string if it is plain text, else a list of parts."""
     parts = drop_empty_text(message)
     is_plain_text = all(isinstance(part, TextPart) and not part.cache for part in parts)
     if is_plain_text and (len(parts) < 2 or message.role in ("assistant", "tool")):
         return "\n".join(part.text for part in parts if isinstance(part, TextPart))
-    return [{**_encode_part(part), **encode_part_options(part, settings)} for part in parts]
+    return [{**_encode_part(part, prepared), **encode_part_options(part, prepared.settings)} for part in parts]
 
 
-def _encode_part(part: Part) -> dict[str, Any]:
+def _encode_part(part: Part, prepared: PreparedRequest) -> dict[str, Any]:
+    limit = prepared.data_uri_max_bytes
     match part:
         case TextPart(text):
             return {"type": "text", "text": text}
         case ImagePart():
-            return {"type": "image_url", "image_url": {"url": to_url_or_data_uri(part.source, "image", part.location)}}
+            return {
+                "type": "image_url",
+                "image_url": {"url": to_url_or_data_uri(part.source, "image", part.location, limit)},
+            }
         case VideoPart():
             return {"type": "video_url", "video_url": {"url": to_url_or_data_uri(part.source, "video", part.location)}}
         case FramesPart():
-            return {"type": "video", "video": encode_frames(part)}
+            return {"type": "video", "video": encode_frames(part, limit)}
 
 
 class Decoder(ReplyDecoder):

@@ -11,11 +11,14 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from typing import Any, Protocol
 
+from qwenvl_core.catalog.models import describe
 from qwenvl_core.errors import (
     QwenVLAPIError,
     QwenVLConnectionError,
     QwenVLError,
+    QwenVLNotFoundError,
     QwenVLOutputError,
+    QwenVLPermissionDeniedError,
     QwenVLStreamInterruptedError,
     QwenVLTimeoutError,
     error_from_payload,
@@ -148,9 +151,11 @@ class ResponseReader:
             yield from self._finish()
 
     def add_context(self, error: QwenVLError) -> QwenVLError:
-        """Add the request id and the text received so far to `error`."""
+        """Add the request id and the text received so far to `error`, and a hint if the model is retired."""
         error.partial = error.partial or "".join(self._text_pieces)
         error.request_id = error.request_id or self._request_id or self._decoder.request_id or None
+        if isinstance(error, QwenVLNotFoundError) or type(error) is QwenVLPermissionDeniedError:
+            error.hint = describe(self._prepared.settings.model).retired or error.hint
         return error
 
     def _read(self, payloads: Iterator[tuple[str, Any]]) -> Iterator[Event]:

@@ -17,13 +17,20 @@ from llama_index.core.base.llms.types import ChatMessage, ContentBlock, ImageBlo
 
 from langchain_qwenvl import ChatQwenVL
 from llama_index_qwenvl import QwenVL, video, video_frames
-from qwenvl_core.errors import QwenVLInputError, QwenVLInvalidRequestError
+from qwenvl_core.errors import (
+    QwenVLError,
+    QwenVLInputError,
+    QwenVLInvalidRequestError,
+    QwenVLModelNotFoundError,
+    QwenVLPermissionDeniedError,
+)
 from qwenvl_core.request import validation
-from tests.emulator import Emulator
+from tests.emulator import Emulator, Fault
 from tests.support.media_files import bmp_header, gif_header, jpeg_header, mp4_header, png_header, webp_header
 from tests.support.model_factories import KEY
 
 URLS = [f"https://example.com/{index}.jpg" for index in range(2001)]
+SMALL_URI = "data:image/png;base64," + base64.b64encode(png_header(64, 64)).decode()
 
 
 @dataclass(frozen=True)
@@ -31,6 +38,7 @@ class ChatRequest:
     """A request independent of the framework."""
 
     image: bytes | None = None
+    images: list[str] = field(default_factory=list)
     video: bytes | str | None = None
     frames: list[str] = field(default_factory=list)
     keywords: dict[str, Any] = field(default_factory=dict)
@@ -63,6 +71,7 @@ class LangChain:
             content.append(
                 {"type": "image", "base64": base64.b64encode(request.image).decode(), "mime_type": "image/png"}
             )
+        content += [{"type": "image_url", "image_url": {"url": url}} for url in request.images]
         if isinstance(request.video, bytes):
             content.append(
                 {"type": "video", "base64": base64.b64encode(request.video).decode(), "mime_type": "video/mp4"}
@@ -91,6 +100,7 @@ class LlamaIndex:
         blocks: list[ContentBlock] = [TextBlock(text="What is it?")]
         if request.image is not None:
             blocks.append(ImageBlock(image=request.image))
+        blocks += [ImageBlock(url=url) for url in request.images]
         if request.video:
             blocks.append(video(request.video))
         if request.frames:
@@ -110,6 +120,14 @@ def with_frames(model: str, count: int) -> ChatRequest:
     return ChatRequest(frames=URLS[:count], keywords={"model": model})
 
 
+def with_images(model: str, count: int) -> ChatRequest:
+    return ChatRequest(images=[URLS[0]] * count, keywords={"model": model})
+
+
+def with_inline_images(model: str, count: int) -> ChatRequest:
+    return ChatRequest(images=[SMALL_URI] * count, keywords={"model": model})
+
+
 def with_video(seconds: float, model: str = "qwen3-vl-plus") -> ChatRequest:
     return ChatRequest(video=mp4_header(seconds), keywords={"model": model})
 
@@ -127,20 +145,37 @@ ROWS: list[tuple[str, ChatRequest, ChatRequest, str, bool]] = [
     ("above 4K", with_image(bmp_header, 3840, 2160), with_image(bmp_header, 3841, 2160), "JPEG and PNG", False),
     ("frames, minimum", with_frames("qwen3-vl-plus", 4), with_frames("qwen3-vl-plus", 3), "4 to 2,000", True),
     ("frames, plus", with_frames("qwen3-vl-plus", 2000), with_frames("qwen3-vl-plus", 2001), "4 to 2,000", True),
-    ("frames, flash", with_frames("qwen3-vl-flash", 512), with_frames("qwen3-vl-flash", 513), "4 to 512", True),
+    ("frames, flash", with_frames("qwen3-vl-flash", 2000), with_frames("qwen3-vl-flash", 2001), "4 to 2,000", True),
     (
         "frames, others",
-        with_frames("qwen3-vl-8b-instruct", 80),
-        with_frames("qwen3-vl-8b-instruct", 81),
-        "4 to 80",
-        False,
+        with_frames("qwen3-vl-8b-instruct", 512),
+        with_frames("qwen3-vl-8b-instruct", 513),
+        "4 to 512",
+        True,
     ),
+    ("images by URL", with_images("qwen3-vl-plus", 256), with_images("qwen3-vl-plus", 257), "at most 256", True),
+    ("images by URL, max", with_images("qwen3.8-max", 2048), with_images("qwen3.8-max", 2049), "at most 2,048", True),
+    (
+        "inline images",
+        with_inline_images("qwen3.8-flash", 250),
+        with_inline_images("qwen3.8-flash", 251),
+        "at most 250",
+        True,
+    ),
+    ("text model", with_images("qwen3.8-max", 1), with_images("qwen3.7-max", 1), "qwen3.7-max takes no images", True),
     ("seconds, minimum", with_video(2), with_video(1.9), "2 to 3,600 seconds", False),
     (
         "seconds, maximum",
-        with_video(1200, "qwen3-vl-flash"),
-        with_video(1201, "qwen3-vl-flash"),
+        with_video(1200, "qwen3-vl-8b-instruct"),
+        with_video(1201, "qwen3-vl-8b-instruct"),
         "2 to 1,200 seconds",
+        False,
+    ),
+    (
+        "seconds, maximum of flash",
+        with_video(3600, "qwen3-vl-flash"),
+        with_video(3601, "qwen3-vl-flash"),
+        "2 to 3,600 seconds",
         False,
     ),
     ("fps, minimum", with_fps(0.1), with_fps(0.09), "from 0.1 to 10", False),
@@ -232,15 +267,51 @@ def test_seed_limit_depends_on_api(model: ChatModel, emulator: Emulator, api: st
     assert len(emulator.requests) == 1
 
 
-def test_image_limit_is_10_mb_of_base64_or_file(model: ChatModel, emulator: Emulator, api: str) -> None:
-    """In the native API larger images are uploaded, up to a file of 10 MB."""
-    inside = png_header(64, 64).ljust(7_864_000, b"\0")
-    assert model.send(ChatRequest(image=inside))
+@pytest.mark.parametrize(("name", "limit"), [("qwen3.8-max", "20,971,520"), ("qwen-vl-max", "10,485,760")])
+def test_image_limit_is_that_of_the_model(
+    model: ChatModel, emulator: Emulator, api: str, name: str, limit: str
+) -> None:
+    """In the native API larger images are uploaded, up to a file of 20 MB."""
+    size = int(limit.replace(",", ""))
+    inside = png_header(64, 64).ljust(size // 4 * 3 - 100, b"\0")
+    assert model.send(ChatRequest(image=inside, keywords={"model": name}))
     assert len(emulator.requests) == 1
-    outside = inside + bytes(1000 if api == "openai" else 3_000_000)
-    with pytest.raises(QwenVLInputError, match=r"^messages\[0\].*10,485,760"):
-        model.send(ChatRequest(image=outside))
+    outside = inside.ljust(size // 4 * 3 if api == "openai" else 20_971_521, b"\0")
+    with pytest.raises(QwenVLInputError, match=rf"^messages\[0\].*{limit if api == 'openai' else '20,971,520'}"):
+        model.send(ChatRequest(image=outside, keywords={"model": name}))
     assert len(emulator.requests) == 1
+
+
+def test_text_model_has_an_endpoint_of_its_own(model: ChatModel, emulator: Emulator, api: str) -> None:
+    assert model.send(with_settings(model="qwen3.7-max"))
+    assert asyncio.run(model.asend(with_settings(model="qwen3.7-max-preview")))
+    assert not emulator.refusals
+    paths = {request.route for request in emulator.requests}
+    if api == "dashscope":
+        assert paths == {"/api/v1/services/aigc/text-generation/generation"}
+    else:
+        assert paths == {"/compatible-mode/v1/chat/completions"}
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        Fault(status=404, code="ModelNotFound", message="Model not exist."),
+        Fault(status=400, code="InvalidParameter", message="Model not exist.", error_format="json"),
+        Fault(status=403, code="AccessDenied", message="Access denied."),
+    ],
+    ids=lambda fault: str(fault.status),
+)
+def test_error_of_a_retired_model_names_its_successor(model: ChatModel, emulator: Emulator, fault: Fault) -> None:
+    emulator.script(fault, fault, fault)
+    with pytest.raises(QwenVLError, match="qwen3-vl-plus, or a newer model") as sync_error:
+        model.send(with_settings(model="qwen-vl-max"))
+    assert isinstance(sync_error.value, (QwenVLModelNotFoundError, QwenVLPermissionDeniedError))
+    with pytest.raises(QwenVLError, match="qwen3-vl-plus, or a newer model"):
+        asyncio.run(model.asend(with_settings(model="qwen-vl-max-latest")))
+    with pytest.raises(QwenVLError) as other_error:
+        model.send(with_settings(model="qwen3.8-max"))
+    assert "newer model" not in str(other_error.value)
 
 
 def test_video_for_model_without_video_raises_input_error(model: ChatModel, emulator: Emulator) -> None:

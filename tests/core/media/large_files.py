@@ -17,7 +17,7 @@ def fill(head: bytes, size: int) -> bytes:
 
 
 VIDEO = fill(MP4, 9 * MB + 1)
-PICTURE = fill(PNG, 8 * MB + 2)
+PICTURE = fill(PNG, 16 * MB + 2)
 
 
 def write_video(folder: Path) -> Path:

@@ -468,6 +468,15 @@ def test_data_uri_above_the_limit_raises_input_error(form: str, size: int, fits:
         assert phrase in str(caught.value)
 
 
+def test_image_limit_is_that_of_the_model_and_holds_for_images_only() -> None:
+    image, video = InlineSource(png(padding=9_000_000)), InlineSource(MP4 + bytes(9_000_000))
+    assert to_url_or_data_uri(image, "image", LOCATION, 20 * 1024 * 1024)
+    with pytest.raises(QwenVLInputError, match=r"at most 20,971,520 \(about 15 MB of file\)"):
+        to_url_or_data_uri(InlineSource(png(padding=16_000_000)), "image", LOCATION, 20 * 1024 * 1024)
+    with pytest.raises(QwenVLInputError, match=r"at most 10,485,760 \(about 7.5 MB of file\)"):
+        to_url_or_data_uri(video, "video", LOCATION, 20 * 1024 * 1024)
+
+
 # --- in a request -----------------------------------------------------------------------------------------------------
 
 
@@ -479,7 +488,7 @@ def test_data_uri_above_the_limit_raises_input_error(form: str, size: int, fits:
         (FramesPart((InlineSource(PNG),) * 3 + (InlineSource(b"x"),), location=LOCATION), f"{LOCATION}, frame 3"),
         (FramesPart((InlineSource(PNG), FileSource(Path("missing.png"))), location=LOCATION), f"{LOCATION}, frame 1"),
         (
-            FramesPart((InlineSource(PNG), InlineSource(png(padding=8_000_000))), location=LOCATION),
+            FramesPart((InlineSource(PNG), InlineSource(png(padding=16_000_000))), location=LOCATION),
             f"{LOCATION}, frame 1",
         ),
     ],

@@ -148,6 +148,20 @@ def test_medium_within_the_data_uri_limit_is_inlined(emulator: Emulator, tmp_pat
 
 
 @both_call_modes
+@pytest.mark.parametrize(("model", "limit"), [("qwen3.8-max", 20), ("qwen3-vl-plus", 20), ("qwen-vl-max", 10)])
+def test_image_within_the_limit_of_its_model_is_inlined(
+    emulator: Emulator, tmp_path: Path, model: str, limit: int, call_mode: CallMode
+) -> None:
+    size = (limit * MB - len("data:image/png;base64,")) // 4 * 3
+    client = create_client(emulator.native_url)
+    for extra, uploads in ((0, 0), (1, 1)):
+        path = write_sparse(tmp_path / f"{extra}.png", PNG, size + extra)
+        request = make_request(parts=(ImagePart(FileSource(path)),), model=model)
+        assert fetch_reply(client, request, call_mode).text
+        assert len(emulator.uploads) == uploads
+
+
+@both_call_modes
 def test_oss_url_is_sent_unchanged(emulator: Emulator, call_mode: CallMode) -> None:
     emulator.strict = False
     assert fetch_reply(
@@ -162,7 +176,7 @@ def test_oss_url_is_sent_unchanged(emulator: Emulator, call_mode: CallMode) -> N
 
 
 @both_call_modes
-@pytest.mark.parametrize(("kind", "head", "limit"), [("image", PNG, "10 MB"), ("video", MP4, "100 MB")])
+@pytest.mark.parametrize(("kind", "head", "limit"), [("image", PNG, "20 MB"), ("video", MP4, "100 MB")])
 def test_file_above_the_limit_raises_input_error(
     emulator: Emulator, tmp_path: Path, kind: Any, head: bytes, limit: str, call_mode: CallMode
 ) -> None:
@@ -181,13 +195,13 @@ def test_file_above_the_limit_raises_input_error(
             create_client(emulator.native_url), make_request(parts=(part(FileSource(within)),)), call_mode
         ).text
         frames = FramesPart((*[InlineSource(PNG)] * 3, FileSource(beyond)), location="here")
-        with pytest.raises(QwenVLInputError, match=r"^here, frame 3: .*10 MB"):
+        with pytest.raises(QwenVLInputError, match=r"^here, frame 3: .*20 MB"):
             fetch_reply(create_client(emulator.native_url), make_request(parts=(frames,)), call_mode)
 
 
 def test_limit_of_base64_counts_decoded_bytes(emulator: Emulator) -> None:
     text = base64.b64encode(fill(PNG, LIMITS["image"] + 1)).decode()
-    with pytest.raises(QwenVLInputError, match="10,485,761 bytes"):
+    with pytest.raises(QwenVLInputError, match="20,971,521 bytes"):
         fetch_reply(
             create_client(emulator.native_url),
             make_request(parts=(ImagePart(InlineSource(text, base64_from=0)),)),

@@ -180,16 +180,18 @@ def test_image_with_too_many_bytes_becomes_a_jpeg_within_the_limit(tmp_path: Pat
     path = tmp_path / "noise.bmp"
     path.write_bytes(buffer.getvalue())
     assert compute_base64_length(path.stat().st_size) > DATA_URI_LIMIT
-    image, notes = fit_source(FileSource(path))
+    image, notes = fit_source(FileSource(path), model="qwen-vl-max", vl_high_resolution_images=True)
     assert image is not None
     assert image.size == (2048, 1280)
     assert notes == f"{LOCATION}: converted from BMP to JPEG"
+    assert fit_source(FileSource(path), model="qwen3.8-max") == (None, "")  # its data URIs may have twice the length
 
 
 def test_jpeg_quality_is_lowered_until_the_file_fits() -> None:
     buffer = io.BytesIO()
     Pillow.frombytes("RGB", (4000, 4000), os.urandom(48_000_000)).save(buffer, "JPEG", quality=95)
-    prepared = fit_parts(ImagePart(InlineSource(buffer.getvalue())), vl_high_resolution_images=True)
+    image = ImagePart(InlineSource(buffer.getvalue()))
+    prepared = fit_parts(image, model="qwen-vl-max", vl_high_resolution_images=True)
     part = prepared.messages[0].parts[1]
     assert isinstance(part, ImagePart)
     source = part.source

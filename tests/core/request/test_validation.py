@@ -119,6 +119,47 @@ def test_checkpoint_has_no_service_limits() -> None:
         frames, VideoPart(InlineSource(media_files.mp4(7200))), model="Qwen/Qwen3-VL-8B-Instruct", max_tokens=40_960
     )
     assert "4 to 512" in get_error(frames, model="qwen3-vl-8b-instruct")
+    for name in ("qwen3-vl:8b-instruct", "Qwen3-VL-8B-Instruct", "models--Qwen--Qwen3-VL-8B-Instruct"):
+        check_parts(frames, *[ImagePart(URL)] * 300, model=name, max_tokens=40_960)
+
+
+COUNTS = [("qwen3.8-max", 2048), ("qwen3.7-plus", 2048), ("qwen3.8-flash", 256), ("qwen2.5-vl-7b-instruct", 256)]
+
+
+@pytest.mark.parametrize(("model", "limit"), COUNTS)
+def test_number_of_images_by_url_is_limited_by_model(model: str, limit: int) -> None:
+    check_parts(*[ImagePart(URL)] * limit, model=model)
+    message = get_error(*[ImagePart(URL)] * (limit + 1), model=model)
+    assert f"{limit + 1:,} images by URL; {model} takes at most {limit:,}" in message
+
+
+def test_numbers_of_inline_images_and_videos_are_limited() -> None:
+    inline, video = ImagePart(VALID_FRAME), VideoPart(URL)
+    check_parts(*[inline] * 250, *[ImagePart(URL)] * 256, *[video] * 63, FramesPart((URL,) * 4))
+    assert "251 images as data URIs" in get_error(*[inline] * 251)
+    assert "65 videos; qwen3-vl-plus takes at most 64" in get_error(*[video] * 64, FramesPart((URL,) * 4))
+    check_parts(*[inline] * 300, *[ImagePart(URL)] * 3000, *[video] * 100, model="qwen3.9-plus")
+    check_parts(*[inline] * 300, *[video] * 100, model="my-own-model")
+
+
+def test_image_that_is_uploaded_counts_as_one_by_url(tmp_path: Path) -> None:
+    path = tmp_path / "large.png"
+    path.write_bytes(media_files.png(64, 64))
+    with path.open("r+b") as file:
+        file.truncate(17_000_000)
+    parts = [ImagePart(FileSource(path))] * 256
+    check_parts(*parts, api="dashscope")
+    assert "256 images as data URIs" in get_error(*parts, api="openai")
+    assert "257 images by URL" in get_error(*parts, ImagePart(URL), api="dashscope")
+    small = [ImagePart(VALID_FRAME)] * 251
+    assert "251 images as data URIs" in get_error(*small, api="dashscope")
+
+
+@pytest.mark.parametrize("model", ["qwen3.7-max", "qwen3.7-max-preview", "qwen3.6-max-preview"])
+def test_media_for_a_text_model_raise_input_error(model: str) -> None:
+    for part in (ImagePart(URL, location=LOCATION), VideoPart(URL, location=LOCATION), FramesPart((URL,) * 4)):
+        assert f"{model} takes no " in get_error(part, model=model)
+        assert "Send text" in get_error(part, model=model)
 
 
 def test_min_pixels_above_max_pixels_raises_input_error() -> None:

@@ -132,6 +132,63 @@ MESSAGES: dict[str, tuple[Sequence[Message], list[dict[str, Any]]]] = {
 }
 
 
+TEXT_MESSAGES: dict[str, tuple[Sequence[Message], list[dict[str, Any]]]] = {
+    "text": ([USER], [{"role": "user", "content": "Hi"}]),
+    "empty text": ([Message("user", (TextPart(""),))], [{"role": "user", "content": ""}]),
+    "several texts": ([Message("user", (TextPart("a"), TextPart("b")))], [{"role": "user", "content": "a\nb"}]),
+    "cache marker": (
+        [Message("system", (TextPart("a"), TextPart("b", cache=True))), USER],
+        [
+            {
+                "role": "system",
+                "content": [{"text": "a"}, {"text": "b", "cache_control": {"type": "ephemeral"}}],
+            },
+            {"role": "user", "content": "Hi"},
+        ],
+    ),
+    "tool calls": (
+        [
+            USER,
+            Message("assistant", tool_calls=(ToolCall("call_1", "crop", "{}"),)),
+            Message("tool", (TextPart("done"),), tool_call_id="call_1"),
+        ],
+        [
+            {"role": "user", "content": "Hi"},
+            {
+                "role": "assistant",
+                "content": "",
+                "tool_calls": [{"id": "call_1", "type": "function", "function": {"name": "crop", "arguments": "{}"}}],
+            },
+            {"role": "tool", "content": "done", "tool_call_id": "call_1"},
+        ],
+    ),
+}
+
+
+@pytest.mark.parametrize("name", TEXT_MESSAGES)
+def test_messages_to_a_text_model_hold_strings(name: str) -> None:
+    messages, expected = TEXT_MESSAGES[name]
+    prepared = prepare_request(*messages, model="qwen3.7-max")
+    assert wire.encode(prepared)["input"]["messages"] == expected
+
+
+@pytest.mark.parametrize(
+    ("model", "endpoint"),
+    [
+        ("qwen3.7-max", "text-generation"),
+        ("qwen3.6-max-preview", "text-generation"),
+        ("qwen3.8-max", "multimodal-generation"),
+        ("qwen3.5-ocr", "multimodal-generation"),
+        ("qwen3.9-max", "multimodal-generation"),
+        ("my-own-model", "multimodal-generation"),
+    ],
+)
+def test_get_path_follows_the_abilities_of_the_model(model: str, endpoint: str) -> None:
+    prepared = prepare_request(model=model)
+    assert wire.get_path(prepared) == f"/services/aigc/{endpoint}/generation"
+    assert openai.get_path(prepared) == "/chat/completions"
+
+
 @pytest.mark.parametrize("name", MESSAGES)
 def test_messages_are_encoded(name: str) -> None:
     messages, expected = MESSAGES[name]
