@@ -46,9 +46,7 @@ class QwenVLContentFilterError(core.QwenVLContentFilterError, QwenVLInvalidReque
     """The vendor's content inspection rejected the input or stopped the output."""
 
 
-class QwenVLContextOverflowError(
-    core.QwenVLContextOverflowError, QwenVLInvalidRequestError, langchain.ContextOverflowError
-):
+class QwenVLContextOverflowError(core.QwenVLContextOverflowError, langchain.ContextOverflowError):
     """The input exceeds the model's context window."""
 
 

@@ -8,6 +8,7 @@ handshake. So the rest of the body is read, for at most `DRAIN_SECONDS`, because
 from __future__ import annotations
 
 import asyncio
+import socket
 import threading
 import time
 from collections.abc import AsyncIterator, Iterator
@@ -16,7 +17,7 @@ from typing import Any
 
 DRAIN_SECONDS = 0.1
 
-# A server that sends nothing occupies one thread until the read timeout.
+# Each ended stream occupies a thread until its body ends, for little more than `DRAIN_SECONDS`.
 _free_threads = threading.BoundedSemaphore(100)
 
 
@@ -24,7 +25,8 @@ def drain(response: Any, data: Iterator[bytes]) -> None:
     """Read the rest of a response's body and close the response.
 
     The timeout of a blocking read can't be changed from outside the HTTP library. So a daemon thread reads the body and
-    closes the response, and the caller waits for it for at most `DRAIN_SECONDS`.
+    closes the response, and the caller waits for it for at most `DRAIN_SECONDS`. Then the caller shuts the socket down,
+    which ends the blocked read and with it the thread.
     """
     if not _free_threads.acquire(blocking=False):
         response.close()
@@ -34,7 +36,15 @@ def drain(response: Any, data: Iterator[bytes]) -> None:
         threading.Thread(target=_read_rest, args=(response, data, finished), daemon=True).start()
     except RuntimeError:  # no new thread can start while the interpreter shuts down
         _read_rest(response, iter(()), finished)
-    finished.wait(DRAIN_SECONDS)
+    if not finished.wait(DRAIN_SECONDS) and not response.is_closed:  # a closed one is back in the pool
+        _shut_down(response)
+        finished.wait(DRAIN_SECONDS)
+
+
+def _shut_down(response: Any) -> None:
+    """Shut down a response's socket, where the HTTP library gives access to it (extension `network_stream`)."""
+    with suppress(Exception):  # the response may end, or use no socket
+        response.extensions["network_stream"].get_extra_info("socket").shutdown(socket.SHUT_RDWR)
 
 
 def _read_rest(response: Any, data: Iterator[bytes], finished: threading.Event) -> None:

@@ -213,6 +213,7 @@ class HttpTransport(ABC):
         with self._sync_lock:
             if self._sync is None:
                 http = self.connection.http_client
+                _check_http_client("http_client", http, "Client")
                 if http is None:
                     http = self._create_http_client(self.http_library.Client)
                     finalize(self, http.close)  # closes the sockets when the model is garbage-collected
@@ -221,6 +222,7 @@ class HttpTransport(ABC):
 
     def _create_async(self) -> Endpoint:
         http = self.connection.http_async_client
+        _check_http_client("http_async_client", http, "AsyncClient")
         if http is None:
             http = self._create_http_client(self.http_library.AsyncClient)
         return self._create_endpoint(http, is_async=True)
@@ -233,6 +235,13 @@ class HttpTransport(ABC):
         with map_setup_errors():
             limits = self.http_library.Limits(**_POOL_SIZE)
             return client_class(limits=limits, timeout=self.connection.timeout, verify=self._ssl_context)
+
+
+def _check_http_client(keyword: str, http: Any, class_name: str) -> None:
+    if http is not None and not hasattr(http, "build_request"):
+        raise QwenVLInputError(
+            f"Invalid {keyword}: {type(http).__name__}. Pass an httpx.{class_name} or httpx2.{class_name}."
+        )
 
 
 def _encode_content(body: Any, body_class: type[SyncBody | AsyncBody]) -> tuple[Any, dict[str, str]]:

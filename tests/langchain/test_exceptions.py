@@ -139,7 +139,14 @@ def test_class_has_the_cores_tree_and_retryability(core_class: type[core.QwenVLE
     assert cls.is_retryable is cls.retryable is core_class.retryable
     assert cls.hint == core_class.hint
     for other, other_cls in CLASSES:
-        assert issubclass(cls, other_cls) is issubclass(core_class, other)
+        # Handlers of ModelInvalidRequestError must not catch an overflow before those of ContextOverflowError.
+        is_separate = cls is langchain_qwenvl.QwenVLContextOverflowError and other is core.QwenVLInvalidRequestError
+        assert issubclass(cls, other_cls) is (issubclass(core_class, other) and not is_separate)
+
+
+def test_context_overflow_is_no_invalid_request_of_langchain() -> None:
+    assert issubclass(langchain_qwenvl.QwenVLContextOverflowError, lc.ContextOverflowError)
+    assert not issubclass(langchain_qwenvl.QwenVLContextOverflowError, lc.ModelInvalidRequestError)
 
 
 def test_core_error_is_exported() -> None:

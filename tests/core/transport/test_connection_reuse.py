@@ -6,11 +6,14 @@ import threading
 import time
 from collections.abc import Iterator
 
+import httpx
 import pytest
 
 from qwenvl_core.transport import connection_reuse
 from qwenvl_core.transport.connection_reuse import drain
-from tests.support.pipeline import until
+from qwenvl_core.types.reply import accumulate
+from tests.support.pipeline import chunk, client, request, sse, until
+from tests.support.raw_server import chunked, head, raw_server
 
 
 class FakeResponse:
@@ -41,6 +44,21 @@ def test_drain_of_a_silent_server_returns_in_time_and_closes_the_response_later(
     assert not response.is_closed
     end.set()
     until(lambda: response.is_closed)
+
+
+def test_drain_of_a_body_that_stays_open_leaves_no_thread_and_no_connection() -> None:
+    """A server that sends no end of the body must not occupy a thread, or a connection of a small pool."""
+    body = chunked(sse(chunk(content="Yes"), chunk("stop")), end=False)
+    with (
+        raw_server([head("Transfer-Encoding: chunked"), body, 30.0]) as server,
+        httpx.Client(limits=httpx.Limits(max_connections=1)) as http_client,
+    ):
+        asking = client(server.url, http_client=http_client)
+        start = time.monotonic()
+        for _ in range(3):
+            assert accumulate(asking.stream(request(stream=True))).text == "Yes"
+        assert time.monotonic() - start < 3
+    until(lambda: not any("_read_rest" in thread.name for thread in threading.enumerate()))
 
 
 def test_drain_of_an_endless_body_stops_reading() -> None:

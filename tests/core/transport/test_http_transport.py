@@ -18,7 +18,7 @@ from qwenvl_core.transport.connection import Connection, HttpRequest
 from qwenvl_core.transport.http_transport import HttpTransport
 from qwenvl_core.transport.multipart import MultipartForm
 from tests.core.client.scripted import STREAM, both_call_modes
-from tests.support.pipeline import KEY, CallMode, client, events_of
+from tests.support.pipeline import KEY, CallMode, client, events_of, request
 
 every_api = pytest.mark.parametrize("api", ["openai", "dashscope"])
 BASE_URL = "http://service.test/v1"
@@ -133,3 +133,10 @@ def test_default_header_that_is_not_ascii_text_raises_input_error(api: Api, valu
 def test_base_url_with_a_control_character_raises_input_error(api: Api, call_mode: CallMode) -> None:
     with pytest.raises(QwenVLInputError, match="Invalid non-printable ASCII character in URL"):
         events_of(client(BASE_URL + "\x01", api=api), STREAM, call_mode)
+
+
+@pytest.mark.parametrize("keyword", ["http_client", "http_async_client"])
+def test_http_client_of_another_type_raises_input_error(keyword: str) -> None:
+    asking = client("http://127.0.0.1:9/v1", **{keyword: "x"})
+    with pytest.raises(QwenVLInputError, match=f"Invalid {keyword}: str. Pass an httpx"):
+        events_of(asking, request(), "sync" if keyword == "http_client" else "async")
