@@ -16,12 +16,13 @@ from __future__ import annotations
 import re
 
 _REVISION = re.compile(r"(?<=[^/\\])@(refs[/\\]pr[/\\]\d+|[^@/\\]+)$")
-_NOT_A_NAME = re.compile(r"snapshots|main|[0-9a-f]{12,64}|checkpoint-\d+")
-"""Folders below that of the model: in the Hugging Face cache, and of a training run."""
+_NOT_A_NAME = re.compile(r"snapshots|tree|main|[0-9a-f]{12,64}|checkpoint-\d+")
+"""Folders below that of the model: in the Hugging Face cache and its web pages, and of a training run."""
 _WEIGHTS_FILE = re.compile(r"(-\d{5}-of-\d{5})?\.gguf$")
-_CACHE_FOLDER = re.compile(r"models--(.*--)?")
+_ORGANISATION = re.compile(r"^(models--)?(.+--)?(qwen-)?(?=qwen\d|qwen-|qvq-)")
+"""An organisation that a folder's name holds, with `--` or, at some hosts, `-` for the slash."""
 _VENDOR = re.compile(r"^([a-z]+\.)?qwen\.(?=q)")
-_SEPARATORS = re.compile(r"[\s_:]+")
+_SEPARATORS = re.compile(r"[\s_:]+|\.(?=[a-z])")
 _SPELLINGS: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"^qwen-(?=\d)"), "qwen"),  # qwen-3.8-27b
     (re.compile(r"^qwen(\d{1,2})p(\d{1,2})(?=-|vl|$)"), r"qwen\1.\2"),  # qwen3p7-plus
@@ -59,7 +60,7 @@ def canonicalize(name: str) -> str:
     while len(parts) > 1 and _NOT_A_NAME.fullmatch(parts[-1]):
         parts.pop()
     key = parts[-1].strip() if parts else ""
-    key = _WEIGHTS_FILE.sub("", _CACHE_FOLDER.sub("", key, count=1))
+    key = _ORGANISATION.sub("", _WEIGHTS_FILE.sub("", key))
     key = _SEPARATORS.sub("-", _VENDOR.sub("", key)).strip("-")
     for pattern, spelling in _SPELLINGS:
         key = pattern.sub(spelling, key)

@@ -38,6 +38,14 @@ SPELLINGS = {
         "Qwen3.8-27B-Q4_K_M.gguf",
         "Qwen3.8-27B-BF16-00001-of-00002.gguf",
         "models--Qwen--Qwen3.8-27B",
+        "Qwen--Qwen3.8-27B",
+        "mlx-community--Qwen3.8-27B-4bit",
+        "Qwen-Qwen3.8-27B",
+        "https://huggingface.co/Qwen/Qwen3.8-27B/tree/main",
+        "Qwen3.8-27B.Q4_K_M.gguf",
+        "Qwen3.8-27B.i1-Q4_K_M.gguf",
+        "openrouter/qwen/qwen3.8-27b:online",
+        "ollama/qwen3.8:27b",
         "~/.cache/huggingface/hub/models--Qwen--Qwen3.8-27B/snapshots/9c1f5a7be3d2487f90ab",
         "/data/models/Qwen3.8-27B",
         "C:\\models\\Qwen3.8-27B\\",
@@ -57,6 +65,9 @@ SPELLINGS = {
         "qwen3-vl:8b-instruct-q4_K_M",
         "Qwen/Qwen3-VL-8B-Instruct-GGUF",
         "Qwen3VL-8B-Instruct-Q4_K_M.gguf",
+        "Qwen3-VL-8B-Instruct.Q4_K_M.gguf",
+        "bedrock/us.qwen.qwen3-vl-8b-instruct-v1:0",
+        "replicate/someone/qwen3-vl-8b-instruct:39e893666996",
         "mlx-community/Qwen3-VL-8B-Instruct-4bit",
         "models--unsloth--Qwen3-VL-8B-Instruct-bnb-4bit",
         "someone/Qwen3-VL-8B-Instruct-Math-Coder",  # a fine-tune
@@ -96,6 +107,10 @@ def test_spelling_gets_the_row_of_its_model(base: str, name: str) -> None:
         "@main",
         ":latest",
         "models--",
+        "models--someone--my-model",
+        "qwen--",
+        "someone--my-qwen3.8-27b",
+        "qwen-3-235b-a22b-instruct-2507",
         ".gguf",
         "qwen",
         "Qwen/",
@@ -152,7 +167,13 @@ def test_is_service_name_holds_for_the_names_of_the_service_only() -> None:
         assert is_service_name(facts.name), facts.name
     for name in ("qwen3-vl-flash-2025-10-15-us", "qwen-vl-max-latest", "qwen3.9-plus", "qwen3.8-max-0902"):
         assert is_service_name(name)
-    for name in ("Qwen/Qwen3.5-27B", "qwen3-vl:8b-instruct", "Qwen3-VL-8B-Instruct", "qwen3p7-plus", "models--a--b"):
+    for name in (
+        "Qwen/Qwen3.5-27B",
+        "qwen3-vl:8b-instruct",
+        "Qwen3-VL-8B-Instruct",
+        "qwen3p7-plus",
+        "Qwen--Qwen3.5-27B",
+    ):
         assert not is_service_name(name)
 
 
