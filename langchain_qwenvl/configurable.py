@@ -8,6 +8,8 @@ from langchain_core.runnables.configurable import RunnableConfigurableFields
 from langchain_core.runnables.utils import ConfigurableField
 from typing_extensions import override
 
+from qwenvl_core.types.settings import find_replaced
+
 if TYPE_CHECKING:
     from langchain_core.runnables.base import Runnable
     from langchain_core.runnables.config import RunnableConfig
@@ -32,6 +34,7 @@ class ConfigurableModel(RunnableConfigurableFields):  # type: ignore[type-arg]  
             for name, field in self.fields.items()
             if not isinstance(field, ConfigurableField) or field.id in ids
         }
+        update |= dict.fromkeys(find_replaced(self.default.__dict__, update))
         return self.default.model_copy(update=update), config
 
     @classmethod

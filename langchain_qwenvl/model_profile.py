@@ -19,7 +19,7 @@ def build_profile(settings: ModelSettings) -> ModelProfile | None:
     facts = describe(settings.model)
     if not facts.known:
         return None
-    is_thinking = facts.thinking == "always" or (facts.thinking == "hybrid" and settings.enable_thinking)
+    is_thinking = facts.thinking == "always" or (facts.thinking == "hybrid" and settings.has_thinking)
     limit = facts.max_input_thinking if is_thinking else facts.max_input
     profile: dict[str, Any] = {
         "name": facts.name,

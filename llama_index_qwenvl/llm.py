@@ -42,7 +42,10 @@ else:
 _DEFAULT_CONTEXT_WINDOW = 32_768
 _DEFAULT_NUM_OUTPUT = 4_096
 
-_TRACED = ("model", "temperature", "top_p", "max_tokens", "enable_thinking", "thinking_budget")
+_TRACED = (
+    "model", "temperature", "top_p", "max_tokens", "max_completion_tokens", "enable_thinking", "thinking_budget",
+    "reasoning_effort",
+)  # fmt: skip
 
 
 class QwenVL(StructuredPrediction):
@@ -77,7 +80,11 @@ class QwenVL(StructuredPrediction):
         facts, is_function_calling = models.describe(self.model), self.is_function_calling_model
         return LLMMetadata(
             context_window=self.context_window or facts.context_window or _DEFAULT_CONTEXT_WINDOW,
-            num_output=self.num_output or self.max_tokens or facts.max_output or _DEFAULT_NUM_OUTPUT,
+            num_output=self.num_output
+            or self.max_tokens
+            or self.max_completion_tokens
+            or facts.max_output
+            or _DEFAULT_NUM_OUTPUT,
             is_chat_model=True,
             is_function_calling_model=facts.tools if is_function_calling is None else is_function_calling,
             model_name=self.model,

@@ -17,7 +17,8 @@ class QwenVLBase(FunctionCallingLLM, ModelConfig):
     context_window: int | None = Field(default=None, gt=0)
     """Maximum of input and output together, in tokens; by default the catalog's number."""
     num_output: int | None = Field(default=None, gt=0)
-    """Maximum length of an answer to expect, in tokens; by default `max_tokens` or the catalog's number."""
+    """Maximum length of an answer to expect, in tokens; by default `max_tokens`, `max_completion_tokens` or the
+    catalog's number."""
     is_function_calling_model: bool | None = None
     """Whether agents may pass tools; by default the catalog's value."""
 

@@ -53,6 +53,7 @@ class ModelFacts:
         max_output: Largest answer in tokens.
         max_thinking_budget: Largest `thinking_budget` in tokens.
         max_tokens_thinking: Largest `max_tokens` while thinking, where that is less than `max_output`.
+        min_temperature_thinking: Lowest temperature while thinking: the service raises lower ones to it.
         token_factor: Side, in pixels, of the square that one image token covers.
         video_factor: The same for video frames.
         min_image_tokens: Smaller images are enlarged to this many tokens.
@@ -101,6 +102,7 @@ class ModelFacts:
     max_output: int | None = None
     max_thinking_budget: int | None = None
     max_tokens_thinking: int | None = None
+    min_temperature_thinking: float | None = None
     token_factor: int = 28
     video_factor: int = 28
     min_image_tokens: int = 4

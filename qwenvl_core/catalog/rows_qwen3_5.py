@@ -84,6 +84,7 @@ _QWEN38 = replace(
     reasoning_efforts=("low", "medium", "xhigh"),
     max_output=None,
     max_tokens_thinking=32_768,
+    min_temperature_thinking=0.6,
     source=f"{CHAT_API}; {_DASHSCOPE_API}; {NEWER}",
 )
 QWEN38_MAX = replace(
@@ -104,6 +105,7 @@ _QWEN38_FLASH_NEXT = replace(  # public weights that Model Studio does not offer
     open_weights=True,
     context_window=262_144,
     max_tokens_thinking=None,
+    min_temperature_thinking=None,
     source="Model card of Qwen3.8-Flash-Next",
     **unset("frames_min", "max_frames", "video_max_bytes", "video_seconds", *COUNTS),
 )
@@ -128,7 +130,8 @@ ASSUMED = replace(
     source=f"Assumed from qwen3.8-max: {QWEN38_MAX.source}",
     **unset(
         *("context_window", "max_input", "max_input_thinking", "max_output", "max_thinking_budget"),
-        *("max_tokens_thinking", "frames_min", "max_frames", "video_max_bytes", "video_seconds", *COUNTS),
+        *("max_tokens_thinking", "min_temperature_thinking", "frames_min", "max_frames"),
+        *("video_max_bytes", "video_seconds", *COUNTS),
     ),
 )
 """The row of names of the newest family, or of a later one, that no row names: the flagship's, without limits."""

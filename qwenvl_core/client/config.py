@@ -77,8 +77,10 @@ class ModelConfig(BaseModel):
     """Whether a hybrid model thinks before it answers."""
     thinking_budget: int | None = Field(default=None, gt=0)
     """Maximum length of the thinking, in tokens."""
-    preserve_thinking: bool = False
-    """Whether earlier reasoning is sent back, to models that use it."""
+    reasoning_effort: str | None = None
+    """How much the model thinks, for models that take it: `"low"` to `"xhigh"`; `"none"` switches thinking off."""
+    preserve_thinking: bool | None = None
+    """Whether earlier reasoning is sent back; by default to the models that expect it."""
     fold_system_prompt: bool = False
     """Whether system messages move into the first user message, as the vendor advises for plain chats."""
     forced_tool_choice: Literal["no_thinking", "auto"] = "no_thinking"
@@ -91,7 +93,7 @@ class ModelConfig(BaseModel):
     """Default for every image and video, in pixels; a part's own value wins."""
     fps: float | None = None
     """Default for every video, in frames per second; a part's own value wins."""
-    media_policy: Literal["error", "fit"] = "error"
+    media_policy: Literal["check", "fit"] = "check"
     """What happens to a local image that the service would refuse or shrink: `"fit"` converts and scales it."""
     temperature: float | None = None
     """Sampling temperature, from 0 to below 2."""
@@ -101,6 +103,8 @@ class ModelConfig(BaseModel):
     """How many of the likeliest tokens are sampled from."""
     max_tokens: int | None = None
     """Maximum length of the answer, in tokens."""
+    max_completion_tokens: int | None = None
+    """Maximum length of the thinking and the answer together, in tokens; OpenAI-compatible API only."""
     stop: list[str] | str | None = None
     """Texts that end the answer."""
     seed: int | None = None

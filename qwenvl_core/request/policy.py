@@ -15,7 +15,7 @@ from dataclasses import replace
 
 from qwenvl_core.catalog.models import ModelFacts
 from qwenvl_core.errors import QwenVLInputError
-from qwenvl_core.request import tool_messages, validation
+from qwenvl_core.request import thinking, tool_messages, validation
 from qwenvl_core.types.messages import Message, Part, TextPart
 from qwenvl_core.types.request import PreparedRequest, Request
 from qwenvl_core.types.settings import ModelSettings, NamedTool
@@ -38,47 +38,14 @@ def prepare(request: Request, facts: ModelFacts) -> PreparedRequest:
     prepared = PreparedRequest(
         messages=_clear_stale_partials(request.messages),
         settings=request.settings,
-        enable_thinking=_resolve_thinking(request.settings, facts),
+        enable_thinking=thinking.resolve_thinking(request.settings, facts),
         stream=request.stream,
         data_uri_max_bytes=facts.data_uri_max_bytes,
         is_text_only=facts.is_text_only,
     )
     for apply_rule in _RULES:
         prepared = apply_rule(prepared, facts)
-    return replace(prepared, stream=prepared.stream or facts.stream_only or _is_thinking(prepared, facts))
-
-
-def _resolve_thinking(settings: ModelSettings, facts: ModelFacts) -> bool | None:
-    """Return the `enable_thinking` to send, `None` for nothing. Source: "Error codes"."""
-    enabled, source = settings.enable_thinking, settings.thinking_source
-    match facts.thinking:
-        case "hybrid":
-            return enabled
-        case "always":
-            if not enabled and source != "default":
-                raise QwenVLInputError(
-                    f"{settings.model} always thinks: enable_thinking=False is not possible. "
-                    "Leave it out, or use a hybrid model such as qwen3-vl-plus."
-                )
-            return None
-        case "never":
-            if enabled and source == "call":
-                raise QwenVLInputError(
-                    f"{settings.model} does not think: enable_thinking=True is not possible. "
-                    "Leave it out, or use a hybrid model such as qwen3-vl-plus."
-                )
-            return None
-        case _:
-            return None if source == "default" else enabled
-
-
-def _is_thinking(prepared: PreparedRequest, facts: ModelFacts) -> bool:
-    return facts.thinking == "always" or bool(prepared.enable_thinking)
-
-
-def _adjust(prepared: PreparedRequest, note: str, /, **changes: object) -> PreparedRequest:
-    """Replace fields of a prepared request, and add a note to its adjustments."""
-    return replace(prepared, adjustments=(*prepared.adjustments, note), **changes)  # type: ignore[arg-type]
+    return replace(prepared, stream=prepared.stream or facts.stream_only or thinking.is_thinking(prepared, facts))
 
 
 def _clear_stale_partials(messages: tuple[Message, ...]) -> tuple[Message, ...]:
@@ -106,7 +73,7 @@ def _disable_thinking_for_partial_message(prepared: PreparedRequest, facts: Mode
         )
     if not prepared.enable_thinking:
         return prepared
-    return _adjust(prepared, "enable_thinking=False: a partial message can't be continued while thinking",
+    return prepared.adjust("enable_thinking=False: a partial message can't be continued while thinking",
                    enable_thinking=False)  # fmt: skip
 
 
@@ -114,18 +81,16 @@ def _resolve_forced_tool(prepared: PreparedRequest, facts: ModelFacts) -> Prepar
     """Stop forcing a tool, or disable thinking: the service rejects both together. Source: cloudwego/eino#994."""
     choice = prepared.settings.tool_choice
     is_forced = choice == "required" or isinstance(choice, NamedTool)
-    if not is_forced or not prepared.settings.tools or not _is_thinking(prepared, facts):
+    if not is_forced or not prepared.settings.tools or not thinking.is_thinking(prepared, facts):
         return prepared
     name = repr(choice.name) if isinstance(choice, NamedTool) else "'required'"
     if facts.thinking == "always" or prepared.settings.forced_tool_choice == "auto":
-        return _adjust(
-            prepared,
+        return prepared.adjust(
             f"tool_choice='auto' instead of {name}: a tool can't be forced while the model thinks",
             settings=replace(prepared.settings, tool_choice="auto"),
             needs_tool_call=(f"tool_choice {name} could only be sent as 'auto' while {prepared.settings.model} thinks"),
         )
-    return _adjust(
-        prepared,
+    return prepared.adjust(
         f"enable_thinking=False: the service rejects tool_choice {name} while the model thinks",
         enable_thinking=False,
     )
@@ -143,16 +108,14 @@ def _resolve_json_output(prepared: PreparedRequest, facts: ModelFacts) -> Prepar
         return prepared
     if facts.thinking == "always" or not (facts.json_object or facts.json_schema):
         reason = "always thinks" if facts.thinking == "always" else "has no JSON mode"
-        return _adjust(
-            prepared,
+        return prepared.adjust(
             f"response_format {kind} not sent: {prepared.settings.model} {reason}; the prompt requests JSON instead",
             messages=_add_json_instruction(prepared),
             settings=replace(prepared.settings, response_format=None),
             needs_json=f"{prepared.settings.model} {reason}, so JSON could only be requested in the prompt",
         )
     if prepared.enable_thinking:
-        return _adjust(
-            prepared,
+        return prepared.adjust(
             f"enable_thinking=False: the service rejects response_format {kind} while the model thinks",
             enable_thinking=False,
         )
@@ -163,8 +126,7 @@ def _move_json_schema_to_prompt(prepared: PreparedRequest, facts: ModelFacts) ->
     """Move the JSON schema to the prompt where the model supports JSON objects only."""
     if _get_json_type(prepared.settings) != "json_schema" or facts.json_schema:
         return prepared
-    return _adjust(
-        prepared,
+    return prepared.adjust(
         f"response_format json_object instead of json_schema: {prepared.settings.model} does not support schemas; "
         "the prompt has the schema instead",
         messages=_add_json_instruction(prepared),
@@ -178,8 +140,7 @@ def _add_json_word(prepared: PreparedRequest, facts: ModelFacts) -> PreparedRequ
         "json" in message.text.lower() for message in prepared.messages
     ):
         return prepared
-    return _adjust(
-        prepared,
+    return prepared.adjust(
         'instruction for JSON added to the prompt: response_format requires the word "json" in it',
         messages=_add_json_instruction(prepared),
     )
@@ -206,25 +167,6 @@ def _append_text(parts: tuple[Part, ...], text: str) -> tuple[Part, ...]:
     return (*parts, TextPart(text))
 
 
-def _drop_thinking_budget(prepared: PreparedRequest, facts: ModelFacts) -> PreparedRequest:
-    """Drop the thinking budget of a request without thinking, where it is ignored or rejected."""
-    if prepared.settings.thinking_budget is None or facts.thinking == "unknown" or _is_thinking(prepared, facts):
-        return prepared
-    return _adjust(
-        prepared,
-        "thinking_budget not sent: thinking is off for this request",
-        settings=replace(prepared.settings, thinking_budget=None),
-    )
-
-
-def _drop_earlier_reasoning(prepared: PreparedRequest, facts: ModelFacts) -> PreparedRequest:
-    """Drop earlier reasoning unless `preserve_thinking` is set; models that do not use it ignore it."""
-    if prepared.settings.preserve_thinking:
-        return prepared
-    messages = tuple(replace(message, reasoning="") if message.reasoning else message for message in prepared.messages)
-    return replace(prepared, messages=messages)
-
-
 def _assign_call_ids(prepared: PreparedRequest, facts: ModelFacts) -> PreparedRequest:
     """Give each tool call an id, to which its result refers."""
     return replace(prepared, messages=tool_messages.assign_call_ids(prepared.messages))
@@ -235,8 +177,8 @@ def _add_missing_results(prepared: PreparedRequest, facts: ModelFacts) -> Prepar
     messages = tool_messages.add_missing_results(prepared.messages)
     if len(messages) == len(prepared.messages):
         return prepared
-    return _adjust(
-        prepared, "results added for tool calls that were not executed: the service requires a result for each call",
+    return prepared.adjust(
+        "results added for tool calls that were not executed: the service requires a result for each call",
         messages=messages,
     )  # fmt: skip
 
@@ -246,8 +188,8 @@ def _move_tool_media(prepared: PreparedRequest, facts: ModelFacts) -> PreparedRe
     messages = tool_messages.move_media_to_user_message(prepared.messages)
     if len(messages) == len(prepared.messages):
         return prepared
-    return _adjust(
-        prepared, "media of tool results moved to a user message: the service accepts only text in a tool message",
+    return prepared.adjust(
+        "media of tool results moved to a user message: the service accepts only text in a tool message",
         messages=messages,
     )  # fmt: skip
 
@@ -264,7 +206,7 @@ def _fold_system_messages(prepared: PreparedRequest, facts: ModelFacts) -> Prepa
         messages.insert(0, Message("user", folded))
     else:
         messages[first] = replace(messages[first], parts=_prepend_system(folded, messages[first].parts))
-    return _adjust(prepared, "system messages folded into the first user message", messages=tuple(messages))
+    return prepared.adjust("system messages folded into the first user message", messages=tuple(messages))
 
 
 def _prepend_system(system: tuple[Part, ...], parts: tuple[Part, ...]) -> tuple[Part, ...]:
@@ -279,13 +221,15 @@ def _prepend_system(system: tuple[Part, ...], parts: tuple[Part, ...]) -> tuple[
 
 
 _RULES: tuple[Callable[[PreparedRequest, ModelFacts], PreparedRequest], ...] = (
+    thinking.resolve_effort,
     _disable_thinking_for_partial_message,
     _resolve_forced_tool,
     _resolve_json_output,
     _move_json_schema_to_prompt,
     _add_json_word,
-    _drop_thinking_budget,
-    _drop_earlier_reasoning,
+    thinking.drop_thinking_limits,
+    thinking.report_raised_temperature,
+    thinking.drop_earlier_reasoning,
     _assign_call_ids,
     _add_missing_results,
     _move_tool_media,

@@ -23,6 +23,7 @@ from qwenvl_core.catalog.models import ModelFacts, describe
 from qwenvl_core.errors import QwenVLInputError
 from qwenvl_core.media.inspection import inspect_image, inspect_video
 from qwenvl_core.request.pdf_attachments import measure_pages
+from qwenvl_core.request.thinking import should_send_reasoning
 from qwenvl_core.tokens import (
     frame_list_tokens,
     image_tokens,
@@ -104,7 +105,7 @@ def _count_message(message: Message, settings: ModelSettings, facts: ModelFacts)
         total += _CALL_TOKENS + count_text_tokens(call.name) + count_text_tokens(call.arguments)
     if message.role == "tool":
         total += _CALL_TOKENS
-    if settings.preserve_thinking and facts.preserve_thinking:  # otherwise it is not sent
+    if facts.preserve_thinking and should_send_reasoning(settings, facts):
         total += count_text_tokens(message.reasoning)
     return total
 

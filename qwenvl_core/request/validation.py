@@ -24,6 +24,7 @@ from qwenvl_core.errors import QwenVLInputError
 from qwenvl_core.media.inspection import inspect_image, inspect_video
 from qwenvl_core.media.sniffing import MediaInfo
 from qwenvl_core.request import count_validation, tool_validation
+from qwenvl_core.request.thinking import is_thinking
 from qwenvl_core.tokens import MAX_RATIO, exceeds_max_ratio
 from qwenvl_core.types.media import InlineSource, Source, UrlSource
 from qwenvl_core.types.messages import FramesPart, ImagePart, Media, TextPart, VideoPart
@@ -110,6 +111,7 @@ _PARAMETER_RANGES: dict[str, Range] = {
     "top_k": Range(0, whole=True),
     "presence_penalty": Range(-2, 2),
     "repetition_penalty": _POSITIVE,
+    "max_completion_tokens": Range(1, whole=True),
     "top_logprobs": Range(0, whole=True),  # no source that states an upper limit was found
 }
 _SEED_RANGES: dict[Api, Range] = {
@@ -130,7 +132,8 @@ def check_policy_settings(settings: ModelSettings) -> None:
     They are checked before the policy, which may drop them from the request.
 
     Raises:
-        QwenVLInputError: `thinking_budget` or `forced_tool_choice` is invalid.
+        QwenVLInputError: `thinking_budget` or `forced_tool_choice` is invalid, or settings of thinking contradict each
+            other.
     """
     _raise_first(_find_policy_violations(settings))
 
@@ -155,6 +158,7 @@ def _raise_first(violations: Iterable[str]) -> None:
 
 
 def _find_violations(prepared: PreparedRequest, facts: ModelFacts, api: Api) -> Iterator[str]:
+    yield from _check_answer_length(prepared, facts, api)
     yield from _check_settings(prepared.settings, facts, api)
     for message in prepared.messages:
         for part in message.parts:
@@ -181,6 +185,23 @@ def _find_policy_violations(settings: ModelSettings) -> Iterator[str]:
     yield from Range(1, whole=True).find_violations("thinking_budget", settings.thinking_budget)
     if settings.forced_tool_choice not in ("no_thinking", "auto"):
         yield f'forced_tool_choice={settings.forced_tool_choice!r}: allowed are "no_thinking" and "auto".'
+    if settings.reasoning_effort is not None:
+        yield from _check_effort(settings)
+
+
+def _check_effort(settings: ModelSettings) -> Iterator[str]:
+    """Yield what contradicts an effort. Source: "DashScope API reference", `reasoning_effort`."""
+    effort = f"reasoning_effort={settings.reasoning_effort!r}"
+    if settings.thinking_budget is not None:
+        yield (
+            f"{effort} and thinking_budget={settings.thinking_budget!r} are both set: the service accepts one of them. "
+            "Leave one out."
+        )
+    if not settings.enable_thinking and settings.has_effort:
+        yield (
+            f"{effort} with enable_thinking=False: an effort needs thinking. Leave the effort out, or pass "
+            "enable_thinking=True with it."
+        )
 
 
 def _check_settings(settings: ModelSettings, facts: ModelFacts, api: Api) -> Iterator[str]:
@@ -196,8 +217,28 @@ def _check_settings(settings: ModelSettings, facts: ModelFacts, api: Api) -> Ite
     yield from _check_pixel_bounds(settings.min_pixels, settings.max_pixels)
     if settings.stop is not None and not all(settings.stop):
         yield f"stop={list(settings.stop)!r}: each of these strings needs at least one character."
-    if settings.media_policy not in ("error", "fit"):
-        yield f'media_policy={settings.media_policy!r}: allowed are "error" and "fit".'
+    if settings.media_policy not in ("check", "fit"):
+        yield f'media_policy={settings.media_policy!r}: allowed are "check" and "fit".'
+
+
+def _check_answer_length(prepared: PreparedRequest, facts: ModelFacts, api: Api) -> Iterator[str]:
+    """Yield what is wrong with the limits of the answer in this API. Source: "Error codes", "Qwen API reference"."""
+    settings, limit = prepared.settings, facts.max_tokens_thinking
+    has_total = api == "openai"
+    if settings.max_completion_tokens is not None and not has_total:
+        yield (
+            f"max_completion_tokens={settings.max_completion_tokens!r}: the native API has no such parameter. "
+            'Use max_tokens, or api="openai".'
+        )
+    is_too_long = limit is not None and isinstance(settings.max_tokens, int) and settings.max_tokens > limit
+    if is_too_long and is_thinking(prepared, facts):
+        alternative = "Use max_completion_tokens, which counts thinking and answer together"
+        if not has_total:
+            alternative = 'Use api="openai" with max_completion_tokens'
+        yield (
+            f"max_tokens={settings.max_tokens!r}: the service accepts {Range(1, limit, whole=True)} for "
+            f"{settings.model} while it thinks. {alternative}, or enable_thinking=False."
+        )
 
 
 def _check_pixel_bounds(min_pixels: float | None, max_pixels: float | None) -> Iterator[str]:

@@ -123,7 +123,7 @@ class Message:
         tool_calls: Tool calls of an assistant message.
         tool_call_id: Id of the call whose result a tool message holds.
         name: Optional name of the author.
-        reasoning: Reasoning text of an assistant message; sent back only with `preserve_thinking`.
+        reasoning: Reasoning text of an assistant message; sent back as `preserve_thinking` says.
         partial: Whether the assistant message is unfinished and the model must continue it.
     """
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any, Self
 
 from qwenvl_core.types.messages import Message
 from qwenvl_core.types.settings import ModelSettings
@@ -49,3 +50,7 @@ class PreparedRequest:
     needs_json: str | None = None
     data_uri_max_bytes: int = 10 * 1024 * 1024
     is_text_only: bool = False
+
+    def adjust(self, note: str, /, **changes: Any) -> Self:
+        """Replace fields, and add a note about it to the adjustments."""
+        return replace(self, adjustments=(*self.adjustments, note), **changes)

@@ -13,6 +13,10 @@ if TYPE_CHECKING:
     from qwenvl_core.types.messages import Media
 
 
+THINKING_OFF = "none"
+"""The `reasoning_effort` that switches thinking off, for every model that can."""
+
+
 @dataclass(frozen=True, slots=True)
 class NamedTool:
     """A tool choice that forces one tool by its name."""
@@ -46,7 +50,10 @@ class ModelSettings:
         enable_thinking: Whether a hybrid model thinks before it answers.
         thinking_source: Where `enable_thinking` was set: `default` (nowhere), the model object, or the call.
         thinking_budget: Largest number of thinking tokens.
+        reasoning_effort: How much a model thinks, for models with `ModelFacts.reasoning_efforts`: one of these, or an
+            alias; `"none"` switches thinking off. The call or the model object has either this or `thinking_budget`.
         preserve_thinking: Whether earlier reasoning is sent back; models with `ModelFacts.preserve_thinking` use it.
+            `None` sends it to the models that expect it (`ModelFacts.preserve_thinking_default`).
         fold_system_prompt: Whether system messages are moved into the first user message.
         forced_tool_choice: How a forced tool choice is sent to a hybrid model that thinks: `no_thinking` turns thinking
             off for that request, `auto` sends the choice as `auto`.
@@ -54,7 +61,7 @@ class ModelSettings:
         min_pixels: Default of every image and video, in pixels.
         max_pixels: Default of every image and video, in pixels.
         fps: Default of every video, in frames per second.
-        media_policy: How local images are treated that the service would reject or scale down: `error` raises for the
+        media_policy: How local images are treated that the service would reject or scale down: `check` raises for the
             former and sends the latter unchanged, `fit` converts and scales both.
         extra_body: Fields that are merged into the body last and override all others.
 
@@ -66,18 +73,20 @@ class ModelSettings:
     enable_thinking: bool = True
     thinking_source: Literal["default", "model", "call"] = "default"
     thinking_budget: int | None = None
-    preserve_thinking: bool = False
+    reasoning_effort: str | None = None
+    preserve_thinking: bool | None = None
     fold_system_prompt: bool = False
     forced_tool_choice: Literal["no_thinking", "auto"] = "no_thinking"
     vl_high_resolution_images: bool | None = None
     min_pixels: int | None = None
     max_pixels: int | None = None
     fps: float | None = None
-    media_policy: Literal["error", "fit"] = "error"
+    media_policy: Literal["check", "fit"] = "check"
     temperature: float | None = None
     top_p: float | None = None
     top_k: int | None = None
     max_tokens: int | None = None
+    max_completion_tokens: int | None = None
     stop: tuple[str, ...] | None = None
     seed: int | None = None
     presence_penalty: float | None = None
@@ -89,6 +98,16 @@ class ModelSettings:
     tool_choice: ToolChoice | None = None
     response_format: Mapping[str, Any] | None = None
     extra_body: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def has_thinking(self) -> bool:
+        """Whether these settings let a hybrid model think."""
+        return self.enable_thinking and self.reasoning_effort != THINKING_OFF
+
+    @property
+    def has_effort(self) -> bool:
+        """Whether these settings state how much the model thinks, as an effort."""
+        return self.reasoning_effort not in (None, THINKING_OFF)
 
     def for_part(self, part: Media) -> MediaSettings:
         """Return the effective settings of one image or video: the part's own values, else these defaults."""
@@ -105,6 +124,7 @@ CALL_SETTINGS = frozenset(item.name for item in fields(ModelSettings)) - {"think
 
 _VALUE_TYPES: dict[str, tuple[type, str]] = {
     "model": (str, "the name of a model"),
+    "reasoning_effort": (str, f'a string such as "low", or {THINKING_OFF!r} for no thinking'),
     "response_format": (Mapping, 'a dict such as {"type": "json_object"}'),
     "extra_body": (Mapping, "a dict"),
     **dict.fromkeys(
@@ -125,12 +145,14 @@ def resolve_settings(defaults: Mapping[str, Any], explicit: Set[str], overrides:
     Args:
         defaults: The values of the model object's fields; names that are not settings are ignored.
         explicit: The fields that the caller set, as opposed to those left at their defaults.
-        overrides: The keywords of this call. They take precedence; `None` keeps the value of the model object.
+        overrides: The keywords of this call. They take precedence, also over those in `find_replaced`; `None` keeps
+            the value of the model object.
 
     Raises:
         QwenVLInputError: A keyword is unknown or belongs to the model object, or a value has the wrong type.
     """
     overrides = {name: value for name, value in overrides.items() if value is not None}
+    replaced = find_replaced(defaults, overrides)
     for name in overrides.keys() - CALL_SETTINGS:
         if name in defaults:
             raise QwenVLInputError(
@@ -142,7 +164,7 @@ def resolve_settings(defaults: Mapping[str, Any], explicit: Set[str], overrides:
             + " Pass further parameters of the service in extra_body={...}."
         )  # fmt: skip
     values = {
-        name: value for name, value in defaults.items() if name in CALL_SETTINGS and value is not None
+        name: value for name, value in defaults.items() if name in CALL_SETTINGS - replaced and value is not None
     } | overrides
     for name, (value_type, description) in _VALUE_TYPES.items():
         value = values.get(name)
@@ -161,6 +183,30 @@ def resolve_settings(defaults: Mapping[str, Any], explicit: Set[str], overrides:
             "extra_body": {**(defaults.get("extra_body") or {}), **overrides.get("extra_body", {})},
         }
     )
+
+
+def find_replaced(defaults: Mapping[str, Any], overrides: Mapping[str, Any]) -> frozenset[str]:
+    """Return the settings of a model object that a call replaces without naming them.
+
+    `thinking_budget` and `reasoning_effort` both say how much the model thinks, and the service rejects them together,
+    so either of a call replaces the other of the model object. A call that switches thinking off replaces the effort as
+    well, and one that switches it on replaces the effort `"none"`.
+
+    Args:
+        defaults: The values of the model object's fields.
+        overrides: The keywords of the call; those with the value `None` are not set.
+    """
+    effort, budget, enabled = (
+        overrides.get(name) for name in ("reasoning_effort", "thinking_budget", "enable_thinking")
+    )
+    replaced = set()
+    if effort is not None and budget is None:
+        replaced.add("thinking_budget")
+    if effort is None and (
+        budget is not None or enabled is False or (enabled is True and defaults.get("reasoning_effort") == THINKING_OFF)
+    ):
+        replaced.add("reasoning_effort")
+    return frozenset(replaced)
 
 
 def _parse_stop(value: Any) -> tuple[str, ...]:

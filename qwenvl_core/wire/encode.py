@@ -13,9 +13,9 @@ from qwenvl_core.types.settings import ModelSettings, NamedTool, ToolChoice
 from qwenvl_core.types.tool_arguments import parse_arguments
 
 _PASSTHROUGH = (
-    "temperature", "top_p", "top_k", "max_tokens", "stop", "seed", "presence_penalty", "repetition_penalty",
-    "logprobs", "top_logprobs", "parallel_tool_calls", "response_format", "thinking_budget",
-    "vl_high_resolution_images",
+    "temperature", "top_p", "top_k", "max_tokens", "max_completion_tokens", "stop", "seed", "presence_penalty",
+    "repetition_penalty", "logprobs", "top_logprobs", "parallel_tool_calls", "response_format", "thinking_budget",
+    "reasoning_effort", "preserve_thinking", "vl_high_resolution_images",
 )  # fmt: skip
 """Settings that are sent under their own names."""
 
@@ -26,8 +26,6 @@ def encode_parameters(prepared: PreparedRequest) -> dict[str, Any]:
     body: dict[str, Any] = {}
     if prepared.enable_thinking is not None:
         body["enable_thinking"] = prepared.enable_thinking
-    if settings.preserve_thinking:
-        body["preserve_thinking"] = True
     if settings.tools:
         body["tools"] = list(settings.tools)
         if settings.tool_choice is not None:

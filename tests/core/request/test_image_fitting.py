@@ -99,9 +99,9 @@ def test_remote_or_missing_image_is_unchanged(source: Source) -> None:
 
 
 def test_default_media_policy_changes_no_image() -> None:
-    assert fit_source(create_image((4000, 3000)), media_policy="error") == (None, "")
+    assert fit_source(create_image((4000, 3000)), media_policy="check") == (None, "")
     with pytest.raises(QwenVLInputError, match='media_policy="fit"'):
-        fit_source(create_image((64, 64), "GIF"), media_policy="error")
+        fit_source(create_image((64, 64), "GIF"), media_policy="check")
 
 
 @pytest.mark.parametrize("size", [(8000, 6000), (6000, 8000), (2049, 1280), (30_000, 200), (1280, 2049)])
@@ -416,5 +416,5 @@ def test_async_request_scales_images_off_the_event_loop(emulator: Emulator, monk
         await async_client.aclose()
 
     asyncio.run(stream("fit"))
-    asyncio.run(stream("error"))
+    asyncio.run(stream("check"))
     assert threads[0] != threading.get_ident() == threads[1]

@@ -68,7 +68,7 @@ RANGES: list[tuple[str, list[Any], list[Any]]] = [
     ("max_pixels", [1, 16_777_216], [0, -1]),
     ("fps", [0.1, 10, 2], [0, 0.099, 10.001, math.nan]),
     ("stop", [("a",), ("a", "b")], [("",), ("a", "")]),
-    ("media_policy", ["error", "fit"], ["shrink", ""]),
+    ("media_policy", ["check", "fit"], ["error", "shrink", ""]),
 ]
 
 
