@@ -54,14 +54,34 @@ def convert_usage(usage: Usage | None) -> UsageMetadata | None:
     """Convert token counts to LangChain's `UsageMetadata`; return `None` if the server sent none."""
     if usage is None:
         return None
-    # LangChain defines `cache_read` and `reasoning`, and keeps further details unchanged.
-    input_details = {"cache_read": usage.cached, "image": usage.image, "video": usage.video}
-    output_details = {"reasoning": usage.reasoning}
     metadata: dict[str, Any] = {
         "input_tokens": usage.input,
         "output_tokens": usage.output,
         "total_tokens": usage.total,
-        "input_token_details": {name: count for name, count in input_details.items() if count is not None},
-        "output_token_details": {name: count for name, count in output_details.items() if count is not None},
+        "input_token_details": _split_input(usage),
+        "output_token_details": {} if usage.reasoning is None else {"reasoning": usage.reasoning},
     }
     return cast("UsageMetadata", metadata)
+
+
+def _split_input(usage: Usage) -> dict[str, int]:
+    """Split the input tokens into details that do not overlap, so that they never exceed the input.
+
+    Tracers price each detail by itself, and what is left of the input as text. The service counts a cached image both
+    as cached and as image. Here it counts as cached only, as far as the numbers show it: images and videos get at most
+    the tokens outside the cache, and the images, which the vendor advises to put first, are reduced before the videos.
+    `token_usage` in the metadata has the service's own counts.
+    """
+    details = {
+        "cache_read": usage.cached,
+        "cache_creation": usage.cache_creation,
+        "video": usage.video,
+        "image": usage.image,
+    }
+    left = usage.input
+    split: dict[str, int] = {}
+    for name, count in details.items():
+        if count is not None:
+            split[name] = min(count, left)
+            left -= split[name]
+    return split

@@ -121,7 +121,8 @@ def _count_tokens(usage: Usage) -> dict[str, int]:
 
 def _count_token_details(usage: Usage) -> dict[str, int]:
     details = {f"{name}_tokens": getattr(usage, name) for name in ("reasoning", "cached", "image", "video")}
-    return {name: count for name, count in details.items() if count is not None}
+    created = {"cache_creation_tokens": usage.cache_creation} if usage.cache_creation else {}
+    return {name: count for name, count in details.items() if count is not None} | created
 
 
 def _build_raw(reply: Reply) -> dict[str, Any]:

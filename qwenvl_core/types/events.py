@@ -42,11 +42,12 @@ class Usage(NamedTuple):
     """Tokens billed for the whole reply; details that the server does not report are `None`.
 
     Attributes:
-        input: All input tokens, including `cached`, `image` and `video`.
+        input: All input tokens, including those of the details, which may overlap: images may be cached.
         output: All output tokens, including `reasoning`.
         total: Input and output tokens together.
         reasoning: Output tokens of the reasoning.
         cached: Input tokens read from the context cache.
+        cache_creation: Input tokens that were written to the context cache.
         image: Input tokens of images.
         video: Input tokens of videos.
         raw: The server's own usage object.
@@ -57,6 +58,7 @@ class Usage(NamedTuple):
     total: int
     reasoning: int | None = None
     cached: int | None = None
+    cache_creation: int | None = None
     image: int | None = None
     video: int | None = None
     raw: Mapping[str, Any] = {}

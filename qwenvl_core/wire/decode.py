@@ -87,7 +87,22 @@ def read_usage(payload: Mapping[str, Any]) -> Usage:
         total=read_count(payload.get("total_tokens")) or input_tokens + output_tokens,
         reasoning=read_count(output_details.get("reasoning_tokens", payload.get("reasoning_tokens"))),
         cached=read_count(input_details.get("cached_tokens")),
+        cache_creation=_read_cache_creation(input_details),
         image=read_count(input_details.get("image_tokens", payload.get("image_tokens"))),
         video=read_count(input_details.get("video_tokens", payload.get("video_tokens"))),
         raw=payload,
     )
+
+
+def _read_cache_creation(input_details: Mapping[str, Any]) -> int | None:
+    """Read how many input tokens were written to the context cache.
+
+    The count stands beside `cached_tokens`, in older replies in `cache_creation`, which also has it by lifetime.
+    Source: "Context cache".
+    """
+    if "cache_creation_input_tokens" in input_details:
+        return read_count(input_details["cache_creation_input_tokens"])
+    by_lifetime = input_details.get("cache_creation")
+    if not isinstance(by_lifetime, Mapping):
+        return None
+    return read_count(by_lifetime.get("cache_creation_input_tokens", by_lifetime.get("ephemeral_5m_input_tokens")))

@@ -94,7 +94,7 @@ def build_usage(usage: Mapping[str, int], quirks: Quirks) -> dict[str, Any]:
     if quirks.no_reasoning_tokens:
         reasoning = 0
     media = {f"{kind}_tokens": usage[kind] for kind in ("image", "video") if kind in usage}
-    cached = {"cached_tokens": usage["cached"]} if "cached" in usage else {}
+    cached = build_cache_details(usage)
     payload: dict[str, Any] = {
         "prompt_tokens": prompt,
         "completion_tokens": completion,
@@ -114,6 +114,19 @@ def build_usage(usage: Mapping[str, int], quirks: Quirks) -> dict[str, Any]:
     if quirks.no_total_tokens:
         del payload["total_tokens"]
     return payload
+
+
+def build_cache_details(usage: Mapping[str, int]) -> dict[str, Any]:
+    """Build the details of the context cache, as on the vendor's context cache page; both APIs have the same."""
+    details: dict[str, Any] = {"cached_tokens": usage["cached"]} if "cached" in usage else {}
+    if "cache_creation" in usage:
+        created = usage["cache_creation"]
+        details |= {
+            "cache_creation_input_tokens": created,
+            "cache_creation": {"ephemeral_5m_input_tokens": created},
+            "cache_type": "ephemeral",
+        }
+    return details
 
 
 def _remove_text_tokens(usage: dict[str, Any]) -> None:

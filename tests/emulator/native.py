@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from tests.emulator.chat_request import ChatRequest
-from tests.emulator.compat import SEARCH_INFO, build_tool_call, estimate_usage
+from tests.emulator.compat import SEARCH_INFO, build_cache_details, build_tool_call, estimate_usage
 from tests.emulator.deltas import Delta, Fragment, build_deltas, finish_reason_of, split_reasoning_and_text
 from tests.emulator.error_payloads import ApiError
 from tests.emulator.quirks import Quirks
@@ -78,8 +78,9 @@ def build_usage(usage: Mapping[str, int], quirks: Quirks) -> dict[str, Any]:
         "input_tokens_details": media | {"text_tokens": prompt - sum(media.values())},
         "output_tokens_details": output,
     }
-    if "cached" in usage or quirks.empty_cache_details:
-        details["prompt_tokens_details"] = {"cached_tokens": usage["cached"]} if "cached" in usage else {}
+    cache_details = build_cache_details(usage)
+    if cache_details or quirks.empty_cache_details:
+        details["prompt_tokens_details"] = cache_details
     if quirks.usage_details_empty:
         details = {key: {} for key in details}
     payload = {} if quirks.usage_details_absent else details

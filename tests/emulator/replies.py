@@ -15,7 +15,7 @@ _DELTA_LENGTHS = (2, 4, 7, 5, 11, 3)
 """Characters per delta of a split string, in turn; unequal, like the deltas of the service."""
 
 _CHARACTERS_PER_TOKEN = 4
-_USAGE_KEYS = ("prompt", "completion", "reasoning", "image", "video", "cached")
+_USAGE_KEYS = ("prompt", "completion", "reasoning", "image", "video", "cached", "cache_creation")
 
 
 def split_text(value: str | Sequence[str]) -> list[str]:
@@ -50,7 +50,7 @@ class Reply:
     finish: str | None = None
     """Default: ``tool_calls`` if there are any, else ``stop``."""
     usage: Mapping[str, int] | None = None
-    """Tokens by prompt, completion, reasoning, image, video, cached; missing keys are computed or left out."""
+    """Tokens by the names in ``_USAGE_KEYS``; missing ones are computed or left out."""
     model: str | None = None
     request_id: str | None = None
     created: int | None = None

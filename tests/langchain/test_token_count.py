@@ -137,7 +137,7 @@ EXPECTED = {
     "input_tokens": 1200,
     "output_tokens": 90,
     "total_tokens": 1290,
-    "input_token_details": {"cache_read": 512, "image": 1026, "video": 100},
+    "input_token_details": {"cache_read": 512, "image": 588, "video": 100},  # 438 image tokens are cached ones
     "output_token_details": {"reasoning": 60},
 }
 ANSWER = Reply(reasoning="Hm, a cat.", text="A cat, I think.", usage=USAGE)
@@ -194,7 +194,7 @@ def test_usage_callback_sums_usage(model: ChatQwenVL) -> None:
     total = callback.usage_metadata[name]
     assert (total["input_tokens"], total["output_tokens"], total["total_tokens"]) == (6000, 450, 6450)
     assert total["output_token_details"] == {"reasoning": 300}
-    assert total["input_token_details"] == {"cache_read": 2560, "image": 5130, "video": 500}
+    assert total["input_token_details"] == {"cache_read": 2560, "image": 2940, "video": 500}
 
 
 # --- the catalog ----------------------------------------------------------------------------------------------------

@@ -209,6 +209,43 @@ USAGES: dict[str, tuple[dict[str, Any], Usage]] = {
         {"input_tokens": 1, "output_tokens": 1, "prompt_tokens_details": {}, "output_tokens_details": {}},
         Usage(1, 1, 2),
     ),
+    "cache written and read": (
+        {
+            "input_tokens": 3019,
+            "output_tokens": 104,
+            "input_tokens_details": {"image_tokens": 1240, "text_tokens": 1779},
+            "prompt_tokens_details": {
+                "cached_tokens": 1500,
+                "cache_creation_input_tokens": 1400,
+                "cache_creation": {"ephemeral_5m_input_tokens": 1400},
+                "cache_type": "ephemeral",
+            },
+        },
+        Usage(3019, 104, 3123, cached=1500, cache_creation=1400, image=1240),
+    ),
+    "cache written, in the older place": (
+        {
+            "input_tokens": 1500,
+            "output_tokens": 1,
+            "prompt_tokens_details": {
+                "cached_tokens": 0,
+                "cache_creation": {"cache_creation_input_tokens": 1400, "ephemeral_5m_input_tokens": 1400},
+            },
+        },
+        Usage(1500, 1, 1501, cached=0, cache_creation=1400),
+    ),
+    "cache written, by lifetime only": (
+        {
+            "input_tokens": 1500,
+            "output_tokens": 1,
+            "prompt_tokens_details": {"cache_creation": {"ephemeral_5m_input_tokens": 1400}},
+        },
+        Usage(1500, 1, 1501, cache_creation=1400),
+    ),
+    "cache details without counts": (
+        {"input_tokens": 9, "output_tokens": 1, "prompt_tokens_details": {"cache_creation": None}},
+        Usage(9, 1, 10),
+    ),
     "video in the details": (
         {"input_tokens": 9, "output_tokens": 1, "input_tokens_details": {"video_tokens": 8}},
         Usage(9, 1, 10, video=8),
