@@ -142,6 +142,8 @@ class ChatRequest:
     def thinking(self) -> bool:
         """Whether the model thinks, by the request and the default of the model."""
         enabled = self.parameter("enable_thinking")
+        if self.parameter("reasoning_effort") == "none":
+            enabled = False
         if self.facts is None:
             return enabled is True
         if self.facts.thinking == "hybrid":

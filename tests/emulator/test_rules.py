@@ -481,6 +481,9 @@ PARAMETER_ROWS = [
     _parameter_row("presence_penalty", -2.1, -2, "Presence_penalty should be in [-2.0, 2.0]"),
     _parameter_row("n", 0, 1, "Range of n should be [1, 4]"),
     _parameter_row("n", 5, 4, "Range of n should be [1, 4]"),
+    _parameter_row(
+        "max_completion_tokens", 0, 1, "Range of max_completion_tokens should be greater than or equal to 1"
+    ),
     _parameter_row("max_tokens", 0, 1, "Range of max_tokens should be [1, 32768]"),
     _parameter_row("max_tokens", 32_769, 32_768, "Range of max_tokens should be [1, 32768]"),
     _parameter_row("seed", -1, 0, "Range of seed should be [0, 9223372036854775807]", apis=("native",)),
@@ -615,6 +618,42 @@ THINKING_ROWS = [
     *(
         Row(f"thinking_budget {bad}", _thinks(thinking_budget=bad), _thinks(thinking_budget=81_920), ALGORITHM + BUDGET)
         for bad in (0, -1, 81_921, 1.5, True)
+    ),
+    Row(
+        "effort and budget",
+        _thinks("qwen3.8-max", reasoning_effort="low", thinking_budget=100),
+        _thinks("qwen3.8-max", reasoning_effort="low"),
+        ALGORITHM + "reasoning_effort and thinking_budget cannot be set at the same time",
+    ),
+    *(
+        Row(
+            f"effort {effort} for {model}",
+            _thinks(model, on=None, reasoning_effort=effort),
+            _thinks(good, on=None, reasoning_effort="low"),
+            ALGORITHM + message,
+        )
+        for effort, model, good, message in [
+            ("low", PLUS, "qwen3.8-flash", f"The model {PLUS} does not support reasoning_effort."),
+            (
+                "ultra",
+                "qwen3.8-max",
+                "qwen3.8-max-0902",
+                "The value of reasoning_effort should be one of "
+                "['minimal', 'low', 'medium', 'high', 'xhigh', 'max', 'none']",
+            ),
+        ]
+    ),
+    Row(
+        "effort without thinking",
+        _thinks("qwen3.8-max", on=False, reasoning_effort="low"),
+        _thinks("qwen3.8-max", on=False, reasoning_effort="none"),
+        ALGORITHM + "reasoning_effort is only supported when enable_thinking is true",
+    ),
+    Row(
+        "max_tokens while qwen3.8-max thinks",
+        _thinks("qwen3.8-max", max_tokens=32_769),
+        _thinks("qwen3.8-max", on=False, max_tokens=32_769),
+        ALGORITHM + "Range of max_tokens should be [1, 32768]",
     ),
     Row("QVQ without stream", _thinks("qvq-plus", on=None, stream=False), _thinks("qvq-plus", on=None), STREAM_ONLY),
     Row(

@@ -170,6 +170,12 @@ _RANGES: tuple[tuple[str, str, Callable[[Any], bool], str], ...] = (
     ("top_k", "Integer", lambda value: value >= 0, "Parameter top_k be greater than or equal to 0"),
     ("repetition_penalty", "Float", lambda value: value > 0, "Repetition_penalty should be greater than 0.0"),
     ("presence_penalty", "Float", lambda value: -2 <= value <= 2, "Presence_penalty should be in [-2.0, 2.0]"),
+    (
+        "max_completion_tokens",
+        "Integer",
+        lambda value: value >= 1,
+        "Range of max_completion_tokens should be greater than or equal to 1",
+    ),
     ("n", "Integer", lambda value: 1 <= value <= 4, "Range of n should be [1, 4]"),
 )
 

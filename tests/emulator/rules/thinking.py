@@ -38,6 +38,28 @@ def _check_budget(request: ChatRequest) -> ApiError | None:
     )
 
 
+def _check_effort(request: ChatRequest) -> ApiError | None:
+    effort = request.parameter("reasoning_effort")
+    if effort is None or request.facts is None or effort in request.facts.efforts:
+        return None
+    if request.facts.efforts:
+        return invalid_parameter(f"The value of reasoning_effort should be one of {list(request.facts.efforts)}")
+    return invalid_parameter(f"The model {request.model} does not support reasoning_effort.")
+
+
+def _check_effort_without_budget(request: ChatRequest) -> ApiError | None:
+    if request.parameter("reasoning_effort") is None or request.parameter("thinking_budget") is None:
+        return None
+    return invalid_parameter("reasoning_effort and thinking_budget cannot be set at the same time")
+
+
+def _check_effort_while_thinking(request: ChatRequest) -> ApiError | None:
+    effort = request.parameter("reasoning_effort")
+    if effort in (None, "none") or request.facts is None or request.thinking:
+        return None
+    return invalid_parameter("reasoning_effort is only supported when enable_thinking is true")
+
+
 def _check_stream_only(request: ChatRequest) -> ApiError | None:
     if request.facts and request.facts.stream_only and not request.stream:
         return invalid_parameter(
@@ -94,6 +116,9 @@ THINKING_RULES: tuple[Rule, ...] = (
     Rule("model can think", ERROR_PAGE, _check_supported),
     Rule("model that only thinks", ERROR_PAGE, _check_not_switched_off),
     Rule("thinking_budget", ERROR_PAGE, _check_budget),
+    Rule("model takes the effort", "vendor's DashScope API reference; the message by analogy", _check_effort),
+    Rule("effort or budget", "vendor's DashScope API reference; the message by analogy", _check_effort_without_budget),
+    Rule("effort while thinking", "stricter than the vendor's API reference", _check_effort_while_thinking),
     Rule("model that only streams", "vendor, QVQ page", _check_stream_only),
     Rule("thinking calls stream", ERROR_PAGE + " (open-source Qwen3)", _check_thinking_streams),
     Rule("thinking streams are incremental", ERROR_PAGE, _check_incremental),
