@@ -337,6 +337,21 @@ HISTORIES: dict[str, Row] = {
         [assistant(TextBlock(text="Yes."), reasoning_content="Hm.")],
         {"role": "assistant", "content": "Yes."},
     ),
+    "reasoning expected by the model": _history_row(
+        [AIMessage("Yes.", additional_kwargs={"reasoning_content": "Hm."})],
+        [assistant(ThinkingBlock(content="Hm."), TextBlock(text="Yes."))],
+        {"role": "assistant", "content": "Yes.", "reasoning_content": "Hm."},
+        body=THINKS,
+        model="qwen3.8-max",
+    ),
+    "reasoning kept from a model that expects it": _history_row(
+        [AIMessage("Yes.", additional_kwargs={"reasoning_content": "Hm."})],
+        [assistant(ThinkingBlock(content="Hm."), TextBlock(text="Yes."))],
+        {"role": "assistant", "content": "Yes."},
+        body={**THINKS, "preserve_thinking": False},
+        settings={"preserve_thinking": False},
+        model="qwen3.8-max",
+    ),
     "partial answer": Row(
         [human(), AIMessage("It is", additional_kwargs={"partial": True})],
         [user(), assistant(TextBlock(text="It is"), partial=True)],
@@ -358,6 +373,25 @@ SETTINGS: dict[str, Row] = {
     "thinking": _settings_row(THINKS, {}),
     "not thinking": _settings_row({"enable_thinking": False}, {"enable_thinking": False}, reply=Reply(text="Yes.")),
     "a budget": _settings_row({**THINKS, "thinking_budget": 50}, {"thinking_budget": 50}),
+    "an effort": _settings_row(
+        {**THINKS, "reasoning_effort": "low"}, {"reasoning_effort": "low"}, model="qwen3.8-max"
+    ),
+    "an alias of an effort": _settings_row(
+        {**THINKS, "reasoning_effort": "xhigh"}, {"reasoning_effort": "max"}, model="qwen3.8-flash"
+    ),
+    "no effort": _settings_row(
+        {"enable_thinking": False}, {"reasoning_effort": "none"}, model="qwen3.8-max", reply=Reply(text="Yes.")
+    ),
+    "an effort with a forced tool": _settings_row(
+        {"enable_thinking": False, "tools": [CROP], "tool_choice": _CROP_CHOICE},
+        {"tools": [CROP], "tool_choice": "crop", "reasoning_effort": "low"},
+        model="qwen3.8-max",
+        reply=Reply(tool_calls=[ToolCall("call_1", "crop", "{}")]),
+        adjustments=2,
+    ),
+    "a low temperature that is raised": _settings_row(
+        {**THINKS, "temperature": 0.2}, {"temperature": 0.2}, model="qwen3.8-max", adjustments=1
+    ),
     "zeros": _settings_row(
         {**THINKS, "temperature": 0.0, "top_k": 0, "seed": 0, "presence_penalty": 0.0},
         {"temperature": 0.0, "top_k": 0, "seed": 0, "presence_penalty": 0.0},
@@ -409,7 +443,10 @@ SETTINGS: dict[str, Row] = {
     "usage in detail": _settings_row(
         THINKS, {}, reply=Reply(
             reasoning="Hm.", text="Yes.",
-            usage={"prompt": 900, "completion": 50, "reasoning": 40, "image": 700, "video": 100, "cached": 256},
+            usage={
+                "prompt": 900, "completion": 50, "reasoning": 40, "image": 600, "video": 100, "cached": 128,
+                "cache_creation": 64,
+            },
         ),
     ),
     "thinking only": _settings_row(THINKS, {}, reply=Reply(reasoning="Hm.")),

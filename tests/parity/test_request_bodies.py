@@ -74,7 +74,10 @@ class Report(NamedTuple):
     logprobs: Any
 
 
-_LANGCHAIN_DETAILS = {"cache_read": "cached", "image": "image", "video": "video", "reasoning": "reasoning"}
+_LANGCHAIN_DETAILS = {
+    "cache_read": "cached", "cache_creation": "cache_creation", "image": "image", "video": "video",
+    "reasoning": "reasoning",
+}  # fmt: skip
 
 
 def report_langchain(message: AIMessage) -> Report:
