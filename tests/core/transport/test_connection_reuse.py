@@ -53,10 +53,10 @@ def test_drain_of_a_body_that_stays_open_leaves_no_thread_and_no_connection() ->
         raw_server([head("Transfer-Encoding: chunked"), body, 30.0]) as server,
         httpx.Client(limits=httpx.Limits(max_connections=1)) as http_client,
     ):
-        asking = client(server.url, http_client=http_client)
+        model_client = client(server.url, http_client=http_client)
         start = time.monotonic()
         for _ in range(3):
-            assert accumulate(asking.stream(request(stream=True))).text == "Yes"
+            assert accumulate(model_client.stream(request(stream=True))).text == "Yes"
         assert time.monotonic() - start < 3
     until(lambda: not any("_read_rest" in thread.name for thread in threading.enumerate()))
 

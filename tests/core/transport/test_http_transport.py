@@ -137,6 +137,6 @@ def test_base_url_with_a_control_character_raises_input_error(api: Api, call_mod
 
 @pytest.mark.parametrize("keyword", ["http_client", "http_async_client"])
 def test_http_client_of_another_type_raises_input_error(keyword: str) -> None:
-    asking = client("http://127.0.0.1:9/v1", **{keyword: "x"})
+    model_client = client("http://127.0.0.1:9/v1", **{keyword: "x"})
     with pytest.raises(QwenVLInputError, match=f"Invalid {keyword}: str. Pass an httpx"):
-        events_of(asking, request(), "sync" if keyword == "http_client" else "async")
+        events_of(model_client, request(), "sync" if keyword == "http_client" else "async")
