@@ -93,14 +93,21 @@ class QwenVLBase(BaseChatModel, ModelConfig):
 
     @override
     def get_num_tokens(self, text: str) -> int:
-        """Estimate the tokens of a text offline; with `custom_get_token_ids` the number is exact."""
-        return (
-            len(self.custom_get_token_ids(text)) if self.custom_get_token_ids else token_count.count_text_tokens(text)
-        )
+        """Count the tokens of a text offline.
+
+        The number is exact with `custom_get_token_ids`, and for models up to Qwen3-VL with the extra `dashscope`;
+        otherwise it is an estimate.
+        """
+        if self.custom_get_token_ids:
+            return len(self.custom_get_token_ids(text))
+        return token_count.count_text_tokens(text, self.model)
 
     @override
     def get_num_tokens_from_messages(self, messages: Sequence[BaseMessage], tools: Sequence[Any] | None = None) -> int:
-        """Estimate the input tokens of a conversation offline; see `qwenvl_core.request.token_count`.
+        """Count the input tokens of a conversation offline.
+
+        Text is exact for models up to Qwen3-VL with the extra `dashscope`, otherwise an estimate; see
+        `qwenvl_core.request.token_count`.
 
         Args:
             messages: The conversation. Local images and videos are counted by the vendor's formulas, those at a

@@ -149,7 +149,10 @@ class QwenVL(StructuredPrediction):
     def count_tokens(
         self, messages: Sequence[ChatMessage], tools: Sequence[BaseTool | Mapping[str, Any]] | None = None
     ) -> int:
-        """Estimate the input tokens of a conversation, offline; see `qwenvl_core.request.token_count`.
+        """Count the input tokens of a conversation, offline.
+
+        Text is exact for models up to Qwen3-VL with the extra `dashscope`, otherwise an estimate; see
+        `qwenvl_core.request.token_count`.
 
         Args:
             messages: The conversation. Only the headers of local images and videos are read; a URL counts as the

@@ -108,7 +108,7 @@ PILLOW = (
 )
 OWNERS: dict[str, tuple[str, ...]] = {
     "openai": ("qwenvl_core/transport/openai.py",),
-    "dashscope": ("qwenvl_core/transport/dashscope.py",),
+    "dashscope": ("qwenvl_core/transport/dashscope.py", "qwenvl_core/request/text_tokenizer.py"),
     "httpx": ("qwenvl_core/transport/dashscope.py",),
     "jiter": ("qwenvl_core/wire/sse.py", "qwenvl_core/types/tool_arguments.py"),
     "pydantic": ("qwenvl_core/client/config.py",),

@@ -1,8 +1,12 @@
-"""Estimate the input tokens of a conversation offline, before it is sent.
+"""Count the input tokens of a conversation offline, before it is sent.
 
-Images and videos are counted by the vendor's formulas (`tokens`), at the sizes in their headers. Media behind a URL are
-never fetched: they count as the maximum that they can have. Text is estimated, since the exact vocabulary is a
-download.
+Which counts are exact:
+
+- Images and videos follow the vendor's formulas (`tokens`), at the sizes in their headers. Media behind a URL are never
+  fetched: they count as the maximum that they can have.
+- Text is exact for models up to Qwen3-VL where the vendor's SDK is installed (extra `dashscope`), which ships their
+  vocabulary; see `text_tokenizer`. For newer models, and without the SDK, it is estimated.
+- What the chat template adds around messages, tools and calls is estimated.
 
 The estimate of text follows the models' tokenizer: each digit is a token, a common word is one token, and so is a run
 of punctuation, of spaces, or the end of a line. By the vendor's page "Billing of Qwen" a token is 1.5 to 1.8 Chinese
@@ -23,6 +27,7 @@ from qwenvl_core.catalog.models import ModelFacts, describe
 from qwenvl_core.errors import QwenVLInputError
 from qwenvl_core.media.inspection import inspect_image, inspect_video
 from qwenvl_core.request.pdf_attachments import measure_pages
+from qwenvl_core.request.text_tokenizer import find_tokenizer
 from qwenvl_core.request.thinking import should_send_reasoning
 from qwenvl_core.tokens import (
     frame_list_tokens,
@@ -71,8 +76,20 @@ _CALL_TOKENS = 8  # around a call, and around a result
 _DEFAULT_FPS = 2.0  # frames per second that the service samples by default
 
 
-def count_text_tokens(text: str) -> int:
-    """Estimate the tokens of a text; 0 for an empty one."""
+def count_text_tokens(text: str, model: str | ModelFacts | None = None) -> int:
+    """Count the tokens of a text; 0 for an empty one.
+
+    Args:
+        text: The text.
+        model: The model. The count is exact if it is known up to Qwen3-VL and the vendor's SDK is installed; in all
+            other cases, and without a model, it is an estimate.
+    """
+    facts = describe(model) if isinstance(model, str) else model
+    encode = None if facts is None else find_tokenizer(facts)
+    return _estimate_text_tokens(text) if encode is None else len(encode(text))
+
+
+def _estimate_text_tokens(text: str) -> int:
     total = 0.0
     for cost in _RUN_COSTS:
         runs = cost.run.findall(text)
@@ -83,7 +100,7 @@ def count_text_tokens(text: str) -> int:
 
 
 def count_tokens(messages: Iterable[Message], settings: ModelSettings) -> int:
-    """Estimate the input tokens of a conversation.
+    """Count the input tokens of a conversation; the module's docstring says which counts are exact.
 
     Args:
         messages: The conversation; the headers of local media in it are read, nothing is fetched.
@@ -95,18 +112,18 @@ def count_tokens(messages: Iterable[Message], settings: ModelSettings) -> int:
     facts = describe(settings.model)
     total = sum(_count_message(message, settings, facts) for message in messages)
     if settings.tools:
-        total += _TOOLS_TOKENS + sum(count_text_tokens(_encode_tool(tool)) for tool in settings.tools)
+        total += _TOOLS_TOKENS + sum(count_text_tokens(_encode_tool(tool), facts) for tool in settings.tools)
     return total
 
 
 def _count_message(message: Message, settings: ModelSettings, facts: ModelFacts) -> int:
     total = _MESSAGE_TOKENS + sum(_count_part(part, settings, facts) for part in message.parts)
     for call in message.tool_calls:
-        total += _CALL_TOKENS + count_text_tokens(call.name) + count_text_tokens(call.arguments)
+        total += _CALL_TOKENS + count_text_tokens(call.name, facts) + count_text_tokens(call.arguments, facts)
     if message.role == "tool":
         total += _CALL_TOKENS
     if facts.preserve_thinking and should_send_reasoning(settings, facts):
-        total += count_text_tokens(message.reasoning)
+        total += count_text_tokens(message.reasoning, facts)
     return total
 
 
@@ -117,7 +134,7 @@ def _encode_tool(tool: object) -> str:
 def _count_part(part: Part, settings: ModelSettings, facts: ModelFacts) -> int:
     match part:
         case TextPart(text):
-            return count_text_tokens(text)
+            return count_text_tokens(text, facts)
         case PdfPart():
             return _count_pdf(part, settings, facts)
         case ImagePart():
