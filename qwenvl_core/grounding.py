@@ -1,4 +1,4 @@
-"""Parse boxes, points and 3D boxes in the answers of Qwen-VL models, and draw them.
+"""Parse boxes, points and 3D boxes in the answers of Qwen-VL and OCR models, and draw them.
 
 The shapes are those of the vendor's notebooks on spatial understanding, 2D and 3D grounding and OCR: JSON objects
 with `bbox_2d`, `point_2d` or `bbox_3d`; `<points x1= y1= ...>` elements; lines like `1,2,3,4 cup`; and the box tokens
@@ -21,12 +21,13 @@ from qwenvl_core.parsing.grounding_formats import (
 )
 from qwenvl_core.parsing.json_scanner import scan_json
 from qwenvl_core.parsing.numbers import NUMBER, is_number
+from qwenvl_core.parsing.ocr_words import read_ocr_words
 from qwenvl_core.parsing.text import sanitize
 from qwenvl_core.parsing.unescape import choose_readable_variant
 from qwenvl_core.vision.boxes import Box, CoordinateSpace, Size, Space
 from qwenvl_core.vision.drawing import crop, draw
 
-__all__ = ["Box", "Grounded", "crop", "draw", "parse_grounding"]
+__all__ = ["Box", "Grounded", "crop", "draw", "ocr_boxes", "parse_grounding"]
 
 GroundingKind = Literal["box", "point", "box3d"]
 
@@ -96,6 +97,33 @@ def parse_grounding(text: str, *, space: Space = "auto", size: Size | None = Non
     # The scanner records objects in the order of their ends, so a nested one comes before the one around it.
     found.sort(key=lambda pair: pair[0])
     return [item for _, item in found]
+
+
+def ocr_boxes(ocr_result: object, *, size: Size) -> list[Grounded]:
+    """Convert the lines that an OCR model located to boxes of the image that was sent.
+
+    Args:
+        ocr_result: The result of the task `advanced_recognition`, as in `additional_kwargs["ocr_result"]`.
+        size: Width and height of the image that was sent, in pixels.
+
+    Returns:
+        A box for each line, in the model's order: `label` is its text, `box` the upright rectangle around it, clipped
+        to the image (`None` without a readable position), `attributes` its `location` and `rotate_rect` in pixels.
+        Empty for a result without lines, such as one with `kv_result`. No result raises.
+
+    Raises:
+        ValueError: `size` is not positive.
+    """
+    coordinates = CoordinateSpace.create("absolute", size)
+    return [
+        Grounded(
+            "box",
+            word.text or None,
+            None if word.numbers is None else coordinates.to_box(word.numbers),
+            attributes=word.attributes,
+        )
+        for word in read_ocr_words(ocr_result) or ()
+    ]
 
 
 def _is_readable(text: str) -> bool:

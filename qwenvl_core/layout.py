@@ -13,22 +13,25 @@ from dataclasses import dataclass
 from functools import reduce
 from typing import Literal
 
-from qwenvl_core.parsing.elements import PageElement, join_markdown
+from qwenvl_core.parsing.elements import PageElement, format_html, join_markdown
 from qwenvl_core.parsing.html.convert import parse_html_page
+from qwenvl_core.parsing.latex.page import is_latex_page, parse_latex_page
 from qwenvl_core.parsing.markdown.page import COORDINATE_COMMENT, parse_markdown_page
+from qwenvl_core.parsing.ocr_words import read_ocr_text, read_ocr_words
 from qwenvl_core.parsing.repetition import LONG_TEXT, has_repeated_elements, has_repeated_ending
 from qwenvl_core.parsing.text import sanitize
 from qwenvl_core.parsing.unescape import choose_readable_variant
 from qwenvl_core.vision.boxes import Box, CoordinateSpace, Size, Space
 
-__all__ = ["REPETITION", "LayoutElement", "PageLayout", "parse_layout"]
+__all__ = ["REPETITION", "LayoutElement", "PageLayout", "parse_layout", "parse_ocr_lines"]
 
 REPETITION = "repetition"
 """The warning of a page whose elements or text repeat: the model ran in a loop."""
 
-Format = Literal["auto", "html", "markdown"]
+Format = Literal["auto", "html", "markdown", "latex", "text"]
 
-_FORMATS = ("auto", "html", "markdown")
+_FORMATS = ("auto", "html", "markdown", "latex", "text")
+_BLANK_LINES = re.compile(r"\n[ \t]*+\n\s*+")
 _FENCE = re.compile(r"^[ \t]{0,9}```[ \t]{0,9}(html|markdown|md)\b", re.MULTILINE | re.IGNORECASE)
 _BOXED_TAG = re.compile(r"<[a-z][^<>]{0,2000}?\bdata-(?:bbox|polygon)", re.IGNORECASE)
 _READABLE_BOX = re.compile(r"<[^<>]{0,2000}?\bdata-bbox\s{0,9}=\s{0,9}[\"']?\s{0,9}[\[(]?\s{0,9}[-+\d]")
@@ -85,7 +88,7 @@ class PageLayout:
 
 
 def parse_layout(text: str, *, space: Space = "auto", size: Size | None = None, format: Format = "auto") -> PageLayout:
-    """Parse the answer to `qwenvl html` or `qwenvl markdown` into the elements of a page.
+    """Parse the answer to `qwenvl html` or `qwenvl markdown`, or a page in LaTeX, into the elements of a page.
 
     Reads Qwen3-VL's and Qwen2.5-VL's HTML, HTML without boxes, and Markdown with coordinates in comments; with code
     fences or prose around it, damaged or cut off. Every complete element is kept, and of one that was cut off the
@@ -96,7 +99,8 @@ def parse_layout(text: str, *, space: Space = "auto", size: Size | None = None, 
         space: `"relative"` for thousandths of the page (Qwen3-VL and newer), `"absolute"` for pixels of the image
             that was sent (Qwen2.5-VL), `"auto"` for relative.
         size: Width and height of the image that was sent, in pixels. Needed by `"absolute"`.
-        format: `"html"` or `"markdown"`, or `"auto"` to detect the format.
+        format: `"html"`, `"markdown"` or `"latex"`, `"text"` for plain text without any markup, or `"auto"` to detect
+            the format.
 
     Raises:
         ValueError: `space` or `format` is unknown, or `size` is missing or not positive. No text raises.
@@ -105,7 +109,55 @@ def parse_layout(text: str, *, space: Space = "auto", size: Size | None = None, 
     if format not in _FORMATS:
         raise ValueError(f"Unknown format: {format!r}. Supported: {', '.join(_FORMATS)}.")
     text = choose_readable_variant(sanitize(text), _is_readable)
-    page_elements, is_truncated = parse_html_page(text) if _is_html(text, format) else parse_markdown_page(text)
+    page_elements, is_truncated = _parse_page(text, format)
+    return _build_layout(page_elements, coordinates, is_truncated=is_truncated)
+
+
+def parse_ocr_lines(ocr_result: object, text: str, *, size: Size) -> PageLayout | None:
+    """Parse the answer to the OCR task `advanced_recognition`: an element for each line of text.
+
+    Args:
+        ocr_result: The answer's `ocr_result`. Without one, as in an answer that was cut off, the text is read.
+        text: The answer's text.
+        size: Width and height of the image that was sent, in pixels.
+
+    Returns:
+        The layout, or `None` if the answer holds no lines in either form.
+
+    Raises:
+        ValueError: `size` is not positive.
+    """
+    words, space = read_ocr_words(ocr_result), "absolute"
+    if words is None:
+        words, space = read_ocr_text(text), "relative"
+    if words is None:
+        return None
+    elements = [
+        PageElement("text", word.text, word.text, format_html("p", word.text), numbers=word.numbers)
+        for word in words
+        if word.text.strip()
+    ]
+    return _build_layout(elements, CoordinateSpace.create(space, size), is_truncated=False)
+
+
+def _parse_page(text: str, format: str) -> tuple[list[PageElement], bool]:
+    if format == "text":
+        return [PageElement("text", part, part, format_html("p", part)) for part in _split_text(text)], False
+    if _is_html(text, format):
+        return parse_html_page(text)
+    if format == "latex" or (format == "auto" and is_latex_page(text) and not COORDINATE_COMMENT.search(text)):
+        return parse_latex_page(text)
+    return parse_markdown_page(text)
+
+
+def _split_text(text: str) -> list[str]:
+    return [part.strip("\n") for part in _BLANK_LINES.split(text) if part.strip()]
+
+
+def _build_layout(
+    page_elements: Sequence[PageElement], coordinates: CoordinateSpace, *, is_truncated: bool
+) -> PageLayout:
+    """Build a layout from the elements of a page."""
     elements = tuple(
         LayoutElement(element.type, element.text, element.html, element.latex, _find_box(element, coordinates), index)
         for index, element in enumerate(page_elements)
@@ -122,6 +174,8 @@ def _is_readable(text: str) -> bool:
 
 
 def _is_html(text: str, format: str) -> bool:
+    if format in ("latex", "text"):
+        return False
     if format != "auto":
         # An answer without any tag is text, whichever format was requested.
         return format == "html" and bool(_ANY_TAG.search(text))

@@ -3,7 +3,7 @@ r"""Convert LaTeX text to plain text, in linear time: `\textbf{50\%}` becomes `5
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from qwenvl_core.parsing.text import collapse_whitespace
 
@@ -33,7 +33,7 @@ _DECLARATIONS = _split_commands(
 )
 # Commands whose first argument is a setting or a name, which is not shown.
 _WITH_SETTING = _split_commands(
-    "caption cellcolor cline color colorbox fontsize hspace label parbox rotatebox textcolor vspace end"
+    "caption cellcolor cline color colorbox fontsize hspace label parbox rotatebox textcolor thanks vspace end"
 )
 _SYMBOLS = {
     **{f"\\{sign}": sign for sign in "&%$#_{}"},
@@ -52,21 +52,29 @@ _SYMBOLS = {
     "\\ldots": "…",
     "\\dots": "…",
 }
+_MATH_DELIMITERS = ("\\(", "\\)")
 _OPTIONAL_ARGUMENT = re.compile(r"\s*+\[[^\[\]]{0,40}\]")
 
 
-def convert_latex_to_text(source: str) -> str:
-    """Convert LaTeX to plain text. Formulas and unknown commands are unchanged; line breaks become newlines."""
-    writer = _TextWriter()
+def convert_latex_to_text(source: str, marks: Mapping[str, tuple[str, str]] | None = None) -> str:
+    """Convert LaTeX to plain text. Formulas and unknown commands are unchanged; line breaks become newlines.
+
+    Args:
+        source: The LaTeX source.
+        marks: What to write before and after the argument of a command, by the command.
+    """
+    writer = _TextWriter(marks or {})
     for match in TOKEN.finditer(source):
         writer.add(match.lastgroup or "text", match.group())
     return collapse_whitespace("".join(writer.parts))
 
 
 class _TextWriter:
-    def __init__(self) -> None:
+    def __init__(self, marks: Mapping[str, tuple[str, str]]) -> None:
         self.parts: list[str] = []
-        self._written_braces: list[bool] = []  # for each open brace, whether it was written
+        self._marks = marks
+        self._closing_mark = ""  # of the command whose argument comes next
+        self._closing_braces: list[str] = []  # for each open brace, what is written where it closes
         self._should_keep_braces = False  # whether the next braces belong to a command that was written
         self._should_skip_option = False  # whether to skip an optional argument that may follow
         self._arguments_to_skip = 0
@@ -91,6 +99,9 @@ class _TextWriter:
         elif kind == "math":
             self._is_in_math = not self._is_in_math
             self.parts.append(text)
+        elif self._is_in_math and text in _MATH_DELIMITERS:
+            self._is_in_math = text == "\\("
+            self.parts.append("$")
         elif self._is_in_math:
             self.parts.append(text)
         else:
@@ -119,7 +130,15 @@ class _TextWriter:
         self._arguments_to_skip = 1
 
     def _add_command(self, command: str) -> None:
-        self._should_keep_braces = False
+        self._should_keep_braces, self._closing_mark = False, ""
+        if command in _MATH_DELIMITERS:
+            self._is_in_math = command == "\\("
+            self.parts.append("$")
+            return
+        if command in self._marks:
+            opening, self._closing_mark = self._marks[command]
+            self.parts.append(opening)
+            return
         self._should_skip_option = command in _WRAPPERS or command in _WITH_SETTING
         if command in _WITH_SETTING:
             self._arguments_to_skip = 1
@@ -133,16 +152,15 @@ class _TextWriter:
             self._arguments_to_skip -= 1
             self._skipped_depth = 1
             return
-        self._written_braces.append(self._should_keep_braces)
+        self._closing_braces.append("}" if self._should_keep_braces else self._closing_mark)
         if self._should_keep_braces:
             self.parts.append(brace)
-        self._should_keep_braces = False
+        self._should_keep_braces, self._closing_mark = False, ""
 
     def _add_closing_brace(self, brace: str) -> None:
-        is_written = self._written_braces.pop() if self._written_braces else False
-        if is_written:
-            self.parts.append(brace)
-        self._should_keep_braces = is_written  # a command may have several arguments
+        closing = self._closing_braces.pop() if self._closing_braces else ""
+        self.parts.append(closing)
+        self._should_keep_braces = closing == brace  # a command may have several arguments
 
     def _add_text(self, text: str) -> None:
         if self._should_skip_option:
@@ -151,4 +169,7 @@ class _TextWriter:
         self._should_skip_option = self._should_keep_braces = False
         if text.strip():
             self._arguments_to_skip = 0
+            if self._closing_mark:  # the command has no argument
+                self.parts.append(self._closing_mark)
+                self._closing_mark = ""
         self.parts.append(text.replace("~", " ").replace("``", '"').replace("''", '"'))

@@ -1,9 +1,10 @@
-"""Split Markdown into blocks (tables in LaTeX or HTML, formulas, code) and the lines between them."""
+"""Split Markdown or LaTeX into blocks (tables in LaTeX or HTML, formulas, code) and the lines between them."""
 
 from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Callable
 
 from qwenvl_core.parsing.elements import (
     PageElement,
@@ -40,22 +41,29 @@ _ROW_ENDS = {"environment": "\\\\", "html": "</tr"}
 _BLANK_LINE = re.compile(r"\n[ \t]*+\n")
 
 
-def read_markdown_blocks(text: str) -> tuple[list[PageElement], bool]:
-    """Read the elements of Markdown without coordinates, in linear time.
+def read_blocks(
+    text: str, read_lines: Callable[[str], list[PageElement]] = read_markdown_lines
+) -> tuple[list[PageElement], bool]:
+    """Read the elements of Markdown without coordinates, or of LaTeX, in linear time.
+
+    Args:
+        text: The text.
+        read_lines: Reads the text between tables, formulas and code, one call after the other.
 
     Returns:
         The elements in their order, and whether the text ends inside a table, a formula or code.
     """
-    reader = _BlockReader(text)
+    reader = _BlockReader(text, read_lines)
     reader.read()
     return reader.elements, reader.is_truncated
 
 
 class _BlockReader:
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, read_lines: Callable[[str], list[PageElement]]) -> None:
         self.elements: list[PageElement] = []
         self.is_truncated = False
         self._text = text
+        self._read_lines = read_lines
         self._environment_ends = _find_environment_ends(text)
         self._unclosed: set[str] = set()  # kinds of block without a further end; searching again would be quadratic
 
@@ -67,10 +75,10 @@ class _BlockReader:
             kind = next(name for name in _BLOCK_KINDS if match[name])
             end = self._find_block_end(kind, match)
             if end is not None:
-                self.elements += read_markdown_lines(self._text[done : match.start()])
+                self.elements += self._read_lines(self._text[done : match.start()])
                 self.elements += _convert_block(kind, match, self._text[match.start() : end])
                 done = offset = end
-        self.elements += read_markdown_lines(self._text[done:])
+        self.elements += self._read_lines(self._text[done:])
 
     def _find_block_end(self, kind: str, match: re.Match[str]) -> int | None:
         """Return the offset after the block that begins with `match`, or `None` if it is not a block."""

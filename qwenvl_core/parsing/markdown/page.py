@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 
 from qwenvl_core.parsing.elements import PageElement, format_heading, format_html, format_placeholder
-from qwenvl_core.parsing.markdown.blocks import read_markdown_blocks
+from qwenvl_core.parsing.markdown.blocks import read_blocks
 from qwenvl_core.parsing.numbers import find_numbers
 from qwenvl_core.parsing.text import join_lines
 
@@ -95,7 +95,7 @@ def _parse_single_page(text: str) -> tuple[list[PageElement], bool]:
     elements: list[PageElement] = []
     is_last_block_truncated = False
     for index, (start, end) in enumerate(zip(starts, ends, strict=True)):
-        following, is_last_block_truncated = read_markdown_blocks(_strip_comments(text[start:end]))
+        following, is_last_block_truncated = read_blocks(_strip_comments(text[start:end]))
         elements += _add_coordinates(comments[index - 1], following) if index else following
     return elements, has_cut_end or is_last_block_truncated
 
