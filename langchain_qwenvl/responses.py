@@ -20,12 +20,20 @@ def to_ai_message(reply: Reply) -> AIMessage:
     calls = parse_tool_calls(reply)
     return AIMessage(
         content=reply.text,
-        additional_kwargs={"reasoning_content": reply.reasoning} if reply.reasoning else {},
+        additional_kwargs={
+            **({"reasoning_content": reply.reasoning} if reply.reasoning else {}),
+            **build_ocr_fields(reply.finish),
+        },
         tool_calls=[tool_call(name=call.name, args=args, id=call.id) for call, args in calls if args is not None],
         invalid_tool_calls=[to_invalid_tool_call(call) for call, args in calls if args is None],
         response_metadata=build_response_metadata(reply.finish, reply.usage),
         usage_metadata=convert_usage(reply.usage),
     )
+
+
+def build_ocr_fields(finish: Finish) -> dict[str, Any]:
+    """Build the message's `additional_kwargs` with the result of an OCR task, where there is one."""
+    return {} if finish.ocr_result is None else {"ocr_result": finish.ocr_result}
 
 
 def to_invalid_tool_call(call: ToolCall) -> InvalidToolCall:
@@ -36,7 +44,7 @@ def to_invalid_tool_call(call: ToolCall) -> InvalidToolCall:
 def build_response_metadata(finish: Finish, usage: Usage | None) -> dict[str, Any]:
     """Build the metadata of a reply: provider, model, finish reason, request id, adjustments and raw usage."""
     metadata: dict[str, Any] = {
-        **finish.extras,  # first, so that a server's field cannot replace one below
+        **finish.server_fields,  # first, so that a server's field cannot replace one below
         "model_provider": PROVIDER,
         "model_name": finish.model,
         "finish_reason": finish.finish_reason,

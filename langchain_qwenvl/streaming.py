@@ -10,7 +10,12 @@ from langchain_core.outputs.chat_generation import ChatGenerationChunk
 
 from langchain_qwenvl._fast_copy import copy_with
 from langchain_qwenvl.content_blocks import INVALID_CALLS_KEY, PROVIDER, build_call_block_index
-from langchain_qwenvl.responses import build_response_metadata, convert_usage, to_invalid_tool_call
+from langchain_qwenvl.responses import (
+    build_ocr_fields,
+    build_response_metadata,
+    convert_usage,
+    to_invalid_tool_call,
+)
 from qwenvl_core.types.events import Event, Finish, ReasoningDelta, TextDelta, ToolCallDelta
 from qwenvl_core.types.reply import Reply, ReplyAccumulator
 from qwenvl_core.types.tool_arguments import parse_tool_calls
@@ -21,8 +26,8 @@ _PROVIDER_METADATA = {"model_provider": PROVIDER}
 class ChunkBuilder:
     """Build the chunks of one stream.
 
-    LangChain merges chunks. Fields that must not be merged are only on the last chunk: metadata, usage, and the calls
-    that must not be executed.
+    LangChain merges chunks. Fields that must not be merged are only on the last chunk: metadata, usage, the result of
+    an OCR task, and the calls that must not be executed.
 
     Args:
         has_block_indices: Whether LangChain converts the chunks to v3 events. Then the blocks of invalid calls have
@@ -49,7 +54,10 @@ class ChunkBuilder:
         invalid_calls = _find_invalid_calls(reply, has_block_indices=self._has_block_indices)
         message = AIMessageChunk(
             content="",
-            additional_kwargs={INVALID_CALLS_KEY: invalid_calls} if invalid_calls else {},
+            additional_kwargs={
+                **({INVALID_CALLS_KEY: invalid_calls} if invalid_calls else {}),
+                **build_ocr_fields(reply.finish),
+            },
             response_metadata=build_response_metadata(reply.finish, reply.usage),
             usage_metadata=convert_usage(reply.usage),
             tool_call_chunks=_complete_blank_arguments(reply),

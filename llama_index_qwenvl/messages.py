@@ -96,12 +96,13 @@ def _convert_message(index: int, message: ChatMessage, facts: ModelFacts, answer
 
 def _check_hints(index: int, hints: Any) -> Mapping[str, Any]:
     """Check the hints for all images and videos of a message, in `additional_kwargs["qwen_vl"]`."""
-    allowed = ", ".join(HINTS["video"])
+    names = dict.fromkeys((*HINTS["video"], *HINTS["image"]))
+    allowed = ", ".join(names)
     if not isinstance(hints, Mapping):
         raise QwenVLInputError(
             f'Invalid additional_kwargs["qwen_vl"] in messages[{index}]: {hints!r}. Use a dict of {allowed}.'
         )
-    if unknown := sorted(hints.keys() - set(HINTS["video"])):
+    if unknown := sorted(hints.keys() - names.keys()):
         raise QwenVLInputError(
             f'Unknown keys in additional_kwargs["qwen_vl"] of messages[{index}]: {unknown}. Allowed: {allowed}.'
         )

@@ -47,6 +47,8 @@ def to_chat_response(reply: Reply) -> ChatResponse:
         extra_fields["tool_calls"] = valid_calls
     if invalid_calls:
         extra_fields["invalid_tool_calls"] = invalid_calls
+    if finish.ocr_result is not None:
+        extra_fields["ocr_result"] = finish.ocr_result
     return ChatResponse(
         message=ChatMessage(role=MessageRole.ASSISTANT, blocks=blocks, additional_kwargs=extra_fields),
         raw=_build_raw(reply),
@@ -129,7 +131,7 @@ def _build_raw(reply: Reply) -> dict[str, Any]:
     """Build a response's `raw` as plain JSON; token counters and tracers read `usage` from it."""
     finish, usage = reply.finish, reply.usage
     return {
-        **finish.extras,  # first, so that a server's field cannot replace one below
+        **finish.server_fields,  # first, so that a server's field cannot replace one below
         "id": finish.reply_id,
         "model": finish.model,
         "usage": {**_count_tokens(usage), **usage.raw} if usage else None,

@@ -117,6 +117,8 @@ class ModelConfig(BaseModel):
     """Whether the log probabilities of the answer's tokens are returned."""
     top_logprobs: int | None = None
     """How many alternatives to each token are returned with `logprobs`."""
+    ocr_options: Mapping[str, Any] | None = None
+    """Task of an OCR model (native API): `task`, `task_config`, and `enable_rotate` for all images."""
     extra_body: Mapping[str, Any] | None = None
     """Merged into the request body last."""
 

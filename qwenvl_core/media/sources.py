@@ -44,7 +44,7 @@ _PNG_MODES = ("1", "L", "LA", "I;16", "I;16B", "P", "RGB", "RGBA")  # Pillow's n
 MediaKind = Literal["image", "video"]
 
 HINTS: dict[MediaKind, tuple[str, ...]] = {
-    "image": ("min_pixels", "max_pixels"),
+    "image": ("min_pixels", "max_pixels", "enable_rotate"),
     "video": ("fps", "min_pixels", "max_pixels", "total_pixels"),
 }
 """The vendor's options of each kind of medium."""

@@ -82,6 +82,7 @@ def _render_pages(pdf: PdfPart, settings: ModelSettings, facts: ModelFacts) -> I
                 max_pixels=pdf.max_pixels,
                 cache=pdf.cache and number == pages.count,
                 location=location,
+                enable_rotate=pdf.enable_rotate,
             )
 
 

@@ -23,7 +23,7 @@ from qwenvl_core.catalog.rows import unset
 from qwenvl_core.errors import QwenVLInputError
 from qwenvl_core.media.inspection import inspect_image, inspect_video
 from qwenvl_core.media.sniffing import MediaInfo
-from qwenvl_core.request import count_validation, tool_validation
+from qwenvl_core.request import count_validation, ocr_validation, tool_validation
 from qwenvl_core.request.thinking import is_thinking
 from qwenvl_core.tokens import MAX_RATIO, exceeds_max_ratio
 from qwenvl_core.types.media import InlineSource, Source, UrlSource
@@ -166,6 +166,7 @@ def _find_violations(prepared: PreparedRequest, facts: ModelFacts, api: Api) -> 
                 yield from _check_part(part, prepared.settings, facts)
     yield from count_validation.find_violations(prepared, facts, api)
     yield from tool_validation.find_violations(prepared, facts)
+    yield from ocr_validation.find_violations(prepared, facts, api)
 
 
 def _get_service_limits(settings: ModelSettings, facts: ModelFacts) -> ModelFacts:

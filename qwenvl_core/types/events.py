@@ -64,6 +64,9 @@ class Usage(NamedTuple):
     raw: Mapping[str, Any] = {}
 
 
+_OCR_RESULT = "ocr_result"
+
+
 class Finish(NamedTuple):
     """The end of a complete reply.
 
@@ -82,6 +85,16 @@ class Finish(NamedTuple):
     request_id: str = ""
     adjustments: tuple[str, ...] = ()
     extras: Mapping[str, Any] = {}
+
+    @property
+    def ocr_result(self) -> Any:
+        """What an OCR task located or extracted: `words_info` or `kv_result`; `None` without such a result."""
+        return self.extras.get(_OCR_RESULT)
+
+    @property
+    def server_fields(self) -> dict[str, Any]:
+        """`extras` without `ocr_result`, which the frameworks' messages have in a place of its own."""
+        return {name: value for name, value in self.extras.items() if name != _OCR_RESULT}
 
 
 Event = ReasoningDelta | TextDelta | ToolCallDelta | Usage | Finish

@@ -28,6 +28,7 @@ class ImagePart:
         max_pixels: Largest area after the server's resize, in pixels.
         cache: Whether the vendor's cache marker is sent with this part.
         location: Location of the part in the caller's messages, for error messages.
+        enable_rotate: Whether an OCR model turns the image upright before it reads it.
     """
 
     source: Source
@@ -35,6 +36,7 @@ class ImagePart:
     max_pixels: int | None = None
     cache: bool = False
     location: str = field(default="", compare=False)
+    enable_rotate: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,11 +34,13 @@ class MediaSettings(NamedTuple):
         min_pixels: Smallest area after the server's resize, in pixels; per frame of a video.
         max_pixels: Largest area after the server's resize, in pixels; per frame of a video.
         fps: Frames sampled per second of a video; `None` for images.
+        enable_rotate: Whether an OCR model turns an image upright before it reads it; `None` for videos.
     """
 
     min_pixels: int | None
     max_pixels: int | None
     fps: float | None
+    enable_rotate: bool | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,6 +65,7 @@ class ModelSettings:
         fps: Default of every video, in frames per second.
         media_policy: How local images are treated that the service would reject or scale down: `check` raises for the
             former and sends the latter unchanged, `fit` converts and scales both.
+        ocr_options: Task of an OCR model: `task`, `task_config`, and `enable_rotate`, the default of every image.
         extra_body: Fields that are merged into the body last and override all others.
 
     The other attributes have the vendor's names and meanings. Sources: the vendor's pages "Qwen API reference",
@@ -97,6 +100,7 @@ class ModelSettings:
     tools: tuple[Mapping[str, Any], ...] = ()
     tool_choice: ToolChoice | None = None
     response_format: Mapping[str, Any] | None = None
+    ocr_options: Mapping[str, Any] | None = None
     extra_body: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -112,10 +116,13 @@ class ModelSettings:
     def for_part(self, part: Media) -> MediaSettings:
         """Return the effective settings of one image or video: the part's own values, else these defaults."""
         own_fps = getattr(part, "fps", None)
+        own_rotate = getattr(part, "enable_rotate", None)
+        is_image = hasattr(part, "enable_rotate")
         return MediaSettings(
             self.min_pixels if part.min_pixels is None else part.min_pixels,
             self.max_pixels if part.max_pixels is None else part.max_pixels,
             own_fps if own_fps is not None or not hasattr(part, "fps") else self.fps,
+            (self.ocr_options or {}).get("enable_rotate") if is_image and own_rotate is None else own_rotate,
         )
 
 
@@ -126,6 +133,7 @@ _VALUE_TYPES: dict[str, tuple[type, str]] = {
     "model": (str, "the name of a model"),
     "reasoning_effort": (str, f'a string such as "low", or {THINKING_OFF!r} for no thinking'),
     "response_format": (Mapping, 'a dict such as {"type": "json_object"}'),
+    "ocr_options": (Mapping, 'a dict such as {"task": "advanced_recognition"}'),
     "extra_body": (Mapping, "a dict"),
     **dict.fromkeys(
         ("enable_thinking", "preserve_thinking", "fold_system_prompt", "vl_high_resolution_images", "logprobs",
@@ -180,6 +188,7 @@ def resolve_settings(defaults: Mapping[str, Any], explicit: Set[str], overrides:
             "stop": stop or None,
             "tools": tools,
             "tool_choice": parse_tool_choice(values.get("tool_choice"), tools),
+            "ocr_options": dict(values.get("ocr_options") or {}) or None,  # `{}` in a call means no task
             "extra_body": {**(defaults.get("extra_body") or {}), **overrides.get("extra_body", {})},
         }
     )

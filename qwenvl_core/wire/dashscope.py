@@ -5,13 +5,15 @@ POST {base_url}/services/aigc/multimodal-generation/generation        (X-DashSco
 {"model": "qwen3-vl-plus",
  "input": {"messages": [
    {"role": "user", "content": [{"image": "…", "max_pixels": 1310720},
+                                {"image": "…", "enable_rotate": true},
                                 {"video": "…", "fps": 2, "total_pixels": 67108864},
                                 {"video": ["…", "…"], "fps": 2},
                                 {"text": "…", "cache_control": {"type": "ephemeral"}}]},
    {"role": "assistant", "content": [], "tool_calls": [{"id": "call_1", "type": "function",
                                                 "function": {"name": "crop", "arguments": "{}"}}]},
    {"role": "tool", "content": [{"text": "…"}], "tool_call_id": "call_1"}]},
- "parameters": {"result_format": "message", "incremental_output": true, "enable_thinking": true, "tools": […]}}
+ "parameters": {"result_format": "message", "incremental_output": true, "enable_thinking": true, "tools": […],
+                "ocr_options": {"task": "key_information_extraction", "task_config": {"result_schema": {…}}}}}
 
 id:1
 event:result
@@ -26,7 +28,8 @@ data:{"output":{"choices":[{"message":{"content":[{"text":"Four."}],"role":"assi
 A text model has an endpoint of its own, `text-generation`, where the content of a message is a string.
 
 The usage of each chunk covers the whole reply so far. No `[DONE]` follows the last chunk: the stream ends with the
-connection. A whole reply is one such payload.
+connection. A whole reply is one such payload. What an OCR model located is in the content of its last payload:
+`[{"text": "…", "ocr_result": {"words_info": [{"text": "…", "location": […], "rotate_rect": […]}]}}]`, or `kv_result`.
 
 Sources: the vendor's pages "Visual understanding (Qwen-VL)", "Visual reasoning", "Qwen API reference", "Context cache",
 "Text extraction (Qwen-OCR)"; recorded traffic.
@@ -79,9 +82,16 @@ def encode(prepared: PreparedRequest) -> dict[str, Any]:
             # affect whole replies.
             "incremental_output": True,
             **encode_parameters(prepared),
+            **_encode_ocr_options(settings.ocr_options),
             **settings.extra_body,
         },
     }
+
+
+def _encode_ocr_options(ocr_options: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Encode the task of an OCR model; `enable_rotate` is sent with each image instead."""
+    options = {name: value for name, value in (ocr_options or {}).items() if name != "enable_rotate"}
+    return {"ocr_options": options} if options else {}
 
 
 def headers(prepared: PreparedRequest) -> dict[str, str]:

@@ -77,7 +77,7 @@ def drop_empty_text(message: Message) -> list[Part]:
 
 
 def encode_part_options(part: Part, settings: ModelSettings) -> dict[str, Any]:
-    """Encode the sibling keys of a part's content: sampling rate, pixel bounds and the cache marker."""
+    """Encode the sibling keys of a part's content: sampling rate, pixel bounds, rotation and the cache marker."""
     body: dict[str, Any] = {}
     if not isinstance(part, TextPart):
         effective = settings.for_part(part)
@@ -86,6 +86,7 @@ def encode_part_options(part: Part, settings: ModelSettings) -> dict[str, Any]:
             "min_pixels": effective.min_pixels,
             "max_pixels": effective.max_pixels,
             "total_pixels": None if isinstance(part, ImagePart) else part.total_pixels,
+            "enable_rotate": effective.enable_rotate,  # of the native API only; validation refuses it elsewhere
         }
         body = {name: value for name, value in options.items() if value is not None}
     if part.cache:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from tests.emulator import compat, native
 from tests.emulator.chat_request import ChatRequest
 from tests.emulator.error_payloads import ApiError, error_from_fault
+from tests.emulator.ocr_replies import make_ocr_reply
 from tests.emulator.quirks import Quirks
 from tests.emulator.replies import Fault, Reply, ToolCall, compute_usage
 from tests.emulator.socket_writer import Connection, Stream
@@ -205,6 +206,9 @@ class ResponseRenderer:
 
 def make_default_reply(request: ChatRequest) -> Reply:
     """Make the reply to a request for which the test has scripted none."""
+    ocr_reply = make_ocr_reply(request)
+    if ocr_reply:
+        return ocr_reply
     forced = _find_forced_tool(request)
     if forced:
         return Reply(tool_calls=[ToolCall("call_emulator_0", forced, "{}")])

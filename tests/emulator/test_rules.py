@@ -15,6 +15,7 @@ import pytest
 from tests.emulator import Emulator, RecordedRequest
 from tests.emulator.chat_request import ChatRequest
 from tests.emulator.rules import RULES
+from tests.emulator.rules.ocr import TASKS as OCR_TASKS
 
 USER: dict[str, Any] = {"role": "user", "content": "Which city is this?"}
 TOOL = {"type": "function", "function": {"name": "weather", "parameters": {"type": "object", "properties": {}}}}
@@ -714,7 +715,81 @@ THINKING_ROWS = [
     ),
 ]
 
-ROWS = [*ENVELOPE_ROWS, *MESSAGE_ROWS, *MEDIA_ROWS, *PARAMETER_ROWS, *THINKING_ROWS]
+OCR = "qwen-vl-ocr"
+SCHEMA_LEVELS: dict[str, Any] = {"a": {"b": {"c": {"d": ""}}}}
+EXTRACTION = "key_information_extraction"
+IMAGE = {"image": "https://example.com/a.jpg"}
+COMPAT_IMAGE = {"type": "image_url", "image_url": {"url": "https://example.com/a.jpg"}}
+
+
+def _ocr_call(options: Any, model: str = OCR) -> Call:
+    return Call(model=model, messages=[{"role": "user", "content": [IMAGE]}], extra={"ocr_options": options})
+
+
+def _ocr_row(name: str, bad: Any, good: Any, message: str) -> Row:
+    return Row(name, _ocr_call(bad), _ocr_call(good), ALGORITHM + message, apis=("native",))
+
+
+def _rotated(image: dict[str, Any], **hints: Any) -> Call:
+    return Call(model=OCR, messages=[{"role": "user", "content": [{**image, **hints}]}])
+
+
+OCR_ROWS = [
+    Row(
+        "OCR task of another model",
+        _ocr_call({"task": "table_parsing"}, PLUS),
+        _ocr_call({"task": "table_parsing"}),
+        ALGORITHM + "The ocr_options parameter is not supported by this model.",
+        apis=("native",),
+    ),
+    Row(
+        "OCR task in the compatible API",
+        Call(model=OCR, extra={"ocr_options": {"task": "table_parsing"}}),
+        Call(model=OCR),
+        "Unexpected parameter: ocr_options.",
+        apis=("compat",),
+    ),
+    _ocr_row(
+        "rotation in ocr_options",
+        {"task": "table_parsing", "enable_rotate": True},
+        {"task": "table_parsing"},
+        "'ocr_options' must be an object of 'task' and 'task_config'.",
+    ),
+    _ocr_row(
+        "unknown OCR task",
+        {"task": "tables"},
+        {"task": "document_parsing"},
+        f"ocr_options.task should be one of {list(OCR_TASKS)}",
+    ),
+    _ocr_row(
+        "type of result_schema",
+        {"task": EXTRACTION, "task_config": {"result_schema": "total"}},
+        {"task": EXTRACTION, "task_config": {"result_schema": {"total": ""}}},
+        "'ocr_options.task_config.result_schema' must be a JSON object.",
+    ),
+    _ocr_row(
+        "levels of result_schema",
+        {"task": EXTRACTION, "task_config": {"result_schema": SCHEMA_LEVELS}},
+        {"task": EXTRACTION, "task_config": {"result_schema": SCHEMA_LEVELS["a"]}},
+        "'result_schema' can be nested at most 3 levels.",
+    ),
+    Row(
+        "type of enable_rotate",
+        _rotated(IMAGE, enable_rotate="yes"),
+        _rotated(IMAGE, enable_rotate=False),
+        ALGORITHM + "'enable_rotate' must be Boolean, beside an image.",
+        apis=("native",),
+    ),
+    Row(
+        "enable_rotate in the compatible API",
+        _rotated(COMPAT_IMAGE, enable_rotate=True),
+        _rotated(COMPAT_IMAGE, max_pixels=8_388_608),
+        "Unexpected parameter in content: enable_rotate.",
+        apis=("compat",),
+    ),
+]
+
+ROWS = [*ENVELOPE_ROWS, *MESSAGE_ROWS, *MEDIA_ROWS, *PARAMETER_ROWS, *OCR_ROWS, *THINKING_ROWS]
 CASES = [pytest.param(row, api, id=f"{row.name} [{api}]"[:90]) for row in ROWS for api in row.apis]
 
 

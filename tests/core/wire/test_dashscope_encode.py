@@ -224,6 +224,11 @@ PARAMETERS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
         {"temperature": 1, "extra_body": {"temperature": 0.5, "ocr_options": {"task": "table_parsing"}}},
         {"temperature": 0.5, "ocr_options": {"task": "table_parsing"}},
     ),
+    "OCR task, whose rotation is sent with the images": (
+        {"ocr_options": {"task": "table_parsing", "task_config": {"a": 1}, "enable_rotate": True}},
+        {"ocr_options": {"task": "table_parsing", "task_config": {"a": 1}}},
+    ),
+    "rotation without an OCR task": ({"ocr_options": {"enable_rotate": True}}, {}),
     "preserve_thinking": (
         {"model": "qwen3.6-plus", "preserve_thinking": True, "enable_thinking": True},
         {"enable_thinking": True, "preserve_thinking": True},
@@ -252,6 +257,15 @@ def test_both_apis_send_the_same_parameters() -> None:
     assert {name: native[name] for name in native if name not in ("result_format", "incremental_output")} == {
         name: compatible[name] for name in compatible if name not in ("model", "messages", "stream", "stream_options")
     }
+
+
+def test_rotation_is_sent_with_each_image_unless_it_has_its_own() -> None:
+    url = UrlSource("https://e.com/a.png")
+    parts = (ImagePart(url), ImagePart(url, enable_rotate=False), FramesPart((url,) * 4), TextPart("Hi"))
+    content = wire.encode(prepare_request(Message("user", parts), ocr_options={"enable_rotate": True}))["input"][
+        "messages"
+    ][0]["content"]
+    assert [part.get("enable_rotate") for part in content] == [True, False, None, None]
 
 
 def test_default_options_are_sent_with_each_part() -> None:

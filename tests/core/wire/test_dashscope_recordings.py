@@ -94,6 +94,8 @@ def test_recordings_hold_known_details() -> None:
     )
     found = replay("multimodal-generation-vl-ocr-key-information-extraction-nosse", 0)
     assert found.finish.extras["ocr_result"]["kv_result"]["发票"]["发票号码"] == "10283819"
+    assert found.finish.ocr_result == found.finish.extras["ocr_result"]
+    assert found.finish.server_fields == {}
     searched = replay("multimodal-generation-with-websearch-nosse", 0)
     assert searched.finish.extras["search_info"]["search_results"][0]["index"] == 1
     watched = replay("multimodal-generation-vl-video-nosse", 0)

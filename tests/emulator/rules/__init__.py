@@ -6,6 +6,7 @@ from tests.emulator.chat_request import ChatRequest
 from tests.emulator.error_payloads import ApiError, invalid_parameter
 from tests.emulator.rules.media import MEDIA_RULES
 from tests.emulator.rules.messages import MESSAGE_RULES
+from tests.emulator.rules.ocr import OCR_RULES
 from tests.emulator.rules.parameters import PARAMETER_RULES
 from tests.emulator.rules.rule import ERROR_PAGE, Rule
 from tests.emulator.rules.thinking import THINKING_RULES
@@ -68,5 +69,6 @@ RULES: tuple[Rule, ...] = (
     *MESSAGE_RULES,
     *MEDIA_RULES,
     *PARAMETER_RULES,
+    *OCR_RULES,
     *THINKING_RULES,
 )
