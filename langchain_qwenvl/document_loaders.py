@@ -14,6 +14,7 @@ from langchain_core.messages.human import HumanMessage
 from typing_extensions import override
 
 from langchain_qwenvl.chat_models import ChatQwenVL
+from qwenvl_core.catalog.endpoints import Api
 from qwenvl_core.documents.chat_transcriber import ChatTranscriber
 from qwenvl_core.documents.citations import Citation, build_citation, draw_citation
 from qwenvl_core.documents.options import Coordinates, Dpi, LoaderOptions, Mode, OnError, Output, Progress
@@ -43,6 +44,10 @@ class QwenVLLoader(BaseLoader):
     for document in QwenVLLoader("scan.pdf", llm=llm, mode="chunk", cache_dir="answers").lazy_load():
         print(document.metadata["page_number"], document.metadata.get("bbox"), document.page_content)
     ```
+
+    With an OCR model such as `qwen3.5-ocr` and `api="dashscope"`, pages are read with the task `document_parsing`, and
+    lines (`mode="element"` and `"chunk"`) with `advanced_recognition`, unless the model's own `ocr_options` name a
+    task. With `api="openai"` an OCR model gives the plain text of pages, without boxes.
 
     Documents are in page order. Their metadata is flat: `source`, `page` (from 0), `page_number` (from 1),
     `page_label`, `total_pages`, `page_width`, `page_height`, `model`, `finish_reason`, `truncated`, `warnings`,
@@ -182,7 +187,7 @@ class QwenVLParser(BaseBlobParser):
             max_concurrency=max_concurrency, on_error=on_error, cache_dir=cache_dir, image_dir=image_dir,
             progress=progress, password=password, coordinates=coordinates, chunk_size=chunk_size,
         )  # fmt: skip
-        self._transcriber = _Transcriber(ChatQwenVL() if llm is None else llm, high_resolution=high_resolution)
+        self._transcriber = _Transcriber(ChatQwenVL() if llm is None else llm, self._options)
 
     @override
     def lazy_parse(self, blob: Blob) -> Iterator[Document]:
@@ -225,15 +230,18 @@ def highlight(document: Document | Citation, file: File, *, password: str | None
 class _Transcriber(ChatTranscriber[HumanMessage, AIMessage]):
     """Transcribe pages with a LangChain chat model."""
 
-    def __init__(self, llm: Any, *, high_resolution: bool) -> None:
-        super().__init__(high_resolution=high_resolution)
+    def __init__(self, llm: Any, options: LoaderOptions) -> None:
         self._llm = llm
-        self.settings = _resolve_settings(llm, self.call_settings)
+        super().__init__(options)
+
+    @override
+    def _resolve_settings(self) -> tuple[Api, ModelSettings]:
+        return _resolve_settings(self._llm, self.call_settings)
 
     @override
     def _build_message(self, page: PageImage, prompt: str) -> HumanMessage:
         image = {"type": "image", "base64": base64.b64encode(page.jpeg).decode(), "mime_type": "image/jpeg"}
-        return HumanMessage([image, {"type": "text", "text": prompt}])
+        return HumanMessage([image, *([{"type": "text", "text": prompt}] if prompt else [])])
 
     @override
     def _chat(self, message: HumanMessage) -> AIMessage:
@@ -254,11 +262,17 @@ class _Transcriber(ChatTranscriber[HumanMessage, AIMessage]):
             "image_tokens": usage.get("input_token_details", {}).get("image", 0),
         }
         metadata = reply.response_metadata
-        return PageTranscription(reply.text, metadata.get("finish_reason", ""), metadata.get("model_name", ""), counts)
+        return PageTranscription(
+            reply.text,
+            metadata.get("finish_reason", ""),
+            metadata.get("model_name", ""),
+            counts,
+            reply.additional_kwargs.get("ocr_result"),
+        )
 
 
-def _resolve_settings(llm: Any, call_settings: Mapping[str, Any]) -> ModelSettings:
-    """Resolve the settings of a model's requests, including the keywords that are bound to it."""
+def _resolve_settings(llm: Any, call_settings: Mapping[str, Any]) -> tuple[Api, ModelSettings]:
+    """Return the API of the model in `llm` and the settings of its requests, with the keywords that are bound to it."""
     bound = llm
     while not isinstance(bound, ChatQwenVL):
         call_settings = {**getattr(bound, "kwargs", {}), **call_settings}
@@ -268,7 +282,7 @@ def _resolve_settings(llm: Any, call_settings: Mapping[str, Any]) -> ModelSettin
                 f"Unsupported llm: {type(llm).__name__}. "
                 "Pass a ChatQwenVL, or one with keywords, a config or retries bound to it."
             )
-    return bound._settings(call_settings)
+    return bound.api, bound._settings(call_settings)
 
 
 def _to_document(record: Record, source: str, blob_metadata: Mapping[str, Any] | None = None) -> Document:

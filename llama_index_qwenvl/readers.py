@@ -14,6 +14,7 @@ from pydantic import ConfigDict, Field, PrivateAttr, SerializeAsAny, field_valid
 from typing_extensions import override
 
 from llama_index_qwenvl.llm import QwenVL
+from qwenvl_core.catalog.endpoints import Api
 from qwenvl_core.documents.chat_transcriber import ChatTranscriber
 from qwenvl_core.documents.citations import Citation, build_citation, draw_citation
 from qwenvl_core.documents.options import Coordinates, Dpi, LoaderOptions, Mode, OnError, Output, Progress
@@ -23,6 +24,7 @@ from qwenvl_core.documents.transcription import Transcription
 from qwenvl_core.rendering.open import Document as File
 from qwenvl_core.rendering.open import get_document_name
 from qwenvl_core.rendering.pages import PageImage
+from qwenvl_core.types.settings import ModelSettings
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -41,6 +43,10 @@ class QwenVLReader(BasePydanticReader):
     reader.load_data("scan.pdf")
     SimpleDirectoryReader("scans", file_extractor={".pdf": reader, ".tiff": reader}).load_data()
     ```
+
+    With an OCR model such as `qwen3.5-ocr` and `api="dashscope"`, pages are read with the task `document_parsing`, and
+    lines (`mode="element"` and `"chunk"`) with `advanced_recognition`, unless the model's own `ocr_options` name a
+    task. With `api="openai"` an OCR model gives the plain text of pages, without boxes.
 
     Documents are in page order. Their metadata is flat: `file_name`, `file_path`, `page_number` (from 1),
     `page_label`, `total_pages`, `page_width`, `page_height`, `model`, `finish_reason`, `truncated`, `warnings`,
@@ -178,8 +184,8 @@ class QwenVLReader(BasePydanticReader):
         else:
             document = Path(file) if isinstance(file, PurePath) else file
         llm = QwenVL() if self.llm is None else self.llm
-        transcriber = _Transcriber(llm, high_resolution=self.high_resolution)
-        self._last_run = Transcription(document, self._build_options(), transcriber, name=metadata.get("file_path"))
+        options = self._build_options()
+        self._last_run = Transcription(document, options, _Transcriber(llm, options), name=metadata.get("file_path"))
         return self._last_run, {**metadata, **(extra_info or {})}
 
 
@@ -204,15 +210,18 @@ def highlight(document: BaseNode | NodeWithScore | Citation, file: File, *, pass
 class _Transcriber(ChatTranscriber[ChatMessage, ChatResponse]):
     """Transcribe pages with a LlamaIndex LLM."""
 
-    def __init__(self, llm: QwenVL, *, high_resolution: bool) -> None:
-        super().__init__(high_resolution=high_resolution)
+    def __init__(self, llm: QwenVL, options: LoaderOptions) -> None:
         self._llm = llm
-        self.settings = llm._settings(self.call_settings)
+        super().__init__(options)
+
+    @override
+    def _resolve_settings(self) -> tuple[Api, ModelSettings]:
+        return self._llm.api, self._llm._settings(self.call_settings)
 
     @override
     def _build_message(self, page: PageImage, prompt: str) -> ChatMessage:
         image = ImageBlock(image=page.jpeg, image_mimetype="image/jpeg")
-        return ChatMessage(role=MessageRole.USER, blocks=[image, TextBlock(text=prompt)])
+        return ChatMessage(role=MessageRole.USER, blocks=[image, *([TextBlock(text=prompt)] if prompt else [])])
 
     @override
     def _chat(self, message: ChatMessage) -> ChatResponse:
@@ -236,7 +245,11 @@ class _Transcriber(ChatTranscriber[ChatMessage, ChatResponse]):
         }
         raw = reply.raw if isinstance(reply.raw, Mapping) else {}
         return PageTranscription(
-            reply.message.content or "", metadata.get("finish_reason", ""), raw.get("model") or "", counts
+            reply.message.content or "",
+            metadata.get("finish_reason", ""),
+            raw.get("model") or "",
+            counts,
+            reply.message.additional_kwargs.get("ocr_result"),
         )
 
 

@@ -5,7 +5,10 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import Any, Generic, TypeVar
 
+from qwenvl_core.catalog.endpoints import Api
+from qwenvl_core.documents.options import LoaderOptions
 from qwenvl_core.documents.page_cache import PageTranscription
+from qwenvl_core.documents.page_task import choose_ocr_options
 from qwenvl_core.rendering.pages import PageImage
 from qwenvl_core.types.settings import ModelSettings
 
@@ -17,19 +20,24 @@ class ChatTranscriber(ABC, Generic[Message, Reply]):
     """Base of the adapters' transcribers, which send one chat message per page.
 
     Attributes:
-        settings: The settings of the requests, including `call_settings`; set by the adapter.
+        settings: The settings of the requests, including `call_settings`.
         call_settings: The keywords of each call.
     """
 
     settings: ModelSettings
 
-    def __init__(self, *, high_resolution: bool) -> None:
-        """Set the keywords of each call.
+    def __init__(self, options: LoaderOptions) -> None:
+        """Choose the keywords of each call.
 
-        Args:
-            high_resolution: Whether to pass `vl_high_resolution_images=True`.
+        Raises:
+            QwenVLInputError: The model can't transcribe pages with these options.
         """
-        self.call_settings: dict[str, Any] = {"vl_high_resolution_images": True} if high_resolution else {}
+        self.call_settings: dict[str, Any] = {"vl_high_resolution_images": True} if options.high_resolution else {}
+        api, settings = self._resolve_settings()
+        ocr_options = choose_ocr_options(options, settings, api)
+        if ocr_options != settings.ocr_options:
+            self.call_settings["ocr_options"] = ocr_options
+        self.settings = self._resolve_settings()[1]
 
     def transcribe(self, page: PageImage, prompt: str) -> PageTranscription:
         """Transcribe a page."""
@@ -40,8 +48,12 @@ class ChatTranscriber(ABC, Generic[Message, Reply]):
         return self._read_reply(await self._achat(self._build_message(page, prompt)))
 
     @abstractmethod
+    def _resolve_settings(self) -> tuple[Api, ModelSettings]:
+        """Return the model's API, and the settings of its requests with `call_settings`."""
+
+    @abstractmethod
     def _build_message(self, page: PageImage, prompt: str) -> Message:
-        """Build the user message: the page's image, then the prompt."""
+        """Build the user message: the page's image, then the prompt if there is one."""
 
     @abstractmethod
     def _chat(self, message: Message) -> Reply:
@@ -53,4 +65,4 @@ class ChatTranscriber(ABC, Generic[Message, Reply]):
 
     @abstractmethod
     def _read_reply(self, reply: Reply) -> PageTranscription:
-        """Read the text, finish reason, model name and token counts of a reply."""
+        """Read the text, finish reason, model name, token counts and OCR result of a reply."""

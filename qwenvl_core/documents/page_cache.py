@@ -28,12 +28,14 @@ class PageTranscription:
         finish_reason: Why the model stopped: `"stop"`, `"length"`, ….
         model: Name of the model, as the server reports it.
         usage: Token counts: `input_tokens`, `output_tokens`, `total_tokens`, `reasoning_tokens`, `image_tokens`.
+        ocr_result: What an OCR task located on the page, else `None`.
     """
 
     text: str
     finish_reason: str = ""
     model: str = ""
     usage: Mapping[str, int] = field(default_factory=dict)
+    ocr_result: Mapping[str, Any] | None = None
 
 
 class Transcriber(Protocol):
@@ -126,7 +128,8 @@ class PageCache:
         self._folder.mkdir(parents=True, exist_ok=True)
         temporary = self._folder / f".{key}.{uuid.uuid4().hex}"
         try:
-            temporary.write_text(json.dumps(asdict(transcription), ensure_ascii=False), encoding="utf-8")
+            values = {name: value for name, value in asdict(transcription).items() if value is not None}
+            temporary.write_text(json.dumps(values, ensure_ascii=False), encoding="utf-8")
             temporary.replace(self._get_path(self._folder, key))
         finally:
             temporary.unlink(missing_ok=True)

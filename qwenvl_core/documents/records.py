@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import reduce
 from html import escape
-from typing import Any
+from typing import Any, Literal
 
 from qwenvl_core.documents.options import LoaderOptions, Output
 from qwenvl_core.documents.page_cache import PageTranscription
@@ -33,6 +33,9 @@ class Record:
     metadata: dict[str, Any]
 
 
+AnswerFormat = Literal["detect", "text", "markup"]
+
+
 @dataclass(frozen=True, slots=True)
 class TranscribedPage:
     """A page and its transcription.
@@ -46,6 +49,8 @@ class TranscribedPage:
         is_cached: Whether the transcription came from the cache.
         image_path: Path of the page's exported image, if there is one.
         crops: Paths of the exported pictures on the page, by the index of their element.
+        answer_format: Whether the transcription is plain text, markup such as LaTeX that is converted to the loader's
+            output, or in a format that its text shows.
     """
 
     number: int
@@ -56,6 +61,7 @@ class TranscribedPage:
     is_cached: bool = False
     image_path: str | None = None
     crops: Mapping[int, str] = field(default_factory=dict)
+    answer_format: AnswerFormat = "detect"
 
 
 def build_records(page: TranscribedPage, total: int, options: LoaderOptions) -> Iterator[Record]:
@@ -199,9 +205,12 @@ def _format_element(element: LayoutElement, output: Output) -> str:
 
 def _format_page(page: TranscribedPage, options: LoaderOptions) -> str:
     text, layout = page.transcription.text.strip(), page.layout
-    if options.prompt is not None and not any(element.box for element in layout.elements):
+    is_markup = page.answer_format == "markup"
+    if page.answer_format == "text":
+        return text
+    if options.prompt is not None and not is_markup and not any(element.box for element in layout.elements):
         return text  # the reply to a custom prompt is returned unchanged, unless it is a layout
-    if options.output == "html" and _TAG.search(text):
+    if options.output == "html" and (is_markup or _TAG.search(text)):
         return _SEPARATORS["html"].join(_format_element(element, "html") for element in layout.elements)
     if options.output == "text":
         return _SEPARATORS["text"].join(element.text for element in layout.elements if element.text)

@@ -20,10 +20,10 @@ from qwenvl_core.documents.concurrency import amap_ordered, map_ordered
 from qwenvl_core.documents.image_export import export_images
 from qwenvl_core.documents.options import LoaderOptions
 from qwenvl_core.documents.page_cache import PageCache, PageTranscription, Transcriber, UsageTotals, compute_cache_key
+from qwenvl_core.documents.page_task import choose_prompt, get_answer_format, parse_answer
 from qwenvl_core.documents.progress import Reporter, report_progress
 from qwenvl_core.documents.records import Record, TranscribedPage, build_records, build_single_record
 from qwenvl_core.errors import QwenVLPageError
-from qwenvl_core.layout import parse_layout
 from qwenvl_core.rendering.open import Document, get_document_name, open_pages
 from qwenvl_core.rendering.page_size import PageSizing
 from qwenvl_core.rendering.pages import PageImage, Pages, render_page
@@ -59,6 +59,7 @@ class Transcription:
         self._transcriber = transcriber
         self._cache = PageCache(options.cache_dir)
         self._facts = describe(transcriber.settings.model)
+        self._prompt = choose_prompt(options, transcriber.settings)
         self._single_record_pages: list[TranscribedPage] = []
 
     def records(self) -> Generator[Record]:
@@ -115,12 +116,12 @@ class Transcription:
 
     def _transcribe_page(self, pages: Pages, number: int) -> TranscribedPage:
         page, key, cached = self._prepare_page(pages, number)
-        transcription = cached or self._transcriber.transcribe(page, self._options.prompt_for_page)
+        transcription = cached or self._transcriber.transcribe(page, self._prompt)
         return self._finish_page(page, key, transcription, is_cached=cached is not None)
 
     async def _atranscribe_page(self, pages: Pages, number: int) -> TranscribedPage:
         page, key, cached = await asyncio.to_thread(self._prepare_page, pages, number)
-        transcription = cached or await self._transcriber.atranscribe(page, self._options.prompt_for_page)
+        transcription = cached or await self._transcriber.atranscribe(page, self._prompt)
         return await asyncio.to_thread(self._finish_page, page, key, transcription, is_cached=cached is not None)
 
     def _prepare_page(self, pages: Pages, number: int) -> tuple[PageImage, str, PageTranscription | None]:
@@ -130,7 +131,7 @@ class Transcription:
             self._facts, self._options.dpi, bool(settings.vl_high_resolution_images), settings.max_pixels
         )
         page = render_page(pages, number, sizing.fit)
-        key = compute_cache_key(page, self._options.prompt_for_page, settings) if self._has_cache else ""
+        key = compute_cache_key(page, self._prompt, settings) if self._has_cache else ""
         return page, key, self._cache.get(key)
 
     def _finish_page(
@@ -141,9 +142,13 @@ class Transcription:
             self._cache.put(key, transcription)
         size = page.width, page.height
         space = self._options.coordinates or self._facts.coordinates or "auto"
-        layout = parse_layout(transcription.text, space=space, size=size)
+        settings = self._transcriber.settings
+        layout = parse_answer(transcription, self._options, settings, space=space, size=size)
+        answer_format = get_answer_format(self._options, settings)
         path, crops = export_images(self._options.image_dir, self.name, page, layout)
-        return TranscribedPage(page.number, page.label, size, transcription, layout, is_cached, path, crops)
+        return TranscribedPage(
+            page.number, page.label, size, transcription, layout, is_cached, path, crops, answer_format
+        )
 
     # --- Results, in page order ---
 

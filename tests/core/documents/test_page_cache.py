@@ -105,6 +105,7 @@ def test_other_modes_use_cached_pages(tmp_path: Path) -> None:
         ({"temperature": 0.0}, {}),
         ({"enable_thinking": False}, {}),
         ({"extra_body": {"a": 1}}, {}),
+        ({"model": "qwen-vl-ocr", "ocr_options": {"task": "table_parsing"}}, {}),
         ({}, {"output": "markdown"}),
         ({}, {"prompt": "Read."}),
         ({}, {"dpi": 100}),
@@ -153,7 +154,24 @@ def test_cache_key_of_earlier_versions_is_unchanged(settings: dict[str, Any], ke
     assert compute_cache_key(page, "qwenvl html", ModelSettings(**settings)) == key
 
 
+def test_cache_key_depends_on_ocr_options() -> None:
+    page = PageImage(1, "1", 32, 32, b"jpeg")
+    tasks: list[dict[str, Any] | None] = [
+        None, {"task": "table_parsing"}, {"task": "multi_lan"}, {"task": "multi_lan", "enable_rotate": True},
+    ]  # fmt: skip
+    assert len({compute_cache_key(page, "", ModelSettings(ocr_options=options)) for options in tasks}) == len(tasks)
+
+
 # --- Files ---
+
+
+def test_page_cache_keeps_ocr_result_and_omits_a_missing_one(tmp_path: Path) -> None:
+    cache = PageCache(tmp_path)
+    located = PageTranscription("x", ocr_result={"words_info": [{"text": "ä", "location": [1] * 8}]})
+    cache.put("a", located)
+    cache.put("b", PageTranscription("x"))
+    assert (cache.get("a"), cache.get("b")) == (located, PageTranscription("x"))
+    assert "ocr_result" not in (tmp_path / "b.json").read_text("utf-8")
 
 
 def test_page_cache_ignores_files_that_cannot_be_read(tmp_path: Path) -> None:
