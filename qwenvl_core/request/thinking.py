@@ -73,7 +73,7 @@ def resolve_effort(prepared: PreparedRequest, facts: ModelFacts) -> PreparedRequ
     effort = prepared.settings.reasoning_effort
     if effort is None or (facts.thinking == "unknown" and effort != THINKING_OFF):
         return prepared
-    if effort == THINKING_OFF:  # said by `enable_thinking`
+    if effort == THINKING_OFF:  # sent as `enable_thinking: false`
         return replace(prepared, settings=replace(prepared.settings, reasoning_effort=None))
     known = effort if effort in facts.reasoning_efforts else _EFFORT_ALIASES.get(effort)
     if known not in facts.reasoning_efforts:
@@ -121,7 +121,7 @@ def drop_earlier_reasoning(prepared: PreparedRequest, facts: ModelFacts) -> Prep
         return prepared
     messages = tuple(replace(message, reasoning="") if message.reasoning else message for message in prepared.messages)
     settings = prepared.settings
-    # Models without the parameter, and those that expect no reasoning, need not be told.
+    # Not sent to models without the parameter, or that expect no reasoning by default.
     if settings.preserve_thinking is False and not (facts.preserve_thinking_default or facts.thinking == "unknown"):
         settings = replace(settings, preserve_thinking=None)
     return replace(prepared, messages=messages, settings=settings)

@@ -216,7 +216,7 @@ def test_limit_of_base64_counts_decoded_bytes(emulator: Emulator) -> None:
 BAD: dict[str, Any] = {
     "no medium at all": ImagePart(InlineSource(b"words"), location="here"),
     "a file that is not there": ImagePart(FileSource(Path("nowhere.png")), location="here"),
-    "not what it is said to be": VideoPart(InlineSource(PICTURE), location="here"),
+    "image passed as video": VideoPart(InlineSource(PICTURE), location="here"),
     "no base64": ImagePart(InlineSource("?" * 15 * MB, base64_from=0), location="here"),
     "nothing": VideoPart(InlineSource(b""), location="here"),
 }
