@@ -463,8 +463,9 @@ TEXTS = {".py", ".md", ".toml", ".yaml", ".yml", ".txt", ".sh", ".json", ".cfg",
 
 def our_files() -> Iterator[Path]:
     """What the project consists of: not what tools leave behind."""
+    left_behind = {".git", *(ROOT / ".gitignore").read_text("utf-8").split()}  # .git is a file in a worktree
     for path in sorted(ROOT.iterdir()):
-        if path.name == ".git":  # a file in a git worktree
+        if path.name in left_behind:
             continue
         if path.is_file():
             yield path
