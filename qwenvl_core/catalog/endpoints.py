@@ -51,16 +51,18 @@ def resolve_endpoint(api: str, *, region: str, workspace: str | None = None, bas
         api: `"openai"` or `"dashscope"`.
         region: The vendor's region id or an alias; case is ignored.
         workspace: A workspace id; it selects the workspace gateway in the region.
-        base_url: Overrides both `region` and `workspace`.
+        base_url: Overrides both `region` and `workspace`. An endpoint of the other API, or one of the vendor's hosts
+            without a path, gives the endpoint of `api` there; any other URL is used as it is.
 
     Raises:
-        QwenVLInputError: The API, the region, the workspace or the base URL is invalid, the region needs a workspace,
-            or the base URL belongs to the other API.
+        QwenVLInputError: The API, the region, the workspace or the base URL is invalid, or the region needs a
+            workspace.
     """
     if api not in PATHS:
         raise QwenVLInputError(f'Unknown api: {api!r}. Use "openai" or "dashscope".')
     if base_url:
-        return _validate_base_url(api, base_url.strip().rstrip("/"))
+        base_url = _validate_base_url(base_url.strip().rstrip("/"))
+        return derive_endpoint(base_url, api) if _is_model_studio(base_url) else base_url
     row = _BY_NAME.get(region.strip().lower())
     if row is None:
         known = ", ".join(region.id for region in REGIONS)
@@ -78,7 +80,25 @@ def resolve_endpoint(api: str, *, region: str, workspace: str | None = None, bas
     return f"https://{row.host}{PATHS[api]}"
 
 
-def _validate_base_url(api: str, base_url: str) -> str:
+def derive_endpoint(base_url: str, api: str) -> str:
+    """Return where `api` answers in the deployment that `base_url` belongs to.
+
+    The endpoints of one deployment share a prefix. `base_url` is an endpoint of either API or that prefix, without a
+    trailing slash.
+    """
+    for path in PATHS.values():
+        base_url = base_url.removesuffix(path)
+    return base_url + PATHS[api]
+
+
+def _is_model_studio(base_url: str) -> bool:
+    """Return whether a base URL is spelled like an endpoint of either API, or is a host of the vendor."""
+    parts = urlsplit(base_url)
+    is_bare_host = not parts.path and (parts.hostname or "").endswith(".aliyuncs.com")
+    return is_bare_host or base_url.endswith(tuple(PATHS.values()))
+
+
+def _validate_base_url(base_url: str) -> str:
     try:
         parts = urlsplit(base_url)
         host = (parts.hostname or "").encode("idna")
@@ -87,9 +107,4 @@ def _validate_base_url(api: str, base_url: str) -> str:
         is_valid = False
     if not is_valid:
         raise QwenVLInputError(f"Invalid base_url: {base_url!r}. Pass an http(s) URL.")
-    other = "dashscope" if api == "openai" else "openai"
-    if parts.path.endswith(PATHS[other]):
-        raise QwenVLInputError(
-            f'base_url {base_url!r} belongs to api="{other}". For api="{api}" it ends in {PATHS[api]}.'
-        )
     return base_url
