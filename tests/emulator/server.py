@@ -6,9 +6,9 @@ import threading
 from collections import deque
 from collections.abc import Callable, Collection
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
-from tests.emulator import uploads
+from tests.emulator import retrieval_replies, retrieval_rules, uploads
 from tests.emulator.chat_request import (
     COMPAT_CHAT,
     NATIVE_CHAT,
@@ -72,6 +72,11 @@ class Emulator:
         """Computes the response when the script is empty; None means the default reply."""
         self.upload_fault: Fault | None = None
         """While set, the response to each request for an upload policy and to each upload."""
+        self.retrieval_faults: deque[Fault] = deque()
+        """Responses to the next requests for vectors or scores."""
+        self.alter_retrieval: Callable[[Any], Any] | None = None
+        """Changes each reply to a request for vectors or scores."""
+        self.eyes = retrieval_replies.Eyes()
         self.requests: list[RecordedRequest] = []
         self.refusals: list[ApiError] = []
         """Errors of the requests that a rule refused, in order."""
@@ -127,7 +132,9 @@ class Emulator:
             self.requests.clear()
             self.refusals.clear()
             self.uploads.clear()
-            self.respond = self.upload_fault = None
+            self.respond = self.upload_fault = self.alter_retrieval = None
+            self.retrieval_faults.clear()
+            self.eyes.known.clear()
             self.disconnects = self._server.accepted = self._number = 0
 
     def close(self) -> None:
@@ -168,6 +175,8 @@ class Emulator:
         renderer = ResponseRenderer(request, connection, number, self.quirks, f"00000000-0000-9000-8000-{number:012d}")
         if http_request.route in (COMPAT_CHAT, SELF_HOSTED_CHAT, NATIVE_CHAT, NATIVE_TEXT):
             self._handle_chat(renderer)
+        elif http_request.route in retrieval_rules.ROUTES and http_request.method == "POST":
+            self._handle_retrieval(renderer)
         elif http_request.route == uploads.POLICY_PATH and http_request.method == "GET":
             self._handle_upload_policy(renderer)
         elif http_request.route.startswith(uploads.HOST_PATH) and http_request.method == "POST":
@@ -211,6 +220,26 @@ class Emulator:
                 return self._script.popleft()
         response = self.respond(request.http_request) if self.respond else None
         return response or make_default_reply(request)
+
+    def _handle_retrieval(self, renderer: ResponseRenderer) -> None:
+        http_request = renderer.request.http_request
+        stored = {upload.url: upload.content for upload in self.uploads}
+        error = self.strict and (
+            refuse_key(renderer.request, self.api_key) or retrieval_rules.refuse_retrieval(http_request, stored)
+        )
+        with self._lock:
+            fault = self.retrieval_faults.popleft() if self.retrieval_faults and not error else None
+        if error:
+            self.refusals.append(error)
+            renderer.send_error(error)
+        elif fault:
+            renderer.send_fault(fault)
+        else:
+            payload = retrieval_replies.build_reply(
+                http_request.route, http_request.json, self.eyes, stored, renderer.request_id
+            )
+            payload = self.alter_retrieval(payload) if self.alter_retrieval else payload
+            renderer.connection.send_whole(200, {"content-type": "application/json"}, to_json(payload).encode())
 
     def _handle_upload_policy(self, renderer: ResponseRenderer) -> None:
         error = refuse_key(renderer.request, self.api_key) if self.strict else None
