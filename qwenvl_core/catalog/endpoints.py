@@ -63,7 +63,7 @@ def resolve_endpoint(api: str, *, region: str, workspace: str | None = None, bas
     if base_url:
         base_url = _validate_base_url(base_url.strip().rstrip("/"))
         return derive_endpoint(base_url, api) if _is_model_studio(base_url) else base_url
-    row = _BY_NAME.get(region.strip().lower())
+    row = find_region(region)
     if row is None:
         known = ", ".join(region.id for region in REGIONS)
         raise QwenVLInputError(f"Unknown region: {region!r}. Known regions: {known}.")
@@ -78,6 +78,11 @@ def resolve_endpoint(api: str, *, region: str, workspace: str | None = None, bas
             f"Missing workspace for region {row.id}. It has workspace gateways only: pass workspace= too."
         )
     return f"https://{row.host}{PATHS[api]}"
+
+
+def find_region(name: str) -> Region | None:
+    """Return the region with this id or alias; case is ignored."""
+    return _BY_NAME.get(name.strip().lower())
 
 
 def derive_endpoint(base_url: str, api: str) -> str:

@@ -1,0 +1,72 @@
+"""Encode the elements, and read the usage, that embeddings and reranking share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from qwenvl_core.errors import QwenVLAPIError
+from qwenvl_core.media.sources import DataUri, to_url_or_data_uri
+from qwenvl_core.types.media import UrlSource
+from qwenvl_core.types.messages import ImagePart, TextPart
+from qwenvl_core.types.retrieval import Item, ItemPart, RetrievalUsage
+from qwenvl_core.wire.fields import read_count
+
+
+def encode_part(part: ItemPart) -> dict[str, str | DataUri]:
+    """Encode a text, an image or a video as an object with one key.
+
+    Raises:
+        QwenVLInputError: The medium can't be read, is not of its kind, or is too large to inline.
+    """
+    if isinstance(part, TextPart):
+        return {"text": part.text}
+    kind: Any = "image" if isinstance(part, ImagePart) else "video"
+    return {kind: to_url_or_data_uri(part.source, kind, part.location)}
+
+
+def build_headers(items: Iterable[Item]) -> dict[str, str]:
+    """Return the header that makes the service read `oss://` URLs, if there are any."""
+    sources = (part.source for item in items for part in item.parts if not isinstance(part, TextPart))
+    if any(isinstance(source, UrlSource) and source.url[:6].lower() == "oss://" for source in sources):
+        return {"X-DashScope-OssResourceResolve": "enable"}
+    return {}
+
+
+def drop_unset(parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the parameters that have a value."""
+    return {name: value for name, value in parameters.items() if value is not None}
+
+
+def read_usage(payload: Mapping[str, Any]) -> RetrievalUsage:
+    """Read the tokens of one reply: in `usage` itself or in its details; some replies have the total only.
+
+    Raises:
+        TypeError: A value is no number of tokens.
+    """
+    usage = payload.get("usage") or {}
+    details = usage.get("input_tokens_details") or {}
+    image = read_count(details.get("image_tokens", usage.get("image_tokens"))) or 0
+    image += read_count(details.get("video_tokens", usage.get("video_tokens"))) or 0
+    total = read_count(usage.get("total_tokens"))
+    input_tokens = read_count(usage.get("input_tokens", usage.get("prompt_tokens")))
+    if input_tokens is None:
+        input_tokens = total or 0
+    text = read_count(details.get("text_tokens"))
+    return RetrievalUsage(
+        input_tokens=input_tokens,
+        image_tokens=image,
+        text_tokens=max(input_tokens - image, 0) if text is None else text,
+        total_tokens=input_tokens if total is None else total,
+        requests=1,
+    )
+
+
+def reject_reply(reason: str, payload: Any) -> QwenVLAPIError:
+    """Build the error for a reply that does not answer the request."""
+    request_id = payload.get("request_id", payload.get("id")) if isinstance(payload, Mapping) else None
+    return QwenVLAPIError(
+        f"The reply does not answer the request: {reason}.",
+        status_code=200,
+        request_id=request_id if isinstance(request_id, str) else None,
+    )
