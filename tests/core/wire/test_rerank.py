@@ -58,7 +58,7 @@ def test_decode_sorts_by_score_and_keeps_order_of_ties() -> None:
     assert rerank.decode({"results": make_reply((0, 1))["output"]["results"], "id": "r"}, 1, 1).ranked == [Ranked(0, 1)]
 
 
-def test_decode_of_more_scores_than_asked_keeps_the_best() -> None:
+def test_decode_of_more_scores_than_requested_keeps_the_best() -> None:
     assert rerank.decode(make_reply((0, 0.1), (1, 0.9)), 2, 1).ranked == [Ranked(1, 0.9)]
 
 
