@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 from tests.emulator import compat, native
 from tests.emulator.chat_request import ChatRequest
@@ -74,6 +76,13 @@ class ResponseRenderer:
         content_type, body = self._render_error(error, error_format)
         all_headers = self._build_headers(content_type, finished=True) | dict(headers or {})
         self.connection.send_whole(error.status, all_headers, body)
+
+    def render_outcome(self, outcome: Reply | Fault | ApiError) -> tuple[int, Any]:
+        """Return the status and the parsed body of a response that is not sent, as in the results of a batch."""
+        if isinstance(outcome, Reply):
+            return 200, json.loads(self._with_overrides(outcome)._render_whole(outcome))
+        error = error_from_fault(outcome) if isinstance(outcome, Fault) else outcome
+        return error.status, json.loads(self._render_error(error, None)[1])
 
     def _render_error(self, error: ApiError, error_format: str | None) -> tuple[str, bytes]:
         """Return the content type and the body of an error."""

@@ -5,10 +5,11 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable, Collection
+from dataclasses import replace
 from types import TracebackType
 from typing import Any, Self
 
-from tests.emulator import retrieval_replies, retrieval_rules, uploads
+from tests.emulator import batches, retrieval_replies, retrieval_rules, uploads
 from tests.emulator.chat_request import (
     COMPAT_CHAT,
     NATIVE_CHAT,
@@ -76,6 +77,7 @@ class Emulator:
         """Responses to the next requests for vectors or scores."""
         self.alter_retrieval: Callable[[Any], Any] | None = None
         """Changes each reply to a request for vectors or scores."""
+        self.batch_store = batches.BatchStore()
         self.eyes = retrieval_replies.Eyes()
         self.requests: list[RecordedRequest] = []
         self.refusals: list[ApiError] = []
@@ -135,6 +137,7 @@ class Emulator:
             self.respond = self.upload_fault = self.alter_retrieval = None
             self.retrieval_faults.clear()
             self.eyes.known.clear()
+            self.batch_store = batches.BatchStore()
             self.disconnects = self._server.accepted = self._number = 0
 
     def close(self) -> None:
@@ -175,6 +178,8 @@ class Emulator:
         renderer = ResponseRenderer(request, connection, number, self.quirks, f"00000000-0000-9000-8000-{number:012d}")
         if http_request.route in (COMPAT_CHAT, SELF_HOSTED_CHAT, NATIVE_CHAT, NATIVE_TEXT):
             self._handle_chat(renderer)
+        elif http_request.route.startswith((batches.FILES, batches.BATCHES)):
+            self._handle_batches(renderer)
         elif http_request.route in retrieval_rules.ROUTES and http_request.method == "POST":
             self._handle_retrieval(renderer)
         elif http_request.route == uploads.POLICY_PATH and http_request.method == "GET":
@@ -220,6 +225,24 @@ class Emulator:
                 return self._script.popleft()
         response = self.respond(request.http_request) if self.respond else None
         return response or make_default_reply(request)
+
+    def _handle_batches(self, renderer: ResponseRenderer) -> None:
+        def answer(body: dict[str, Any]) -> tuple[int, Any]:
+            """Answer one request of a batch as the chat endpoint does."""
+            recorded = RecordedRequest(
+                "POST", COMPAT_CHAT, renderer.request.http_request.headers, to_json(body).encode()
+            )
+            request = ChatRequest("compat", recorded, self.known_models, {}, self.thinks_without_stream)
+            outcome = self._find_error(request) or self._next_response(request)
+            return replace(renderer, request=request).render_outcome(outcome)
+
+        error = refuse_key(renderer.request, self.api_key)
+        response = None if error else self.batch_store.respond(renderer.request.http_request, answer)
+        if response is None:
+            renderer.send_error(error or _NOT_FOUND)
+        else:
+            status, content = response
+            renderer.connection.send_whole(status, {"content-type": "application/json"}, content)
 
     def _handle_retrieval(self, renderer: ResponseRenderer) -> None:
         http_request = renderer.request.http_request
