@@ -1,0 +1,153 @@
+r"""Encode requests to the batches of the OpenAI-compatible API, and decode the replies.
+
+```
+POST {base_url}/batches
+{"input_file_id": "file-batch-…", "endpoint": "/v1/chat/completions", "completion_window": "24h",
+ "metadata": {"ds_name": "…"}}
+GET {base_url}/batches/{id}        POST {base_url}/batches/{id}/cancel        GET {base_url}/batches?input_file_ids=…
+{"id": "batch_…", "status": "in_progress", "input_file_id": "file-batch-…", "output_file_id": "file-batch_output-…",
+ "error_file_id": null, "request_counts": {"total": 2, "completed": 1, "failed": 0},
+ "errors": {"object": "list", "data": [{"code": "url_not_found", "message": "…", "param": "url", "line": 1}]}, …}
+
+a line of the input
+{"custom_id": "1", "method": "POST", "url": "/v1/chat/completions", "body": {"model": "…", "messages": […]}}
+a line of the output or the errors
+{"id": "…", "custom_id": "1", "response": {"status_code": 200, "request_id": "…", "body": {"choices": […], …}},
+ "error": null}
+```
+
+Sources: the vendor's page "OpenAI compatible - Batch"; recorded traffic.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+from urllib.parse import quote
+
+from qwenvl_core.errors import QwenVLAPIError, QwenVLError, error_from_payload
+from qwenvl_core.types.batch import Batch, BatchResult, BatchStatus
+from qwenvl_core.wire.errors import parse_error_payload
+from qwenvl_core.wire.fields import read_count, read_string
+
+PATH = "/batches"
+MAX_LINE_BYTES = 1024**2
+"""Longest line of an input file, in bytes."""
+MAX_FILE_BYTES = 500 * 1024**2
+"""Largest input file, in bytes."""
+MAX_FILE_LINES = 50_000
+"""Lines of the largest input file."""
+
+_TEST_MODEL = "batch-test-model"  # free, for trying batches out; it has an address of its own
+_CHAT_URL = "/v1/chat/completions"
+_TEST_URL = "/v1/chat/ds-test"
+
+
+def get_chat_url(model: str) -> str:
+    """Return the address that the lines and the batch of a model name."""
+    return _TEST_URL if model == _TEST_MODEL else _CHAT_URL
+
+
+def build_path(batch_id: str, action: str = "") -> str:
+    """Build the path of one batch, or of an action on it."""
+    return f"{PATH}/{quote(batch_id, safe='')}{action and '/'}{action}"
+
+
+def build_query(input_file_ids: Sequence[str]) -> dict[str, str]:
+    """Build the query that finds the batches of input files."""
+    return {"input_file_ids": ",".join(input_file_ids), "limit": "100"}
+
+
+def encode_create(input_file_id: str, *, model: str, window: str, metadata: Mapping[str, str]) -> dict[str, Any]:
+    """Encode the request for a batch of an uploaded file."""
+    body: dict[str, Any] = {
+        "input_file_id": input_file_id,
+        "endpoint": get_chat_url(model),
+        "completion_window": window,
+    }
+    return body | ({"metadata": dict(metadata)} if metadata else {})
+
+
+def wrap_body(custom_id: str, body: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the line of a chat's body, which may hold `DataUri` objects."""
+    return {"custom_id": custom_id, "method": "POST", "url": get_chat_url(body["model"]), "body": body}
+
+
+def decode_batch(payload: Any) -> Batch:
+    """Decode the description of a batch.
+
+    Raises:
+        QwenVLAPIError: Its shape is unknown.
+    """
+    try:
+        counts = payload.get("request_counts") or {}
+        problems = (payload.get("errors") or {}).get("data") or ()
+        return Batch(
+            id=_require_string(payload["id"]),
+            status=BatchStatus(
+                _require_string(payload["status"]),
+                *(read_count(counts.get(name)) or 0 for name in ("total", "completed", "failed")),
+            ),
+            input_file_id=read_string(payload.get("input_file_id")),
+            output_file_id=read_string(payload.get("output_file_id")),
+            error_file_id=read_string(payload.get("error_file_id")),
+            errors=tuple(_describe_problem(problem) for problem in problems),
+            created_at=read_count(payload.get("created_at")) or 0,
+        )
+    except (AttributeError, KeyError, TypeError) as error:
+        raise QwenVLAPIError(
+            f"The description of a batch has an unknown shape ({error!r}).", status_code=200
+        ) from error
+
+
+def decode_batches(payload: Any) -> list[Batch]:
+    """Decode a list of batches, the newest first.
+
+    Raises:
+        QwenVLAPIError: Its shape is unknown.
+    """
+    rows = payload.get("data") if isinstance(payload, Mapping) else None
+    if not isinstance(rows, list):
+        raise QwenVLAPIError("The list of batches has an unknown shape.", status_code=200)
+    return sorted(map(decode_batch, rows), key=lambda batch: -batch.created_at)
+
+
+def decode_result(line: bytes) -> BatchResult:
+    """Decode one line of the output file or of the error file.
+
+    Raises:
+        QwenVLAPIError: The line is no result.
+    """
+    try:
+        row = json.loads(line)
+        custom_id = _require_string(row["custom_id"])
+        response = row.get("response") or {}
+        status, body = response.get("status_code"), response.get("body")
+        request_id = read_string(response.get("request_id"))
+        if row.get("error") or not isinstance(body, dict) or (status is not None and status >= 400):
+            return BatchResult(custom_id, None, _read_error(row.get("error"), body, status, request_id), request_id)
+        return BatchResult(custom_id, body, None, request_id)
+    except (AttributeError, KeyError, TypeError, ValueError, RecursionError) as error:
+        raise QwenVLAPIError(f"A line of a batch's results has an unknown shape ({error!r}).") from error
+
+
+def _read_error(error: Any, body: Any, status: Any, request_id: str) -> QwenVLError:
+    """Build the error of a request from the line's own error, else from the body of its response."""
+    payload = error or body or {"message": "The service answered without a reply."}
+    parsed = parse_error_payload(payload, status_code=status if isinstance(status, int) else None)
+    parsed_error = error_from_payload(parsed)
+    parsed_error.request_id = parsed_error.request_id or request_id or None
+    return parsed_error
+
+
+def _describe_problem(problem: Mapping[str, Any]) -> str:
+    line = problem.get("line")
+    place = "" if line is None else f"line {line}: "
+    return f"{place}{problem.get('message') or problem.get('code')}"
+
+
+def _require_string(value: Any) -> str:
+    if not isinstance(value, str) or not value:
+        raise TypeError(f"expected a string, not {value!r}")
+    return value
