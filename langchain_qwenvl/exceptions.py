@@ -8,10 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 import langchain_core.exceptions as langchain
+from langchain_core.messages.ai import AIMessage
 
 from qwenvl_core import errors as core
+
+if TYPE_CHECKING:
+    from langchain_core.exceptions import ModelRefusalError
+else:
+    ModelRefusalError = getattr(langchain, "ModelRefusalError", langchain.ModelError)
 
 
 class QwenVLAuthenticationError(core.QwenVLAuthenticationError, langchain.ModelAuthenticationError):
@@ -42,8 +49,12 @@ class QwenVLInvalidRequestError(core.QwenVLInvalidRequestError, langchain.ModelI
     """The server rejected the request as invalid (HTTP 400, 413, 422)."""
 
 
-class QwenVLContentFilterError(core.QwenVLContentFilterError, QwenVLInvalidRequestError):
-    """The vendor's content inspection rejected the input or stopped the output."""
+class QwenVLContentFilterError(core.QwenVLContentFilterError, QwenVLInvalidRequestError, ModelRefusalError):
+    """The vendor's content inspection rejected the input or stopped the output.
+
+    It is also langchain-core's `ModelRefusalError` where there is one (from 1.7.5); `raw_message` then holds the text
+    that arrived before the output was stopped.
+    """
 
 
 class QwenVLContextOverflowError(core.QwenVLContextOverflowError, langchain.ContextOverflowError):
@@ -139,4 +150,6 @@ def _convert_error(error: core.QwenVLError, cls: type[core.QwenVLError]) -> core
     converted.retry_after = error.retry_after
     if isinstance(converted, QwenVLOutputError):
         converted.llm_output = error.partial
+    elif isinstance(converted, QwenVLContentFilterError) and error.partial:
+        converted.raw_message = AIMessage(error.partial)
     return converted.with_traceback(error.__traceback__)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from langchain_core.messages.ai import AIMessageChunk
-from langchain_core.messages.tool import ToolCallChunk, invalid_tool_call, tool_call_chunk
+from langchain_core.messages.tool import invalid_tool_call, tool_call_chunk
 from langchain_core.outputs.chat_generation import ChatGenerationChunk
 
 from langchain_qwenvl._fast_copy import copy_with
@@ -60,7 +60,6 @@ class ChunkBuilder:
             },
             response_metadata=build_response_metadata(reply.finish, reply.usage),
             usage_metadata=convert_usage(reply.usage),
-            tool_call_chunks=_complete_blank_arguments(reply),
             chunk_position="last",
         )
         return ChatGenerationChunk(message=message)
@@ -110,18 +109,6 @@ def _build_call_chunk(event: ToolCallDelta) -> ChatGenerationChunk:
         },
     )
     return copy_with(_CHUNK, {"message": message})
-
-
-def _complete_blank_arguments(reply: Reply) -> list[ToolCallChunk]:
-    """Return fragments that complete calls whose arguments are only whitespace.
-
-    Such a call has no arguments, but LangChain parses whitespace in merged chunks as invalid JSON.
-    """
-    return [
-        tool_call_chunk(args="{}", index=index)
-        for index, (call, args) in enumerate(parse_tool_calls(reply))
-        if args == {} and call.arguments.isspace()
-    ]
 
 
 def _find_invalid_calls(reply: Reply, *, has_block_indices: bool) -> list[dict[str, Any]]:

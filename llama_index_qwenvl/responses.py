@@ -16,27 +16,14 @@ from llama_index.core.base.llms.types import (
     ToolCallBlock,
 )
 
-from qwenvl_core.errors import QwenVLAPIError, QwenVLContentFilterError, QwenVLError
 from qwenvl_core.types.events import Usage
 from qwenvl_core.types.messages import ToolCall
 from qwenvl_core.types.reply import Reply
 from qwenvl_core.types.tool_arguments import INVALID_ARGUMENTS, parse_tool_calls
 
-_FAILED_REASONS: dict[str, type[QwenVLError]] = {"content_filter": QwenVLContentFilterError, "error": QwenVLAPIError}
-"""Finish reasons of answers that must not be used. LlamaIndex's agents and engines do not check them."""
-
 
 def to_chat_response(reply: Reply) -> ChatResponse:
-    """Convert a whole reply; calls that must not be executed become `invalid_tool_calls`, without a block.
-
-    Raises:
-        QwenVLError: The reply ended with a failure or was blocked by the content filter.
-    """
-    finish = reply.finish
-    if finish.finish_reason in _FAILED_REASONS:
-        message = f"The answer ended with finish_reason {finish.finish_reason!r}; the text so far is in .partial."
-        error_class = _FAILED_REASONS[finish.finish_reason]
-        raise error_class(message, request_id=finish.request_id or None, partial=reply.text)
+    """Convert a whole reply; calls that must not be executed become `invalid_tool_calls`, without a block."""
     blocks, extra_fields = _convert_text(reply)
     parsed_calls = parse_tool_calls(reply)
     blocks += [_to_block(call, kwargs) for call, kwargs in parsed_calls if kwargs is not None]
@@ -47,8 +34,8 @@ def to_chat_response(reply: Reply) -> ChatResponse:
         extra_fields["tool_calls"] = valid_calls
     if invalid_calls:
         extra_fields["invalid_tool_calls"] = invalid_calls
-    if finish.ocr_result is not None:
-        extra_fields["ocr_result"] = finish.ocr_result
+    if reply.finish.ocr_result is not None:
+        extra_fields["ocr_result"] = reply.finish.ocr_result
     return ChatResponse(
         message=ChatMessage(role=MessageRole.ASSISTANT, blocks=blocks, additional_kwargs=extra_fields),
         raw=_build_raw(reply),

@@ -299,11 +299,20 @@ _CLASSES: tuple[tuple[Callable[[ErrorPayload], bool], type[QwenVLError]], ...] =
     (_has_status(400, 499), QwenVLInvalidRequestError),
 )
 
-_is_redirect = _has_status(300, 399)
-_REDIRECT_HINT = (
-    "The server redirects to another address. Redirects are not followed, so that the API key and the documents go "
-    "nowhere else. Check base_url=."
+_HINTS: tuple[tuple[Callable[[ErrorPayload], bool], str], ...] = (
+    (
+        _has_status(300, 399),
+        "The server redirects to another address. Redirects are not followed, so that the API key and the documents go "
+        "nowhere else. Check base_url=.",
+    ),
+    (
+        _contains("Repetitive tool call"),
+        "The conversation contains rounds with the same tool call and result. Remove the repeated rounds from the "
+        "messages, or merge them into one, and limit the number of rounds of the agent. The service would reject "
+        "the same messages again.",
+    ),
 )
+"""Hints for errors whose class has a less specific one; the first match is used."""
 
 
 def error_from_payload(payload: ErrorPayload, *, partial: str = "") -> QwenVLError:
@@ -323,5 +332,5 @@ def error_from_payload(payload: ErrorPayload, *, partial: str = "") -> QwenVLErr
         status_code=payload.status_code,
         request_id=payload.request_id,
         partial=partial,
-        hint=_REDIRECT_HINT if _is_redirect(payload) else None,
+        hint=next((hint for matches, hint in _HINTS if matches(payload)), None),
     )

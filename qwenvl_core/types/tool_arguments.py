@@ -20,16 +20,24 @@ def parse_arguments(call: ToolCall, *, truncated: bool = False) -> dict[str, Any
         truncated: Whether the reply ended by `length` within this call, so that empty text means missing arguments.
 
     Returns:
-        The object; `{}` for a call without arguments; `None` for invalid JSON or JSON other than an object: such a
-        call must not be executed.
+        The object; `{}` for a call without arguments (no text, white space, or the word null); `None` for invalid JSON
+        or JSON other than an object: such a call must not be executed.
     """
-    if not call.arguments.strip(" \t\r\n"):  # the white space of JSON, which is less than that of Python
+    text = call.arguments.strip()
+    if not text:
         return None if truncated else {}
+    if text == "null":
+        return {}
     try:
-        arguments = json.loads(call.arguments)
+        arguments = json.loads(call.arguments, parse_constant=_reject_constant)
     except (ValueError, RecursionError):
         return None
     return arguments if isinstance(arguments, dict) else None
+
+
+def _reject_constant(name: str) -> None:
+    """Raise on `NaN` and `Infinity`, which Python reads but JSON does not have."""
+    raise ValueError(f"{name} is not JSON")
 
 
 def parse_partial_json(text: str) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from qwenvl_core.types.events import Event, ReasoningDelta, TextDelta, Usage
+from qwenvl_core.types.events import Event, ReasoningDelta, TextDelta, ToolCallDelta, Usage
 from qwenvl_core.wire.fields import read_count, read_string
 from qwenvl_core.wire.tool_call_deltas import ToolCallAssembler
 
@@ -34,6 +34,10 @@ class ReplyDecoder:
     def usage(self) -> Usage | None:
         """The last usage that the server reported; each report covers the whole reply so far."""
         return read_usage(self._usage) if self._usage else None
+
+    def flush(self) -> list[ToolCallDelta]:
+        """Return the events that were held back until the end of the reply."""
+        return self._calls.flush()
 
     def _decode_choice(self, choice: Mapping[str, Any]) -> list[Event]:
         """Decode a chunk's `delta` or a whole `message`, which may contain several kinds of events at once."""

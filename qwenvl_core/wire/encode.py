@@ -11,11 +11,12 @@ from qwenvl_core.types.messages import FramesPart, ImagePart, Message, Part, Tex
 from qwenvl_core.types.request import PreparedRequest
 from qwenvl_core.types.settings import ModelSettings, NamedTool, ToolChoice
 from qwenvl_core.types.tool_arguments import parse_arguments
+from qwenvl_core.wire.tool_names import encode_response_format, encode_tool, to_wire_name
 
 _PASSTHROUGH = (
     "temperature", "top_p", "top_k", "max_tokens", "max_completion_tokens", "stop", "seed", "presence_penalty",
-    "repetition_penalty", "logprobs", "top_logprobs", "parallel_tool_calls", "response_format", "thinking_budget",
-    "reasoning_effort", "preserve_thinking", "vl_high_resolution_images",
+    "repetition_penalty", "logprobs", "top_logprobs", "parallel_tool_calls", "thinking_budget", "reasoning_effort",
+    "preserve_thinking", "vl_high_resolution_images",
 )  # fmt: skip
 """Settings that are sent under their own names."""
 
@@ -27,18 +28,22 @@ def encode_parameters(prepared: PreparedRequest) -> dict[str, Any]:
     if prepared.enable_thinking is not None:
         body["enable_thinking"] = prepared.enable_thinking
     if settings.tools:
-        body["tools"] = list(settings.tools)
+        body["tools"] = [encode_tool(tool) for tool in settings.tools]
         if settings.tool_choice is not None:
             body["tool_choice"] = _encode_tool_choice(settings.tool_choice)
     for name in _PASSTHROUGH:
         value = getattr(settings, name)
         if value is not None:
             body[name] = value
+    if settings.response_format is not None:
+        body["response_format"] = encode_response_format(settings.response_format)
     return body
 
 
 def _encode_tool_choice(choice: ToolChoice) -> str | dict[str, Any]:
-    return {"type": "function", "function": {"name": choice.name}} if isinstance(choice, NamedTool) else choice
+    if not isinstance(choice, NamedTool):
+        return choice
+    return {"type": "function", "function": {"name": to_wire_name(choice.name)}}
 
 
 def encode_message(content: Any, message: Message) -> dict[str, Any]:
@@ -61,7 +66,7 @@ def _encode_call(call: ToolCall) -> dict[str, Any]:
     # The service rejects histories whose arguments are not a JSON object, although its models may write such calls.
     arguments = call.arguments if parse_arguments(call) else "{}"
     # It also rejects calls without a name, which frameworks keep as invalid calls.
-    name = call.name or "unnamed"
+    name = to_wire_name(call.name) or "unnamed"
     return {"id": call.id, "type": "function", "function": {"name": name, "arguments": arguments}}
 
 

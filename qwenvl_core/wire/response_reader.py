@@ -15,6 +15,7 @@ from qwenvl_core.catalog.models import describe
 from qwenvl_core.errors import (
     QwenVLAPIError,
     QwenVLConnectionError,
+    QwenVLContentFilterError,
     QwenVLError,
     QwenVLNotFoundError,
     QwenVLOutputError,
@@ -26,11 +27,14 @@ from qwenvl_core.errors import (
 from qwenvl_core.parsing.json_answer import parse_json_answer
 from qwenvl_core.types.events import Event, Finish, TextDelta, ToolCallDelta, Usage
 from qwenvl_core.types.request import PreparedRequest
-from qwenvl_core.wire import errors
+from qwenvl_core.wire import errors, tool_names
 from qwenvl_core.wire.sse import DONE, SSEDecodeError, SSEDecoder
 
 _BOM_AND_SPACE = b"\xef\xbb\xbf \t\r\n"  # may precede either kind of body
 _SHAPE_ERRORS = (AttributeError, IndexError, KeyError, TypeError)  # raised by decoders for payloads of another shape
+
+_FAILED_REASONS: dict[str, type[QwenVLError]] = {"content_filter": QwenVLContentFilterError, "error": QwenVLAPIError}
+"""Finish reasons of answers that must not be used."""
 
 
 class Decoder(Protocol):
@@ -44,6 +48,9 @@ class Decoder(Protocol):
 
     def decode_payload(self, payload: Mapping[str, Any]) -> list[Event]:
         """Decode one payload."""
+
+    def flush(self) -> list[ToolCallDelta]:
+        """Return the events that were held back until the end of the reply."""
 
     @property
     def usage(self) -> Usage | None:
@@ -76,6 +83,7 @@ class ResponseReader:
         self._is_format_unknown = False
         self._text_pieces: list[str] = []
         self._has_tool_call = False
+        self._caller_names: dict[str, str] | None = None  # read with the first call
         self._request_id = ""
         self._is_partial_response = False
         self._payload_count = 0
@@ -177,6 +185,7 @@ class ResponseReader:
                         self._text_pieces.append(event.text)
                     elif type(event) is ToolCallDelta:
                         self._has_tool_call = True
+                        event = self._restore_name(event)
                     yield event
         except SSEDecodeError as error:
             raise QwenVLStreamInterruptedError(f"The stream ended within an event: {error}") from error
@@ -185,6 +194,15 @@ class ResponseReader:
         self._check_progress(
             self._chunk_timeout, "No chunk arrived for", has_progress=self._payload_count > count_before
         )
+
+    def _restore_name(self, event: ToolCallDelta) -> ToolCallDelta:
+        """Replace the name of a tool that was sent by the name that the caller knows."""
+        if event.name is None:
+            return event
+        if self._caller_names is None:
+            self._caller_names = tool_names.read_caller_names(self._prepared.settings.tools)
+        name = self._caller_names.get(event.name)
+        return event if name is None else event._replace(name=name)
 
     def _decode_whole(self, body: bytes) -> Iterator[tuple[str, Any]]:
         with suppress(ValueError, RecursionError):  # not chained to later errors, because it references the whole body
@@ -216,9 +234,11 @@ class ResponseReader:
             decoder.extras["partial_response"] = True
         if not decoder.finish_reason:
             raise QwenVLStreamInterruptedError("The stream ended without a finish reason: the answer is incomplete.")
+        yield from decoder.flush()
         usage = self._read_usage()
         if usage:
             yield usage
+        self._check_finish_reason()
         finish = Finish(
             decoder.finish_reason,
             decoder.model or self._prepared.settings.model,
@@ -239,6 +259,14 @@ class ResponseReader:
             return self._decoder.usage
         except _SHAPE_ERRORS as error:
             raise _unknown_shape_error(error) from error
+
+    def _check_finish_reason(self) -> None:
+        """Raise if the answer was blocked or broken off: agents would use the part of it that arrived."""
+        reason = self._decoder.finish_reason
+        if reason in _FAILED_REASONS:
+            raise _FAILED_REASONS[reason](
+                f"The answer ended with finish_reason {reason!r}; the text that arrived before is in .partial."
+            )
 
     def _check_required_output(self) -> None:
         """Raise if the reply lacks the tool call or the JSON that the request could not force."""

@@ -6,7 +6,9 @@ r"""Assemble the tool-call fragments of both APIs into ordered deltas.
  {"index": 1, "id": "call_2", "type": "function", "function": {"name": "zoom", "arguments": ""}}]
 ```
 
-An id or name of `""` counts as absent. Fragments of arguments are passed on unchanged, never repaired or stripped.
+An id or name of `""` counts as absent. Fragments of arguments are passed on unchanged, never repaired or stripped, with
+one exception: white space and the word null mean no arguments, so text that may still become either is held back, and
+dropped if the call ends with it. Frameworks parse the fragments themselves, and reject both.
 """
 
 from __future__ import annotations
@@ -19,6 +21,10 @@ from typing import Any
 from qwenvl_core.types.events import ToolCallDelta
 from qwenvl_core.wire.fields import read_string
 
+_BLANK = ("", "null")
+"""Arguments, without white space around them, that mean no arguments."""
+_MAX_HELD = 4_096  # characters; each fragment is joined to the ones before, so the time would be quadratic
+
 
 class ToolCallAssembler:
     """Number the calls of one reply in the order in which they begin; yield the id and the name of each only once."""
@@ -27,6 +33,7 @@ class ToolCallAssembler:
         self._ids: list[str] = []  # by call_index, as the server sent them
         self._has_name: list[bool] = []
         self._call_indices: dict[Any, int] = {}  # the server's index -> call_index
+        self._held: dict[int, str] = {}  # arguments by call_index that may still mean no arguments
 
     def add_fragments(self, fragments: Any, reply_id: str = "") -> Iterator[ToolCallDelta]:
         """Yield a delta for each tool-call fragment of a chunk."""
@@ -46,9 +53,26 @@ class ToolCallAssembler:
                 self._ids.append(call_id)
                 self._has_name.append(False)
                 call_id = unique_id or f"call_{reply_id or uuid.uuid4().hex}_{call_index}"
+                self._held[call_index] = ""
             is_first_name = bool(name) and not self._has_name[call_index]
             self._has_name[call_index] = self._has_name[call_index] or is_first_name
+            if call_index in self._held:
+                arguments = self._hold_blank(call_index, arguments)
             yield ToolCallDelta(call_index, call_id if is_new else None, name if is_first_name else None, arguments)
+
+    def flush(self) -> list[ToolCallDelta]:
+        """Return the arguments that were held back and are neither blank nor the word null, at the end of a reply."""
+        held, self._held = self._held, {}
+        return [ToolCallDelta(index, None, None, text) for index, text in held.items() if text.strip() not in _BLANK]
+
+    def _hold_blank(self, call_index: int, arguments: str) -> str:
+        """Return the arguments to pass on: none while all of them so far may still mean no arguments."""
+        text = self._held[call_index] + arguments
+        if "null".startswith(text.strip()) and len(text) <= _MAX_HELD:
+            self._held[call_index] = text
+            return ""
+        del self._held[call_index]
+        return text
 
     def _find_call_index(self, index: Any, call_id: str, name: str) -> int:
         """Return the index of the call that a fragment belongs to; the next free index for a new call."""

@@ -62,3 +62,12 @@ def test_error_str_holds_details_and_hint() -> None:
 
 def test_error_payload_without_message_has_default_message() -> None:
     assert error_from_payload(ErrorPayload("")).message == "The server reported an error without a message."
+
+
+@pytest.mark.parametrize(
+    "text", ["Repetitive tool calls detected in the conversation.", "<400> Algo: repetitive tool calls detected"]
+)
+def test_hint_for_repetitive_tool_calls_names_the_way_out(text: str) -> None:
+    error = error_from_payload(ErrorPayload(text, code="InvalidParameter", status_code=400))
+    assert type(error) is QwenVLInvalidRequestError
+    assert "Remove the repeated rounds" in str(error)

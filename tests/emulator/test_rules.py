@@ -517,6 +517,24 @@ PARAMETER_ROWS = [
         [TOOL | {"function": {"name": "research"}}],
         "Tool names are not allowed to be [search]",
     ),
+    _parameter_row(
+        "tools",
+        [TOOL | {"function": {"name": "天气"}}],
+        [TOOL | {"function": {"name": "weather-2_X"}}],
+        "Invalid 'tools[0].function.name': must be 1 to 64 characters of [a-zA-Z0-9_-]",
+    ),
+    _parameter_row(
+        "tools",
+        [TOOL | {"function": {"name": "weather", "parameters": {"type": "object", "items": {"$ref": "#/$defs/A"}}}}],
+        [TOOL | {"function": {"name": "weather", "parameters": {"type": "object", "items": {"$ref": "#"}}}}],
+        "Invalid schema for tools[0].function.parameters: reference #/$defs/A not found",
+    ),
+    Row(
+        "names of tool calls",
+        Call(messages=[USER, {**CALLING, "tool_calls": [{**CALL, "function": {"name": "a.b", "arguments": "{}"}}]}]),
+        Call(messages=[USER, CALLING, RESULT]),
+        ALGORITHM + "Invalid 'messages[1].tool_calls.function.name': must be 1 to 64 characters of [a-zA-Z0-9_-]",
+    ),
     *(
         Row(
             f"tools for {model}",

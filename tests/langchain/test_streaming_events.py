@@ -33,7 +33,7 @@ CUT = Reply(
 )
 CUT_BEFORE_ARGUMENTS = Reply(tool_calls=[ToolCall("a", "look", "{}"), ToolCall("b", "wipe", "")], finish="length")
 NOT_OBJECTS = Reply(
-    tool_calls=[ToolCall("a", "look", "[1]"), ToolCall("b", "look", "null"), ToolCall("c", "look", '"x"')]
+    tool_calls=[ToolCall("a", "look", "[1]"), ToolCall("b", "look", "nul"), ToolCall("c", "look", '"x"')]
 )
 BROKEN = Reply(tool_calls=[ToolCall("a", "look", '{"x": 1}}'), ToolCall("b", "look", "")])
 ANSWERS = {
@@ -45,6 +45,10 @@ ANSWERS = {
     "not objects": (NOT_OBJECTS, {}, {"a", "b", "c"}),
     "whitespace arguments": (
         Reply(tool_calls=[ToolCall("a", "look", [" ", "\n"]), ToolCall("b", "look", "\r")]), {"a": {}, "b": {}}, set()),
+    "null arguments": (
+        Reply(tool_calls=[ToolCall("a", "look", ["nu", "ll"]), ToolCall("b", "look", " null ")]), {"a": {}, "b": {}},
+        set(),
+    ),
     "broken, and without arguments": (BROKEN, {"b": {}}, {"a"}),
 }  # fmt: skip
 each_answer = pytest.mark.parametrize(("reply", "valid", "invalid"), ANSWERS.values(), ids=ANSWERS)

@@ -204,7 +204,8 @@ def test_event_with_lazy_chunk_does_not_build_its_message() -> None:
         ('{"x": 1', "length", None),
         ('{"x": 1', "tool_calls", None),
         ("[1]", "tool_calls", None),
-        ("null", "tool_calls", None),
+        ("null", "tool_calls", {}),
+        ("nul", "tool_calls", None),
     ],
 )
 def test_call_that_must_not_be_executed_has_no_block(arguments: str, reason: str, kwargs: Any) -> None:

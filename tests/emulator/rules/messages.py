@@ -7,7 +7,7 @@ from typing import Any
 
 from tests.emulator.chat_request import ChatRequest
 from tests.emulator.error_payloads import ApiError, invalid_parameter
-from tests.emulator.rules.rule import ERROR_PAGE, Rule
+from tests.emulator.rules.rule import ERROR_PAGE, NAME_MESSAGE, Rule, is_function_name
 
 _ROLES = ("system", "assistant", "user", "tool", "function")
 _NOT_A_MESSAGE = "Input should be a valid dictionary or instance of GPT3Message"
@@ -70,6 +70,14 @@ def _check_tool_calls(request: ChatRequest) -> ApiError | None:
             return _schema_error(f"[] is too short - 'messages.[{index}].tool_calls'")
         if not isinstance(calls, list) or not all(_is_call(call) for call in calls):
             return invalid_parameter(_NOT_A_MESSAGE)
+    return None
+
+
+def _check_call_names(request: ChatRequest) -> ApiError | None:
+    for index, message in enumerate(request.messages):
+        for call in message.get("tool_calls") or ():
+            if not is_function_name(call["function"]["name"]):
+                return invalid_parameter(f"Invalid 'messages[{index}].tool_calls.function.name': {NAME_MESSAGE}")
     return None
 
 
@@ -143,6 +151,7 @@ MESSAGE_RULES: tuple[Rule, ...] = (
     Rule("content is present", ERROR_PAGE, _check_content),
     Rule("a user message is present", ERROR_PAGE, _check_user),
     Rule("tool_calls are well-formed and not empty", "by analogy with the check of messages", _check_tool_calls),
+    Rule("tool calls have valid names", "OpenAI's API reference, the form of this API", _check_call_names),
     Rule("tool call arguments are a JSON object", "issue reports with this message", _check_call_arguments),
     Rule("tool messages answer tool calls", ERROR_PAGE, _check_results_answer_calls),
     Rule("tool calls are all answered", "QwenLM/qwen-code#315 and others", _check_calls_are_answered),

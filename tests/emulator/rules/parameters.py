@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from tests.emulator.chat_request import ChatRequest
 from tests.emulator.error_payloads import ApiError, invalid_parameter
-from tests.emulator.rules.rule import ERROR_PAGE, Rule
+from tests.emulator.rules.rule import ERROR_PAGE, NAME_MESSAGE, Rule, is_function_name
 
 _MAX_SEED = {"compat": 2**31 - 1, "native": 2**63 - 1}
 _STOP_MESSAGE = (
@@ -103,6 +103,52 @@ def _check_tools(request: ChatRequest) -> ApiError | None:
     return None
 
 
+def _check_tool_names(request: ChatRequest) -> ApiError | None:
+    for index, tool in enumerate(request.parameter("tools") or ()):
+        if not is_function_name(_tool_name(tool)):
+            return invalid_parameter(f"Invalid 'tools[{index}].function.name': {NAME_MESSAGE}")
+    match request.parameter("response_format"):
+        case {"json_schema": {"name": name}} if not is_function_name(name):
+            return invalid_parameter(f"Invalid 'response_format.json_schema.name': {NAME_MESSAGE}")
+    return None
+
+
+def _check_schemas(request: ChatRequest) -> ApiError | None:
+    """Check that each schema describes an object and that all its references resolve."""
+    schemas = {
+        f"tools[{index}].function.parameters": tool["function"].get("parameters")
+        for index, tool in enumerate(request.parameter("tools") or ())
+    }
+    match request.parameter("response_format"):
+        case {"json_schema": {"schema": schema}}:
+            schemas["response_format.json_schema.schema"] = schema
+    for place, schema in schemas.items():
+        if schema and schema.get("type") != "object":
+            return invalid_parameter(f"Invalid schema for {place}: schema must be a JSON Schema of 'type: \"object\"'")
+        if broken := [path for path in _references(schema) if not _resolves(path, schema)]:
+            return invalid_parameter(f"Invalid schema for {place}: reference {broken[0]} not found")
+    return None
+
+
+def _references(schema: Any) -> Iterator[str]:
+    if isinstance(schema, dict):
+        if isinstance(schema.get("$ref"), str):
+            yield schema["$ref"]
+        for value in schema.values():
+            yield from _references(value)
+    elif isinstance(schema, list):
+        for value in schema:
+            yield from _references(value)
+
+
+def _resolves(path: str, schema: Any) -> bool:
+    for key in path.removeprefix("#").split("/")[1:]:
+        if not isinstance(schema, dict) or key not in schema:
+            return False
+        schema = schema[key]
+    return path.startswith("#")
+
+
 def _tool_name(tool: Any) -> str | None:
     match tool:
         case {"type": "function", "function": {"name": str(name)}}:
@@ -186,6 +232,8 @@ PARAMETER_RULES: tuple[Rule, ...] = (
     Rule("type of stop", ERROR_PAGE, _check_stop),
     Rule("model supports tools", ERROR_PAGE, _check_tools_supported),
     Rule("tools are well-formed, named, not 'search'", ERROR_PAGE, _check_tools),
+    Rule("tools and schemas have valid names", "OpenAI's API reference, the form of this API", _check_tool_names),
+    Rule("schemas are objects without broken references", "OpenAI's API reference", _check_schemas),
     Rule("tool_choice is known", ERROR_PAGE, _check_tool_choice),
     Rule(
         "parallel_tool_calls is a boolean", "vendor's API reference; the message by analogy", _check_parallel_tool_calls
