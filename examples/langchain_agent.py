@@ -36,9 +36,7 @@ def crop(bbox_2d: list[int]) -> list[dict[str, str]]:
 def main() -> str:
     """Print thinking, tool calls and answer as they stream; return the answer."""
     agent = create_agent(ChatQwenVL(), [crop], system_prompt="You read documents. Look closer before you answer.")
-    question = HumanMessage(
-        content=[{"type": "image", "url": str(DOCUMENT)}, {"type": "text", "text": "How was it paid?"}]
-    )
+    question = HumanMessage(content=[{"type": "image", "url": DOCUMENT}, {"type": "text", "text": "How was it paid?"}])
     answer = ""
     for message, _ in agent.stream({"messages": [question]}, stream_mode="messages"):
         if isinstance(message, ToolMessage):

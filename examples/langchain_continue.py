@@ -34,7 +34,7 @@ def complete_answer(llm: ChatQwenVL, question: HumanMessage, max_requests: int =
 def main() -> str:
     """Print a long answer that arrives in parts of 50 tokens; return it."""
     question = HumanMessage(
-        content=[{"type": "image", "url": str(RECEIPT)}, {"type": "text", "text": "Write down all lines of it."}]
+        content=[{"type": "image", "url": RECEIPT}, {"type": "text", "text": "Write down all lines of it."}]
     )
     answer = complete_answer(ChatQwenVL(max_tokens=50), question)
     print(answer)

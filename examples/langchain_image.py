@@ -15,7 +15,7 @@ def main() -> str:
     llm = ChatQwenVL()  # key from DASHSCOPE_API_KEY; thinking is on by default
     question = HumanMessage(
         content=[
-            {"type": "image", "url": str(RECEIPT)},
+            {"type": "image", "url": RECEIPT},
             {"type": "text", "text": "Does the total on this receipt add up?"},
         ]
     )

@@ -44,11 +44,12 @@ class ChatQwenVL(QwenVLBase):
     ```python
     llm = ChatQwenVL(region="singapore")
     llm.invoke([HumanMessage([
-        {"type": "image", "url": "receipt.jpg"},
+        {"type": "image", "url": Path("receipt.jpg")},
         {"type": "text", "text": "What was paid?"},
     ])])
     ```
 
+    A string is a URL; files are read from `pathlib.Path` objects, and from strings only as far as `local_files` allows.
     Every keyword that shapes a request can also be passed per call, through `bind`, and by agents. Errors of the server
     and the connection are both a `QwenVLError` and one of langchain-core's `Model...Error` classes; this package
     exports them.

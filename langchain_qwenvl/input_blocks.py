@@ -6,17 +6,15 @@ block that cannot be sent raises.
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
-from qwenvl_core.media.inspection import inspect_image
 from qwenvl_core.media.sources import HINTS, parse_source
 from qwenvl_core.types.location import Location
 from qwenvl_core.types.media import Source
-from qwenvl_core.types.messages import FramesPart, ImagePart, Part, PdfPart, TextPart, VideoPart
+from qwenvl_core.types.messages import FilePart, FramesPart, ImagePart, Part, TextPart, VideoPart
 
-_PDF = "application/pdf"
 _VENDOR_KEYS = ("image", "video", "audio", "text")
 
 
@@ -74,18 +72,12 @@ def _convert_text(block: Mapping[str, Any], location: Location) -> TextPart:
     return TextPart(text, cache=_has_cache_marker(block))
 
 
-def _convert_plain_text(block: Mapping[str, Any], location: Location) -> TextPart:
+def _convert_plain_text(block: Mapping[str, Any], location: Location) -> Part:
     if "text" in block:
         return _convert_text(block, location)
     if block.get("source_type") == "text":  # v0 blocks have the text in `url`
         return _convert_text({**block, "text": block.get("url")}, location)
-    data = block.get("base64", block.get("data"))
-    if isinstance(data, str):
-        try:
-            return TextPart(base64.b64decode(data).decode(), cache=_has_cache_marker(block))
-        except ValueError as error:
-            raise location.error(f"the base64 data is not UTF-8 text: {error}.") from error
-    raise location.error("the block has no text. Read the file and pass its text as `text` or `base64`.")
+    return replace(_convert_any_file(block, location), mime=_read_mime(block) or "text/plain")
 
 
 def _convert_image(block: Mapping[str, Any], location: Location) -> ImagePart:
@@ -109,45 +101,69 @@ def _convert_file(block: Mapping[str, Any], location: Location) -> Part:
     source = block.get("source")
     if isinstance(source, Mapping) and source.get("type") == "text":  # Anthropic's text document
         return _convert_text({**block, "text": source.get("data")}, location)
-    mime = str(block.get("mime_type") or "")
-    for prefix, convert in _FILE_CONVERTERS.items():
-        if mime.startswith(prefix):
-            return convert(block, location)
-    if inspect_image(_find_source(block, location)).mime == _PDF:
-        return _convert_pdf(block, location)
-    raise location.error(
-        f"unsupported file type {mime or 'unknown'!r}. Supported: images, videos, text and PDF. "
-        "Render the pages of other documents to images and send those."
+    if (_read_mime(block) or "").startswith("text/"):
+        return _convert_plain_text(block, location)
+    return _convert_any_file(block, location)
+
+
+def _convert_any_file(block: Mapping[str, Any], location: Location) -> FilePart:
+    """Convert a file, whose kind `qwenvl_core.request.file_parts` finds out."""
+    options = _read_options(block, (*HINTS["image"], "fps", "total_pixels"))
+    return FilePart(
+        _find_source(block, location),
+        mime=_read_mime(block),
+        name=_read_string(block, _NAME_KEYS),
+        location=str(location),
+        **options,
     )
 
 
-def _convert_pdf(block: Mapping[str, Any], location: Location) -> PdfPart:
-    return PdfPart(_find_source(block, location), location=str(location), **_read_options(block, HINTS["image"]))
+def _read_mime(block: Mapping[str, Any]) -> str | None:
+    return _read_string(block, _MIME_KEYS)
+
+
+def _read_string(block: Mapping[str, Any], keys: Iterable[str]) -> str | None:
+    """Read the first string under any of the keys, in the block itself or in a nested object of the file."""
+    nested = (block.get(key) for key in (*_NESTED_KEYS, "extras", "metadata"))
+    for mapping in (block, *nested):
+        if isinstance(mapping, Mapping):
+            for key in keys:
+                if isinstance(mapping.get(key), str):
+                    return str(mapping[key])
+    return None
 
 
 def _find_source(block: Mapping[str, Any], location: Location) -> Source:
     """Find the image, video or file of a block: a URL, bytes, base64 data or a path, possibly nested.
 
-    Local paths are accepted in user messages only, since tools and models must not choose which files are read.
+    Strings may be local paths in user messages only, since tools and models must not choose which files are read.
     """
     can_read_files = location.role == "user"
-    if block.get("file_id") or block.get("source_type") == "id":
+    if any(block.get(key) for key in _FILE_ID_KEYS) or block.get("source_type") == "id":
         raise location.error("file ids are not supported. Pass a URL, base64 data, bytes or a path.")
-    for name in ("image_url", "video_url", "source", "file"):
+    for name in _NESTED_KEYS:
         nested = block.get(name)
         if isinstance(nested, Mapping):
             return _find_source(nested, location)
         if nested is not None:
             return parse_source(nested, location=str(location), files=can_read_files)
-    mime = block.get("mime_type") or block.get("media_type")
-    for name in ("base64", "data"):
+    is_base64 = block.get("type") in ("data", "base64")  # `value` of AG-UI's sources
+    for name in (*_BASE64_KEYS, *(["value"] if is_base64 else [])):
         if block.get(name) is not None:
+            mime = _read_mime(block)
             return parse_source(block[name], location=str(location), files=can_read_files, base64_text=True, mime=mime)
-    for name in ("url", "path", "image", "video", "file_data"):
+    for name in _URL_KEYS:
         if block.get(name) is not None:
             return parse_source(block[name], location=str(location), files=can_read_files)
     raise location.error("the block has no image, video or file. Pass `url`, `base64`, bytes or a path.")
 
+
+_MIME_KEYS = ("mime_type", "media_type", "mimeType", "mediaType")
+_NAME_KEYS = ("filename", "file_name", "fileName", "name")
+_FILE_ID_KEYS = ("file_id", "fileId")
+_NESTED_KEYS = ("image_url", "video_url", "source", "file", "inline_data", "inlineData", "file_data", "fileData")
+_BASE64_KEYS = ("base64", "data")
+_URL_KEYS = ("url", "path", "image", "video", "file_uri", "fileUri", "value")
 
 _CONVERTERS: dict[str, Callable[[Mapping[str, Any], Location], Part]] = {
     "text": _convert_text,
@@ -158,11 +174,6 @@ _CONVERTERS: dict[str, Callable[[Mapping[str, Any], Location], Part]] = {
     "video_url": _convert_video,
     "file": _convert_file,
     "document": _convert_file,
+    "media": _convert_file,  # Gemini
+    "binary": _convert_file,  # AG-UI
 }
-_FILE_CONVERTERS: dict[str, Callable[[Mapping[str, Any], Location], Part]] = {
-    "image/": _convert_image,
-    "video/": _convert_video,
-    "text/": _convert_plain_text,
-    _PDF: _convert_pdf,
-}
-"""Converters of file blocks by the beginning of their MIME type."""

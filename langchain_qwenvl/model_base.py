@@ -115,7 +115,9 @@ class QwenVLBase(BaseChatModel, ModelConfig):
             tools: Tools in any form that LangChain accepts.
         """
         settings = self._settings({"tools": [convert_to_openai_tool(tool) for tool in tools or ()]})
-        return token_count.count_tokens(message_conversion.convert_messages(messages), settings)
+        return token_count.count_tokens(
+            message_conversion.convert_messages(messages), settings, local_files=self.local_files
+        )
 
     # --- Serialization and copies ---
 

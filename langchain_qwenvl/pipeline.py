@@ -160,7 +160,7 @@ def _build_request(
     )
     stream = bool(overrides.pop("stream", stream))
     settings = llm._settings({**overrides, "stop": stop or None})
-    return Request(messages=convert_messages(messages), settings=settings, stream=stream)
+    return Request(messages=convert_messages(messages), settings=settings, stream=stream, local_files=llm.local_files)
 
 
 def _to_chat_result(accumulator: ReplyAccumulator) -> ChatResult:

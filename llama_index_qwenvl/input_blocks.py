@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import mimetypes
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,14 +19,12 @@ from llama_index.core.base.llms.types import (
 
 from llama_index_qwenvl.video_blocks import pop_frames, read_detail_options
 from qwenvl_core.catalog.models import ModelFacts
-from qwenvl_core.media.inspection import inspect_image, read_bytes
 from qwenvl_core.media.sources import HINTS, MediaKind, parse_source
 from qwenvl_core.tokens import image_max_pixels
 from qwenvl_core.types.location import Location
-from qwenvl_core.types.media import FileSource, InlineSource, Source
-from qwenvl_core.types.messages import FramesPart, ImagePart, Part, PdfPart, TextPart, VideoPart
+from qwenvl_core.types.media import Source
+from qwenvl_core.types.messages import FilePart, FramesPart, ImagePart, Part, TextPart, VideoPart
 
-_PDF = "application/pdf"
 _FRAME_TOKEN_PIXELS = 32 * 32  # the catalog states the limit of video frames in tokens of this many pixels
 
 
@@ -86,51 +83,21 @@ def _convert_video(block: VideoBlock, context: BlockContext) -> Iterator[Part]:
         return
     can_read_files = _can_read_files(context)
     sources = (
-        parse_source(frame, location=f"{location}[{index}]", files=can_read_files) for index, frame in enumerate(frames)
+        parse_source(
+            frame, location=f"{location}[{index}]", files=can_read_files, is_path_field=isinstance(frame, Path)
+        )
+        for index, frame in enumerate(frames)
     )
     yield FramesPart(tuple(sources), location=location, **hints)
 
 
 def _convert_document(block: DocumentBlock, context: BlockContext) -> Iterator[Part]:
-    mime = block.document_mimetype or mimetypes.guess_type(str(block.path or block.url or ""))[0] or "unknown"
-    kind = mime.partition("/")[0]
-    if kind == "text":
-        yield TextPart(_read_text(block, context))
-        return
-    source, location = _find_source(block, block.data, mime, context), str(context.location)
-    if kind == "video":
-        yield VideoPart(source, location=location, **_merge_hints(block, "video", {}, context))
-        return
-    hints = _merge_hints(block, "image", {}, context)
-    if kind == "image":
-        yield ImagePart(source, location=location, **hints)
-    elif _PDF in (mime, inspect_image(source).mime):
-        yield PdfPart(source, location=location, **hints)
-    else:
-        raise context.location.error(
-            f"unsupported document type {mime}. Supported: PDF, text, images and videos. "
-            "Convert its pages to images and send them as ImageBlocks."
-        )
-
-
-def _read_text(block: DocumentBlock, context: BlockContext) -> str:
-    """Read the text of a document that is inline or on disk."""
-    is_user = context.location.role == "user"
-    value: Any = block.data
-    if value is None:
-        value = Path(block.path) if block.path and is_user else str(block.url) if block.url else None
-    is_base64 = isinstance(value, bytes)  # LlamaIndex stores bytes as base64
-    source = (
-        None
-        if value is None
-        else parse_source(value, location=str(context.location), files=is_user, base64_text=is_base64)
+    yield FilePart(
+        _find_source(block, block.data, block.document_mimetype, context),
+        mime=block.document_mimetype,
+        location=str(context.location),
+        **{**_merge_hints(block, "video", {}, context), **_merge_hints(block, "image", {}, context)},
     )
-    if not isinstance(source, FileSource | InlineSource):
-        raise context.location.error("a text document is sent as its text only. Read it and send it as a TextBlock.")
-    try:
-        return read_bytes(source).decode()
-    except (OSError, ValueError) as error:
-        raise context.location.error(f"the document is not readable UTF-8 text: {error}.") from error
 
 
 def _convert_citation(block: CitableBlock | CitationBlock, context: BlockContext) -> Iterator[Part]:
@@ -165,7 +132,7 @@ def _find_source(block: Any, data: Any, mime: str | None, context: BlockContext)
             data, location=location, files=can_read_files, base64_text=isinstance(data, bytes), mime=mime
         )
     if block.path is not None:
-        return parse_source(block.path, location=location, files=can_read_files)
+        return parse_source(block.path, location=location, files=True, is_path_field=True)
     if block.url is not None:
         return parse_source(str(block.url), location=location, files=can_read_files)
     raise context.location.error("the block has no media. Set `url`, `path` or bytes.")

@@ -62,7 +62,8 @@ class QwenVL(StructuredPrediction):
     ])])
     ```
 
-    Every keyword that shapes a request can also be passed per call. Errors are `qwenvl_core.errors.QwenVLError`. Vendor
+    Files are read from the `path` of a block, and from strings only as far as `local_files` allows. Every keyword that
+    shapes a request can also be passed per call. Errors are `qwenvl_core.errors.QwenVLError`. Vendor
     pages: "Visual understanding (Qwen-VL)", "Visual reasoning".
     """
 
@@ -160,7 +161,7 @@ class QwenVL(StructuredPrediction):
             tools: LlamaIndex tools, or dicts in OpenAI's form.
         """
         request = pipeline.build_request(self, messages, {"tools": tools} if tools else {})
-        return token_count.count_tokens(request.messages, request.settings)
+        return token_count.count_tokens(request.messages, request.settings, local_files=request.local_files)
 
     # --- Tools ---
 

@@ -65,22 +65,24 @@ def astream_chat(
 
 def complete(llm: ModelConfig, prompt: str, call_settings: Mapping[str, Any]) -> CompletionResponse:
     """Return the answer to one prompt; see `chat`."""
-    return to_completion_response(chat(llm, *_convert_prompt(prompt, call_settings)))
+    return to_completion_response(chat(llm, *_convert_prompt(llm, prompt, call_settings)))
 
 
 async def acomplete(llm: ModelConfig, prompt: str, call_settings: Mapping[str, Any]) -> CompletionResponse:
     """Return the answer to one prompt asynchronously; see `complete`."""
-    return to_completion_response(await achat(llm, *_convert_prompt(prompt, call_settings)))
+    return to_completion_response(await achat(llm, *_convert_prompt(llm, prompt, call_settings)))
 
 
 def stream_complete(llm: ModelConfig, prompt: str, call_settings: Mapping[str, Any]) -> CompletionResponseGen:
     """Stream the answer to one prompt; see `stream_chat`."""
-    return streaming.stream_completions(_stream_events(llm, *_convert_prompt(prompt, call_settings), stream=True))
+    return streaming.stream_completions(_stream_events(llm, *_convert_prompt(llm, prompt, call_settings), stream=True))
 
 
 def astream_complete(llm: ModelConfig, prompt: str, call_settings: Mapping[str, Any]) -> CompletionResponseAsyncGen:
     """Stream the answer to one prompt asynchronously; see `stream_complete`."""
-    return streaming.astream_completions(_astream_events(llm, *_convert_prompt(prompt, call_settings), stream=True))
+    return streaming.astream_completions(
+        _astream_events(llm, *_convert_prompt(llm, prompt, call_settings), stream=True)
+    )
 
 
 def build_request(
@@ -94,7 +96,8 @@ def build_request(
     if call_settings.get("tools"):
         call_settings = {**call_settings, "tools": [to_openai_tool(tool) for tool in call_settings["tools"]]}
     settings = llm._settings(call_settings)
-    return Request(messages=convert_messages(messages, describe(settings.model)), settings=settings, stream=stream)
+    converted = convert_messages(messages, describe(settings.model))
+    return Request(messages=converted, settings=settings, stream=stream, local_files=llm.local_files)
 
 
 def _stream_events(
@@ -109,8 +112,10 @@ def _astream_events(
     return llm._client.astream(build_request(llm, messages, call_settings, stream=stream))
 
 
-def _convert_prompt(prompt: str, call_settings: Mapping[str, Any]) -> tuple[list[ChatMessage], dict[str, Any]]:
+def _convert_prompt(
+    llm: ModelConfig, prompt: str, call_settings: Mapping[str, Any]
+) -> tuple[list[ChatMessage], dict[str, Any]]:
     """Convert a prompt to a chat of one message, with its images before the text."""
-    images = convert_image_documents(call_settings.get("image_documents"))
+    images = convert_image_documents(call_settings.get("image_documents"), llm.local_files)
     others = {name: value for name, value in call_settings.items() if name != "image_documents"}
     return [ChatMessage(role=MessageRole.USER, blocks=[*images, TextBlock(text=prompt)])], others

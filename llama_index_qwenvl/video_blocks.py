@@ -21,6 +21,7 @@ from typing import Any
 from llama_index.core.base.llms.types import VideoBlock
 
 from qwenvl_core.errors import QwenVLInputError
+from qwenvl_core.media.local_files import expand_home
 from qwenvl_core.media.sources import HINTS, MediaKind, data_uri, parse_source
 from qwenvl_core.types.media import FileSource, InlineSource, UrlSource
 
@@ -58,7 +59,7 @@ def video(
         case UrlSource(url):
             return VideoBlock(url=url, **fields)
         case FileSource(path):
-            return VideoBlock(path=path, **fields)
+            return VideoBlock(path=expand_home(path), **fields)
         case InlineSource(bytes() as data, mime, None):
             return VideoBlock(video=data, video_mimetype=mime, **fields)
         case _:

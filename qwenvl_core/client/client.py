@@ -27,7 +27,7 @@ from qwenvl_core.errors import (
     QwenVLMissingKeyError,
 )
 from qwenvl_core.media import uploads
-from qwenvl_core.request import image_fitting, pdf_attachments, policy, validation
+from qwenvl_core.request import file_parts, image_fitting, pdf_attachments, policy, validation
 from qwenvl_core.transport.connection import Connection, HttpRequest
 from qwenvl_core.transport.redaction import redact
 from qwenvl_core.transport.retry import RetryPolicy, acall_with_retries, call_with_retries
@@ -201,13 +201,14 @@ class Client:
             QwenVLInputError: The service would refuse the request.
         """
         facts = describe(request.settings.model)
+        request = file_parts.resolve_files(request)
         prepared = image_fitting.fit_images(policy.prepare(pdf_attachments.replace_pdfs(request), facts), facts)
         validation.check(prepared, facts, self._connection.api)
         return prepared
 
     async def _aprepare(self, request: Request) -> PreparedRequest:
-        """Prepare a request; images are scaled and pages rendered off the event loop. See `_prepare`."""
-        if request.settings.media_policy == "fit" or pdf_attachments.has_pdfs(request):
+        """Prepare a request; files are read and images scaled off the event loop. See `_prepare`."""
+        if request.settings.media_policy == "fit" or pdf_attachments.has_pdfs(request) or file_parts.has_files(request):
             return await asyncio.to_thread(self._prepare, request)
         return self._prepare(request)
 

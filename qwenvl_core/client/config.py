@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, SecretStr
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, SecretStr, field_validator
 
 from qwenvl_core.catalog.endpoints import Api, resolve_endpoint
+from qwenvl_core.media.local_files import check_local_files
 from qwenvl_core.transport.connection import Connection
 from qwenvl_core.types.settings import ModelSettings, resolve_settings
 
@@ -117,6 +119,9 @@ class ModelConfig(BaseModel):
     """Whether the log probabilities of the answer's tokens are returned."""
     top_logprobs: int | None = None
     """How many alternatives to each token are returned with `logprobs`."""
+    local_files: str | Path | bool | None = None
+    """Which local paths in messages are read. `None`: `pathlib.Path` objects and typed path fields, no strings; a
+    directory: strings within it too; `True`: all strings of user messages; `False`: none."""
     ocr_options: Mapping[str, Any] | None = None
     """Task of an OCR model (native API): `task`, `task_config`, and `enable_rotate` for all images."""
     extra_body: Mapping[str, Any] | None = None
@@ -131,15 +136,22 @@ class ModelConfig(BaseModel):
         super().model_post_init(context)
         self._base_url()
 
-    # Pydantic validates neither assignments nor updates, so a plain key is wrapped here.
+    @field_validator("local_files", mode="before")
+    @classmethod
+    def _check_local_files(cls, value: Any) -> Any:
+        return check_local_files(value)
+
+    # Pydantic validates neither assignments nor updates, so these values are converted here.
 
     def __setattr__(self, name: str, value: Any) -> None:
-        super().__setattr__(name, _to_secret(value) if name == "api_key" else value)
+        super().__setattr__(name, _CONVERTERS[name](value) if name in _CONVERTERS else value)
 
     def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
         """Copy the model; see pydantic's `model_copy`."""
-        if update and "api_key" in update:
-            update = {**update, "api_key": _to_secret(update["api_key"])}
+        if update:
+            update = {
+                name: _CONVERTERS[name](value) if name in _CONVERTERS else value for name, value in update.items()
+            }
         return super().model_copy(update=update, deep=deep)
 
     def _settings(self, call: Mapping[str, Any]) -> ModelSettings:
@@ -184,6 +196,9 @@ class ModelConfig(BaseModel):
 
 def _to_secret(key: Any) -> Any:
     return SecretStr(key) if isinstance(key, str) else key
+
+
+_CONVERTERS: dict[str, Callable[[Any], Any]] = {"api_key": _to_secret, "local_files": check_local_files}
 
 
 def read_environment_key() -> SecretStr | None:

@@ -12,6 +12,7 @@ from typing import TypeVar
 
 from qwenvl_core.media.base64_text import decode, decode_range, has_irregular_characters, to_bytes
 from qwenvl_core.media.byte_reader import Reader, create_file_reader
+from qwenvl_core.media.local_files import open_file
 from qwenvl_core.media.sniffing import HEAD_BYTES, MediaInfo, sniff_with
 from qwenvl_core.media.video_header import VideoInfo, read_video_header
 from qwenvl_core.types.media import FileSource, InlineSource, Source, UrlSource
@@ -40,7 +41,8 @@ def read_bytes(source: InlineSource | FileSource) -> bytes:
     """
     match source:
         case FileSource(path):
-            return path.read_bytes()
+            with open_file(path) as file:
+                return file.read()
         case InlineSource(data, _, None):
             return to_bytes(data)
         case InlineSource(data, _, start):
@@ -52,10 +54,8 @@ def _inspect(source: Source, parse: Callable[[Reader], T], unknown: T) -> T:
         match source:
             case UrlSource():
                 return unknown
-            case FileSource(path) if not path.is_file():  # opening a pipe would block
-                return unknown
             case FileSource(path):
-                with path.open("rb") as file:
+                with open_file(path) as file:
                     return parse(create_file_reader(file))
             case InlineSource(data, _, None):
                 content = to_bytes(data)

@@ -10,7 +10,7 @@ import base64
 import io
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
@@ -26,6 +26,7 @@ from qwenvl_core.media.base64_text import (
     iter_chunks,
     to_bytes,
 )
+from qwenvl_core.media.local_files import open_file
 from qwenvl_core.media.sniffing import HEAD_BYTES, sniff
 from qwenvl_core.types.media import FileSource, InlineSource, Source, UrlSource
 
@@ -39,6 +40,11 @@ _MAX_HEAD_LENGTH = 256  # characters before the base64 text
 _MAX_PATH_LENGTH = 4096  # characters
 _MIME = re.compile(r"[a-z]+/[a-z0-9.+-]+")
 _REMOTE_SCHEMES = ("http", "https", "oss")
+_URL_START = re.compile(r"data:|[a-z][a-z0-9+.-]*://", re.IGNORECASE)
+_BASE64 = re.compile(r"[A-Za-z0-9+/_-]+={0,2}\s*")
+_STANDARD_ALPHABET = str.maketrans("-_", "+/")
+_MIN_BASE64_LENGTH = 24  # characters; a shorter text may be the name of a file
+_FRAME_FORMATS = ("jpeg", "jpg", "png", "webp")
 _PNG_MODES = ("1", "L", "LA", "I;16", "I;16B", "P", "RGB", "RGBA")  # Pillow's names
 
 MediaKind = Literal["image", "video"]
@@ -95,7 +101,7 @@ class DataUri:
     def _encode_file(self, path: Path) -> Iterator[bytes]:
         remaining = self.length
         try:
-            with path.open("rb") as file:
+            with open_file(path) as file:
                 for raw in iter(partial(file.read, CHUNK_SIZE), b""):
                     chunk = base64.b64encode(raw)[:remaining]
                     remaining -= len(chunk)
@@ -107,15 +113,22 @@ class DataUri:
 
 
 def parse_source(
-    value: Any, *, location: str, files: bool, base64_text: bool = False, mime: str | None = None
+    value: Any,
+    *,
+    location: str,
+    files: bool,
+    is_path_field: bool = False,
+    base64_text: bool = False,
+    mime: str | None = None,
 ) -> Source:
-    """Parse the value of a media block.
+    """Parse the value of a media block. No file is opened; `media.local_files` decides whether one is read later.
 
     Args:
         value: A URL or path, `Path`, bytes, a binary file object, or a Pillow image.
         location: Where the value is in the caller's input, for errors.
         files: Whether a string may name a file: only in media blocks of user messages. A `Path` always may, since
             code made it, not a model.
+        is_path_field: Whether the framework types the value as a path, so that a string counts as one.
         base64_text: A string or bytes is base64 text, not a URL or a medium.
         mime: The MIME type that the caller gave.
 
@@ -123,14 +136,15 @@ def parse_source(
         QwenVLInputError: The value is not a medium.
     """
     match value:
-        case str() if base64_text and not value.startswith("data:"):
+        case str() if base64_text and not _URL_START.match(value):
             return InlineSource(value, mime=mime, base64_from=0)
         case str() if not value or value.isspace():
             raise QwenVLInputError(f"{location}: the URL or path is empty.")
         case str():
-            return parse_url_source(value, location=location, files=files)
+            source = parse_url_source(value, location=location, files=files)
+            return replace(source, origin="field") if is_path_field and isinstance(source, FileSource) else source
         case Path():
-            return FileSource(value)
+            return FileSource(value, origin="field" if is_path_field else "path")
         case bytes() if base64_text and sniff(value[:HEAD_BYTES]).kind is None:
             return InlineSource(value, mime=mime, base64_from=0)
         case bytes() | bytearray() | memoryview():
@@ -198,20 +212,32 @@ def parse_url_source(url: str, *, location: str, files: bool) -> Source:
             "Use an http(s) or oss URL, a data URI, bytes, or a local file."
         )
     if not files:
+        if is_path:
+            _check_path(url, location)
         raise QwenVLInputError(
             f"{location}: a path or file:// URL is read from disk only in the media parts of user messages. "
             "Give the bytes or a pathlib.Path here."
         )
-    return FileSource(Path(_check_path(url, location) if is_path else _parse_file_url(url, location)))
+    path = _check_path(url, location) if is_path else _parse_file_url(url, location)
+    return FileSource(Path(path), origin="string")
 
 
 def _check_path(path: str, location: str) -> str:
-    if len(path) > _MAX_PATH_LENGTH:
+    """Return a path unless it is base64 text, which may begin with a slash and be as short as a path."""
+    if len(path) > _MAX_PATH_LENGTH or _is_base64_file(path):
         raise QwenVLInputError(
             f"{location}: this string of {len(path):,} characters is not a URL, data URI or path. Base64 text needs "
             '"data:image/png;base64," (or similar) in front.'
         )
     return path
+
+
+def _is_base64_file(text: str) -> bool:
+    """Return whether a string is base64 text of a file of a known format."""
+    if len(text) < _MIN_BASE64_LENGTH or not _BASE64.fullmatch(text):
+        return False
+    head = text[: HEAD_BYTES // 3 * 4].translate(_STANDARD_ALPHABET)
+    return sniff(base64.b64decode(head[: len(head) // 4 * 4])).mime is not None
 
 
 def _parse_file_url(url: str, location: str) -> str:
@@ -229,6 +255,21 @@ def _parse_data_uri(uri: str, location: str) -> InlineSource:
     if head.lower().rpartition(";")[2].strip() != "base64":
         return InlineSource(unquote_to_bytes(uri[len(head) + 1 :].encode(errors="replace")), mime=mime)
     return InlineSource(uri, mime=mime, base64_from=len(head) + 1)
+
+
+def split_frames(source: Source) -> tuple[Source, ...] | None:
+    """Split the frames of a video that is written as `data:video/jpeg;base64,<frame>,<frame>,…`.
+
+    Returns:
+        The frames; `None` for any other source. Source: vLLM, `multimodal/media/video.py`.
+    """
+    if not isinstance(source, InlineSource) or source.base64_from is None or not isinstance(source.data, str):
+        return None
+    kind, _, image_format = (source.mime or "").lower().partition("/")
+    if kind != "video" or image_format not in _FRAME_FORMATS:
+        return None
+    texts = source.data[source.base64_from :].split(",")
+    return tuple(InlineSource(text, mime=f"image/{image_format}", base64_from=0) for text in texts if text.strip())
 
 
 def get_data_uri_limit(kind: MediaKind, image_limit: int) -> int:
@@ -309,9 +350,7 @@ def may_exceed_data_uri(source: Source, limit: int = DATA_URI_LIMIT) -> bool:
 
 def _build_from_file(path: Path, kind: MediaKind, location: str) -> DataUri:
     try:
-        if path.exists() and not (path.is_file() or path.is_dir()):
-            raise OSError("not a regular file")  # opening a pipe would block
-        with path.open("rb") as file:
+        with open_file(path) as file:
             head = file.read(HEAD_BYTES)
             size = file.seek(0, 2)
     except (OSError, ValueError) as error:  # a path with a null character raises ValueError

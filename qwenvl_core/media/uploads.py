@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, cast
 
 from qwenvl_core.errors import QwenVLInputError
+from qwenvl_core.media.local_files import open_file
 from qwenvl_core.media.sources import (
     SHRINK_HINT,
     DataUri,
@@ -62,7 +63,7 @@ class Upload:
         data = self.uri.source
         if isinstance(data, Path):
             try:
-                return data.open("rb")
+                return open_file(data)
             except OSError as error:
                 raise QwenVLInputError(f"{self.location}: can't read {data}: {error.strerror or error}.") from error
         if self.uri.base64_from is None:

@@ -19,6 +19,7 @@ from qwenvl_core.catalog.models import ModelFacts
 from qwenvl_core.errors import QwenVLInputError
 from qwenvl_core.media.images import encode_jpeg, normalize_image, oriented_size, set_draft_size
 from qwenvl_core.media.inspection import inspect_image, read_bytes
+from qwenvl_core.media.local_files import open_file
 from qwenvl_core.media.pillow import require_pillow
 from qwenvl_core.media.sniffing import MediaInfo
 from qwenvl_core.media.sources import may_exceed_data_uri
@@ -164,7 +165,8 @@ def _convert(
     pillow: Any, source: InlineSource | FileSource, info: MediaInfo, budget: PixelBudget
 ) -> tuple[Source, str]:
     """Convert an image to JPEG, at the size that the model gets if that is smaller or if the image is tiny."""
-    with pillow.open(source.path if isinstance(source, FileSource) else io.BytesIO(read_bytes(source))) as image:
+    file = open_file(source.path) if isinstance(source, FileSource) else io.BytesIO(read_bytes(source))
+    with file, pillow.open(file) as image:
         size = oriented_size(image)
         target = _choose_size(*size, budget)
         set_draft_size(image, target)

@@ -40,6 +40,7 @@ def prepare(request: Request, facts: ModelFacts) -> PreparedRequest:
         settings=request.settings,
         enable_thinking=thinking.resolve_thinking(request.settings, facts),
         stream=request.stream,
+        adjustments=request.adjustments,
         data_uri_max_bytes=facts.data_uri_max_bytes,
         is_text_only=facts.is_text_only,
     )

@@ -26,6 +26,7 @@ from typing import NamedTuple
 from qwenvl_core.catalog.models import ModelFacts, describe
 from qwenvl_core.errors import QwenVLInputError
 from qwenvl_core.media.inspection import inspect_image, inspect_video
+from qwenvl_core.request.file_parts import resolve_parts
 from qwenvl_core.request.pdf_attachments import measure_pages
 from qwenvl_core.request.text_tokenizer import find_tokenizer
 from qwenvl_core.request.thinking import should_send_reasoning
@@ -37,6 +38,7 @@ from qwenvl_core.tokens import (
     video_tokens,
     video_tokens_upper_bound,
 )
+from qwenvl_core.types.media import LocalFiles
 from qwenvl_core.types.messages import FramesPart, ImagePart, Message, Part, PdfPart, TextPart, VideoPart
 from qwenvl_core.types.settings import ModelSettings
 
@@ -99,18 +101,19 @@ def _estimate_text_tokens(text: str) -> int:
     return max(math.ceil(total), 1) if text else 0
 
 
-def count_tokens(messages: Iterable[Message], settings: ModelSettings) -> int:
+def count_tokens(messages: Iterable[Message], settings: ModelSettings, *, local_files: LocalFiles = None) -> int:
     """Count the input tokens of a conversation; the module's docstring says which counts are exact.
 
     Args:
         messages: The conversation; the headers of local media in it are read, nothing is fetched.
         settings: The model, its tools, and the defaults for images and videos.
+        local_files: Which local files may be read.
 
     Raises:
-        QwenVLInputError: There is a video, and the model does not accept videos.
+        QwenVLInputError: There is a video, and the model does not accept videos; or a local file may not be read.
     """
     facts = describe(settings.model)
-    total = sum(_count_message(message, settings, facts) for message in messages)
+    total = sum(_count_message(message, settings, facts) for message in resolve_parts(messages, local_files))
     if settings.tools:
         total += _TOOLS_TOKENS + sum(count_text_tokens(_encode_tool(tool), facts) for tool in settings.tools)
     return total

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,11 +29,22 @@ class InlineSource:
     base64_from: int | None = None
 
 
+LocalFiles = str | Path | bool | None
+"""The setting `local_files`: see `media.local_files`."""
+
+
 @dataclass(frozen=True, slots=True)
 class FileSource:
-    """A local file, read only when the request is sent."""
+    """A local file, read only when the request is sent.
+
+    Attributes:
+        path: The file's path.
+        origin: How the caller named the file, which decides whether it is read: by a `pathlib.Path`, in a field of the
+            framework that is typed as a path, or by a string in a message.
+    """
 
     path: Path
+    origin: Literal["path", "field", "string"] = field(default="path", compare=False)
 
 
 Source = UrlSource | InlineSource | FileSource

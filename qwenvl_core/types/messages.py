@@ -45,6 +45,22 @@ class PdfPart(ImagePart):
 
 
 @dataclass(frozen=True, slots=True)
+class FilePart(ImagePart):
+    """A file of any kind; `request.file_parts` replaces it with a part of its kind before the request is sent.
+
+    Attributes:
+        mime: MIME type that the caller stated.
+        name: Name of the file that the caller stated.
+        fps: As for a `VideoPart`, if the file is a video; and likewise `total_pixels`.
+    """
+
+    mime: str | None = None
+    name: str | None = None
+    fps: float | None = None
+    total_pixels: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class VideoPart:
     """One video file.
 

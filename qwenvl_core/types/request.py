@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
+from qwenvl_core.types.media import LocalFiles
 from qwenvl_core.types.messages import Message
 from qwenvl_core.types.settings import ModelSettings
 
@@ -17,11 +18,15 @@ class Request:
         messages: The conversation.
         settings: The settings.
         stream: Whether the caller requests a stream; policy may stream on the wire even if not.
+        local_files: Which local files may be read: the model's setting.
+        adjustments: Changes before policy, one sentence each: what the conversion of the messages altered.
     """
 
     messages: tuple[Message, ...]
     settings: ModelSettings
     stream: bool = False
+    local_files: LocalFiles = None
+    adjustments: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -415,7 +415,7 @@ def pdf_blocks(file: Path) -> dict[str, dict[str, Any]]:
             "type": "document", "source": {"type": "base64", "media_type": "application/pdf", "data": B64},
         },
         "bytes": {"type": "file", "data": scan(2), "mime_type": "application/pdf"},
-        "path": {"type": "file", "path": str(file), "mime_type": "application/pdf"},
+        "path": {"type": "file", "path": file, "mime_type": "application/pdf"},
         "Path": {"type": "file", "path": file},
     }  # fmt: skip
 

@@ -206,18 +206,18 @@ def test_pillow_image_is_sent_as_png(llm: ChatQwenVL, body: Callable[[], dict[st
 
 @pytest.mark.parametrize("form", [str, Path, lambda path: path.as_uri()], ids=["path", "Path", "file URL"])
 @pytest.mark.parametrize("key", ["url", "path", "image_url", "image"])
-def test_local_image_is_inlined(form: Any, key: str, tmp_path: Path, llm: ChatQwenVL, body: Any) -> None:
+def test_local_image_is_inlined(form: Any, key: str, tmp_path: Path, make: Any, body: Any) -> None:
     file = tmp_path / "not really.gif"  # the type is read from the bytes
     file.write_bytes(PNG)
-    llm.invoke([HumanMessage([{"type": "image", key: form(file)}])])
+    make(local_files=tmp_path).invoke([HumanMessage([{"type": "image", key: form(file)}])])
     assert body()["messages"][0]["content"] == [image(DATA)]
 
 
-def test_local_video_and_frames_are_inlined(tmp_path: Path, llm: ChatQwenVL, body: Any) -> None:
+def test_local_video_and_frames_are_inlined(tmp_path: Path, make: Any, body: Any) -> None:
     clip, frame = tmp_path / "clip", tmp_path / "frame.jpg"
     clip.write_bytes(MP4)
     frame.write_bytes(PNG)
-    llm.invoke(
+    make(local_files=tmp_path).invoke(
         [HumanMessage([{"type": "video", "url": str(clip)}, {"type": "video", "video": [str(frame), frame] * 2}])]
     )
     assert body()["messages"][0]["content"] == [video(VIDEO_DATA), {"type": "video", "video": [DATA] * 4}]

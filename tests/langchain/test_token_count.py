@@ -63,7 +63,7 @@ def test_count_images_uses_the_vendors_formula(make: Make, tmp_path: Path) -> No
     path.write_bytes(data)
     for block in (
         {"type": "image", "base64": text, "mime_type": "image/jpeg"},
-        {"type": "image", "url": str(path)},
+        {"type": "image", "url": path},
         {"type": "image_url", "image_url": {"url": f"data:image/jpeg;base64,{text}"}},
         {"type": "image", "source_type": "base64", "data": text, "mime_type": "image/jpeg"},
     ):
@@ -88,7 +88,7 @@ def test_count_urls_uses_the_maximum_without_fetching(llm: ChatQwenVL, emulator:
 def test_count_videos_uses_the_vendors_formula(llm: ChatQwenVL, tmp_path: Path) -> None:
     path = tmp_path / "a.mp4"
     path.write_bytes(media_files.mp4(10, fps=24, width=1920, height=1080))
-    block = {"type": "video", "url": str(path)}
+    block = {"type": "video", "url": path}
     assert cost(llm, block) == video_tokens(1920, 1080, 240, 24, "qwen3-vl-plus")
     assert cost(llm, {**block, "extras": {"fps": 0.5}}) == video_tokens(1920, 1080, 240, 24, "qwen3-vl-plus", fps=0.5)
 

@@ -77,6 +77,7 @@ IMAGES: dict[str, tuple[Callable[[Path], ImageBlock], str]] = {
 def test_image_block_is_sent_as_image_url(
     emulator: Emulator, llm: QwenVL, directory: Path, build: Callable[[Path], ImageBlock], url: str
 ) -> None:
+    llm = llm.model_copy(update={"local_files": directory})
     assert send_blocks(emulator, llm, [build(directory), TextBlock(text="?")]) == [
         image_part(url),
         {"type": "text", "text": "?"},
@@ -140,7 +141,7 @@ def test_video_block_is_sent_directly_and_after_storage(
         message = ChatMessage.model_validate_json(message.model_dump_json())
     assert all(type(block) in (VideoBlock, TextBlock) for block in message.blocks)
     emulator.strict = False
-    llm.chat([message])
+    llm.model_copy(update={"local_files": directory}).chat([message])
     assert emulator.requests[0].json["messages"][0]["content"] == [part, {"type": "text", "text": "?"}]
 
 
@@ -272,13 +273,14 @@ TEXT_DOCUMENTS: dict[str, Callable[[Path], DocumentBlock]] = {
 def test_text_document_is_sent_as_text(
     emulator: Emulator, llm: QwenVL, directory: Path, build: Callable[[Path], DocumentBlock]
 ) -> None:
+    llm = llm.model_copy(update={"local_files": directory})
     assert send_blocks(emulator, llm, [build(directory)]) == "Hello."
 
 
 def test_text_document_unreadable_raises(emulator: Emulator, llm: QwenVL, directory: Path) -> None:
-    (directory / "gone.txt").write_bytes(b"\xff\xfe")
+    (directory / "gone.txt").write_bytes(b"\xff\x00\x01")
     block = DocumentBlock(path=directory / "gone.txt")
-    for why in ("not readable UTF-8 text", "No such file"):
+    for why in ("UTF-8", "No such file"):
         with pytest.raises(QwenVLInputError, match=rf"blocks\[0\] \(document\).*{why}"):
             send_blocks(emulator, llm, [block])
         (directory / "gone.txt").unlink(missing_ok=True)
@@ -299,7 +301,7 @@ WRONG: dict[str, tuple[str, list[Any], str]] = {
     "unknown detail": ("user", [ImageBlock(url=URL, detail="ultra")], "ultra.*auto, low, high"),
     "broken detail": ("user", [ImageBlock(url=URL, detail="{max_pixels: 3}")], "detail is not a valid JSON object"),
     "unknown hint": ("user", [VideoBlock(url=VIDEO_URL, detail='{"speed": 3}')], "speed.*fps"),
-    "text document by URL": ("user", [DocumentBlock(url="https://example.com/a.txt")], "TextBlock"),
+    "text document by URL": ("user", [DocumentBlock(url="https://example.com/a.txt")], "in a text block"),
     "image of the system": ("system", [ImageBlock(url=URL)], r"\(image\).*system messages take text only"),
     "image of the assistant": ("assistant", [ImageBlock(url=URL)], "assistant messages take text only"),
     "frames of the system": ("system", [video_frames([URL])], "system messages take text only"),
@@ -308,7 +310,7 @@ WRONG: dict[str, tuple[str, list[Any], str]] = {
         "user", [VideoBlock(url=VIDEO_URL, detail='{"frames": "a.jpg"}')], "frames in detail must be a list, not str"
     ),
     "frame path of a tool": ("tool", [video_frames(["/etc/hosts"])], "read from disk only in"),
-    "document path of a tool": ("tool", [DocumentBlock(path="a.txt", document_mimetype="text/plain")], "TextBlock"),
+    "missing document of a tool": ("tool", [DocumentBlock(path="gone.txt")], "can't read"),
 }  # fmt: skip
 
 

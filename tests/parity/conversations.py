@@ -127,7 +127,7 @@ MEDIA: dict[str, Row] = {
         image_part(data_uri(JPEG, "image/jpeg")),
     ),
     "image by path": _media_row(
-        {"type": "image", "url": str(PATH)}, ImageBlock(url=PATH.as_uri()), image_part(data_uri(PNG))
+        {"type": "image", "url": PATH}, ImageBlock.model_construct(path=PATH), image_part(data_uri(PNG))
     ),
     "image with bounds": _media_row(
         {"type": "image", "url": URL, "extras": {"min_pixels": 4096, "max_pixels": 1310720}},

@@ -40,7 +40,7 @@ def size_of(data: bytes) -> tuple[int, int]:
 
 def make_langchain_message(path: Path) -> HumanMessage:
     gif = {"type": "image", "base64": base64.b64encode(GIF).decode(), "mime_type": "image/gif"}
-    return HumanMessage([{"type": "text", "text": "What?"}, {"type": "image", "url": str(path)}, gif])
+    return HumanMessage([{"type": "text", "text": "What?"}, {"type": "image", "url": path}, gif])
 
 
 def make_llama_index_message(path: Path) -> ChatMessage:

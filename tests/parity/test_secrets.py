@@ -303,6 +303,8 @@ def test_file_in_other_roles_is_not_read(
 def test_file_in_user_message_is_read(
     api: Api, pair: ModelPair, emulator: Emulator, secret: Path, accesses: AuditRecord
 ) -> None:
+    for name in ("langchain", "llama_index"):
+        getattr(pair, name).local_files = True
     for call_mode in CALL_MODES:
         pair.send(
             call_mode, build_conversation(secret, "user", "path" if call_mode.framework == "langchain" else "url")

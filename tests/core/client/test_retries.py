@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 import time
 from pathlib import Path
 from typing import Any
@@ -161,18 +162,18 @@ def test_retry_sends_a_large_body_again(
 def test_file_deleted_while_sending_raises_input_error(call_mode: CallMode, emulator: Emulator, tmp_path: Path) -> None:
     path = tmp_path / "a.png"
     chat_request = image_request("path", path)
-    opened = Path.open
+    open_descriptor = os.open
 
-    def open_or_fail(self: Path, *args: Any, **kwargs: Any) -> Any:
-        if self == path and opens.count(path) >= allowed_opens:
+    def open_or_fail(name: Any, *args: Any, **kwargs: Any) -> int:
+        if name == path and opens.count(path) >= allowed_opens:
             raise FileNotFoundError(2, "No such file or directory")
-        opens.append(self)
-        return opened(self, *args, **kwargs)
+        opens.append(name)
+        return int(open_descriptor(name, *args, **kwargs))
 
-    opens: list[Path] = []
+    opens: list[Any] = []
     allowed_opens = 10**9
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Path, "open", open_or_fail)
+        patch.setattr(os, "open", open_or_fail)
         reply_of(client(emulator.compat_url), chat_request, call_mode)
         allowed_opens = opens.count(path) - 1  # the last open is for the body
         opens.clear()

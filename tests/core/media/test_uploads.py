@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -120,7 +121,8 @@ def test_file_under_several_paths_is_uploaded_once(
     monkeypatch.chdir(video.parent)
     paths = (video, Path(video.name), parse_url_source(video.as_uri(), location="", files=True))
     parts = tuple(VideoPart(FileSource(path) if isinstance(path, Path) else path) for path in paths)
-    assert fetch_reply(create_client(emulator.native_url), make_request(parts=parts), call_mode).text
+    request = replace(make_request(parts=parts), local_files=True)
+    assert fetch_reply(create_client(emulator.native_url), request, call_mode).text
     (upload,) = emulator.uploads
     assert emulator.requests[-1].json["input"]["messages"][0]["content"] == [{"video": upload.url}] * 3
 
@@ -279,7 +281,7 @@ def test_langchain_model_uploads_a_video(emulator: Emulator, video: Path) -> Non
 
     emulator.script(Scripted(text="A holiday."))
     llm = ChatQwenVL(api="dashscope", base_url=emulator.native_url, api_key=SecretStr(KEY))
-    content = [{"type": "video", "url": str(video), "extras": {"fps": 0.5}}, {"type": "text", "text": str(video)}]
+    content = [{"type": "video", "url": video, "extras": {"fps": 0.5}}, {"type": "text", "text": str(video)}]
     assert llm.invoke([{"role": "user", "content": content}]).content == "A holiday."
     (upload,) = emulator.uploads
     assert emulator.requests[-1].json["input"]["messages"][0]["content"] == [
