@@ -22,6 +22,7 @@ from qwenvl_core.documents.page_cache import PageTranscription, UsageTotals
 from qwenvl_core.documents.records import Record
 from qwenvl_core.documents.transcription import Transcription
 from qwenvl_core.rendering.open import Document as File
+from qwenvl_core.rendering.open import DocumentFile
 from qwenvl_core.rendering.pages import PageImage
 from qwenvl_core.types.settings import ModelSettings
 
@@ -51,8 +52,10 @@ class QwenVLLoader(BaseLoader):
 
     Documents are in page order. Their metadata is flat: `source`, `page` (from 0), `page_number` (from 1),
     `page_label`, `total_pages`, `page_width`, `page_height`, `model`, `finish_reason`, `truncated`, `warnings`,
-    `input_tokens` and `output_tokens` (of the page), and for elements and chunks `category`, `element_index`, `bbox`
-    and `bboxes`, which `citation` and `highlight` use.
+    with `image_dir` `image_path`, for elements and chunks `category`, `element_index` and `bbox`, for chunks `bboxes`.
+    `citation` and `highlight` use them. Keys and types depend on the options only, so that stores with a schema take
+    all documents: a missing value is `""`. A page without text has the text "[no text]" and the warning "no text".
+    Token counts are in `usage`.
     """
 
     def __init__(
@@ -78,7 +81,8 @@ class QwenVLLoader(BaseLoader):
         """Set the file and the options.
 
         Args:
-            file: A PDF, a TIFF with any number of pages, or an image: a path, bytes, or a file opened in binary mode.
+            file: A PDF, a TIFF with any number of pages, or an image: a path or `file://` URL, bytes, or a file object
+                (an open file, a response of an HTTP client, an upload). One that cannot seek is read once.
             llm: The model, also with keywords bound to it. Its settings apply, including thinking. By default
                 `ChatQwenVL()`.
             mode: One document for each `"page"`, for each `"element"` of the pages, for each `"chunk"` of neighbouring
@@ -106,6 +110,7 @@ class QwenVLLoader(BaseLoader):
             ValueError: An option's value is not allowed.
         """
         self.file = file
+        self._document = DocumentFile(file)
         self._parser = QwenVLParser(
             llm=llm, mode=mode, output=output, prompt=prompt, pages=pages, dpi=dpi, high_resolution=high_resolution,
             max_concurrency=max_concurrency, on_error=on_error, cache_dir=cache_dir, image_dir=image_dir,
@@ -131,19 +136,24 @@ class QwenVLLoader(BaseLoader):
             ImportError: pypdfium2, Pillow or tqdm is missing.
             OSError: The file can't be read.
             QwenVLInputError: The file is not a supported document, the password is missing or wrong, or a selected
-                page does not exist.
+                page does not exist, or `image_dir` can't be written.
             QwenVLPageError: A page failed, and `on_error` is `"raise"`; it has the `page_number` and the `cause`.
         """
-        self._last_run = transcription = self._parser.transcribe(self.file)
+        self._last_run = transcription = self._parser.transcribe(self._reopen())
         for record in transcription.records():
             yield _to_document(record, transcription.name)
 
     @override
     async def alazy_load(self) -> AsyncIterator[Document]:
         """Load the documents asynchronously; see `lazy_load`."""
-        self._last_run = transcription = self._parser.transcribe(self.file)
+        self._last_run = transcription = self._parser.transcribe(self._reopen())
         async for record in transcription.arecords():
             yield _to_document(record, transcription.name)
+
+    def _reopen(self) -> DocumentFile:
+        if self._document.file is not self.file:
+            self._document = DocumentFile(self.file)
+        return self._document.reopen()
 
     def __getstate__(self) -> dict[str, Any]:
         """Pickle the file and the options, without the last load."""
@@ -197,7 +207,7 @@ class QwenVLParser(BaseBlobParser):
             ImportError: pypdfium2, Pillow or tqdm is missing.
             OSError: The blob can't be read.
             QwenVLInputError: The blob is not a supported document, the password is missing or wrong, or a selected
-                page does not exist.
+                page does not exist, or `image_dir` can't be written.
             QwenVLPageError: A page failed, and `on_error` is `"raise"`; it has the `page_number` and the `cause`.
         """
         file = Path(blob.path) if blob.data is None and blob.path is not None else blob.as_bytes()
@@ -205,7 +215,7 @@ class QwenVLParser(BaseBlobParser):
         for record in transcription.records():
             yield _to_document(record, transcription.name, blob.metadata)
 
-    def transcribe(self, file: File, *, name: str | None = None) -> Transcription:
+    def transcribe(self, file: File | DocumentFile, *, name: str | None = None) -> Transcription:
         """Set up the transcription of a document; its `records` run it."""
         return Transcription(file, self._options, self._transcriber, name=name)
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+import asyncio
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import fields
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any
+from uuid import NAMESPACE_URL, uuid5
 
 from llama_index.core.base.llms.types import ChatMessage, ChatResponse, ImageBlock, MessageRole, TextBlock
 from llama_index.core.readers.base import BasePydanticReader
@@ -22,7 +25,7 @@ from qwenvl_core.documents.page_cache import PageTranscription, UsageTotals
 from qwenvl_core.documents.records import Record
 from qwenvl_core.documents.transcription import Transcription
 from qwenvl_core.rendering.open import Document as File
-from qwenvl_core.rendering.open import get_document_name
+from qwenvl_core.rendering.open import DocumentFile
 from qwenvl_core.rendering.pages import PageImage
 from qwenvl_core.types.settings import ModelSettings
 
@@ -50,8 +53,10 @@ class QwenVLReader(BasePydanticReader):
 
     Documents are in page order. Their metadata is flat: `file_name`, `file_path`, `page_number` (from 1),
     `page_label`, `total_pages`, `page_width`, `page_height`, `model`, `finish_reason`, `truncated`, `warnings`,
-    `input_tokens` and `output_tokens` (of the page), and for elements and chunks `category`, `element_index`, `bbox`
-    and `bboxes`, which `citation` and `highlight` use. Embeddings and prompts include only `file_name` and
+    with `image_dir` `image_path`, for elements and chunks `category`, `element_index` and `bbox`, for chunks `bboxes`.
+    `citation` and `highlight` use them. Keys and types depend on the options only, so that stores with a schema take
+    all documents: a missing value is `""`. A page without text has the text "[no text]" and the warning "no text".
+    Token counts are in `usage`. Embeddings and prompts include only `file_name` and
     `page_label`.
     """
 
@@ -133,7 +138,8 @@ class QwenVLReader(BasePydanticReader):
         """Load the documents of a file one by one, as its pages are transcribed.
 
         Args:
-            file: A PDF, a TIFF with any number of pages, or an image: a path, bytes, or a file opened in binary mode.
+            file: A PDF, a TIFF with any number of pages, or an image: a path or `file://` URL, bytes, or a file object
+                (an open file, a response of an HTTP client, an upload).
             extra_info: Additional metadata for each document.
             fs: The fsspec file system of the path, if it is not a local one.
 
@@ -144,9 +150,8 @@ class QwenVLReader(BasePydanticReader):
                 page does not exist.
             QwenVLPageError: A page failed, and `on_error` is `"raise"`; it has the `page_number` and the `cause`.
         """
-        transcription, metadata = self._start_transcription(file, extra_info, fs)
-        for record in transcription.records():
-            yield _to_document(record, metadata)
+        transcription, build_document = self._start_transcription(file, extra_info, fs)
+        yield from map(build_document, transcription.records())
 
     @override
     def load_data(
@@ -160,8 +165,8 @@ class QwenVLReader(BasePydanticReader):
         self, file: File | PurePath, extra_info: Mapping[str, Any] | None = None, fs: Any = None
     ) -> list[Document]:
         """Load the documents of a file asynchronously; see `lazy_load_data`."""
-        transcription, metadata = self._start_transcription(file, extra_info, fs)
-        return [_to_document(record, metadata) async for record in transcription.arecords()]
+        transcription, build_document = await asyncio.to_thread(self._start_transcription, file, extra_info, fs)
+        return [build_document(record) async for record in transcription.arecords()]
 
     @override
     async def alazy_load_data(
@@ -175,18 +180,22 @@ class QwenVLReader(BasePydanticReader):
 
     def _start_transcription(
         self, file: File | PurePath, extra_info: Mapping[str, Any] | None, fs: Any
-    ) -> tuple[Transcription, dict[str, Any]]:
-        """Set up the transcription of a file; return it with the metadata of all its documents."""
-        metadata = _build_file_metadata(file)
+    ) -> tuple[Transcription, Callable[[Record], Document]]:
+        """Set up the transcription of a file; return it with the function that builds its documents."""
         if fs is not None:
-            with fs.open(str(file), "rb") as stream:
-                document: File = stream.read()
+            path: str | None = str(file)
+            with fs.open(path, "rb") as stream:
+                document = DocumentFile(stream.read())
         else:
-            document = Path(file) if isinstance(file, PurePath) else file
+            document = DocumentFile(Path(file) if isinstance(file, PurePath) else file)
+            path = document.path
         llm = QwenVL() if self.llm is None else self.llm
         options = self._build_options()
-        self._last_run = Transcription(document, options, _Transcriber(llm, options), name=metadata.get("file_path"))
-        return self._last_run, {**metadata, **(extra_info or {})}
+        self._last_run = Transcription(document, options, _Transcriber(llm, options), name=path)
+        name = document.name if path is None else path
+        metadata = {"file_name": PurePath(name).name, "file_path": path or "", **(extra_info or {})}
+        identity = ":".join((path or document.identity, self.mode, self.prompt or ""))
+        return self._last_run, _DocumentBuilder(metadata, identity)
 
 
 def citation(document: BaseNode | NodeWithScore) -> Citation:
@@ -253,19 +262,26 @@ class _Transcriber(ChatTranscriber[ChatMessage, ChatResponse]):
         )
 
 
-def _build_file_metadata(file: File | PurePath) -> dict[str, Any]:
-    if isinstance(file, PurePath):
-        file = str(file)
-    name = get_document_name(file)
-    return {"file_name": PurePath(name).name, **({"file_path": name} if isinstance(file, str) else {})}
+class _DocumentBuilder:
+    """Convert the records of a file to LlamaIndex documents.
 
+    The id of a document is its place: file, mode, page and position on the page. So ingestion pipelines recognize the
+    documents of a file that is loaded again, and replace those that have changed.
+    """
 
-def _to_document(record: Record, file_metadata: Mapping[str, Any]) -> Document:
-    """Convert a record to a LlamaIndex document."""
-    hidden = [name for name in ("file_path", *record.metadata) if name not in _VISIBLE_METADATA]
-    return Document(
-        text=record.text,
-        metadata={**file_metadata, **record.metadata},
-        excluded_embed_metadata_keys=hidden,
-        excluded_llm_metadata_keys=list(hidden),
-    )
+    def __init__(self, file_metadata: Mapping[str, Any], identity: str) -> None:
+        self._file_metadata, self._identity = file_metadata, identity
+        self._counts: Counter[int] = Counter()
+
+    def __call__(self, record: Record) -> Document:
+        """Convert a record to a LlamaIndex document."""
+        page = record.metadata.get("page_number", 0)
+        self._counts[page] += 1
+        hidden = [name for name in ("file_path", *record.metadata) if name not in _VISIBLE_METADATA]
+        return Document(
+            id_=str(uuid5(NAMESPACE_URL, f"{self._identity}:{page}:{self._counts[page]}")),
+            text=record.text,
+            metadata={**self._file_metadata, **record.metadata},
+            excluded_embed_metadata_keys=hidden,
+            excluded_llm_metadata_keys=list(hidden),
+        )

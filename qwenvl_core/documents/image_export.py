@@ -4,14 +4,36 @@ from __future__ import annotations
 
 import hashlib
 import io
+import tempfile
 from pathlib import Path
 
+from qwenvl_core.errors import QwenVLInputError
 from qwenvl_core.grounding import crop
 from qwenvl_core.layout import PageLayout
 from qwenvl_core.media.images import encode_jpeg
 from qwenvl_core.rendering.pages import PageImage
 
 _PICTURE_TYPES = ("image", "chart", "music_sheet", "chemical_formula")
+_MAX_STEM_BYTES = 120  # of a document's name; most file systems allow 255 for a whole name
+
+
+def check_folder(folder: str | Path | None) -> None:
+    """Create the folder for images and check that it can be written, before pages are paid for.
+
+    Raises:
+        QwenVLInputError: The folder can't be created or written.
+    """
+    if folder is None:
+        return
+    path = Path(folder).expanduser()
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=path):
+            pass
+    except (OSError, ValueError) as error:  # ValueError: a null byte
+        raise QwenVLInputError(
+            f"Unusable image_dir: {str(folder)!r} ({error}). Pass a folder that can be created and written."
+        ) from error
 
 
 def export_images(
@@ -52,6 +74,7 @@ def export_images(
 
 
 def _sanitize_name(document: str) -> str:
-    """Make a document's name usable as part of a file name."""
-    stem = Path(document).stem or "document"
-    return "".join(character if character.isalnum() or character in "-_." else "_" for character in stem)
+    """Make a document's name usable as part of a file name: also a signed URL, or a name of any length."""
+    stem = Path(document.partition("?")[0]).stem or "document"
+    name = "".join(character if character.isalnum() or character in "-_." else "_" for character in stem)
+    return name.encode()[:_MAX_STEM_BYTES].decode(errors="ignore")

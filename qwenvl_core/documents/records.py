@@ -2,6 +2,10 @@
 
 Metadata values are strings, numbers and bools, since vector stores accept no others. Boxes are JSON text, in fractions
 of the page's sides from its top left corner. `page_number` distinguishes the metadata of the pages.
+
+All records of a loader have the same keys with values of the same types, since stores with a schema (Milvus, LanceDB)
+take it from the first record: where there is no value, it is `""`. Token counts are not metadata, because frameworks
+hash it to find out whether a document has changed.
 """
 
 from __future__ import annotations
@@ -11,13 +15,16 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import reduce
-from html import escape
 from typing import Any, Literal
 
+from qwenvl_core.documents.html_output import format_html
 from qwenvl_core.documents.options import LoaderOptions, Output
 from qwenvl_core.documents.page_cache import PageTranscription
 from qwenvl_core.grounding import Box
 from qwenvl_core.layout import LayoutElement, PageLayout, parse_layout
+
+NO_TEXT = "no text"
+"""The warning of a page without text or pictures. Its record has it in brackets: embedding APIs refuse empty text."""
 
 _PAGE_BREAK = "\n\f"  # as other PDF loaders write it
 _SEPARATORS: dict[Output, str] = {"html": "\n", "markdown": "\n\n", "text": "\n\n"}
@@ -47,8 +54,9 @@ class TranscribedPage:
         transcription: The model's transcription.
         layout: The elements in the transcription.
         is_cached: Whether the transcription came from the cache.
-        image_path: Path of the page's exported image, if there is one.
+        image_path: Path of the page's exported image; empty if it could not be written, `None` without `image_dir`.
         crops: Paths of the exported pictures on the page, by the index of their element.
+        warnings: Problems with the page besides those of its layout.
         answer_format: Whether the transcription is plain text, markup such as LaTeX that is converted to the loader's
             output, or in a format that its text shows.
     """
@@ -61,6 +69,7 @@ class TranscribedPage:
     is_cached: bool = False
     image_path: str | None = None
     crops: Mapping[int, str] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
     answer_format: AnswerFormat = "detect"
 
 
@@ -72,27 +81,31 @@ def build_records(page: TranscribedPage, total: int, options: LoaderOptions) -> 
         total: Number of pages of the document.
         options: The loader's options.
     """
-    page_metadata = _build_page_metadata(page, total)
     match options.mode:
         case "element":
+            page_metadata = _build_page_metadata(page, total)
             for element in page.layout.elements:
                 metadata = {
                     "category": element.type,
                     "element_index": element.index,
-                    **_format_enclosing_box([element]),
+                    "bbox": _format_enclosing_box([element]),
                 }
                 crop = page.crops.get(element.index)
                 image = {} if crop is None else {"image_path": crop}
                 yield Record(_format_element(element, options.output), page_metadata | metadata | image)
         case "chunk":
+            page_metadata = _build_page_metadata(page, total)
             for text, elements in _group_into_chunks(page.layout.elements, options):
-                categories = ",".join(dict.fromkeys(element.type for element in elements))
-                span = f"{elements[0].index}-{elements[-1].index}"
-                boxes = {**_format_enclosing_box(elements), **_format_boxes(elements)}
-                metadata = {"category": categories, "element_index": span, **boxes}
+                metadata = {
+                    "category": ",".join(dict.fromkeys(element.type for element in elements)),
+                    "element_index": f"{elements[0].index}-{elements[-1].index}",
+                    "bbox": _format_enclosing_box(elements),
+                    "bboxes": _format_boxes(elements),
+                }
                 yield Record(text, page_metadata | metadata)
         case _:
-            yield Record(_format_page(page, options), page_metadata)
+            text = _format_page(page, options)
+            yield Record(text or f"[{NO_TEXT}]", _build_page_metadata(page, total, has_text=bool(text)))
 
 
 def build_single_record(
@@ -106,27 +119,27 @@ def build_single_record(
         total: Number of pages of the document.
         options: The loader's options.
     """
-    metadata = [_build_page_metadata(page, total) for page in pages]
+    texts = [_format_page(page, options) for page in pages]
+    metadata = [_build_page_metadata(page, total, has_text=bool(text)) for page, text in zip(pages, texts, strict=True)]
     warnings = [f"page {page['page_number']}: {page['warnings']}" for page in metadata if page["warnings"]]
     warnings += [f"page {number} is missing: {error}" for number, error in failures]
     reasons = [page["finish_reason"] for page in metadata]
     return Record(
-        _PAGE_BREAK.join(_format_page(page, options) for page in pages),
+        _PAGE_BREAK.join(texts) if any(texts) else f"[{NO_TEXT}]",
         {
             "total_pages": total,
             "model": metadata[0]["model"] if metadata else "",
             "finish_reason": next((reason for reason in reasons if reason != "stop"), reasons[0] if reasons else ""),
             "truncated": any(page["truncated"] for page in metadata),
             "warnings": "; ".join(warnings),
-            "input_tokens": sum(page["input_tokens"] for page in metadata),
-            "output_tokens": sum(page["output_tokens"] for page in metadata),
         },
     )
 
 
-def _build_page_metadata(page: TranscribedPage, total: int) -> dict[str, Any]:
-    """Build the metadata that all records of a page share. Token counts are those of the whole page."""
+def _build_page_metadata(page: TranscribedPage, total: int, *, has_text: bool = True) -> dict[str, Any]:
+    """Build the metadata that all records of a page share."""
     transcription, layout = page.transcription, page.layout
+    warnings = (*layout.warnings, *page.warnings, *(() if has_text else (NO_TEXT,)))
     image = {} if page.image_path is None else {"image_path": page.image_path}
     return {
         "page_label": page.label,
@@ -137,23 +150,21 @@ def _build_page_metadata(page: TranscribedPage, total: int) -> dict[str, Any]:
         "model": transcription.model,
         "finish_reason": transcription.finish_reason,
         "truncated": layout.truncated or transcription.finish_reason == "length",
-        "warnings": "; ".join(layout.warnings),
-        "input_tokens": transcription.usage.get("input_tokens", 0),
-        "output_tokens": transcription.usage.get("output_tokens", 0),
+        "warnings": "; ".join(warnings),
         **image,
     }
 
 
-def _format_enclosing_box(elements: Sequence[LayoutElement]) -> dict[str, str]:
-    """Return the metadata `bbox`: the box around all elements; nothing if no element has a box."""
+def _format_enclosing_box(elements: Sequence[LayoutElement]) -> str:
+    """Return the metadata `bbox`: the box around all elements; empty if no element has a box."""
     boxes = _collect_boxes(elements)
-    return {"bbox": json.dumps(_round_sides(reduce(Box.union, boxes)))} if boxes else {}
+    return json.dumps(_round_sides(reduce(Box.union, boxes))) if boxes else ""
 
 
-def _format_boxes(elements: Sequence[LayoutElement]) -> dict[str, str]:
-    """Return the metadata `bboxes`: the boxes of the elements; nothing if no element has a box."""
+def _format_boxes(elements: Sequence[LayoutElement]) -> str:
+    """Return the metadata `bboxes`: the boxes of the elements; empty if no element has a box."""
     boxes = _collect_boxes(elements)
-    return {"bboxes": json.dumps([_round_sides(box) for box in boxes])} if boxes else {}
+    return json.dumps([_round_sides(box) for box in boxes]) if boxes else ""
 
 
 def _collect_boxes(elements: Iterable[LayoutElement]) -> list[Box]:
@@ -196,7 +207,7 @@ def _join_chunk(chunk: Sequence[tuple[LayoutElement, str]], separator: str) -> t
 def _format_element(element: LayoutElement, output: Output) -> str:
     """Format an element's text. A picture without text becomes its type in brackets, so that no text is empty."""
     if output == "html":
-        return element.html or f"<pre>{escape(element.latex or element.text)}</pre>"
+        return format_html(element)
     if output == "markdown":
         markdown = parse_layout(element.html, format="html").markdown if element.html else ""
         return markdown or element.latex or element.text or f"[{element.type}]"
@@ -204,14 +215,18 @@ def _format_element(element: LayoutElement, output: Output) -> str:
 
 
 def _format_page(page: TranscribedPage, options: LoaderOptions) -> str:
-    text, layout = page.transcription.text.strip(), page.layout
+    """Format the text of a page; it is empty if the page has neither text nor pictures."""
+    text, elements = page.transcription.text.strip(), page.layout.elements
     is_markup = page.answer_format == "markup"
     if page.answer_format == "text":
         return text
-    if options.prompt is not None and not is_markup and not any(element.box for element in layout.elements):
+    if options.prompt is not None and not is_markup and not any(element.box for element in elements):
         return text  # the reply to a custom prompt is returned unchanged, unless it is a layout
+    if not any(element.text.strip() or element.latex or element.type != "text" for element in elements):
+        return ""
     if options.output == "html" and (is_markup or _TAG.search(text)):
-        return _SEPARATORS["html"].join(_format_element(element, "html") for element in layout.elements)
+        return _SEPARATORS["html"].join(format_html(element) for element in elements)
     if options.output == "text":
-        return _SEPARATORS["text"].join(element.text for element in layout.elements if element.text)
-    return layout.markdown
+        texts = [element.text for element in elements if element.text]
+        return _SEPARATORS["text"].join(texts or [f"[{element.type}]" for element in elements])
+    return page.layout.markdown

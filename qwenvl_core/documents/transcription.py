@@ -11,20 +11,21 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Generator, Iterator
+from collections.abc import AsyncGenerator, Generator, Iterator, Sequence
 from contextlib import aclosing, closing
 from copy import copy
 
 from qwenvl_core.catalog.models import describe
 from qwenvl_core.documents.concurrency import amap_ordered, map_ordered
-from qwenvl_core.documents.image_export import export_images
+from qwenvl_core.documents.image_export import check_folder, export_images
 from qwenvl_core.documents.options import LoaderOptions
 from qwenvl_core.documents.page_cache import PageCache, PageTranscription, Transcriber, UsageTotals, compute_cache_key
 from qwenvl_core.documents.page_task import choose_prompt, get_answer_format, parse_answer
 from qwenvl_core.documents.progress import Reporter, report_progress
 from qwenvl_core.documents.records import Record, TranscribedPage, build_records, build_single_record
 from qwenvl_core.errors import QwenVLPageError
-from qwenvl_core.rendering.open import Document, get_document_name, open_pages
+from qwenvl_core.layout import REPETITION, PageLayout
+from qwenvl_core.rendering.open import Document, DocumentFile, open_pages
 from qwenvl_core.rendering.page_size import PageSizing
 from qwenvl_core.rendering.pages import PageImage, Pages, render_page
 
@@ -35,13 +36,17 @@ class Transcription:
     """The transcription of one document. Call `records` or `arecords`, once.
 
     Attributes:
-        name: Name of the document.
         usage: Usage of the pages so far.
         failures: Numbers and errors of the pages that failed so far.
     """
 
     def __init__(
-        self, file: Document, options: LoaderOptions, transcriber: Transcriber, *, name: str | None = None
+        self,
+        file: Document | DocumentFile,
+        options: LoaderOptions,
+        transcriber: Transcriber,
+        *,
+        name: str | None = None,
     ) -> None:
         """Set up the transcription; `records` opens the file.
 
@@ -51,10 +56,10 @@ class Transcription:
             transcriber: The model.
             name: Name of the document; by default its path.
         """
-        self.name = get_document_name(file) if name is None else name
         self.usage = UsageTotals()
         self.failures: list[tuple[int, Exception]] = []
-        self._file = file
+        self._file = file if isinstance(file, DocumentFile) else DocumentFile(file)
+        self._name = name
         self._options = options
         self._transcriber = transcriber
         self._cache = PageCache(options.cache_dir)
@@ -62,14 +67,19 @@ class Transcription:
         self._prompt = choose_prompt(options, transcriber.settings)
         self._single_record_pages: list[TranscribedPage] = []
 
+    @property
+    def name(self) -> str:
+        """Name of the document. For a file object without a name, its content is read."""
+        return self._file.name if self._name is None else self._name
+
     def records(self) -> Generator[Record]:
         """Transcribe the pages, and yield their records in page order.
 
         Raises:
             ImportError: pypdfium2, Pillow or tqdm is missing.
             OSError: The file can't be read.
-            QwenVLInputError: The file is not a supported document, the password is missing or wrong, or a selected
-                page does not exist.
+            QwenVLInputError: The file is not a supported document, the password is missing or wrong, a selected
+                page does not exist, or `image_dir` can't be written.
             QwenVLPageError: A page failed, and `on_error` is `"raise"`.
         """
         with self._open() as pages:
@@ -105,6 +115,8 @@ class Transcription:
                 yield record
 
     def _open(self) -> Pages:
+        check_folder(self._options.image_dir)
+        _ = self.name  # is read here, since async callers run this method in a thread
         return open_pages(self._file, password=self._options.password)
 
     @property
@@ -116,39 +128,83 @@ class Transcription:
 
     def _transcribe_page(self, pages: Pages, number: int) -> TranscribedPage:
         page, key, cached = self._prepare_page(pages, number)
-        transcription = cached or self._transcriber.transcribe(page, self._prompt)
-        return self._finish_page(page, key, transcription, is_cached=cached is not None)
+        if cached is not None:
+            return self._finish_page(page, *cached, is_cached=True)
+        transcription = self._transcriber.transcribe(page, self._prompt)
+        return self._finish_new_page(page, key, transcription)
 
     async def _atranscribe_page(self, pages: Pages, number: int) -> TranscribedPage:
         page, key, cached = await asyncio.to_thread(self._prepare_page, pages, number)
-        transcription = cached or await self._transcriber.atranscribe(page, self._prompt)
-        return await asyncio.to_thread(self._finish_page, page, key, transcription, is_cached=cached is not None)
+        if cached is not None:
+            return await asyncio.to_thread(self._finish_page, page, *cached, is_cached=True)
+        transcription = await self._transcriber.atranscribe(page, self._prompt)
+        return await asyncio.to_thread(self._finish_new_page, page, key, transcription)
 
-    def _prepare_page(self, pages: Pages, number: int) -> tuple[PageImage, str, PageTranscription | None]:
-        """Render a page; return it with its cache key and its cached transcription."""
+    def _prepare_page(
+        self, pages: Pages, number: int
+    ) -> tuple[PageImage, str, tuple[PageTranscription, PageLayout] | None]:
+        """Render a page; return it with its cache key, and with its cached transcription and layout."""
         settings = self._transcriber.settings
         sizing = PageSizing(
             self._facts, self._options.dpi, bool(settings.vl_high_resolution_images), settings.max_pixels
         )
         page = render_page(pages, number, sizing.fit)
         key = compute_cache_key(page, self._prompt, settings) if self._has_cache else ""
-        return page, key, self._cache.get(key)
+        cached = self._cache.get(key)
+        if cached is None:
+            return page, key, None
+        layout = self._parse(page, cached)
+        return page, key, (cached, layout) if _can_be_cached(cached, layout) else None
+
+    def _finish_new_page(self, page: PageImage, key: str, transcription: PageTranscription) -> TranscribedPage:
+        """Parse a new transcription and cache it; export the page's images."""
+        layout = self._parse(page, transcription)
+        warnings = []
+        if _can_be_cached(transcription, layout):
+            try:
+                self._cache.put(key, transcription)
+            except OSError as error:  # the page is paid for
+                warnings.append(self._describe_unwritten("cache_dir", page, error))
+        return self._finish_page(page, transcription, layout, is_cached=False, warnings=warnings)
 
     def _finish_page(
-        self, page: PageImage, key: str, transcription: PageTranscription, *, is_cached: bool
+        self,
+        page: PageImage,
+        transcription: PageTranscription,
+        layout: PageLayout,
+        *,
+        is_cached: bool,
+        warnings: Sequence[str] = (),
     ) -> TranscribedPage:
-        """Cache and parse a transcription, and export the page's images."""
-        if not is_cached:
-            self._cache.put(key, transcription)
-        size = page.width, page.height
+        """Export the images of a transcribed page."""
+        path: str | None
+        try:
+            path, crops = export_images(self._options.image_dir, self.name, page, layout)
+        except OSError as error:
+            path, crops = "", {}
+            warnings = (*warnings, self._describe_unwritten("image_dir", page, error))
+        return TranscribedPage(
+            page.number,
+            page.label,
+            (page.width, page.height),
+            transcription,
+            layout,
+            is_cached,
+            path,
+            crops,
+            tuple(warnings),
+            get_answer_format(self._options, self._transcriber.settings),
+        )
+
+    def _parse(self, page: PageImage, transcription: PageTranscription) -> PageLayout:
         space = self._options.coordinates or self._facts.coordinates or "auto"
         settings = self._transcriber.settings
-        layout = parse_answer(transcription, self._options, settings, space=space, size=size)
-        answer_format = get_answer_format(self._options, settings)
-        path, crops = export_images(self._options.image_dir, self.name, page, layout)
-        return TranscribedPage(
-            page.number, page.label, size, transcription, layout, is_cached, path, crops, answer_format
-        )
+        return parse_answer(transcription, self._options, settings, space=space, size=(page.width, page.height))
+
+    def _describe_unwritten(self, option: str, page: PageImage, error: OSError) -> str:
+        """Log that a file of a page could not be written, and return the warning for its metadata."""
+        _LOG.warning("%s: page %d is not stored in %s: %s", self.name, page.number, option, error)
+        return f"not stored in {option}: {error.strerror or error}"
 
     # --- Results, in page order ---
 
@@ -177,3 +233,8 @@ class Transcription:
         """Yield the record of the mode `"single"`; nothing in other modes."""
         if self._options.mode == "single":
             yield build_single_record(self._single_record_pages, self.failures, total, self._options)
+
+
+def _can_be_cached(transcription: PageTranscription, layout: PageLayout) -> bool:
+    """Return whether an answer is worth keeping: one that was cut off or runs in a loop is requested again."""
+    return transcription.finish_reason != "length" and REPETITION not in layout.warnings

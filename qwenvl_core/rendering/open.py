@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 import hashlib
+import re
+from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 from qwenvl_core.errors import QwenVLInputError
+from qwenvl_core.media.file_objects import can_seek, get_file_name, is_file_object, read_file_object
+from qwenvl_core.media.inspection import read_bytes
 from qwenvl_core.media.sniffing import HEAD_BYTES, sniff, sniff_file
+from qwenvl_core.media.sources import parse_url_source
+from qwenvl_core.types.media import FileSource, UrlSource
 
 if TYPE_CHECKING:
     from qwenvl_core.rendering.pages import Pages
 
 Document = str | Path | bytes | BinaryIO
-"""A document: its path, its bytes, or a file opened in binary mode."""
+"""A document: its path or `file://` URL, its bytes, or a file object that gives bytes."""
+
+_URL = re.compile(r"(?:file:/|data:|[a-z][a-z0-9+.-]+://)", re.IGNORECASE)
 
 
 def missing_extra_error(purpose: str, packages: str, error: ImportError) -> ImportError:
@@ -27,11 +35,59 @@ def missing_extra_error(purpose: str, packages: str, error: ImportError) -> Impo
     return ImportError(f'{purpose} needs {packages}: pip install "qwenvl-adapters[documents]"', name=error.name)
 
 
-def open_pages(file: Document, *, password: str | None = None) -> Pages:
+class DocumentFile:
+    """A document as the caller gave it, which is read when its content or its digest is needed, and once.
+
+    Attributes:
+        file: The document.
+    """
+
+    def __init__(self, file: Document) -> None:
+        self.file = file
+
+    @cached_property
+    def source(self) -> Path | bytes:
+        """The path of the document, or its bytes.
+
+        Raises:
+            OSError: The file object can't be read.
+            QwenVLInputError: It is neither a path nor readable as bytes, or a URL that would have to be fetched.
+        """
+        return _resolve_source(self.file)
+
+    @cached_property
+    def path(self) -> str | None:
+        """The path of the document as the caller wrote it; `None` for bytes and file objects."""
+        if not isinstance(self.file, str | Path):
+            return None
+        if isinstance(self.file, str) and _URL.match(self.file):
+            return str(self.source) if isinstance(self.source, Path) else None
+        return str(self.file)
+
+    @cached_property
+    def name(self) -> str:
+        """The path or the file object's name; for bytes, a name built from their digest."""
+        return self.path or get_file_name(self.file) or self.identity[: len("sha256:") + 16]
+
+    @cached_property
+    def identity(self) -> str:
+        """The path, else the digest of the content: two uploads may have one name."""
+        if self.path is not None:
+            return self.path
+        data = self.source if isinstance(self.source, bytes) else self.source.read_bytes()
+        return f"sha256:{hashlib.sha256(data).hexdigest()}"
+
+    def reopen(self) -> DocumentFile:
+        """Return the document to be read anew; itself if it is a stream that cannot be read twice."""
+        return self if is_file_object(self.file) and not can_seek(self.file) else DocumentFile(self.file)
+
+
+def open_pages(file: Document | DocumentFile, *, password: str | None = None) -> Pages:
     """Open a PDF, a TIFF or another image.
 
     Args:
-        file: A path, bytes (also a NumPy array in `.npy` format), or a file opened in binary mode.
+        file: A path or `file://` URL, bytes (also a NumPy array in `.npy` format), or a file object: an open file, a
+            response of an HTTP client, an upload. One that cannot seek is read from where it is.
         password: Password of the PDF, if it has one.
 
     Raises:
@@ -39,7 +95,7 @@ def open_pages(file: Document, *, password: str | None = None) -> Pages:
         OSError: The file does not exist, or can't be read.
         QwenVLInputError: The file is none of these, or the password is missing or wrong.
     """
-    source = _resolve_source(file)
+    source = file.source if isinstance(file, DocumentFile) else _resolve_source(file)
     kind = sniff_file(source).kind if isinstance(source, Path) else sniff(source[:HEAD_BYTES]).kind
     try:
         from qwenvl_core.rendering.images import ImagePages
@@ -51,36 +107,26 @@ def open_pages(file: Document, *, password: str | None = None) -> Pages:
     return ImagePages(source)
 
 
-def get_document_name(file: Document) -> str:
-    """Return the path or the file's name; for bytes, a name built from their digest."""
-    if isinstance(file, str | Path):
-        return str(file)
-    name = getattr(file, "name", None)
-    if isinstance(name, str):
-        return name
-    return f"sha256:{hashlib.sha256(_read_bytes(file)).hexdigest()[:16]}"
-
-
 def _resolve_source(file: Document) -> Path | bytes:
-    if isinstance(file, str) and file.lower().startswith(("http://", "https://")):
-        raise QwenVLInputError(
-            f"Unsupported document URL: {file}. Documents are not fetched from the web. Pass a path or the bytes."
-        )
+    if isinstance(file, str) and _URL.match(file):
+        return _resolve_url(file)
     if isinstance(file, str | Path):
         return Path(file).expanduser()
-    return _read_bytes(file)
-
-
-def _read_bytes(file: Any) -> bytes:
     if isinstance(file, bytes | bytearray | memoryview):
         return bytes(file)
-    if not callable(getattr(file, "read", None)):
-        raise QwenVLInputError(
-            f"Unsupported document type: {type(file).__name__}. Pass a path, bytes, or a file opened in binary mode."
-        )
-    if file.seekable():
-        file.seek(0)
-    data = file.read()
-    if not isinstance(data, bytes):
-        raise QwenVLInputError("The file is opened in text mode. Open it in binary mode: open(path, 'rb').")
-    return data
+    if is_file_object(file):
+        return read_file_object(file)
+    raise QwenVLInputError(
+        f"Unsupported document type: {type(file).__name__}. Pass a path, bytes, or a file opened in binary mode."
+    )
+
+
+def _resolve_url(url: str) -> Path | bytes:
+    if url.lower().startswith(("file:", "data:")):
+        source = parse_url_source(url, location="file", files=True)
+        if not isinstance(source, UrlSource):
+            return source.path if isinstance(source, FileSource) else read_bytes(source)
+    raise QwenVLInputError(
+        f"Unsupported document URL: {url[:200]}. Documents are not fetched from the web. "
+        "Pass a path, the bytes, or an open file object, such as urllib.request.urlopen(url)."
+    )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cached_property
 from threading import Thread
 from typing import TYPE_CHECKING, Self
 
@@ -25,7 +26,7 @@ class PageImage:
 
     Attributes:
         number: Page number, from 1.
-        label: The document's own label of the page ("iv"), else its number.
+        label: The document's own label of the page ("iv"), else its number; see `Pages.display_label`.
         width: Width in pixels.
         height: Height in pixels.
         jpeg: The JPEG file.
@@ -52,6 +53,24 @@ class Pages(ABC):
     @abstractmethod
     def label(self, number: int) -> str:
         """Return the document's own label of a page; an empty string if it has none."""
+
+    def display_label(self, number: int) -> str:
+        """Return the label under which a page is cited: its own, else its number.
+
+        The number is in brackets if another page is labelled with it: the page after an unlabelled cover may be "1".
+        """
+        label = self.label(number)
+        if label:
+            return label
+        label = str(number)
+        while label in self._labels:
+            label = f"[{label}]"
+        return label
+
+    @cached_property
+    def _labels(self) -> frozenset[str]:
+        """The document's own labels of all its pages."""
+        return frozenset(self.label(number) for number in range(1, self.count + 1))
 
     @abstractmethod
     def size(self, number: int, fit: SizeFunction) -> tuple[int, int]:
@@ -100,4 +119,4 @@ def render_page(pages: Pages, number: int, fit: SizeFunction) -> PageImage:
     """
     image = pages.render(number, fit)
     width, height = image.size
-    return PageImage(number, pages.label(number) or str(number), width, height, encode_jpeg(image))
+    return PageImage(number, pages.display_label(number), width, height, encode_jpeg(image))

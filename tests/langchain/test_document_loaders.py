@@ -109,11 +109,11 @@ def test_page_mode_returns_one_document_per_page(
     loader = QwenVLLoader(file, llm=llm)
     documents = load(loader, call_mode, llm)
     assert [document.metadata["page_number"] for document in documents] == [1, 2, 3]
-    assert documents[1].page_content.startswith('<h2>Title 2</h2>\n<div class="text">Words of page 2.</div>')
+    assert documents[1].page_content.startswith('<h2>Title 2</h2>\n<p class="text">Words of page 2.</p>')
     assert documents[1].metadata == {
         "source": str(file), "page": 1, "page_label": "2", "page_number": 2, "total_pages": 3,
         "page_width": width_of(2), "page_height": 320, "model": "qwen3-vl-plus", "finish_reason": "stop",
-        "truncated": False, "warnings": "", "input_tokens": 100, "output_tokens": 10,
+        "truncated": False, "warnings": "",
     }  # fmt: skip
     assert loader.failures == []
     assert (loader.usage.input_tokens, loader.usage.output_tokens, loader.usage.image_tokens) == (300, 30, 270)
@@ -298,7 +298,56 @@ def test_progress_callback_receives_pages_done_total_and_usage(llm: ChatQwenVL) 
     assert calls == [(1, 3, 100), (2, 3, 200), (3, 3, 300)]
 
 
+# --- Streams ---
+
+
+class Stream(io.RawIOBase):
+    """A response of an HTTP client, which cannot seek."""
+
+    def __init__(self, data: bytes) -> None:
+        self._rest = data
+
+    def readable(self) -> bool:
+        return True
+
+    def read(self, size: int = -1) -> bytes:
+        data, self._rest = self._rest, b""
+        return data
+
+
+@both_call_modes
+def test_stream_that_cannot_seek_is_read_once_for_all_loads(
+    call_mode: CallMode, llm: ChatQwenVL, emulator: Emulator
+) -> None:
+    loader = QwenVLLoader(Stream(scan(2)), llm=llm)  # type: ignore[arg-type]
+    first, second = load(loader, call_mode, llm), load(loader, call_mode, llm)
+    assert first == second
+    assert [document.metadata["page"] for document in first] == [0, 1]
+    assert first[0].metadata["source"].startswith("sha256:")
+    assert highlight(first[1], Stream(scan(2))).size == (width_of(2), 320)  # type: ignore[arg-type]
+
+
+def test_file_url_has_path_as_source(file: Path, llm: ChatQwenVL) -> None:
+    documents = QwenVLLoader(file.as_uri(), llm=llm).load()
+    assert {document.metadata["source"] for document in documents} == {str(file)}
+
+
 # --- Modes, stores, citations ---
+
+
+def test_index_of_unchanged_file_changes_nothing(file: Path, llm: ChatQwenVL, emulator: Emulator) -> None:
+    from langchain_core.indexing import InMemoryRecordManager, index
+
+    records, store = InMemoryRecordManager("n"), InMemoryVectorStore(DeterministicFakeEmbedding(size=4))
+    results = []
+    for input_tokens in (100, 77):
+        emulator.respond = lambda request, count=input_tokens: Reply(
+            text=html(page_in(request)), usage={"prompt": count, "completion": count, "image": 9}
+        )
+        loader = QwenVLLoader(file, llm=llm, mode="chunk")
+        results.append(index(loader, records, store, cleanup="full", source_id_key="source", key_encoder="sha256"))
+    assert (results[0]["num_added"], results[1]["num_added"], results[1]["num_skipped"]) == (3, 0, 3)
+    assert results[1]["num_deleted"] == 0
 
 
 @pytest.mark.parametrize("mode", ["page", "element", "chunk", "single"])
@@ -375,7 +424,7 @@ def test_parser_as_images_parser_of_another_loader(llm: ChatQwenVL, emulator: Em
     blob = Blob.from_data(npy_page(1), mime_type="application/x-npy")
     assert "Words of page 1." in next(parser.lazy_parse(blob)).page_content
     emulator.respond = lambda request: Reply(text="")
-    assert next(parser.lazy_parse(blob)).page_content == ""
+    assert next(parser.lazy_parse(blob)).page_content == "[no text]"
 
 
 def parse_texts(parser: QwenVLParser, data: bytes) -> list[str]:

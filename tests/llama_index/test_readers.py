@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import inspect
+import io
 import json
 import os
 import pickle
@@ -13,16 +14,20 @@ import sys
 from collections.abc import Callable, Coroutine
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal, TypeVar
+from uuid import UUID
 
 import pytest
 from fsspec.implementations.local import LocalFileSystem  # type: ignore[import-untyped]
 from fsspec.implementations.memory import MemoryFileSystem  # type: ignore[import-untyped]
 from llama_index.core import SimpleDirectoryReader
 from llama_index.core.base.llms.types import ChatMessage, DocumentBlock, TextBlock
-from llama_index.core.ingestion import IngestionCache, IngestionPipeline
+from llama_index.core.embeddings import MockEmbedding
+from llama_index.core.ingestion import DocstoreStrategy, IngestionCache, IngestionPipeline
 from llama_index.core.node_parser import SentenceSplitter
 from llama_index.core.readers.base import BasePydanticReader
 from llama_index.core.schema import Document, MetadataMode, NodeWithScore
+from llama_index.core.storage.docstore import SimpleDocumentStore
+from llama_index.core.vector_stores import SimpleVectorStore
 from llama_index.core.vector_stores.utils import node_to_metadata_dict
 
 import llama_index_qwenvl
@@ -124,12 +129,12 @@ def test_page_mode_returns_one_document_per_page(
 ) -> None:
     reader = QwenVLReader(llm=llm)
     documents = load(reader, file, call_mode)
-    assert documents[1].text.startswith('<h2>Title 2</h2>\n<div class="text">Words of page 2.</div>')
+    assert documents[1].text.startswith('<h2>Title 2</h2>\n<p class="text">Words of page 2.</p>')
     assert [document.metadata["page_label"] for document in documents] == ["1", "2", "3"]
     assert documents[1].metadata == {
         "file_name": "a scan.pdf", "file_path": str(file), "page_label": "2", "page_number": 2, "total_pages": 3,
         "page_width": width_of(2), "page_height": 320, "model": "qwen3-vl-plus", "finish_reason": "stop",
-        "truncated": False, "warnings": "", "input_tokens": 100, "output_tokens": 10,
+        "truncated": False, "warnings": "",
     }  # fmt: skip
     assert (reader.usage.input_tokens, reader.usage.image_tokens, reader.failures) == (300, 270, [])
     assert not emulator.refusals
@@ -238,8 +243,9 @@ def test_cache_is_shared_by_both_frameworks(make: Callable[..., QwenVL], emulato
     QwenVLReader(llm=make(), cache_dir=tmp_path).load_data(scan(2))
     emulator.reset()
     llm = langchain.ChatQwenVL(base_url=emulator.compat_url, api_key="sk-other")
-    documents = langchain.QwenVLLoader(scan(2), llm=llm, cache_dir=tmp_path).load()
-    assert [document.metadata["output_tokens"] for document in documents] == [10, 10]
+    loader = langchain.QwenVLLoader(scan(2), llm=llm, cache_dir=tmp_path)
+    assert len(loader.load()) == 2
+    assert loader.usage.output_tokens == 20
     assert emulator.requests == []
     llm.close()
 
@@ -334,6 +340,60 @@ def test_ingestion_cache_distinguishes_pages_with_equal_text(file: Path, llm: Qw
     for _ in range(2):
         nodes = [node for document in documents for node in pipeline.run(documents=[document])]
         assert [node.metadata["page_number"] for node in nodes] == [1, 2, 3]
+
+
+@pytest.mark.parametrize("mode", ["page", "element", "chunk", "single"])
+def test_ingestion_of_unchanged_file_changes_nothing(mode: Any, file: Path, llm: QwenVL, emulator: Emulator) -> None:
+    pipeline = IngestionPipeline(
+        transformations=[SentenceSplitter(), MockEmbedding(embed_dim=4)],
+        docstore=SimpleDocumentStore(),
+        vector_store=SimpleVectorStore(),
+        docstore_strategy=DocstoreStrategy.UPSERTS,
+        disable_cache=True,
+    )
+    counts = []
+    for input_tokens in (100, 77):
+        emulator.respond = lambda request, count=input_tokens: Reply(
+            text=html(page_in(request)), usage={"prompt": count, "completion": count, "image": 9}
+        )
+        documents = QwenVLReader(llm=llm, mode=mode).load_data(file)
+        counts.append(len(pipeline.run(documents=documents)))
+    assert counts[0] >= len(documents)
+    assert counts[1] == 0
+    emulator.respond = lambda request: Reply(text=html(page_in(request) + (page_in(request) == 2)))
+    changed = pipeline.run(documents=QwenVLReader(llm=llm, mode=mode).load_data(file))
+    assert {node.metadata.get("page_number", 2) for node in changed} == {2}
+
+
+def test_ids_of_documents_distinguish_files_modes_prompts_and_places(file: Path, llm: QwenVL) -> None:
+    loads: list[tuple[dict[str, Any], Any]] = [
+        ({}, file), ({"mode": "element"}, file), ({"mode": "chunk", "chunk_size": 1}, file),
+        ({"prompt": "Who signed?"}, file), ({}, scan(3)), ({}, scan(2)), ({}, named_stream(2)), ({}, named_stream(1)),
+    ]  # fmt: skip
+    ids = [
+        [document.id_ for document in QwenVLReader(llm=llm, **options).load_data(document)]
+        for options, document in loads
+    ]
+    assert ids[0] == [document.id_ for document in QwenVLReader(llm=llm).load_data(str(file))]
+    assert ids[5] == ids[6], "the same bytes"
+    del ids[6]
+    assert len({id_ for group in ids for id_ in group}) == sum(map(len, ids))
+    assert all(str(UUID(id_)) == id_ for id_ in ids[0]), "Qdrant takes only UUIDs"
+
+
+def named_stream(pages: int) -> io.BytesIO:
+    stream = io.BytesIO(scan(pages))
+    stream.name = "upload.pdf"
+    return stream
+
+
+def test_bytes_and_streams_have_the_metadata_of_files(file: Path, llm: QwenVL) -> None:
+    of_path, of_bytes, of_stream = (
+        QwenVLReader(llm=llm, pages="1").load_data(document)[0].metadata
+        for document in (file, scan(3), named_stream(3))
+    )
+    assert list(of_path) == list(of_bytes) == list(of_stream)
+    assert (of_bytes["file_path"], of_stream["file_path"], of_stream["file_name"]) == ("", "", "upload.pdf")
 
 
 def test_citation_and_highlight_of_chunk(file: Path, llm: QwenVL) -> None:

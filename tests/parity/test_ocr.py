@@ -326,7 +326,7 @@ def test_page_mode_converts_latex_to_the_output(
         ("table_parsing", "markdown", "| Pen | 9.50 |\n| --- | --- |"),
         ("table_parsing", "text", "Pen | 9.50"),
         ("formula_recognition", "markdown", "$$E = m c ^ { 2 }$$"),
-        ("formula_recognition", "html", '<div class="formula">E = m c ^ { 2 }</div>'),
+        ("formula_recognition", "html", '<p class="formula">E = m c ^ { 2 }</p>'),
         ("text_recognition", "html", "Invoice 7\nTotal: 9.50"),
         ("multi_lan", "text", "Invoice 7\n发票 7"),
         ("advanced_recognition", "text", "Invoice 7\n\nTotal: 9.50"),

@@ -34,7 +34,12 @@ class FakeTranscriber:
     """
 
     def __init__(
-        self, text_of: TextOfPage = html, *, delay: Callable[[int], float] = lambda number: 0.0, **settings: Any
+        self,
+        text_of: TextOfPage = html,
+        *,
+        delay: Callable[[int], float] = lambda number: 0.0,
+        finish_reason: str = "stop",
+        **settings: Any,
     ) -> None:
         self.settings = ModelSettings(**settings)
         self.started: list[int] = []
@@ -42,7 +47,7 @@ class FakeTranscriber:
         self.prompts: list[str] = []
         self.max_concurrent = 0
         self.lock = threading.Lock()
-        self._text_of, self._delay = text_of, delay
+        self._text_of, self._delay, self._finish_reason = text_of, delay, finish_reason
         self._concurrent = 0
 
     def transcribe(self, page: PageImage, prompt: str) -> PageTranscription:
@@ -75,7 +80,7 @@ class FakeTranscriber:
 
     def _build_transcription(self, page: PageImage) -> PageTranscription:
         counts = {"input_tokens": 100 + page.number, "output_tokens": 10, "total_tokens": 110 + page.number}
-        return PageTranscription(self._text_of(page.number), "stop", "qwen3-vl-plus", counts)
+        return PageTranscription(self._text_of(page.number), self._finish_reason, "qwen3-vl-plus", counts)
 
 
 def fail_at(*numbers: int, error: Callable[[], Exception] = lambda: ZeroDivisionError("no")) -> TextOfPage:

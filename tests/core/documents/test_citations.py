@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import cast
 
+import pypdfium2 as pdfium
 import pytest
 
 from qwenvl_core.documents.citations import build_citation, draw_citation
@@ -11,6 +12,7 @@ from qwenvl_core.documents.records import Record
 from qwenvl_core.errors import QwenVLInputError
 from qwenvl_core.grounding import Box
 from tests.core.documents.fake_transcriber import FakeTranscriber, collect_records, create_transcription
+from tests.core.rendering.pdf_samples import COVER
 from tests.support.scanned_pages import scan, width_of
 
 
@@ -42,6 +44,14 @@ def test_build_citation_with_floats_equals_original() -> None:
     citation = build_citation(record.text, floats)
     assert citation == build_citation(record.text, record.metadata)
     assert draw_citation(citation, scan(3)).size == (width_of(2), 320)
+
+
+def test_unlabelled_cover_and_page_1_are_cited_apart() -> None:
+    document = pdfium.PdfDocument(COVER)
+    assert [document.get_page_label(index) for index in range(4)] == ["", "1", "2", "[1]"]
+    records = collect_records(create_transcription(COVER, FakeTranscriber()))
+    citations = [str(build_citation(record.text, {"source": "a.pdf", **record.metadata})) for record in records]
+    assert citations == ["a.pdf, page [[1]]", "a.pdf, page 1", "a.pdf, page 2", "a.pdf, page [1]"]
 
 
 def test_draw_citation_draws_red_boxes_on_page() -> None:

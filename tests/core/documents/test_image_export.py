@@ -7,8 +7,17 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from tests.core.documents.fake_transcriber import FakeTranscriber, collect_records, create_transcription
-from tests.support.scanned_pages import scan, width_of
+from qwenvl_core.documents.options import LoaderOptions
+from qwenvl_core.documents.transcription import Transcription
+from qwenvl_core.errors import QwenVLInputError
+from tests.core.documents.fake_transcriber import (
+    CallMode,
+    FakeTranscriber,
+    both_call_modes,
+    collect_records,
+    create_transcription,
+)
+from tests.support.scanned_pages import html, scan, width_of
 
 
 def image_size(path: Path) -> tuple[int, int]:
@@ -33,6 +42,48 @@ def test_image_dir_receives_pages_and_their_pictures(mode: str, tmp_path: Path) 
     assert len({*paths}) == (4 if mode == "element" else 2)
     if mode == "element":
         assert all(abs(side - expected) <= 2 for side, expected in zip(sizes[1], crop_size, strict=True))
+
+
+SIGNED = "https://bucket.example/scans/" + "a" * 300 + ".pdf?X-Amz-Signature=" + "0" * 2000
+
+
+@pytest.mark.parametrize("name", [SIGNED, "写真" * 200 + ".pdf", "é" * 119 + ".tiff", "a\0b\ud800/c:d*.pdf", "..", ""])
+def test_image_dir_takes_any_document_name(name: str, tmp_path: Path) -> None:
+    options = LoaderOptions(image_dir=tmp_path, mode="element")
+    transcriber = FakeTranscriber(lambda number: '<div class="image" data-bbox="1 2 300 400"></div>')
+    transcription = Transcription(scan(2), options, transcriber, name=name)
+    paths = {record.metadata["image_path"] for record in collect_records(transcription)}
+    assert len(paths) == 2
+    assert all(Path(path).parent == tmp_path and Path(path).stat().st_size for path in paths)
+
+
+@both_call_modes
+@pytest.mark.parametrize("name", ["a file", "a file/below", "null\0byte"])
+def test_unusable_image_dir_raises_before_any_request(call_mode: CallMode, name: str, tmp_path: Path) -> None:
+    (tmp_path / "a file").write_text("x")
+    transcriber = FakeTranscriber()
+    transcription = create_transcription(scan(2), transcriber, image_dir=tmp_path / name, on_error="skip")
+    with pytest.raises(QwenVLInputError, match=r"Unusable image_dir.*Pass a folder"):
+        collect_records(transcription, call_mode)
+    assert transcriber.started == []
+
+
+@both_call_modes
+def test_page_whose_image_cannot_be_written_is_not_lost(call_mode: CallMode, tmp_path: Path) -> None:
+    folder = tmp_path / "images"
+
+    def text_of(number: int) -> str:
+        if folder.is_dir():
+            folder.rmdir()
+        folder.write_text("now a file")
+        return html(number)
+
+    transcription = create_transcription(scan(1), FakeTranscriber(text_of), image_dir=folder)
+    (record,) = collect_records(transcription, call_mode)
+    assert "Words of page 1." in record.text
+    assert record.metadata["image_path"] == ""
+    assert "not stored in image_dir" in record.metadata["warnings"]
+    assert (transcription.usage.pages, transcription.usage.output_tokens) == (1, 10)
 
 
 def test_documents_of_same_name_export_to_different_files(tmp_path: Path) -> None:

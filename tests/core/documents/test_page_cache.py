@@ -27,7 +27,7 @@ from tests.core.documents.fake_transcriber import (
     fail_at,
     page_numbers,
 )
-from tests.support.scanned_pages import scan
+from tests.support.scanned_pages import html, scan
 
 # --- Resumed runs ---
 
@@ -44,11 +44,10 @@ def test_run_after_failed_page_requests_only_missing_pages(call_mode: CallMode, 
     assert transcription.usage.cached_pages == len(failing.started) - 1
     unused = FakeTranscriber(fail_at(*range(1, 13)))
     transcription = create_transcription(scan(12), unused, cache_dir=tmp_path)
-    records = collect_records(transcription, call_mode)
+    collect_records(transcription, call_mode)
     assert unused.started == []
-    assert [record.metadata["input_tokens"] for record in records] == [100 + number for number in range(1, 13)]
     usage = transcription.usage
-    assert (usage.pages, usage.cached_pages, usage.output_tokens) == (12, 12, 120)
+    assert (usage.pages, usage.cached_pages, usage.input_tokens, usage.output_tokens) == (12, 12, 1278, 120)
 
 
 @both_call_modes
@@ -85,6 +84,57 @@ def test_records_closed_by_lock_owner_does_not_deadlock(tmp_path: Path) -> None:
     thread.start()
     thread.join(10)
     assert not thread.is_alive()
+
+
+# --- Answers that are not kept ---
+
+LOOP = '<div class="text" data-bbox="1 2 30 40">The same again and again.</div>' * 9
+
+
+@both_call_modes
+@pytest.mark.parametrize(("text", "finish_reason"), [(html(1), "length"), (LOOP, "stop")], ids=["cut", "loop"])
+def test_cut_or_looping_page_is_requested_again(
+    text: str, finish_reason: str, call_mode: CallMode, tmp_path: Path
+) -> None:
+    bad = FakeTranscriber(lambda number: text, finish_reason=finish_reason)
+    transcription = create_transcription(scan(1), bad, cache_dir=tmp_path)
+    (record,) = collect_records(transcription, call_mode)
+    assert record.metadata["truncated"] or "repetition" in record.metadata["warnings"]
+    assert transcription.usage.output_tokens == 10
+    assert not list(tmp_path.glob("*.json"))
+    good = FakeTranscriber()
+    (record,) = collect_records(create_transcription(scan(1), good, cache_dir=tmp_path), call_mode)
+    assert good.started == [1]
+    assert (record.metadata["truncated"], record.metadata["warnings"]) == (False, "")
+
+
+@pytest.mark.parametrize(("text", "finish_reason"), [(html(1), "length"), (LOOP, "stop")], ids=["cut", "loop"])
+def test_cut_or_looping_page_of_earlier_version_is_requested_again(
+    text: str, finish_reason: str, tmp_path: Path
+) -> None:
+    collect_records(create_transcription(scan(1), FakeTranscriber(), cache_dir=tmp_path))
+    (file,) = tmp_path.glob("*.json")
+    stored = json.loads(file.read_text("utf-8"))
+    file.write_text(json.dumps({**stored, "text": text, "finish_reason": finish_reason}), "utf-8")
+    transcriber = FakeTranscriber()
+    collect_records(create_transcription(scan(1), transcriber, cache_dir=tmp_path))
+    assert transcriber.started == [1]
+    assert json.loads(file.read_text("utf-8")) == stored
+
+
+def test_page_without_text_is_cached(tmp_path: Path) -> None:
+    collect_records(create_transcription(scan(1), FakeTranscriber(lambda number: ""), cache_dir=tmp_path))
+    assert len(list(tmp_path.glob("*.json"))) == 1
+
+
+def test_page_that_cannot_be_cached_is_not_lost(tmp_path: Path) -> None:
+    folder = tmp_path / "cache"
+    folder.write_text("a file")
+    transcription = create_transcription(scan(2), FakeTranscriber(), cache_dir=folder)
+    records = collect_records(transcription)
+    assert page_numbers(records) == [1, 2]
+    assert all("not stored in cache_dir" in record.metadata["warnings"] for record in records)
+    assert (transcription.usage.pages, transcription.failures) == (2, [])
 
 
 # --- Keys ---

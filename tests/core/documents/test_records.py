@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -25,7 +26,7 @@ from tests.support.scanned_pages import html, scan
 SCALARS = (str, int, float, bool)
 PAGE_METADATA = {
     "page_label": "iii", "page_number": 3, "total_pages": 9, "page_width": 1000, "page_height": 800, "model": "m",
-    "finish_reason": "stop", "truncated": False, "warnings": "", "input_tokens": 7, "output_tokens": 0,
+    "finish_reason": "stop", "truncated": False, "warnings": "",
 }  # fmt: skip
 all_outputs = pytest.mark.parametrize("output", ["html", "markdown", "text"])
 
@@ -44,8 +45,9 @@ def test_page_mode_builds_one_record_in_each_output() -> None:
     (record,) = build(html(1))
     assert record.metadata == PAGE_METADATA
     assert record.text == (
-        '<h2>Title 1</h2>\n<div class="text">Words of page 1.</div>\n'
-        "<table><tr><th>Item</th><th>Price</th></tr><tr><td>Tea</td><td>1.50</td></tr></table>"
+        '<h2>Title 1</h2>\n<p class="text">Words of page 1.</p>\n'
+        "<section><table><tr><th>Item</th> <th>Price</th></tr>\n<tr><td>Tea</td> <td>1.50</td></tr>\n"
+        "</table></section>"
     )
     assert build(html(1), output="text")[0].text == "Title 1\n\nWords of page 1.\n\nItem | Price\nTea | 1.50"
     assert build(html(1), output="markdown")[0].text == (
@@ -63,9 +65,10 @@ def test_element_mode_builds_one_record_per_element() -> None:
     assert table.metadata["category"] == "table"
 
 
-def test_element_without_box_has_no_box_metadata() -> None:
-    assert "bbox" not in build("Just words.", mode="element")[0].metadata
-    assert not {"bbox", "bboxes"} & build("Just words.", mode="chunk")[0].metadata.keys()
+def test_element_without_box_has_empty_box_metadata() -> None:
+    assert build("Just words.", mode="element")[0].metadata["bbox"] == ""
+    chunk = build("Just words.", mode="chunk")[0].metadata
+    assert (chunk["bbox"], chunk["bboxes"]) == ("", "")
 
 
 @all_outputs
@@ -133,11 +136,75 @@ def test_single_mode_builds_one_record_with_failed_pages_in_warnings(call_mode: 
     assert record.text.split("\n\f")[1].startswith("Title 3")
     assert record.metadata == {
         "total_pages": 3, "model": "qwen3-vl-plus", "finish_reason": "stop", "truncated": False,
-        "warnings": "page 2 is missing: no", "input_tokens": 204, "output_tokens": 20,
+        "warnings": "page 2 is missing: no",
     }  # fmt: skip
 
 
+# --- Pages without text ---
+
+PICTURE = '<html><body><div class="image" data-bbox="1 2 300 400"></div></body></html>'
+
+
+@all_outputs
+@pytest.mark.parametrize(
+    "text", ["", " \n", "<html><body></body></html>", '<div class="text" data-bbox="1 2 3 4"></div>']
+)
+def test_page_without_text_has_placeholder_and_warning(output: str, text: str) -> None:
+    (record,) = build(text, output=output)
+    assert (record.text, record.metadata["warnings"]) == ("[no text]", "no text")
+    assert record.metadata["total_pages"] == 9
+
+
+@all_outputs
+def test_page_with_picture_only_is_not_empty(output: str) -> None:
+    (record,) = build(PICTURE, output=output)
+    assert "image" in record.text
+    assert record.metadata["warnings"] == ""
+
+
+@pytest.mark.parametrize("mode", ["element", "chunk"])
+def test_page_without_elements_has_no_record(mode: str) -> None:
+    assert build("<html><body></body></html>", mode=mode) == []
+
+
+def test_single_record_keeps_place_of_page_without_text() -> None:
+    texts = ["One.", "", "Three."]
+    transcription = create_transcription(
+        scan(3), FakeTranscriber(lambda number: texts[number - 1]), mode="single", output="text"
+    )
+    (record,) = collect_records(transcription)
+    assert record.text == "One.\n\f\n\fThree."
+    assert record.metadata["warnings"] == "page 2: no text"
+    (record,) = collect_records(create_transcription(scan(2), FakeTranscriber(lambda number: ""), mode="single"))
+    assert record.text == "[no text]"
+
+
 # --- Metadata ---
+
+PAGES = [
+    html(1), PICTURE, "", "Just words.", html(1)[:200], "```json\n{}\n```", "<!-- Image (1, 2, 30, 40) -->",
+    "<!-- Table (1, 2, 3, 4) -->\n\\begin{tabular}{cc}a & b\\\\\\end{tabular}",
+    '<div class="text" data-bbox="9 9 9 9">No area</div>',
+]  # fmt: skip
+
+
+@all_outputs
+@pytest.mark.parametrize("has_images", [True, False])
+@pytest.mark.parametrize("mode", ["page", "element", "chunk", "single"])
+def test_records_have_same_keys_and_types_on_every_page(
+    mode: str, has_images: bool, output: str, tmp_path: Path
+) -> None:
+    options = {"mode": mode, "output": output, "image_dir": tmp_path if has_images else None}
+    schemas = set()
+    for text in PAGES:
+        transcriber = FakeTranscriber(lambda number, text=text: text)  # type: ignore[misc]
+        for record in collect_records(create_transcription(scan(1), transcriber, **options)):
+            schemas.add(tuple((name, type(value)) for name, value in record.metadata.items()))
+            assert record.text.strip()
+    (schema,) = schemas
+    names = {name for name, _ in schema}
+    assert ("image_path" in names) is (has_images and mode != "single")
+    assert not any("tokens" in name for name in names)
 
 
 def test_cut_transcription_is_marked_as_truncated() -> None:
@@ -166,7 +233,7 @@ def test_metadata_is_flat_and_distinct_for_each_page(mode: str) -> None:
 
 
 @all_outputs
-@pytest.mark.parametrize("text", ["", "Page 1", "One.\n\nTwo & three."])
+@pytest.mark.parametrize("text", ["Page 1", "One.\n\nTwo & three."])
 def test_transcription_without_layout_is_record_text(output: str, text: str) -> None:
     (record,) = build(text, output=output)
     assert record.text == text

@@ -40,6 +40,12 @@ LABELLED = _write_pdf(
     *["<< /Type /Page /Parent 2 0 R /MediaBox [0 0 200 200] >>"] * 3,
 )
 
+COVER = _write_pdf(  # its first page has no label, the second is page 1
+    "<< /Type /Catalog /Pages 2 0 R /PageLabels << /Nums [0 << >> 1 << /S /D >> 3 << /P ([1]) >>] >> >>",
+    "<< /Type /Pages /Kids [3 0 R 4 0 R 5 0 R 6 0 R] /Count 4 >>",
+    *["<< /Type /Page /Parent 2 0 R /MediaBox [0 0 200 200] >>"] * 4,
+)
+
 
 def _encrypt(password: bytes) -> bytes:
     """Write a PDF that opens with this password: 40-bit RC4, see the PDF 1.7 reference, section 7.6.3."""

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import sys
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 
 from qwenvl_core.errors import QwenVLInputError
-from qwenvl_core.rendering.open import Document, get_document_name, open_pages
+from qwenvl_core.rendering.open import Document, DocumentFile, open_pages
+from tests.core.media.test_file_objects import AsyncUpload, Response
 from tests.support.scanned_pages import scan
 
 
@@ -31,10 +34,55 @@ def test_document_name_is_path_or_digest(tmp_path: Path) -> None:
     path.write_bytes(data)
     stream = io.BytesIO(data)
     stream.seek(5)
-    assert get_document_name(path) == get_document_name(str(path)) == str(path)
-    assert get_document_name(data) == get_document_name(stream) != get_document_name(scan(3))
+    assert DocumentFile(path).name == DocumentFile(str(path)).name == str(path)
+    assert DocumentFile(data).name == DocumentFile(stream).name != DocumentFile(scan(3)).name
     with path.open("rb") as file:
-        assert get_document_name(file) == str(path)
+        assert DocumentFile(file).name == str(path)
+
+
+def test_document_file_name_is_not_that_of_a_descriptor_or_form_field() -> None:
+    upload = AsyncUpload()
+    assert DocumentFile(upload).name == "scan.pdf"  # type: ignore[arg-type]
+    response = Response()
+    document = DocumentFile(response)  # type: ignore[arg-type]
+    assert document.name.startswith("sha256:")
+    assert document.name == document.identity[:23]
+    assert (document.source, response.reads) == (b"%PDF-1.7 and more", 1)
+
+
+def test_uploads_of_same_name_have_different_identities() -> None:
+    documents = []
+    for pages in (1, 2):
+        stream = io.BytesIO(scan(pages))
+        stream.name = "upload.pdf"
+        documents.append(DocumentFile(stream))
+    assert {document.name for document in documents} == {"upload.pdf"}
+    assert len({document.identity for document in documents}) == 2
+
+
+@pytest.mark.parametrize("form", ["file:///{}", "file://localhost/{}", "FILE:/{}"])
+def test_open_pages_of_file_url_reads_path(form: str, tmp_path: Path) -> None:
+    path = tmp_path / "a scan #1.pdf"
+    path.write_bytes(scan(2))
+    url = form.format(quote(str(path).lstrip("/")))
+    with open_pages(url) as pages:
+        assert pages.count == 2
+    assert DocumentFile(url).name == DocumentFile(url).path == str(path)
+
+
+def test_open_pages_of_data_url_decodes_it() -> None:
+    url = f"data:application/pdf;base64,{base64.b64encode(scan(2)).decode()}"
+    with open_pages(url) as pages:
+        assert pages.count == 2
+    assert DocumentFile(url).path is None
+    assert DocumentFile(url).name.startswith("sha256:")
+
+
+def test_path_with_colon_is_a_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("report:1.pdf").write_bytes(scan(1))
+    with open_pages("report:1.pdf") as pages:
+        assert pages.count == 1
 
 
 def test_open_pages_of_missing_file_raises_file_not_found_error(tmp_path: Path) -> None:
@@ -42,9 +90,18 @@ def test_open_pages_of_missing_file_raises_file_not_found_error(tmp_path: Path) 
         open_pages(tmp_path / "none.pdf")
 
 
-def test_open_pages_of_url_raises_input_error() -> None:
-    with pytest.raises(QwenVLInputError, match="not fetched"):
-        open_pages("https://example.com/a.pdf")
+@pytest.mark.parametrize(
+    ("url", "message"),
+    [
+        ("https://example.com/a.pdf", "not fetched.*open file object"),
+        ("s3://bucket/a.pdf", "not fetched"),
+        ("file://server/share/a.pdf", "'server'.*is a host"),
+        ("data:application/pdf", "has no data"),
+    ],
+)
+def test_open_pages_of_url_raises_input_error(url: str, message: str) -> None:
+    with pytest.raises(QwenVLInputError, match=message):
+        open_pages(url)
 
 
 def test_open_pages_of_text_file_or_other_type_raises_input_error() -> None:
@@ -56,8 +113,9 @@ def test_open_pages_of_text_file_or_other_type_raises_input_error() -> None:
 
 @pytest.mark.parametrize("name", ["pypdfium2", "PIL"])
 def test_missing_package_raises_import_error_that_names_extra(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    data = scan(1)
     for module in [module for module in sys.modules if module.startswith("qwenvl_core.rendering.")]:
         monkeypatch.delitem(sys.modules, module)
     monkeypatch.setitem(sys.modules, name, None)
     with pytest.raises(ImportError, match=r"qwenvl-adapters\[documents\]"):
-        open_pages(scan(1))
+        open_pages(data)
