@@ -69,7 +69,7 @@ def test_unusable_image_dir_raises_before_any_request(call_mode: CallMode, name:
 
 
 @both_call_modes
-def test_page_whose_image_cannot_be_written_is_not_lost(call_mode: CallMode, tmp_path: Path) -> None:
+def test_page_with_unwritable_image_is_kept(call_mode: CallMode, tmp_path: Path) -> None:
     folder = tmp_path / "images"
 
     def text_of(number: int) -> str:
