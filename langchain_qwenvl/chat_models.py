@@ -27,9 +27,9 @@ if TYPE_CHECKING:
 
     from langchain_qwenvl import message_normalization, pipeline, structured_output
     from langchain_qwenvl.structured_output import Method
-    from qwenvl_core.catalog import models as catalog
+    from qwenvl_core.catalog import provider_models as catalog
 else:
-    catalog = lazy_module("qwenvl_core.catalog.models")
+    catalog = lazy_module("qwenvl_core.catalog.provider_models")
     message_normalization = lazy_module("langchain_qwenvl.message_normalization")
     pipeline = lazy_module("langchain_qwenvl.pipeline")
     structured_output = lazy_module("langchain_qwenvl.structured_output")
@@ -126,8 +126,9 @@ class ChatQwenVL(QwenVLBase):
                 `QwenVLOutputError`.
         """
         kwargs = pipeline.normalize_call_settings(kwargs)
-        self._settings(kwargs)  # raises on unknown keywords
-        method = method or structured_output.choose_method(catalog.describe(kwargs.get("model") or self.model))
+        settings = self._settings(kwargs)  # raises on unknown keywords
+        facts = catalog.describe_at(settings.model, settings.provider)
+        method = method or structured_output.choose_method(facts)
         bound, parser = structured_output.build_bind_arguments(schema, method=method, strict=strict)
         if conflicts := sorted(bound.keys() & kwargs.keys()):
             raise ValueError(f"method={method!r} sets {', '.join(conflicts)} itself. Leave it out.")

@@ -16,7 +16,7 @@ from typing_extensions import override
 
 from langchain_qwenvl.content_blocks import PROVIDER
 from qwenvl_core import __version__
-from qwenvl_core.client.config import ModelConfig, SecretKey, read_environment_key
+from qwenvl_core.client.config import ModelConfig, SecretKey
 from qwenvl_core.client.lazy_import import lazy_module
 from qwenvl_core.types.settings import CALL_SETTINGS
 
@@ -43,8 +43,9 @@ class QwenVLBase(BaseChatModel, ModelConfig):
     model: str = Field(default="qwen3-vl-plus", validation_alias=AliasChoices("model", "model_name"))
     """Name of the model; other integrations call it `model_name`."""
     # Not excluded from dumps: LangChain replaces the fields in `lc_secrets` when it serializes a model.
-    api_key: SecretKey = Field(default_factory=read_environment_key)  # type: ignore[assignment]
-    """Model Studio key; by default from `DASHSCOPE_API_KEY`. Keys are valid in one region only."""
+    api_key: SecretKey = Field(default=None)  # type: ignore[assignment]
+    """Key of the provider; by default from its environment variable: `DASHSCOPE_API_KEY` for Model Studio, valid in one
+    region only."""
     streaming: bool | None = None
     """Whether `invoke` reports tokens to callbacks. On the wire, every reply of a thinking model is streamed anyway."""
 
@@ -75,7 +76,8 @@ class QwenVLBase(BaseChatModel, ModelConfig):
     @override
     def _identifying_params(self) -> dict[str, Any]:
         settings = {name: getattr(self, name) for name in sorted(CALL_SETTINGS & type(self).model_fields.keys())}
-        endpoint = {"api": self.api, "region": self.region, "workspace": self.workspace, "base_url": self.base_url}
+        names = ("api", "region", "workspace", "base_url", "provider")
+        endpoint = {name: getattr(self, name) for name in names}
         return {name: value for name, value in (endpoint | settings).items() if value is not None}
 
     @override
@@ -129,7 +131,8 @@ class QwenVLBase(BaseChatModel, ModelConfig):
     @property
     @override
     def lc_secrets(self) -> dict[str, str]:
-        return {"api_key": "DASHSCOPE_API_KEY"}
+        # A key that is read from the environment when the model is revived must be one of this provider.
+        return {"api_key": self._provider_row.key_variable or "QWENVL_API_KEY"}
 
     @override
     def to_json(self) -> SerializedConstructor | SerializedNotImplemented:
@@ -192,4 +195,4 @@ class QwenVLBase(BaseChatModel, ModelConfig):
     @override
     def __setstate__(self, state: dict[Any, Any]) -> None:
         super().__setstate__(state)
-        self.__dict__["api_key"] = read_environment_key()
+        self._read_environment_key()

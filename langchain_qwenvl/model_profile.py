@@ -6,7 +6,7 @@ from typing import Any, cast
 
 from langchain_core.language_models.model_profile import ModelProfile
 
-from qwenvl_core.catalog.models import describe
+from qwenvl_core.catalog.provider_models import describe_at
 from qwenvl_core.types.settings import ModelSettings
 
 
@@ -16,7 +16,7 @@ def build_profile(settings: ModelSettings) -> ModelProfile | None:
     `structured_output` is false while a model thinks, since agents would choose native structured output and the
     service rejects it then. Forced tools work: a hybrid model does not think in that request.
     """
-    facts = describe(settings.model)
+    facts = describe_at(settings.model, settings.provider)
     if not facts.known:
         return None
     is_thinking = facts.thinking == "always" or (facts.thinking == "hybrid" and settings.has_thinking)

@@ -46,6 +46,7 @@ def build_response_metadata(finish: Finish, usage: Usage | None) -> dict[str, An
     metadata: dict[str, Any] = {
         **finish.server_fields,  # first, so that a server's field cannot replace one below
         "model_provider": PROVIDER,
+        "provider": finish.provider,
         "model_name": finish.model,
         "finish_reason": finish.finish_reason,
         "request_id": finish.request_id,

@@ -61,4 +61,4 @@ class QwenVLBase(FunctionCallingLLM, ModelConfig):
         """Construct the model again with the key of this environment."""
         self.__init__(**state["__dict__"])  # type: ignore[misc]
         # Whether a keyword such as `enable_thinking` was set explicitly decides what is sent.
-        object.__setattr__(self, "__pydantic_fields_set__", state["__pydantic_fields_set__"])
+        object.__setattr__(self, "__pydantic_fields_set__", state["__pydantic_fields_set__"] - {"api_key"})

@@ -7,6 +7,7 @@ each call of the model's methods as an event, so these methods call the function
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Generator, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from llama_index.core.base.llms.types import (
@@ -26,13 +27,16 @@ from llama_index_qwenvl.image_documents import convert_image_documents
 from llama_index_qwenvl.messages import convert_messages
 from llama_index_qwenvl.responses import to_chat_response, to_completion_response
 from llama_index_qwenvl.tools import to_openai_tool
-from qwenvl_core.catalog.models import describe
+from qwenvl_core.catalog.provider_models import describe_at
 from qwenvl_core.types.events import Event
 from qwenvl_core.types.reply import ReplyAccumulator
 from qwenvl_core.types.request import Request
 
 if TYPE_CHECKING:
     from qwenvl_core.client.config import ModelConfig
+
+_IMPLIED = frozenset(("parallel_tool_calls",))
+"""Settings that LlamaIndex adds to calls with tools; this adapter keeps to them whatever the server does."""
 
 
 def chat(llm: ModelConfig, messages: Sequence[ChatMessage], call_settings: Mapping[str, Any]) -> ChatResponse:
@@ -95,8 +99,8 @@ def build_request(
     """
     if call_settings.get("tools"):
         call_settings = {**call_settings, "tools": [to_openai_tool(tool) for tool in call_settings["tools"]]}
-    settings = llm._settings(call_settings)
-    converted = convert_messages(messages, describe(settings.model))
+    settings = replace(llm._settings(call_settings), implied=_IMPLIED)
+    converted = convert_messages(messages, describe_at(settings.model, settings.provider))
     return Request(messages=converted, settings=settings, stream=stream, local_files=llm.local_files)
 
 

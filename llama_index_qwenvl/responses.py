@@ -95,10 +95,11 @@ def _to_invalid_tool_call(call: ToolCall) -> dict[str, Any]:
 
 
 def _build_metadata(reply: Reply) -> dict[str, Any]:
-    """Build a response's `additional_kwargs`: token counts, finish reason and adjustments."""
+    """Build a response's `additional_kwargs`: token counts, finish reason, provider and adjustments."""
     usage, finish = reply.usage, reply.finish
     metadata: dict[str, Any] = {**_count_tokens(usage), **_count_token_details(usage)} if usage else {}
     metadata["finish_reason"] = finish.finish_reason
+    metadata["provider"] = finish.provider
     if finish.adjustments:
         metadata["adjustments"] = list(finish.adjustments)
     return metadata

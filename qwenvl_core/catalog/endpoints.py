@@ -44,7 +44,14 @@ REGIONS = (
 _BY_NAME = {name: region for region in REGIONS for name in (region.id, *region.aliases)}
 
 
-def resolve_endpoint(api: str, *, region: str, workspace: str | None = None, base_url: str | None = None) -> str:
+def resolve_endpoint(
+    api: str,
+    *,
+    region: str,
+    workspace: str | None = None,
+    base_url: str | None = None,
+    is_model_studio: bool = True,
+) -> str:
     """Return the base URL for requests, without a trailing slash.
 
     Args:
@@ -53,6 +60,7 @@ def resolve_endpoint(api: str, *, region: str, workspace: str | None = None, bas
         workspace: A workspace id; it selects the workspace gateway in the region.
         base_url: Overrides both `region` and `workspace`. An endpoint of the other API, or one of the vendor's hosts
             without a path, gives the endpoint of `api` there; any other URL is used as it is.
+        is_model_studio: Whether Model Studio answers at `base_url`; the paths of other servers have other meanings.
 
     Raises:
         QwenVLInputError: The API, the region, the workspace or the base URL is invalid, or the region needs a
@@ -62,7 +70,7 @@ def resolve_endpoint(api: str, *, region: str, workspace: str | None = None, bas
         raise QwenVLInputError(f'Unknown api: {api!r}. Use "openai" or "dashscope".')
     if base_url:
         base_url = _validate_base_url(base_url.strip().rstrip("/"))
-        return derive_endpoint(base_url, api) if _is_model_studio(base_url) else base_url
+        return derive_endpoint(base_url, api) if is_model_studio and _is_endpoint(base_url) else base_url
     row = find_region(region)
     if row is None:
         known = ", ".join(region.id for region in REGIONS)
@@ -96,7 +104,7 @@ def derive_endpoint(base_url: str, api: str) -> str:
     return base_url + PATHS[api]
 
 
-def _is_model_studio(base_url: str) -> bool:
+def _is_endpoint(base_url: str) -> bool:
     """Return whether a base URL is spelled like an endpoint of either API, or is a host of the vendor."""
     parts = urlsplit(base_url)
     is_bare_host = not parts.path and (parts.hostname or "").endswith(".aliyuncs.com")
@@ -112,4 +120,10 @@ def _validate_base_url(base_url: str) -> str:
         is_valid = False
     if not is_valid:
         raise QwenVLInputError(f"Invalid base_url: {base_url!r}. Pass an http(s) URL.")
+    if "?" in base_url or "#" in base_url:
+        raise QwenVLInputError(
+            f"Invalid base_url: {base_url!r}. Paths are appended to it, so it must have no query (?) and no "
+            "fragment (#). Pass the URL up to the API's path, such as http://localhost:8000/v1, and parameters of the "
+            "query as extra_query= of a call."
+        )
     return base_url

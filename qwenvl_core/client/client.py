@@ -19,7 +19,7 @@ from functools import partial
 from types import ModuleType
 from typing import Any
 
-from qwenvl_core.catalog.models import describe
+from qwenvl_core.catalog.provider_models import describe_at
 from qwenvl_core.errors import (
     QwenVLAuthenticationError,
     QwenVLError,
@@ -170,7 +170,7 @@ class Client:
         """Check the key before anything is sent: the HTTP libraries quote an invalid header in their errors."""
         key = self._connection.api_key
         if not key.strip():
-            raise QwenVLMissingKeyError("Missing API key.")
+            raise QwenVLMissingKeyError("Missing API key.", hint=self._connection.missing_key_hint or None)
         if not key.isascii() or not key.isprintable() or " " in key:
             raise QwenVLAuthenticationError(
                 "Invalid API key: it contains whitespace, control characters or non-ASCII characters."
@@ -200,7 +200,7 @@ class Client:
         Raises:
             QwenVLInputError: The service would refuse the request.
         """
-        facts = describe(request.settings.model)
+        facts = describe_at(request.settings.model, request.settings.provider)
         request = file_parts.resolve_files(request)
         prepared = image_fitting.fit_images(policy.prepare(pdf_attachments.replace_pdfs(request), facts), facts)
         validation.check(prepared, facts, self._connection.api)

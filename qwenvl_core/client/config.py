@@ -5,12 +5,16 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, SecretStr, field_validator
 
 from qwenvl_core.catalog.endpoints import Api, resolve_endpoint
+from qwenvl_core.catalog.provider_facts import Provider
+from qwenvl_core.catalog.provider_guess import NO_KEY, describe_missing_key, find_environment_key, resolve_provider
+from qwenvl_core.catalog.providers import AUTO
 from qwenvl_core.media.local_files import check_local_files
 from qwenvl_core.transport.connection import Connection
 from qwenvl_core.types.settings import ModelSettings, resolve_settings
@@ -31,6 +35,8 @@ if TYPE_CHECKING:
 else:
     SecretKey = SecretStr | None
 
+_KEY_FIELDS = frozenset(("base_url", "provider", "api", "model"))
+"""Fields that decide which key of the environment may be sent."""
 _client_lock = threading.Lock()  # so that threads that share a model share one client
 
 
@@ -51,8 +57,9 @@ class ModelConfig(BaseModel):
     """Name of the model."""
 
     # The connection.
-    api_key: SecretKey = Field(default_factory=lambda: read_environment_key(), exclude=True, repr=False)  # type: ignore[assignment]
-    """Model Studio key; by default from `DASHSCOPE_API_KEY`. A key is valid in one region only."""
+    api_key: SecretKey = Field(default=None, exclude=True, repr=False)  # type: ignore[assignment]
+    """Key of the provider; by default from its environment variable: `DASHSCOPE_API_KEY` for Model Studio, valid in one
+    region only."""
     region: str = Field(default_factory=lambda: os.environ.get("DASHSCOPE_REGION") or "cn-beijing")
     """Region id or alias: `cn-beijing`, `singapore`, `us`, …; by default from `DASHSCOPE_REGION`."""
     workspace: str | None = Field(default_factory=lambda: os.environ.get("DASHSCOPE_WORKSPACE") or None)
@@ -61,6 +68,9 @@ class ModelConfig(BaseModel):
     """Overrides region and workspace; by default from `DASHSCOPE_BASE_URL`."""
     api: Api = "openai"
     """The service's API: `"openai"` (OpenAI-compatible) or `"dashscope"` (native)."""
+    provider: str | None = None
+    """Who answers at `base_url`: `"vllm"`, `"llama.cpp"`, `"openrouter"`, …; `"auto"` asks the server once. By default
+    guessed from `base_url` and `model`, and any OpenAI-compatible server where they do not tell."""
     timeout: float | None = Field(default=300.0, gt=0)
     """Seconds to connect, and to wait for a response or its next bytes."""
     stream_chunk_timeout: float | None = Field(default=120.0, gt=0)
@@ -128,6 +138,7 @@ class ModelConfig(BaseModel):
     """Merged into the request body last."""
 
     _client_cache: Client | None = PrivateAttr(default=None)
+    _key_target: tuple[Any, ...] = PrivateAttr(default=())
 
     def model_post_init(self, context: Any, /) -> None:
         """Import the client now, not on the event loop of the first call, and check the region and base URL."""
@@ -135,6 +146,27 @@ class ModelConfig(BaseModel):
 
         super().model_post_init(context)
         self._base_url()
+        self._read_environment_key()
+
+    def _read_environment_key(self) -> None:
+        """Take the key of the provider from the environment, unless the caller passed one."""
+        if self.api_key is None or "api_key" not in self.model_fields_set:
+            key = self._find_environment_key()
+            self.__dict__["api_key"] = SecretStr(key) if key else None  # not marked as set by the caller
+            self.__pydantic_fields_set__.discard("api_key")
+        self._key_target = self._get_key_target()
+
+    def _update_environment_key(self) -> None:
+        """Replace a key of the environment where another host or provider may not get it."""
+        if self._key_target != self._get_key_target():
+            self._read_environment_key()
+
+    def _find_environment_key(self) -> str | None:
+        return find_environment_key(self.provider, api=self.api, base_url=self.base_url, model=self.model)
+
+    def _get_key_target(self) -> tuple[Any, ...]:
+        """Return what decides which key of the environment may be sent."""
+        return self.provider, self.api, self.base_url, self._provider_row.name
 
     @field_validator("local_files", mode="before")
     @classmethod
@@ -145,6 +177,8 @@ class ModelConfig(BaseModel):
 
     def __setattr__(self, name: str, value: Any) -> None:
         super().__setattr__(name, _CONVERTERS[name](value) if name in _CONVERTERS else value)
+        if name in _KEY_FIELDS:
+            self._update_environment_key()
 
     def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
         """Copy the model; see pydantic's `model_copy`."""
@@ -152,20 +186,50 @@ class ModelConfig(BaseModel):
             update = {
                 name: _CONVERTERS[name](value) if name in _CONVERTERS else value for name, value in update.items()
             }
-        return super().model_copy(update=update, deep=deep)
+        copy = super().model_copy(update=update, deep=deep)
+        if update and not _KEY_FIELDS.isdisjoint(update):
+            copy._update_environment_key()
+        return copy
 
     def _settings(self, call: Mapping[str, Any]) -> ModelSettings:
         """Resolve the settings of a request: this model's, overridden by those of the call."""
-        return resolve_settings(self.__dict__, self.model_fields_set, call)
+        settings = resolve_settings(self.__dict__, self.model_fields_set, call)
+        provider = self._resolve_provider(settings.model).name
+        return settings if provider == settings.provider else replace(settings, provider=provider)
+
+    def _resolve_provider(self, model: str) -> Provider:
+        return resolve_provider(self.provider, api=self.api, base_url=self.base_url, model=model)
+
+    @property
+    def _provider_row(self) -> Provider:
+        """The provider for this object's own model."""
+        return self._resolve_provider(self.model)
 
     def _base_url(self) -> str:
-        return resolve_endpoint(self.api, region=self.region, workspace=self.workspace, base_url=self.base_url)
+        return resolve_endpoint(
+            self.api,
+            region=self.region,
+            workspace=self.workspace,
+            base_url=self.base_url,
+            is_model_studio=self._provider_row.is_model_studio,
+        )
+
+    def _get_key(self) -> str:
+        """Return the key to send."""
+        self._update_environment_key()  # the fields may have been changed in ways that are not observed here
+        if self.api_key is not None:
+            return self.api_key.get_secret_value()
+        return "" if self._provider_row.key_variable else NO_KEY
 
     def _connection(self) -> Connection:
+        provider = self._provider_row
         return Connection(
             api=self.api,
             base_url=self._base_url(),
-            api_key=self.api_key.get_secret_value() if self.api_key else "",
+            api_key=self._get_key(),
+            provider=provider,
+            detects_provider=self.provider == AUTO and self.base_url is not None,
+            missing_key_hint=describe_missing_key(provider, name=self.provider, base_url=self.base_url),
             timeout=self.timeout,
             stream_chunk_timeout=self.stream_chunk_timeout,
             max_retries=self.max_retries,
@@ -199,9 +263,3 @@ def _to_secret(key: Any) -> Any:
 
 
 _CONVERTERS: dict[str, Callable[[Any], Any]] = {"api_key": _to_secret, "local_files": check_local_files}
-
-
-def read_environment_key() -> SecretStr | None:
-    """Read the key from `DASHSCOPE_API_KEY`."""
-    key = os.environ.get("DASHSCOPE_API_KEY")
-    return SecretStr(key) if key else None

@@ -11,7 +11,8 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from qwenvl_core.catalog.models import ModelFacts, describe
+from qwenvl_core.catalog.models import ModelFacts
+from qwenvl_core.catalog.provider_models import describe_at
 from qwenvl_core.errors import QwenVLInputError
 from qwenvl_core.media.inspection import read_bytes
 from qwenvl_core.types.media import InlineSource, UrlSource
@@ -39,7 +40,7 @@ def replace_pdfs(request: Request) -> Request:
     """
     if not has_pdfs(request):
         return request
-    facts = describe(request.settings.model)
+    facts = describe_at(request.settings.model, request.settings.provider)
     return replace(
         request, messages=tuple(_replace_pdfs(message, request.settings, facts) for message in request.messages)
     )
@@ -51,7 +52,7 @@ def measure_pages(pdf: PdfPart, settings: ModelSettings) -> list[tuple[int, int]
     Raises:
         QwenVLInputError: As `with_pages`.
     """
-    fit = _get_fit(pdf, settings, describe(settings.model))
+    fit = _get_fit(pdf, settings, describe_at(settings.model, settings.provider))
     with _open(pdf) as pages:
         return [pages.size(number, fit) for number in range(1, pages.count + 1)]
 

@@ -24,6 +24,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from qwenvl_core.catalog.models import ModelFacts, describe
+from qwenvl_core.catalog.provider_models import describe_at
 from qwenvl_core.errors import QwenVLInputError
 from qwenvl_core.media.inspection import inspect_image, inspect_video
 from qwenvl_core.request.file_parts import resolve_parts
@@ -112,7 +113,7 @@ def count_tokens(messages: Iterable[Message], settings: ModelSettings, *, local_
     Raises:
         QwenVLInputError: There is a video, and the model does not accept videos; or a local file may not be read.
     """
-    facts = describe(settings.model)
+    facts = describe_at(settings.model, settings.provider)
     total = sum(_count_message(message, settings, facts) for message in resolve_parts(messages, local_files))
     if settings.tools:
         total += _TOOLS_TOKENS + sum(count_text_tokens(_encode_tool(tool), facts) for tool in settings.tools)

@@ -8,6 +8,8 @@ from typing import Any, NamedTuple
 
 from qwenvl_core import __version__
 from qwenvl_core.catalog.endpoints import Api
+from qwenvl_core.catalog.provider_facts import Provider
+from qwenvl_core.catalog.providers import MODEL_STUDIO
 
 USER_AGENT = {"User-Agent": f"qwenvl-adapters/{__version__}"}
 
@@ -28,6 +30,9 @@ class Connection:
         http_client: A sync HTTP client from the caller, for the SDK.
         http_async_client: An async HTTP client from the caller, for the SDK.
         default_headers: Headers of every request.
+        provider: Who answers, for the hints of errors.
+        detects_provider: Whether the server is asked once for its name.
+        missing_key_hint: What to do where the key is missing.
     """
 
     api: Api
@@ -39,6 +44,9 @@ class Connection:
     http_client: Any = field(default=None, repr=False)
     http_async_client: Any = field(default=None, repr=False)
     default_headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    provider: Provider = field(default=MODEL_STUDIO, repr=False)
+    detects_provider: bool = False
+    missing_key_hint: str = ""
 
     @property
     def headers(self) -> dict[str, str]:

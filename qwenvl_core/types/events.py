@@ -77,6 +77,7 @@ class Finish(NamedTuple):
         request_id: The vendor's id of the request, from the response's header or body.
         adjustments: The changes that policy made to the request, one sentence each.
         extras: Further fields of the reply (`logprobs`, `search_info`, `ocr_result`, …).
+        provider: Name of the provider row whose dialect the request had.
     """
 
     finish_reason: str
@@ -85,6 +86,7 @@ class Finish(NamedTuple):
     request_id: str = ""
     adjustments: tuple[str, ...] = ()
     extras: Mapping[str, Any] = {}
+    provider: str = ""
 
     @property
     def ocr_result(self) -> Any:

@@ -67,6 +67,8 @@ class ModelSettings:
             former and sends the latter unchanged, `fit` converts and scales both.
         ocr_options: Task of an OCR model: `task`, `task_config`, and `enable_rotate`, the default of every image.
         extra_body: Fields that are merged into the body last and override all others.
+        provider: Name of the row of the server that answers, in whose dialect the request is written.
+        implied: Names of settings that a framework added; the caller did not set them.
 
     The other attributes have the vendor's names and meanings. Sources: the vendor's pages "Qwen API reference",
     "Visual understanding (Qwen-VL)" and "Visual reasoning".
@@ -102,6 +104,8 @@ class ModelSettings:
     response_format: Mapping[str, Any] | None = None
     ocr_options: Mapping[str, Any] | None = None
     extra_body: Mapping[str, Any] = field(default_factory=dict)
+    provider: str = "model-studio"
+    implied: frozenset[str] = frozenset()
 
     @property
     def has_thinking(self) -> bool:
@@ -126,7 +130,7 @@ class ModelSettings:
         )
 
 
-CALL_SETTINGS = frozenset(item.name for item in fields(ModelSettings)) - {"thinking_source"}
+CALL_SETTINGS = frozenset(item.name for item in fields(ModelSettings)) - {"thinking_source", "provider", "implied"}
 """The settings that a call may pass as keywords."""
 
 _VALUE_TYPES: dict[str, tuple[type, str]] = {

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from typing import Any, Protocol
 
-from qwenvl_core.catalog.models import describe
+from qwenvl_core.catalog.provider_models import describe_at
 from qwenvl_core.errors import (
     QwenVLAPIError,
     QwenVLConnectionError,
@@ -163,7 +163,8 @@ class ResponseReader:
         error.partial = error.partial or "".join(self._text_pieces)
         error.request_id = error.request_id or self._request_id or self._decoder.request_id or None
         if isinstance(error, QwenVLNotFoundError) or type(error) is QwenVLPermissionDeniedError:
-            error.hint = describe(self._prepared.settings.model).retired or error.hint
+            settings = self._prepared.settings
+            error.hint = describe_at(settings.model, settings.provider).retired or error.hint
         return error
 
     def _read(self, payloads: Iterator[tuple[str, Any]]) -> Iterator[Event]:
@@ -246,6 +247,7 @@ class ResponseReader:
             self._request_id or decoder.request_id,
             self._prepared.adjustments,
             decoder.extras,
+            self._prepared.settings.provider,
         )
         try:
             self._check_required_output()

@@ -93,7 +93,10 @@ class TestSerialization:
             assert ("enable_thinking" in body()) == is_sent
 
 
-def test_pickle_omits_the_key_and_reads_the_environment(monkeypatch: pytest.MonkeyPatch, llm: ChatQwenVL) -> None:
+def test_pickle_omits_the_key_and_reads_the_environment(
+    monkeypatch: pytest.MonkeyPatch, llm: ChatQwenVL, emulator: Emulator
+) -> None:
+    monkeypatch.setenv("DASHSCOPE_BASE_URL", emulator.compat_url)  # else its host gets no key of the environment
     llm.invoke("Hi")  # opens connections
     data = pickle.dumps(llm)
     assert KEY.encode() not in data

@@ -248,6 +248,7 @@ def test_stored_model_keeps_whether_thinking_was_set(
 ) -> None:
     """For a model that is not in the catalog, an explicit `enable_thinking` is sent, and a default is not."""
     monkeypatch.setenv("DASHSCOPE_API_KEY", KEY)
+    monkeypatch.setenv("DASHSCOPE_BASE_URL", emulator.compat_url)  # else its host gets no key of the environment
     emulator.known_models = frozenset({"my-own-model"})
     restored = store(make(model="my-own-model", **keywords))
     restored.chat(MESSAGES)
@@ -256,8 +257,9 @@ def test_stored_model_keeps_whether_thinking_was_set(
 
 
 def test_pickled_model_takes_key_from_environment(
-    make: Callable[..., QwenVL], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    make: Callable[..., QwenVL], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, emulator: Emulator
 ) -> None:
+    monkeypatch.setenv("DASHSCOPE_BASE_URL", emulator.compat_url)  # else its host gets no key of the environment
     with httpx.Client() as client:
         llm = make(temperature=0.0, http_client=client, timeout=7.0)
         llm._client  # noqa: B018 - builds the client, as a first call does

@@ -74,6 +74,7 @@ def test_unpickled_model_uses_key_of_environment(
     data = pickle.dumps(llm)
     assert KEY.encode() not in data
     monkeypatch.setenv("DASHSCOPE_API_KEY", "sk-of-the-environment")
+    monkeypatch.setenv("DASHSCOPE_BASE_URL", emulator.origin)  # else its host gets no key of the environment
     unpickled = pickle.loads(data)
     assert ask(unpickled, "There") == "There"
     assert emulator.requests[-1].headers["authorization"] == "Bearer sk-of-the-environment"
