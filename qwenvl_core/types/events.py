@@ -86,7 +86,7 @@ class Finish(NamedTuple):
     request_id: str = ""
     adjustments: tuple[str, ...] = ()
     extras: Mapping[str, Any] = {}
-    provider: str = ""
+    provider: str = "model-studio"
 
     @property
     def ocr_result(self) -> Any:

@@ -93,8 +93,6 @@ def test_constructor_unknown_keyword_raises(keywords: dict[str, Any]) -> None:
         {"workspace": "a/b"},
         {"api": "grpc"},
         {"base_url": "dashscope.aliyuncs.com"},
-        {"base_url": "https://dashscope.aliyuncs.com/api/v1"},
-        {"api": "dashscope", "base_url": "https://dashscope.aliyuncs.com/compatible-mode/v1"},
         {"thinking_budget": 0},
         {"thinking_budget": -1},
         {"max_retries": -1},

@@ -432,8 +432,9 @@ def parse_texts(parser: QwenVLParser, data: bytes) -> list[str]:
 
 
 def test_pickled_loader_and_parser_work_and_hold_no_key(
-    file: Path, llm: ChatQwenVL, monkeypatch: pytest.MonkeyPatch
+    file: Path, llm: ChatQwenVL, monkeypatch: pytest.MonkeyPatch, emulator: Emulator
 ) -> None:
+    monkeypatch.setenv("DASHSCOPE_BASE_URL", emulator.compat_url)  # else its host gets no key of the environment
     loader = QwenVLLoader(file, llm=llm, mode="chunk", password="p")
     first = loader.load()
     data = pickle.dumps(loader)

@@ -234,6 +234,7 @@ def test_usage_is_reported_in_raw_and_additional_kwargs() -> None:
         "image_tokens": 10,
         "video_tokens": 0,
         "finish_reason": "stop",
+        "provider": "model-studio",
     }
     thinking = response.message.blocks[0]
     assert isinstance(thinking, ThinkingBlock)

@@ -271,8 +271,11 @@ def test_reader_in_simple_directory_reader(llm: QwenVL, tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif((os.cpu_count() or 1) < 2, reason="LlamaIndex warns of more workers than processors")
-def test_reader_in_several_processes(llm: QwenVL, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_reader_in_several_processes(
+    llm: QwenVL, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, emulator: Emulator
+) -> None:
     monkeypatch.setenv("DASHSCOPE_API_KEY", KEY)
+    monkeypatch.setenv("DASHSCOPE_BASE_URL", emulator.compat_url)  # else its host gets no key of the environment
     for name in "abc":
         (tmp_path / f"{name}.pdf").write_bytes(scan(2))
     directory = SimpleDirectoryReader(
@@ -282,7 +285,10 @@ def test_reader_in_several_processes(llm: QwenVL, tmp_path: Path, monkeypatch: p
     assert [document.metadata["file_name"] for document in documents] == ["a.pdf"] * 2 + ["b.pdf"] * 2 + ["c.pdf"] * 2
 
 
-def test_pickled_reader_works_and_holds_no_key(llm: QwenVL, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pickled_reader_works_and_holds_no_key(
+    llm: QwenVL, monkeypatch: pytest.MonkeyPatch, emulator: Emulator
+) -> None:
+    monkeypatch.setenv("DASHSCOPE_BASE_URL", emulator.compat_url)  # else its host gets no key of the environment
     reader = QwenVLReader(llm=llm, mode="element")
     first = reader.load_data(scan(2))
     data = pickle.dumps(reader)

@@ -88,7 +88,6 @@ def test_invalid_keyword_raises_validation_error(keywords: dict[str, Any]) -> No
     [
         ({"region": "mars"}, "mars"),
         ({"region": "eu-central-1"}, "workspace"),
-        ({"api": "dashscope", "base_url": "https://dashscope.aliyuncs.com/compatible-mode/v1"}, "/api/v1"),
     ],
 )
 def test_invalid_endpoint_raises_on_construction(keywords: dict[str, Any], why: str) -> None:
