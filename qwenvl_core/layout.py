@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import reduce
 from typing import Literal
 
@@ -18,15 +18,15 @@ from qwenvl_core.parsing.html.convert import parse_html_page
 from qwenvl_core.parsing.latex.page import is_latex_page, parse_latex_page
 from qwenvl_core.parsing.markdown.page import COORDINATE_COMMENT, parse_markdown_page
 from qwenvl_core.parsing.ocr_words import read_ocr_text, read_ocr_words
-from qwenvl_core.parsing.repetition import LONG_TEXT, has_repeated_elements, has_repeated_ending
-from qwenvl_core.parsing.text import sanitize
+from qwenvl_core.parsing.repetition import LONG_TEXT, has_endless_run, has_repeated_elements, has_repeated_ending
+from qwenvl_core.parsing.text import escape_markdown, sanitize
 from qwenvl_core.parsing.unescape import choose_readable_variant
 from qwenvl_core.vision.boxes import Box, CoordinateSpace, Size, Space
 
 __all__ = ["REPETITION", "LayoutElement", "PageLayout", "parse_layout", "parse_ocr_lines"]
 
 REPETITION = "repetition"
-"""The warning of a page whose elements or text repeat: the model ran in a loop."""
+"""The warning of a page whose elements, text or signs repeat without an end: the model ran in a loop."""
 
 Format = Literal["auto", "html", "markdown", "latex", "text"]
 
@@ -53,9 +53,11 @@ class LayoutElement:
     Attributes:
         type: `"title"`, `"text"`, `"list_item"`, `"table"`, `"image"`, `"chart"`, `"formula"`, `"caption"` (also a
             picture with a description), `"header"`, `"footer"`, `"music_sheet"`, `"chemical_formula"` or `"other"`.
-        text: Plain text; a table has one line per row. Empty for a picture without text.
-        html: The element as well-formed XML without coordinates, styles and scripts. `None` for LaTeX that could not
-            be converted.
+        text: Plain text; a table has one line per row. Raised numbers are `10^6`, struck text `~~12~~`, boxes of a
+            form `☑` and `☐`. Empty for a picture without text. It can contain the page's own `<script>`: escape it.
+        html: The element as well-formed XML, safe to show: without coordinates, styles, scripts and forms, with links
+            to pages and mail addresses only, and with the vendor's names and the types above as its only classes.
+            `None` for LaTeX that could not be converted.
         latex: The source of a formula or of a LaTeX table, else `None`.
         box: The element's box on the page. `None` if the model gave no box, an unreadable one or one without area.
         index: Position on the page in reading order, from 0.
@@ -76,7 +78,9 @@ class PageLayout:
     Attributes:
         elements: The elements in reading order.
         markdown: The page in Markdown: tables with pipes, or in HTML where cells span rows or columns; formulas
-            between `$$`; pictures as placeholders.
+            between `$$`; code between fences; pictures as placeholders. Tags in the text of the page are escaped.
+            It is text of a model nevertheless: where it is converted to HTML for others, sanitize the result, or show
+            the `html` of the elements.
         truncated: Whether the model's answer ends in the middle of the page.
         warnings: Problems of the answer, such as `REPETITION` if the model ran in a loop.
     """
@@ -110,7 +114,10 @@ def parse_layout(text: str, *, space: Space = "auto", size: Size | None = None, 
         raise ValueError(f"Unknown format: {format!r}. Supported: {', '.join(_FORMATS)}.")
     text = choose_readable_variant(sanitize(text), _is_readable)
     page_elements, is_truncated = _parse_page(text, format)
-    return _build_layout(page_elements, coordinates, is_truncated=is_truncated)
+    layout = _build_layout(page_elements, coordinates, is_truncated=is_truncated)
+    if REPETITION in layout.warnings or not has_endless_run(text):
+        return layout
+    return replace(layout, warnings=(*layout.warnings, REPETITION))
 
 
 def parse_ocr_lines(ocr_result: object, text: str, *, size: Size) -> PageLayout | None:
@@ -133,7 +140,7 @@ def parse_ocr_lines(ocr_result: object, text: str, *, size: Size) -> PageLayout 
     if words is None:
         return None
     elements = [
-        PageElement("text", word.text, word.text, format_html("p", word.text), numbers=word.numbers)
+        PageElement("text", word.text, escape_markdown(word.text), format_html("p", word.text), numbers=word.numbers)
         for word in words
         if word.text.strip()
     ]
@@ -142,7 +149,9 @@ def parse_ocr_lines(ocr_result: object, text: str, *, size: Size) -> PageLayout 
 
 def _parse_page(text: str, format: str) -> tuple[list[PageElement], bool]:
     if format == "text":
-        return [PageElement("text", part, part, format_html("p", part)) for part in _split_text(text)], False
+        return [
+            PageElement("text", part, escape_markdown(part), format_html("p", part)) for part in _split_text(text)
+        ], False
     if _is_html(text, format):
         return parse_html_page(text)
     if format == "latex" or (format == "auto" and is_latex_page(text) and not COORDINATE_COMMENT.search(text)):

@@ -5,11 +5,22 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
-from qwenvl_core.parsing.text import escape, join_lines, mask_coordinates
+from qwenvl_core.parsing.text import escape, escape_markdown, join_lines, mask_coordinates, separate_markup
 
 _FORMULA_DELIMITERS = (("$$", "$$"), ("\\[", "\\]"), ("\\(", "\\)"), ("$", "$"))
 _NOT_IN_NAME = re.compile(r"[\[\]()\n]")
+_BACKTICKS = re.compile(r"`+")
+_SIGN_IN_FORMULA = re.compile(r"(?<!\\)(?:\$|\\[(\[])")
+
+
+class Inline(NamedTuple):
+    """A line or paragraph in three formats."""
+
+    text: str
+    markdown: str
+    html: str
 
 
 @dataclass(slots=True)
@@ -55,7 +66,7 @@ def join_paragraphs(parts: Sequence[str]) -> str:
 
 def format_placeholder(name: str) -> str:
     """Format a placeholder for a picture in Markdown; the picture is in the element's box on the page's image."""
-    return f"![{_NOT_IN_NAME.sub(' ', name)}]()"
+    return f"![{escape_markdown(_NOT_IN_NAME.sub(' ', name))}]()"
 
 
 def format_heading(text: str, level: int) -> str:
@@ -70,14 +81,40 @@ def format_list_item(marker: str, text: str) -> str:
 
 
 def format_formula(latex: str) -> str:
-    """Format a formula in Markdown as a paragraph of its own."""
+    """Format a formula in Markdown as a paragraph of its own; text with formulas in it has its signs already."""
+    latex = separate_markup(latex)
+    if _SIGN_IN_FORMULA.search(latex):
+        return latex
     return f"$$\n{latex}\n$$" if "\n" in latex else f"$${latex}$$"
+
+
+def format_code(code: str, language: str = "") -> str:
+    """Format code in Markdown, with a fence that is longer than every run of backticks in it."""
+    fence = "`" * max(3, _find_longest_run(code) + 1)
+    return f"{fence}{language}\n{code}\n{fence}"
+
+
+def format_inline_code(code: str) -> str:
+    """Format code on one line in Markdown."""
+    ticks = "`" * (_find_longest_run(code) + 1)
+    space = " " if code.startswith("`") or code.endswith("`") else ""
+    return f"{ticks}{space}{code}{space}{ticks}"
+
+
+def _find_longest_run(code: str) -> int:
+    """Return the length of the longest run of backticks."""
+    return max(map(len, _BACKTICKS.findall(code)), default=0)
 
 
 def format_html(name: str, text: str, css_class: str = "", **attributes: str) -> str:
     """Format text as one XML element; line breaks become `<br/>`, empty attributes are left out."""
     values = "".join(f' {key}="{value}"' for key, value in {"class": css_class, **attributes}.items() if value)
     return mask_coordinates(f"<{name}{values}>{escape(text).replace(chr(10), '<br/>')}</{name}>")
+
+
+def rename_root(html: str, name: str) -> str:
+    """Replace the outermost tag of an XML element, which has no attributes, by another one."""
+    return f"<{name}>{html[html.index('>') + 1 : html.rindex('<')]}</{name}>"
 
 
 def strip_formula_delimiters(text: str) -> str:
@@ -88,5 +125,5 @@ def strip_formula_delimiters(text: str) -> str:
             inside = text.removeprefix(start)
             # In a truncated answer the closing delimiter, or its second half, is missing.
             inside = inside.removesuffix(end if inside.endswith(end) else end[0])
-            return text if start in inside else inside.strip()
+            return text if start in inside or end in inside else inside.strip()
     return text

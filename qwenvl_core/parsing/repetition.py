@@ -1,7 +1,8 @@
-"""Detect answers in which the model repeated itself: elements that recur, or an element that repeats its text."""
+"""Detect answers in which the model repeated itself: elements that recur, repeated text, or one endless sign."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Hashable, Sequence
 
 LONG_TEXT = 20
@@ -11,6 +12,12 @@ _MIN_REPEATS = 4  # in a row
 _MAX_PERIOD = 8  # elements that recur together
 _MAX_TAIL = 4000  # characters at the end of an element that are examined
 _MIN_REPEATED_LENGTH = 500  # characters; shorter repetition can be intentional, as in a table of zeros
+_NOT_COUNTED = frozenset(".…·•‥。・ \t\n|")  # dot leaders, and the empty cells of a form
+_RUN = re.compile(
+    r"(?:\s|&nbsp;){8,}+|\|[|\s]{7,}+|([!-/:-@\[-`{-~\u2010-\u203b\u2500-\u25ff！＿－～])(?:[ \t]?\1){7,}+"
+)
+_MIN_EMPTY_ROWS = 4000  # characters; fewer can be the rows of an empty form
+_DOTS = frozenset(".…·•‥")
 
 
 def has_repeated_elements(identities: Sequence[Hashable], texts: Sequence[str]) -> bool:
@@ -38,10 +45,23 @@ def _has_long_text(texts: Sequence[str]) -> bool:
     return sum(map(len, set(texts))) >= LONG_TEXT
 
 
+def has_endless_run(text: str) -> bool:
+    """Return whether an answer has blanks, pipes or another sign, except dots, for hundreds of characters."""
+    return any(_is_endless(match.group()) for match in _RUN.finditer(text) if match[1] not in _DOTS)
+
+
+def _is_endless(run: str) -> bool:
+    run = run.replace("&nbsp;", " ")
+    if len(run) < _MIN_REPEATED_LENGTH:
+        return False
+    is_table = "|" in run and "\n" in run
+    return not is_table or len(run) >= _MIN_EMPTY_ROWS or max(map(len, run.split("\n"))) >= _MIN_REPEATED_LENGTH
+
+
 def has_repeated_ending(text: str) -> bool:
     """Return whether a text ends with the same words or rows several times in a row.
 
-    Repeated characters that are not alphanumeric, such as a line of dots, do not count.
+    Dot leaders and empty cells do not count.
     """
     if len(text) < _MIN_REPEATED_LENGTH:
         return False
@@ -55,6 +75,6 @@ def has_repeated_ending(text: str) -> bool:
         border += tail[index] == tail[border]
         borders[index] = border
         length, period = index + 1, index + 1 - border
-        if length >= max(_MIN_REPEATED_LENGTH, _MIN_REPEATS * period) and any(map(str.isalnum, tail[:period])):
+        if length >= max(_MIN_REPEATED_LENGTH, _MIN_REPEATS * period) and not _NOT_COUNTED.issuperset(tail[:period]):
             return True
     return False

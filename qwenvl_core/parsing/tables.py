@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from qwenvl_core.parsing.text import escape, join_lines, mask_coordinates
+from qwenvl_core.parsing.text import escape, escape_markdown, join_lines, mask_coordinates
 
 
 @dataclass(slots=True)
@@ -17,12 +17,16 @@ class Cell:
         colspan: Number of columns that it covers.
         rowspan: Number of rows that it covers.
         is_header: Whether it is a header cell.
+        html: Its content as XML; `None` if that is its text.
+        markdown: Its content in Markdown with escaped pipes; `None` if that is its text.
     """
 
     text: str
     colspan: int = 1
     rowspan: int = 1
     is_header: bool = False
+    html: str | None = None
+    markdown: str | None = None
 
 
 Row = list[Cell]
@@ -52,7 +56,7 @@ def _format_markdown_row(cells: list[str], width: int) -> str:
 
 
 def _format_markdown_cell(text: str) -> str:
-    lines = (join_lines(line).replace("|", "\\|") for line in text.split("\n"))
+    lines = (escape_markdown(join_lines(line)).replace("|", "\\|") for line in text.split("\n"))
     return "<br>".join(line for line in lines if line)
 
 
@@ -68,4 +72,5 @@ def _format_html_cell(cell: Cell) -> str:
     spans = "".join(
         f' {span}="{value}"' for span, value in (("colspan", cell.colspan), ("rowspan", cell.rowspan)) if value > 1
     )
-    return f"<{name}{spans}>{escape(cell.text).replace(chr(10), '<br/>')}</{name}>"
+    content = escape(cell.text).replace("\n", "<br/>") if cell.html is None else cell.html
+    return f"<{name}{spans}>{content}</{name}>"

@@ -8,6 +8,10 @@ import re
 # XML 1.0 allows only these characters. A lone surrogate cannot be encoded as UTF-8 either.
 _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _SURROGATE = re.compile("[\ud800-\udfff]")
+# What becomes markup where Markdown is shown: beginning of a tag, a character reference, a link that runs a script.
+_TAG_START = re.compile(r"<(?=[a-zA-Z/!?])")
+_REFERENCE = re.compile(r"&(?=#?[0-9a-zA-Z]{1,40};)")
+_UNSAFE_LINK = re.compile(r"\](?=(?:\(|:)\s{0,9}<?\s{0,9}(?!https?:|mailto:)[a-z0-9+.-]{0,40}[:&\\])", re.IGNORECASE)
 _BLANKS = re.compile(r"[^\S\n]+")
 _LINE_BREAKS = re.compile(r" ?\n[ \n]*")
 
@@ -37,6 +41,35 @@ def unescape(text: str) -> str:
 def escape(text: str) -> str:
     """Escape text for XML character data or a quoted attribute value."""
     return html.escape(sanitize(text), quote=True)
+
+
+def escape_markdown(text: str) -> str:
+    """Escape what would be a tag, a character reference or a script's link where Markdown is shown.
+
+    Emphasis and other signs of Markdown are unchanged: they do no harm, and text with escapes is hard to search.
+    """
+    return escape_links(escape_tags(_REFERENCE.sub("&amp;", text) if "&" in text else text))
+
+
+def escape_tags(markdown: str) -> str:
+    """Escape each `<` in Markdown that would begin a tag."""
+    return _TAG_START.sub("&lt;", markdown) if "<" in markdown else markdown
+
+
+def escape_links(markdown: str) -> str:
+    """Escape the end of the text of each link in Markdown that does not lead to a page or an address."""
+    return _UNSAFE_LINK.sub(r"\\]", markdown) if "]" in markdown else markdown
+
+
+def escape_table(xml: str) -> str:
+    """Escape links that do not lead to a page or an address in an HTML table that is part of Markdown."""
+    return _UNSAFE_LINK.sub("&#93;", xml) if "]" in xml else xml
+
+
+def separate_markup(latex: str) -> str:
+    """Insert a space, which LaTeX ignores, where a formula would begin a tag or a script's link in Markdown."""
+    latex = _TAG_START.sub("< ", latex) if "<" in latex else latex
+    return _UNSAFE_LINK.sub("] ", latex) if "]" in latex else latex
 
 
 def mask_coordinates(xml: str) -> str:

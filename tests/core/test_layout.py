@@ -11,7 +11,8 @@ from tests.support.layout_pages import QWEN3, list_texts, make_div
 
 
 def test_explicit_format_overrides_detection() -> None:
-    assert list_texts(parse_layout("a <b>c</b>", format="markdown")) == ["a <b>c</b>"]
+    assert list_texts(parse_layout("# a", format="markdown")) == ["a"]
+    assert list_texts(parse_layout("# a", format="text")) == ["# a"]
     assert list_texts(parse_layout("<b>c</b> d", format="html")) == ["c d"]
     with pytest.raises(ValueError, match="format"):
         parse_layout("", format="pdf")  # type: ignore[arg-type]

@@ -6,8 +6,10 @@ from collections.abc import Callable, Sequence
 
 from qwenvl_core.parsing.elements import (
     PageElement,
+    format_code,
     format_formula,
     format_heading,
+    format_inline_code,
     format_list_item,
     format_placeholder,
     join_paragraphs,
@@ -15,9 +17,9 @@ from qwenvl_core.parsing.elements import (
 )
 from qwenvl_core.parsing.html.elements import HtmlElement
 from qwenvl_core.parsing.html.page import split_html_page
-from qwenvl_core.parsing.html.render import Paragraph, render_html, select_table, split_paragraphs
-from qwenvl_core.parsing.html.tokenizer import BLOCK_TAGS, INLINE_TAGS, Token
-from qwenvl_core.parsing.text import join_lines
+from qwenvl_core.parsing.html.render import RENDERED_TAGS, Paragraph, render_html, select_table, split_paragraphs
+from qwenvl_core.parsing.html.tokenizer import Token
+from qwenvl_core.parsing.text import escape_markdown, join_lines
 
 _TYPE_BY_FIRST_TAG = {
     "table": "table",
@@ -42,14 +44,14 @@ def parse_html_page(text: str) -> tuple[list[PageElement], bool]:
 
 def _convert_element(element: HtmlElement) -> PageElement:
     tokens = element.stack.tokens
-    paragraphs = split_paragraphs(tokens)
+    paragraphs = split_paragraphs(tokens, is_formula=element.type == "formula")
     element_type = element.type or _infer_type(tokens, has_paragraphs=bool(paragraphs))
     text = "\n".join(paragraph.text for paragraph in paragraphs)
     if element_type == "image" and not text:
         text = next((join_lines(alt) for token in tokens if (alt := token.attributes.get("alt"))), "")
     if element_type == "formula":
         text = strip_formula_delimiters(text)
-    root = None if element.root.name in BLOCK_TAGS | INLINE_TAGS else "div"
+    root = None if element.root.name in RENDERED_TAGS else "div"
     table = select_table(tokens) if element_type == "table" else tokens
     format_markdown = _FORMATTERS.get(element_type, _format_paragraphs)
     return PageElement(
@@ -79,21 +81,21 @@ def _format_paragraphs(_: HtmlElement, paragraphs: Sequence[Paragraph], text: st
         if index:
             parts.append("\n" if paragraph.kind == paragraphs[index - 1].kind == "item" else "\n\n")
         parts.append(paragraph.markdown)
-    return "".join(parts) or text
+    return "".join(parts) or escape_markdown(text)
 
 
 def _format_title(element: HtmlElement, paragraphs: Sequence[Paragraph], text: str) -> str:
-    if any(paragraph.kind == "table" for paragraph in paragraphs):
+    if any(paragraph.kind in ("table", "code") for paragraph in paragraphs):
         return _format_paragraphs(element, paragraphs, text)
     name = element.root.name
     level = int(name[1]) if len(name) == 2 and name[0] == "h" and name[1].isdigit() else 1
-    return format_heading(text, level)
+    return format_heading(escape_markdown(text), level)
 
 
 def _format_list_item(element: HtmlElement, paragraphs: Sequence[Paragraph], text: str) -> str:
     if not paragraphs or any(paragraph.kind != "text" for paragraph in paragraphs):
         return _format_paragraphs(element, paragraphs, text)
-    return format_list_item(element.marker or "- ", text)
+    return format_list_item(element.marker or "- ", escape_markdown(text))
 
 
 def _format_image(element: HtmlElement, paragraphs: Sequence[Paragraph], text: str) -> str:
@@ -118,11 +120,11 @@ def _format_formula(_: HtmlElement, __: Sequence[Paragraph], text: str) -> str:
 
 
 def _format_music(_: HtmlElement, __: Sequence[Paragraph], text: str) -> str:
-    return f"```abc\n{text}\n```" if text else format_placeholder("music sheet")
+    return format_code(text, "abc") if text else format_placeholder("music sheet")
 
 
 def _format_chemical(_: HtmlElement, __: Sequence[Paragraph], text: str) -> str:
-    return f"`{join_lines(text)}`" if text else format_placeholder("chemical formula")
+    return format_inline_code(join_lines(text)) if text else format_placeholder("chemical formula")
 
 
 _FORMATTERS: dict[str, Callable[[HtmlElement, Sequence[Paragraph], str], str]] = {

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from qwenvl_core.parsing.html.balance import TagStack
 from qwenvl_core.parsing.html.tokenizer import BLOCK_TAGS, INLINE_TAGS, Token
 from qwenvl_core.parsing.numbers import enclose_corners, find_numbers
+from qwenvl_core.parsing.text import join_lines
 
 _TYPE_BY_CLASS = {
     "text": "text",
@@ -43,6 +44,17 @@ _TYPE_BY_CLASS = {
     "music sheet": "music_sheet",
     "chemical formula": "chemical_formula",
 }
+ELEMENT_TYPES = frozenset({*_TYPE_BY_CLASS.values(), "other"})
+"""The types of page elements."""
+
+# The classes that rendered HTML keeps as they are: the vendor's names. Others become their type of element.
+_VENDOR_CLASSES = frozenset(
+    {
+        *("text", "title", "list", "table", "image", "figure", "chart", "formula", "caption", "header", "footer"),
+        *("image caption", "image ocr", "music sheet", "chemical formula"),
+        *("formula.machine_printed", "formula.handwritten"),
+    }
+)
 # Classes of elements that contain an `<img>` and its content as tags with boxes, which do not end the element.
 _CLASSES_WITH_BOXES_INSIDE = frozenset(
     {"chart", "formula", "image caption", "image ocr", "music sheet", "chemical formula"}
@@ -235,6 +247,21 @@ def _match_class(token: Token) -> str | None:
     words = _WORD.findall(css_class.lower()[:200])[:3] if css_class else []
     names = (" ".join(words[:count]) for count in range(len(words), 0, -1))
     return next((name for name in names if name in _TYPE_BY_CLASS), None)
+
+
+def get_rendered_class(token: Token, *, is_root: bool) -> str:
+    """Return the class to write for a tag: the vendor's name or a type of element; an empty string for others.
+
+    Args:
+        token: The tag.
+        is_root: Whether the class determines the type of the element, so that a class that only begins with a known
+            one is replaced by that one.
+    """
+    css_class = join_lines(token.attributes.get("class", "")[:200]).lower()
+    if css_class in _VENDOR_CLASSES or css_class in ELEMENT_TYPES:
+        return css_class
+    name = _match_class(token) if is_root else css_class.replace("-", " ").replace("_", " ")
+    return name if name in _VENDOR_CLASSES else _TYPE_BY_CLASS.get(name or "", "")
 
 
 def read_box_numbers(token: Token) -> list[float] | None:

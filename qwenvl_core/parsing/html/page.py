@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 
 from qwenvl_core.parsing.html.balance import TagStack
+from qwenvl_core.parsing.html.controls import CONTROL_TAGS, convert_controls
 from qwenvl_core.parsing.html.elements import (
     LIST_TAGS,
     ROOT_TAGS,
@@ -15,10 +18,23 @@ from qwenvl_core.parsing.html.elements import (
     is_element_start,
     is_ended_by,
     is_inline,
+    read_box_numbers,
     should_keep,
 )
+from qwenvl_core.parsing.html.mathml import convert_math
 from qwenvl_core.parsing.html.tokenizer import BLOCK_TAGS, Token, Tokenizer, get_first_number, parse_whole_number
+from qwenvl_core.parsing.text import escape
 
+_MATH = re.compile(r"<math\b", re.IGNORECASE)
+_CONTROL = re.compile(rf"<(?:{'|'.join(sorted(CONTROL_TAGS))})\b", re.IGNORECASE)
+# Both also match code between backticks, which is left unchanged.
+_MATH_ELEMENT = re.compile(r"`[^`\n]{1,500}+`|<math\b[^<]*+(?:<(?!/?math\b)[^<]*+){0,2000}+</math\s*+>", re.IGNORECASE)
+_CONTROL_ELEMENT = re.compile(
+    r"`[^`\n]{1,500}+`"
+    r"|<input\b[^<>]{0,2000}+>"
+    r"|<(?P<name>select|textarea|button|output|meter|progress)\b[^<]*+(?:<(?!/?(?P=name)\b)[^<]*+){0,500}+</(?P=name)\s*+>",
+    re.IGNORECASE,
+)
 _FENCE = re.compile(r"^[ \t]*```[\w ]*$", re.MULTILINE)
 _TAG_FIRST = re.compile(r"\s*+<[a-z!]", re.IGNORECASE)
 _LAST_FENCE = re.compile(r"\n[ \t]*```\s*\Z")
@@ -35,10 +51,50 @@ def split_html_page(text: str) -> tuple[list[HtmlElement], bool]:
     """
     tokenizer = Tokenizer(text)
     splitter = _PageSplitter(has_leading_tag=bool(_TAG_FIRST.match(text)))
-    for token in tokenizer:
+    tokens: Iterable[Token] = tokenizer
+    if _CONTROL.search(text):
+        tokens = convert_controls(tokens)
+    if _MATH.search(text):
+        tokens = convert_math(tokens)
+    for token in tokens:
         splitter.add(token)
     splitter.finish(is_tag_truncated=tokenizer.is_truncated)
     return splitter.elements, splitter.is_truncated
+
+
+def simplify_html(text: str) -> str:
+    """Convert the MathML and the controls of forms in Markdown to text and inline tags."""
+    if "<" not in text:
+        return text
+    text = _MATH_ELEMENT.sub(lambda match: _simplify_element(match, convert_math), text)
+    return _CONTROL_ELEMENT.sub(lambda match: _simplify_element(match, convert_controls), text)
+
+
+def _simplify_element(match: re.Match[str], convert: Callable[[Iterable[Token]], Iterable[Token]]) -> str:
+    """Convert an element to text and inline tags, with a space before and after it where numbers would be joined."""
+    source, text = match.group(), match.string
+    if source.startswith("`"):
+        return source
+    simple = "".join(
+        escape(token.text) if token.kind == "text" else f"<{'/' * (token.kind == 'end')}{token.name}>"
+        for token in convert(Tokenizer(source))
+    )
+    before, after = text[max(0, match.start() - 1) : match.start()], text[match.end() : match.end() + 1]
+    start = " " if before.isdigit() and simple[:1].isdigit() else ""
+    return start + simple + (" " if after.isdigit() and simple[-1:].isdigit() else "")
+
+
+@dataclass(slots=True)
+class _OpenList:
+    """A list that is not closed yet.
+
+    Attributes:
+        number: The number of its next item, or `None` for bullets.
+        numbers: The coordinates of its box in the model's unit, or `None` without a box.
+    """
+
+    number: int | None
+    numbers: list[float] | None
 
 
 class _PageSplitter:
@@ -48,7 +104,7 @@ class _PageSplitter:
         self._is_in_page = has_leading_tag  # text before and after the page is the model's comment on it
         self._element: HtmlElement | None = None  # the open element
         self._open_count: Counter[str] = Counter()  # open tags that are not part of an element
-        self._lists: list[int | None] = []  # for each open list the next number, or None for bullets
+        self._lists: list[_OpenList] = []
         self._is_fenced = False
         self._is_page_closed = False
         self._is_replaying = False
@@ -119,7 +175,8 @@ class _PageSplitter:
         """Open an element with this tag, or count the tag as one that encloses elements."""
         name = token.name
         if name in LIST_TAGS:
-            self._lists.append(get_first_number(token) if name == "ol" else None)
+            number = get_first_number(token) if name == "ol" else None
+            self._lists.append(_OpenList(number, read_box_numbers(token)))
             self._open_count[name] += 1
         elif name in ROOT_TAGS:
             self._open_count[name] += 1
@@ -147,9 +204,9 @@ class _PageSplitter:
         """Return the number of a list item, from its `value` or its list, and advance the list; `None` for bullets."""
         number = parse_whole_number(token, "value")
         if number is None and self._lists:
-            number = self._lists[-1]
+            number = self._lists[-1].number
         if number is not None and self._lists:
-            self._lists[-1] = number + 1
+            self._lists[-1].number = number + 1
         return number
 
     def _format_marker(self, number: int | None) -> str:
@@ -185,6 +242,8 @@ class _PageSplitter:
         if element is None:
             return
         self._element = None
+        if self._lists and element.numbers is None and not element.inner:  # only the list has a box
+            element.numbers = self._lists[-1].numbers
         tail = element.stack.split_off(element.tail_index) if element.tail_index is not None and not is_closed else []
         if is_at_end and not tail:
             _strip_fence(element.stack)

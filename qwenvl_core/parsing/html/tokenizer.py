@@ -15,30 +15,33 @@ from typing import Literal
 from qwenvl_core.parsing.text import unescape
 
 
-def _split_names(text: str) -> frozenset[str]:
+def split_names(text: str) -> frozenset[str]:
+    """Return the names in a text."""
     return frozenset(text.split())
 
 
-INLINE_TAGS = _split_names(
+INLINE_TAGS = split_names(
     "a abbr acronym b bdi bdo big br cite code del dfn em font i img ins kbd label mark q s samp small span strike "
     "strong sub sup time tt u var wbr"
 )
-BLOCK_TAGS = _split_names(
+BLOCK_TAGS = split_names(
     "address article aside blockquote body caption center col colgroup dd details div dl dt fieldset figcaption "
     "figure footer form h1 h2 h3 h4 h5 h6 head header hr html li main nav ol p pre section summary table tbody td "
     "tfoot th thead tr ul"
 )
-VOID_TAGS = _split_names("area base br col embed hr img input link meta source track wbr")
+VOID_TAGS = split_names("area base br col embed hr img input link meta source track wbr")
 # Other HTML tags. They are removed and their text is kept.
-_OTHER_TAGS = _split_names(
-    "annotation applet audio base button canvas circle data datalist desc dir dialog embed frame g hgroup iframe image "
-    "input legend line link map math menu meta meter mfrac mi mn mo mover mrow msqrt mstyle msub msubsup msup mtable "
-    "mtd mtext mtr munder nobr noscript object option optgroup output param path picture polygon polyline progress "
-    "rect rp rt ruby search select semantics slot source svg text textarea track tspan use video"
+_OTHER_TAGS = split_names(
+    "annotation annotation-xml applet audio base button canvas circle data datalist desc dialog dir embed frame g "
+    "hgroup iframe image input legend line link map math menclose menu merror meta meter mfenced mfrac mi "
+    "mlabeledtr mmultiscripts mn mo mover mpadded mphantom mroot mrow ms mspace msqrt mstyle msub msubsup msup "
+    "mtable mtd mtext mtr munder munderover nobr none noscript object optgroup option output param path picture "
+    "polygon polyline progress rect rp rt ruby search select semantics slot source svg text textarea track tspan "
+    "use video"
 )
 _KNOWN_TAGS = INLINE_TAGS | BLOCK_TAGS | VOID_TAGS | _OTHER_TAGS
 # Tags whose content is not part of the page: it is for the browser, or repeats text of the page.
-_HIDDEN_TAGS = _split_names("script style template title")
+_HIDDEN_TAGS = split_names("script style template title")
 
 _MARKUP = re.compile(r"<(?=[a-zA-Z/!?])")
 _TAG = re.compile(r"""<(/?)([a-zA-Z][\w:-]*+)((?:[^<>"']++|"[^"<]*+"|'[^'<]*+'|["'])*+)>""")
@@ -143,7 +146,7 @@ class Tokenizer:
             return Token("text", text=unescape(match.group())), match.end()
         if slash:
             return Token("end", name), match.end()
-        return _create_start_tag(name, rest), match.end()
+        return create_start_tag(name, rest), match.end()
 
     def _is_tag(self, name: str, rest: str) -> bool:
         """Return whether markup is a tag, and not text in angle brackets that the model failed to escape."""
@@ -187,7 +190,7 @@ class Tokenizer:
             return None, end
         boxed = _UNCLOSED_BOXED_TAG.match(self._text, start)
         if boxed:
-            return _create_start_tag(boxed[1].lower(), boxed[2]), boxed.end()
+            return create_start_tag(boxed[1].lower(), boxed[2]), boxed.end()
         name, rest = ((match[1] or "").lower(), match[2]) if match else ("", "")
         if name in BLOCK_TAGS or (name in INLINE_TAGS and "=" in rest):
             return None, end
@@ -196,7 +199,8 @@ class Tokenizer:
         return Token("text", text=unescape(self._text[start:end])), end
 
 
-def _create_start_tag(name: str, rest: str) -> Token:
+def create_start_tag(name: str, rest: str) -> Token:
+    """Create the token of a start tag from its name and its attributes."""
     kind: Literal["start", "void"] = "void" if name in VOID_TAGS or rest.endswith("/") else "start"
     return Token(kind, name, _parse_attributes(rest))
 

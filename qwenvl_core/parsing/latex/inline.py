@@ -5,20 +5,15 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
+from qwenvl_core.parsing.elements import Inline
+from qwenvl_core.parsing.html.marks import mark_inline
+from qwenvl_core.parsing.html.tokenizer import Token
 from qwenvl_core.parsing.latex.text import convert_latex_to_text
-from qwenvl_core.parsing.text import collapse_whitespace, escape, join_lines, mask_coordinates
-
-
-class Inline(NamedTuple):
-    """A paragraph in three formats."""
-
-    text: str
-    markdown: str
-    html: str
+from qwenvl_core.parsing.text import collapse_whitespace, escape, escape_markdown, join_lines, mask_coordinates
 
 
 class _Style(NamedTuple):
-    """How the argument of a command is marked in the two formats with markup."""
+    """How the argument of a command is marked: its signs in Markdown, and its tag in HTML."""
 
     markdown: str
     tag: str
@@ -26,61 +21,77 @@ class _Style(NamedTuple):
 
 # The commands write a pair of control characters, which sanitized text does not hold, around their argument.
 _STYLES = {"\x01": _Style("**", "b"), "\x02": _Style("*", "i"), "\x03": _Style("`", "code"), "\x04": _Style("", "u"),
-           "\x05": _Style("~~", "del")}  # fmt: skip
+           "\x05": _Style("", "del"), "\x07": _Style("", "sup"), "\x08": _Style("", "sub")}  # fmt: skip
 _END = "\x06"
-MARKS = {
-    command: (mark, _END)
-    for mark, commands in {
-        "\x01": ("\\textbf",),
-        "\x02": ("\\textit", "\\emph", "\\textsl"),
-        "\x03": ("\\texttt",),
-        "\x04": ("\\underline", "\\uline"),
-        "\x05": ("\\sout", "\\st"),
-    }.items()
-    for command in commands
+_MARKS_BY_COMMAND = {
+    **dict.fromkeys(("\\textbf",), "\x01"),
+    **dict.fromkeys(("\\textit", "\\emph", "\\textsl"), "\x02"),
+    **dict.fromkeys(("\\texttt",), "\x03"),
+    **dict.fromkeys(("\\underline", "\\uline"), "\x04"),
+    **dict.fromkeys(("\\sout", "\\st"), "\x05"),
+    **dict.fromkeys(("\\textsuperscript",), "\x07"),
+    **dict.fromkeys(("\\textsubscript",), "\x08"),
 }
+MARKS = {command: (mark, _END) for command, mark in _MARKS_BY_COMMAND.items()}
 """The marks around the argument of a command."""
 
+_NUMBER_MARKS = {command: marks for command, marks in MARKS.items() if marks[0] in "\x05\x07\x08"}
 _MARK = re.compile(rf"[{''.join(_STYLES)}{_END}]")
 _EMPTY = re.compile(rf"[{''.join(_STYLES)}]([ \n]*){_END}")
 
 
 def format_inline(source: str) -> Inline:
     """Format a paragraph; line breaks of the source are blanks, those that LaTeX shows are kept."""
-    marked = collapse_whitespace(_EMPTY.sub(r"\1", convert_latex_to_text(_join_source_lines(source), MARKS)))
+    source = " ".join(line.strip() for line in source.split("\n"))
+    return _format_marked(_EMPTY.sub(r"\1", convert_latex_to_text(source, MARKS)))
+
+
+def format_cell(source: str) -> Inline:
+    """Format a cell or a caption, whose emphasis is not kept; struck, raised and lowered text is marked."""
+    return _format_marked(_EMPTY.sub(r"\1", convert_latex_to_text(source, _NUMBER_MARKS)))
+
+
+def _format_marked(marked: str) -> Inline:
+    marked = collapse_whitespace(marked)
+    if _MARK.search(marked) is None:
+        return Inline(marked, escape_markdown(marked), _format_html(marked))
+    tokens = _convert_marks(marked)
+    written = mark_inline(tokens)
     return Inline(
-        _MARK.sub("", marked), _render(marked, is_html=False), mask_coordinates(_render(marked, is_html=True))
+        "".join(token.text for token in written),
+        "".join(escape_markdown(token.text) if token.kind == "text" else _SIGNS[token.name] for token in written),
+        "".join(_format_html(token.text) if token.kind == "text" else _format_tag(token) for token in tokens),
     )
 
 
-def _join_source_lines(source: str) -> str:
-    return " ".join(line.strip() for line in source.split("\n"))
+_SIGNS = {style.tag: style.markdown for style in _STYLES.values()}
 
 
-def _render(marked: str, *, is_html: bool) -> str:
-    """Replace the marks by markup; a style that is open already, or has no text, gets none."""
-    parts: list[str] = []
-    open_styles: list[_Style | None] = []
+def _convert_marks(marked: str) -> list[Token]:
+    """Convert text with marks to tags and text; a style that is open already gets no tag."""
+    tokens: list[Token] = []
+    open_tags: list[str | None] = []
     offset = 0
     for match in _MARK.finditer(marked):
-        parts.append(_format_text(marked[offset : match.start()], is_html=is_html))
+        tokens.append(Token("text", text=marked[offset : match.start()]))
         offset = match.end()
-        if match.group() == _END:
-            style = open_styles.pop() if open_styles else None
-            if style:
-                parts.append(f"</{style.tag}>" if is_html else style.markdown)
-        else:
-            opened = _STYLES[match.group()]
-            open_styles.append(None if opened in open_styles else opened)
-            if open_styles[-1]:
-                parts.append(f"<{opened.tag}>" if is_html else opened.markdown)
-    parts.append(_format_text(marked[offset:], is_html=is_html))
-    parts += [f"</{style.tag}>" if is_html else style.markdown for style in reversed(open_styles) if style]
-    return "".join(parts)
+        if match.group() != _END:
+            tag = _STYLES[match.group()].tag
+            open_tags.append(None if tag in open_tags else tag)
+            if open_tags[-1]:
+                tokens.append(Token("start", tag))
+        elif open_tags and (opened := open_tags.pop()):
+            tokens.append(Token("end", opened))
+    tokens.append(Token("text", text=marked[offset:]))
+    return [*tokens, *(Token("end", tag) for tag in reversed(open_tags) if tag)]
 
 
-def _format_text(text: str, *, is_html: bool) -> str:
-    return escape(text).replace("\n", "<br/>") if is_html else text
+def _format_html(text: str) -> str:
+    return mask_coordinates(escape(text).replace("\n", "<br/>"))
+
+
+def _format_tag(token: Token) -> str:
+    return f"</{token.name}>" if token.kind == "end" else f"<{token.name}>"
 
 
 def format_title(source: str) -> Inline:

@@ -9,7 +9,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from qwenvl_core.parsing.latex.text import TOKEN, convert_latex_to_text
+from qwenvl_core.parsing.latex.inline import format_cell
+from qwenvl_core.parsing.latex.text import TOKEN
 from qwenvl_core.parsing.tables import Cell, Row
 
 TABULAR_BEGIN = re.compile(r"\\begin\s{0,9}\{(?:tabular[xy]?\*?|tabulary|longtable|longtabu|tabu)\}")
@@ -26,6 +27,7 @@ _RULE = re.compile(
 )
 _MULTICOLUMN = re.compile(r"\s*+\\multicolumn(?![a-zA-Z])")
 _MULTIROW = re.compile(r"\s*+\\multirow(?:cell)?(?![a-zA-Z])")
+_BARE_WIDTH = re.compile(r"[ \t]{0,9}[*=](?=[ \t]{0,9}\{)")
 _INTEGER = re.compile(r"\s*+(\d{1,4})\s*+")
 
 
@@ -62,7 +64,7 @@ def parse_latex_table(source: str) -> LatexTable | None:
     end = _find_argument_end(source, caption.end()) if caption else None
     return LatexTable(
         _to_html_rows([row for row in rows if len(row) > 1 or row[0].text]),
-        convert_latex_to_text(source[caption.end() : end]) if caption and end else "",
+        format_cell(source[caption.end() : end]).text if caption and end else "",
     )
 
 
@@ -121,7 +123,8 @@ def _parse_cell(source: str) -> Cell:
             parsed = _parse_spanning_command(source, match.end()) if match else None
             if parsed:
                 spans[command], source = parsed
-    return Cell(convert_latex_to_text(source), spans[_MULTICOLUMN], spans[_MULTIROW])
+    cell = format_cell(source)
+    return Cell(cell.text, spans[_MULTICOLUMN], spans[_MULTIROW], html=cell.html)
 
 
 def _parse_spanning_command(source: str, start: int) -> tuple[int, str] | None:
@@ -132,7 +135,12 @@ def _parse_spanning_command(source: str, start: int) -> tuple[int, str] | None:
         start: Offset of the command's arguments: number, columns or width, content.
     """
     arguments = []
-    for _ in range(3):
+    for index in range(3):
+        bare_width = _BARE_WIDTH.match(source, start) if index == 1 else None
+        if bare_width:
+            arguments.append("*")
+            start = bare_width.end()
+            continue
         end = _find_argument_end(source, start)
         if end is None:
             return None

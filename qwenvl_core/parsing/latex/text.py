@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 
+from qwenvl_core.parsing.latex.symbols import ACCENTS, DINGBATS, LETTERS, MATH_SIGNS, SIGNS, add_accent
 from qwenvl_core.parsing.text import collapse_whitespace
 
 TOKEN = re.compile(
@@ -23,8 +24,8 @@ def _split_commands(text: str) -> frozenset[str]:
 
 # Commands whose argument is shown.
 _WRAPPERS = _split_commands(
-    "textbf textit emph text textrm texttt textsf textsc textup textmd textnormal textsubscript underline uline mbox "
-    "hbox makecell thead shortstack tabincell"
+    "textbf textit emph text textrm texttt textsf textsc textup textmd textnormal underline uline mbox "
+    "hbox makecell thead shortstack textsuperscript textsubscript sout st num url"
 )
 # Commands without output.
 _DECLARATIONS = _split_commands(
@@ -33,7 +34,8 @@ _DECLARATIONS = _split_commands(
 )
 # Commands whose first argument is a setting or a name, which is not shown.
 _WITH_SETTING = _split_commands(
-    "caption cellcolor cline color colorbox fontsize hspace label parbox rotatebox textcolor thanks vspace end"
+    "caption cellcolor cline color colorbox fontsize href hspace label parbox rotatebox tabincell textcolor "
+    "thanks vspace end"
 )
 _SYMBOLS = {
     **{f"\\{sign}": sign for sign in "&%$#_{}"},
@@ -51,8 +53,19 @@ _SYMBOLS = {
     "\\qquad": " ",
     "\\ldots": "…",
     "\\dots": "…",
+    **SIGNS,
+    **LETTERS,
 }
+_BARE_ACCENTS = {"\u0302": "^", "\u0303": "~", "\u0300": "`", "\u0301": "´", "\u0308": "¨"}
 _MATH_DELIMITERS = ("\\(", "\\)")
+_DEFAULT_MARKS = {"\\footnote": (" (", ")")}
+# Formulas that are one sign or one raised or lowered number, and commands with a number.
+_SIMPLE_FORMULA = re.compile(
+    r"(?<!\\)\$\s{0,9}(?:\{\}\s{0,9})?(?:(?P<script>[\^_])\s{0,9})?(?P<brace>\{)?\s{0,9}(?:\\(?P<sign>[A-Za-z]{1,20})"
+    r"|(?P<number>(?<=[\^_{ ])[-+−]?[0-9]{1,9}[-+]?|(?<=[\^_{ ])(?:st|nd|rd|th)))\s{0,9}(?(brace)\})\s{0,9}\$"
+    r"|\\ding\s{0,9}\{(?P<ding>\d{1,3})\}"
+    r"|\\footnotemark\s{0,9}\[(?P<note>\d{1,4})\]"
+)
 _OPTIONAL_ARGUMENT = re.compile(r"\s*+\[[^\[\]]{0,40}\]")
 
 
@@ -63,10 +76,27 @@ def convert_latex_to_text(source: str, marks: Mapping[str, tuple[str, str]] | No
         source: The LaTeX source.
         marks: What to write before and after the argument of a command, by the command.
     """
-    writer = _TextWriter(marks or {})
+    if "$" in source or "\\ding" in source or "\\footnotemark" in source:
+        source = _SIMPLE_FORMULA.sub(_simplify_formula, source)
+    writer = _TextWriter(_DEFAULT_MARKS if marks is None else {**_DEFAULT_MARKS, **marks})
     for match in TOKEN.finditer(source):
         writer.add(match.lastgroup or "text", match.group())
     return collapse_whitespace("".join(writer.parts))
+
+
+def _simplify_formula(match: re.Match[str]) -> str:
+    """Return the text or the command for text with the same meaning; the formula itself if there is none."""
+    if match["ding"]:
+        return DINGBATS.get(match["ding"], match.group())
+    if match["note"]:
+        return f"\\textsuperscript{{{match['note']}}}"
+    sign = MATH_SIGNS.get(match["sign"] or "")
+    if sign is not None and (match["script"] is None or sign in "°′"):
+        return sign
+    if match["number"] and match["script"]:
+        command = "textsuperscript" if match["script"] == "^" else "textsubscript"
+        return f"\\{command}{{{match['number']}}}"
+    return match.group()
 
 
 class _TextWriter:
@@ -80,6 +110,8 @@ class _TextWriter:
         self._arguments_to_skip = 0
         self._skipped_depth = 0  # open braces inside the argument that is being skipped
         self._environment: list[str] | None = None  # the tokens of the name of an environment that is being opened
+        self._accent = ""  # the accent of the next letter
+        self._is_after_letter = False  # whether the last token was a command for a letter
         self._is_in_math = False
         self._handlers: dict[str, Callable[[str], None]] = {
             "row": self._add_row_end,
@@ -139,6 +171,14 @@ class _TextWriter:
             opening, self._closing_mark = self._marks[command]
             self.parts.append(opening)
             return
+        if command in ACCENTS:
+            self._accent = ACCENTS[command]
+            return
+        if self._accent and command in LETTERS:
+            self.parts.append(add_accent(LETTERS[command], self._accent))
+            self._accent, self._is_after_letter = "", True
+            return
+        self._is_after_letter = command in LETTERS
         self._should_skip_option = command in _WRAPPERS or command in _WITH_SETTING
         if command in _WITH_SETTING:
             self._arguments_to_skip = 1
@@ -159,6 +199,9 @@ class _TextWriter:
 
     def _add_closing_brace(self, brace: str) -> None:
         closing = self._closing_braces.pop() if self._closing_braces else ""
+        if self._accent:  # without a letter the command shows the accent
+            self.parts.append(_BARE_ACCENTS.get(self._accent, ""))
+            self._accent = ""
         self.parts.append(closing)
         self._should_keep_braces = closing == brace  # a command may have several arguments
 
@@ -167,6 +210,12 @@ class _TextWriter:
             option = _OPTIONAL_ARGUMENT.match(text)
             text = text[option.end() :] if option else text
         self._should_skip_option = self._should_keep_braces = False
+        if self._is_after_letter:
+            text = text.lstrip(" ")
+        if self._accent and text.strip():
+            text = text.lstrip()
+            text, self._accent = add_accent(text[0], self._accent) + text[1:], ""
+        self._is_after_letter = False
         if text.strip():
             self._arguments_to_skip = 0
             if self._closing_mark:  # the command has no argument

@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 from qwenvl_core.parsing.elements import (
     PageElement,
+    format_code,
     format_formula,
     format_html,
     join_paragraphs,
@@ -17,6 +18,7 @@ from qwenvl_core.parsing.html.convert import parse_html_page
 from qwenvl_core.parsing.latex.tables import TABULAR_BEGIN, parse_latex_table
 from qwenvl_core.parsing.markdown.lines import read_markdown_lines
 from qwenvl_core.parsing.tables import format_table_html, format_table_markdown, format_table_text
+from qwenvl_core.parsing.text import escape, escape_markdown, escape_table, mask_coordinates, separate_markup
 
 _FORMULA_ENVIRONMENTS = (
     "equation align aligned alignat gather gathered multline eqnarray displaymath math array cases split matrix "
@@ -139,7 +141,13 @@ def _convert_block(kind: str, match: re.Match[str], source: str) -> list[PageEle
         return [_convert_formula(source)]
     if content.lstrip().lower().startswith("<table"):
         return parse_html_page(content)[0]
-    return [PageElement("text", content, source.strip(), format_html("pre", content))] if content else []
+    if not content.strip():
+        return []
+    return [
+        PageElement(
+            "text", content, format_code(content, match["language"]), mask_coordinates(f"<pre>{escape(content)}</pre>")
+        )
+    ]
 
 
 def _strip_fences(match: re.Match[str], source: str) -> str:
@@ -159,7 +167,7 @@ def _convert_latex_table(source: str) -> list[PageElement]:
     source = source.strip()
     table = parse_latex_table(source)
     if table is None:
-        return [PageElement("table", source, source, latex=source)]
+        return [PageElement("table", source, separate_markup(source), latex=source)]
     if not table.rows:
         return []
     html = format_table_html(table.rows, table.caption)
@@ -168,7 +176,7 @@ def _convert_latex_table(source: str) -> list[PageElement]:
         PageElement(
             "table",
             "\n".join(filter(None, (table.caption, format_table_text(table.rows)))),
-            join_paragraphs([table.caption, markdown]) if markdown else html,
+            join_paragraphs([escape_markdown(table.caption), markdown]) if markdown else escape_table(html),
             html,
             latex=source,
         )

@@ -1,11 +1,16 @@
-"""Read lines of Markdown as headings, list items, tables, pictures and paragraphs."""
+r"""Read lines of Markdown as headings, list items, tables, pictures, HTML and paragraphs."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
-from qwenvl_core.parsing.elements import PageElement, format_heading, format_html, format_placeholder
-from qwenvl_core.parsing.latex.text import convert_latex_to_text
+from qwenvl_core.parsing.elements import PageElement, format_heading, format_html, format_list_item, format_placeholder
+from qwenvl_core.parsing.html.convert import parse_html_page
+from qwenvl_core.parsing.html.page import simplify_html
+from qwenvl_core.parsing.html.tokenizer import Token
+from qwenvl_core.parsing.latex.inline import format_cell
+from qwenvl_core.parsing.markdown.inline import has_markup, read_inline
 from qwenvl_core.parsing.tables import Cell, Row, format_table_html, format_table_text
 from qwenvl_core.parsing.text import collapse_whitespace
 
@@ -20,11 +25,16 @@ _LATEX_WRAPPER = re.compile(
 )
 _CAPTION = re.compile(r"\s*+\\caption\*?\{(.*)\}\s*\Z")
 _PIPE = re.compile(r"(?<!\\)\|")
+_HTML_BLOCK = re.compile(
+    r"[ ]{0,3}</?(?:address|article|aside|blockquote|center|details|div|dl|dt|dd|figcaption|figure|footer|form|h[1-6]"
+    r"|header|img|li|main|nav|ol|p|pre|section|summary|tbody|thead|tr|ul)\b",
+    re.IGNORECASE,
+)
 
 
 def read_markdown_lines(text: str) -> list[PageElement]:
     """Read the elements of Markdown without fences, formulas and LaTeX tables."""
-    lines = text.split("\n")
+    lines = simplify_html(text).split("\n")
     elements: list[PageElement] = []
     index = 0
     while index < len(lines):
@@ -32,62 +42,74 @@ def read_markdown_lines(text: str) -> list[PageElement]:
         if not line.strip() or _RULE.match(line) or _LATEX_WRAPPER.match(line):
             index += 1
             continue
-        element, index = (
+        found, index = (
             _read_table(lines, index)
             or _read_single_line(lines, index)
             or _read_list_item(lines, index)
+            or _read_html_block(lines, index)
             or _read_paragraph(lines, index)
         )
-        elements.append(element)
+        elements += found
     return elements
 
 
-# Each function below reads the element that begins at line `start`, and returns it with the index of the next line.
+# Each function below reads the elements that begin at line `start`, and returns them with the index of the next line.
 
 
-def _read_single_line(lines: list[str], start: int) -> tuple[PageElement, int] | None:
+def _read_single_line(lines: list[str], start: int) -> tuple[list[PageElement], int] | None:
     """Read a heading, or a picture or a caption on a separate line."""
     line = lines[start]
     match = _HEADING.match(line)
     if match:
-        text, level = _CLOSING_HASHES.sub("", match[2]).strip(), len(match[1])
-        return PageElement("title", text, format_heading(text, level), format_html(f"h{level}", text)), start + 1
+        level = len(match[1])
+        inline = read_inline(_CLOSING_HASHES.sub("", match[2]).strip(), Token("start", f"h{level}"))
+        markdown = format_heading(inline.markdown, level)
+        return [PageElement("title", inline.text, markdown, inline.html)], start + 1
     match = _PICTURE.match(line)
     if match:
         alt = match[1].strip()
-        return PageElement(
-            "image", alt, format_placeholder(alt or "image"), format_html("div", alt, "image")
-        ), start + 1
+        html = format_html("div", alt, "image")
+        return [PageElement("image", alt, format_placeholder(alt or "image"), html)], start + 1
     match = _CAPTION.match(line)
     if match:
-        text = convert_latex_to_text(match[1])
-        return PageElement("caption", text, text, format_html("p", text)), start + 1
+        caption = format_cell(match[1])
+        return [PageElement("caption", caption.text, caption.markdown, f"<p>{caption.html}</p>")], start + 1
     return None
 
 
-def _read_list_item(lines: list[str], start: int) -> tuple[PageElement, int] | None:
+def _read_list_item(lines: list[str], start: int) -> tuple[list[PageElement], int] | None:
     match = _LIST_ITEM.match(lines[start])
     if match is None:
         return None
     end = start + 1
     while end < len(lines) and lines[end][:2].isspace() and lines[end].strip() and not _is_element_start(lines[end]):
         end += 1
-    text = collapse_whitespace("\n".join([match[3], *lines[start + 1 : end]]))
     number = match[2][:-1] if len(match[2]) > 1 else ""
-    markdown = "\n".join(lines[start:end]).rstrip()
-    return PageElement("list_item", text, markdown, format_html("li", text, value=number)), end
+    root = Token("start", "li", {"value": number} if number else {})
+    inline = read_inline(collapse_whitespace("\n".join([match[3], *lines[start + 1 : end]])), root)
+    marker = lines[start][: match.start(3)]
+    markdown = format_list_item(marker, inline.markdown)
+    return [PageElement("list_item", inline.text, markdown, inline.html)], end
 
 
-def _read_paragraph(lines: list[str], start: int) -> tuple[PageElement, int]:
+def _read_html_block(lines: list[str], start: int) -> tuple[list[PageElement], int] | None:
+    if _HTML_BLOCK.match(lines[start]) is None:
+        return None
+    end = start + 1
+    while end < len(lines) and lines[end].strip() and not _is_element_start(lines[end]):
+        end += 1
+    return parse_html_page("\n".join(lines[start:end]))[0], end
+
+
+def _read_paragraph(lines: list[str], start: int) -> tuple[list[PageElement], int]:
     end = start + 1
     while end < len(lines) and lines[end].strip() and not _is_element_start(lines[end]) and not _is_table(lines, end):
         end += 1
-    source = "\n".join(lines[start:end]).strip()
-    text = collapse_whitespace(source)
-    return PageElement("text", text, source, format_html("p", text)), end
+    inline = read_inline(collapse_whitespace("\n".join(lines[start:end])), Token("start", "p"))
+    return [PageElement("text", inline.text, inline.markdown, inline.html)], end
 
 
-def _read_table(lines: list[str], start: int) -> tuple[PageElement, int] | None:
+def _read_table(lines: list[str], start: int) -> tuple[list[PageElement], int] | None:
     if not _is_table(lines, start):
         return None
     end = start + 2
@@ -95,8 +117,11 @@ def _read_table(lines: list[str], start: int) -> tuple[PageElement, int] | None:
         end += 1
     header = _split_row(lines[start], is_header=True)
     rows = [header, *(_split_row(line, is_header=False) for line in lines[start + 2 : end])]
-    markdown = "\n".join(line.strip() for line in lines[start:end])
-    return PageElement("table", format_table_text(rows), markdown, format_table_html(rows)), end
+    delimiters = lines[start + 1].strip()
+    markdown = "\n".join(
+        [_format_row(lines[start], header), delimiters, *map(_format_row, lines[start + 2 : end], rows[1:])]
+    )
+    return [PageElement("table", format_table_text(rows), markdown, format_table_html(rows))], end
 
 
 def _is_element_start(line: str) -> bool:
@@ -112,7 +137,46 @@ def _is_table(lines: list[str], index: int) -> bool:
 
 
 def _split_row(line: str, *, is_header: bool) -> Row:
+    return [_read_cell(cell.strip(), is_header=is_header) for cell in _split_cells(line)]
+
+
+def _split_cells(line: str) -> list[str]:
     line = line.strip().removeprefix("|")
     if line.endswith("|") and not line.endswith("\\|"):
         line = line[:-1]
-    return [Cell(cell.strip().replace("\\|", "|"), is_header=is_header) for cell in _PIPE.split(line)]
+    return _PIPE.split(line)
+
+
+def _read_cell(source: str, *, is_header: bool) -> Cell:
+    if not has_markup(source):
+        return Cell(source, is_header=is_header, markdown=source)
+    inline = read_inline(source.replace("\\|", "|"), Token("start", "td"))
+    content = inline.html.removeprefix("<td>").removesuffix("</td>")
+    return Cell(inline.text, is_header=is_header, html=content, markdown=inline.markdown.replace("|", "\\|"))
+
+
+def _format_row(line: str, cells: Sequence[Cell]) -> str:
+    """Format a row in Markdown: its source, unless the Markdown of a cell differs."""
+    if [cell.strip() for cell in _split_cells(line)] == [cell.markdown for cell in cells]:
+        return line.strip()
+    return "| " + " | ".join(cell.markdown or "" for cell in cells) + " |"
+
+
+def find_cut_row(text: str) -> int | None:
+    """Return the offset of the row of a table that the end of a text cuts off, or `None` if it cuts off none."""
+    lines = text.split("\n")
+    last = lines[-1].strip()
+    if not last or "|" not in last:
+        return None
+    start = len(lines) - 1
+    while start and "|" in lines[start - 1]:
+        start -= 1
+    has_pipes_around = lines[start].strip().startswith("|")
+    is_closed = last.endswith("|") and not last.endswith("\\|") and len(last) > 1
+    table = next((index for index in range(start, len(lines) - 2) if _is_table(lines, index)), None)
+    if table is None:
+        is_cut = has_pipes_around and not is_closed
+    else:
+        is_short = len(_split_cells(last)) < len(_split_cells(lines[table]))
+        is_cut = is_short or (has_pipes_around and not is_closed)
+    return len(text) - len(lines[-1]) if is_cut else None

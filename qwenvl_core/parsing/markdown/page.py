@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import re
 
-from qwenvl_core.parsing.elements import PageElement, format_heading, format_html, format_placeholder
+from qwenvl_core.parsing.elements import PageElement, format_heading, format_html, format_placeholder, rename_root
 from qwenvl_core.parsing.markdown.blocks import read_blocks
+from qwenvl_core.parsing.markdown.lines import find_cut_row
 from qwenvl_core.parsing.numbers import find_numbers
 from qwenvl_core.parsing.text import join_lines
 
-COORDINATE_COMMENT = re.compile(r"<!--\s{0,99}([A-Za-z][A-Za-z _-]{0,40})[(\[]([-+\d.,\s()]{1,200})[)\]]\s{0,99}-->")
+COORDINATE_COMMENT = re.compile(
+    r"<!--\s{0,99}([A-Za-z][^<>()\[\]\n]{0,80}?)[ \t]{0,9}:?\s{0,9}[(\[]([-+\d.,\s()]{1,200})[)\]]\s{0,99}-->"
+)
 """A comment with a type of element and its coordinates."""
 
 _PICTURE_NAMES = dict.fromkeys(
@@ -35,6 +38,7 @@ _PAGE_LANGUAGES = frozenset({"markdown", "md", "qwenvl"})
 _CUT_MARKUP = re.compile(
     r"(?:<!?-?|\\(?:b|be|beg|begi|begin|e|en|end)?|\\(?:begin|end)\{[a-z*]{0,20}|^[ \t]{0,9}`{1,2})\Z", re.MULTILINE
 )
+_NAME_END = re.compile(r"[^a-z]")
 _MAX_CUT_MARKUP = 40  # characters
 
 
@@ -106,7 +110,8 @@ def _strip_cut_end(text: str) -> tuple[str, bool]:
     if start >= 0 and text.find("-->", start) < 0 and "\n\n" not in text[start:].strip():
         return text[:start], True
     markup = _CUT_MARKUP.search(text, max(0, len(text) - _MAX_CUT_MARKUP))
-    return (text[: markup.start()], True) if markup else (text, False)
+    end = markup.start() if markup else find_cut_row(text)
+    return (text, False) if end is None else (text[:end], True)
 
 
 def _strip_comments(text: str) -> str:
@@ -128,11 +133,11 @@ def _add_coordinates(comment: re.Match[str], elements: list[PageElement]) -> lis
     """
     name = join_lines(comment[1].replace("_", " ")).lower()
     numbers = find_numbers(comment[2])
-    first_word = name.split(" ")[0]
-    if name in _TABLE_NAMES:
+    first_word = _NAME_END.split(name, maxsplit=1)[0]
+    if first_word in _TABLE_NAMES:
         for element in elements[:2]:  # the caption may precede the table
             if element.type == "table":
-                element.type, element.numbers = _TABLE_NAMES[name], numbers
+                element.type, element.numbers = _TABLE_NAMES[first_word], numbers
                 return elements
     elif first_word in _TEXT_NAMES and elements and elements[0].type in ("text", "title", "list_item", "formula"):
         _change_type(elements[0], _TEXT_NAMES[first_word])
@@ -147,6 +152,7 @@ def _add_coordinates(comment: re.Match[str], elements: list[PageElement]) -> lis
 def _change_type(element: PageElement, new_type: str) -> None:
     """Set the type of a text element to the one its comment names, except for `formula`, which needs delimiters."""
     if new_type == "title" and element.type == "text":
-        element.markdown, element.html = format_heading(element.text, 1), format_html("h1", element.text)
+        element.markdown = format_heading(element.markdown, 1)
+        element.html = rename_root(element.html, "h1") if element.html else format_html("h1", element.text)
     if new_type != "formula":
         element.type = new_type

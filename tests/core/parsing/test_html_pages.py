@@ -231,3 +231,76 @@ def test_caption_with_the_text_img_has_no_picture() -> None:
 def test_boxes_inside_pictures_add_no_elements(css_class: str) -> None:
     picture = make_div("<img data-bbox='1 1 9 9'><p data-bbox='1 1 9 9'>x</p>", css_class=css_class)
     assert list_texts(check_page(parse_layout(picture + make_div("y")))) == ["x", "y"]
+
+
+def test_code_keeps_its_lines_and_gets_a_fence() -> None:
+    page = check_page(parse_layout(make_div("<pre><code>def f():\n    return `1`\n</code></pre>after")))
+    assert page.elements[0].text == "def f():\n    return `1`\nafter"
+    assert page.markdown == "```\ndef f():\n    return `1`\n```\n\nafter"
+    (code,) = parse_layout(make_div("<code>a\n  b\n```</code>")).elements
+    assert parse_layout(code.html or "", format="html").markdown == "````\na\n  b\n```\n````"
+
+
+@pytest.mark.parametrize(
+    ("source", "text"),
+    [
+        ("<input type=checkbox checked>Yes<input type=checkbox>No", "☑ Yes ☐ No"),
+        ("<input type='radio' checked='checked'/> Yes <input type='radio' checked='false'/> No", "☑ Yes ☐ No"),
+        ("Name: <input value='Bo 5'>6<input type=hidden value=7>", "Name: Bo 5 6"),
+        ("<select><option>A<option selected>B</select>", "☐ A ☑ B"),
+        ("<select><option value=1>1</option><option>2</option></select>", "1 2"),
+        ("12<textarea>34</textarea>56<button>78</button>", "12 34 56 78"),
+        ("<progress value=70 max=100></progress>", "70"),
+    ],
+)
+def test_form_controls_keep_ticks_and_values(source: str, text: str) -> None:
+    (element,) = check_page(parse_layout(make_div(f"<form action=x>{source}</form>"))).elements
+    assert element.text == text
+    assert "<form" not in (element.html or "")
+
+
+def test_list_with_a_box_gives_it_to_items_without_one() -> None:
+    page = check_page(
+        parse_layout(
+            '<ul data-bbox="1 2 300 400"><li>a</li><li data-bbox="5 6 70 80">b</li></ul><p data-bbox="9 9 10 10">c</p>'
+        )
+    )
+    assert [element.box for element in page.elements] == [
+        Box(0.001, 0.002, 0.3, 0.4),
+        Box(0.005, 0.006, 0.07, 0.08),
+        Box(0.009, 0.009, 0.01, 0.01),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("content", "markdown"),
+    [
+        ("$$a$$", "$$a$$"),
+        ("$a$", "$$a$$"),
+        ("\\[a\\]", "$$a$$"),
+        ("$$a$$ and $$b$$", "$$a$$ and $$b$$"),
+        ("\\(a\\) or \\(b\\)", "\\(a\\) or \\(b\\)"),
+        ("where $x$ is", "where $x$ is"),
+        ("x<sup>12</sup>", "$$x^{12}$$"),
+        ("a&lt;b&gt;c", "$$a< b>c$$"),
+    ],
+)
+def test_formula_gets_one_pair_of_signs(content: str, markdown: str) -> None:
+    assert check_page(parse_layout(make_div(content, css_class="formula"))).markdown == markdown
+
+
+@pytest.mark.parametrize(
+    ("css_class", "rendered"),
+    [
+        ("image caption", "image caption"),
+        ("formula.machine_printed", "formula.machine_printed"),
+        ("page-number", "footer"),
+        ("image caption btn btn-danger", "image caption"),
+        ("blueprint", ""),
+        ("Text", "text"),
+    ],
+)
+def test_html_keeps_only_known_classes(css_class: str, rendered: str) -> None:
+    (element,) = check_page(parse_layout(make_div("<b class='text-danger'>x</b>", css_class=css_class))).elements
+    root = ET.fromstring(element.html or "")
+    assert (root.get("class", ""), root[0].attrib) == (rendered, {})

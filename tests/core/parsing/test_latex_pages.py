@@ -160,7 +160,36 @@ def test_plain_text_keeps_all_characters() -> None:
     page = parse_layout("# 1\n| a |\n\n\n<b> & *c*\n", format="text")
     assert [element.text for element in page.elements] == ["# 1\n| a |", "<b> & *c*"]
     assert page.elements[1].html == "<p>&lt;b&gt; &amp; *c*</p>"
-    assert page.markdown == "# 1\n| a |\n\n<b> & *c*"
+    assert page.markdown == "# 1\n| a |\n\n&lt;b> & *c*"
+
+
+@pytest.mark.parametrize(
+    ("source", "text"),
+    [
+        (
+            r"Stra\ss e, caf\'e, \"{o}, \c{c}, \v s, \'{\i}, na\"\i ve, \~n, \o re",
+            "Straße, café, ö, ç, š, í, naïve, ñ, øre",
+        ),
+        (r"25$^{\circ}$C, 25$^\circ$C, 25\textdegree C, 25\degree C", "25°C, 25°C, 25° C, 25° C"),
+        (r"\pounds 5, \euro{}6, \texteuro 7, \S 8", "£ 5, €6, € 7, § 8"),
+        (r"\checkmark\ A, \ding{51} B, \ding{55} C, $\checkmark$ D, $\times$", "✓ A, ✓ B, ✗ C, ✓ D, ×"),
+        (r"m$^2$, m\textsuperscript{2}, 1\textsuperscript{st}, CO$_2$", "m^2, m^2, 1st, CO2"),
+        (r"\href{https://a.b}{here}, \url{https://a.b}, $x^2 + y$", "here, https://a.b, $x^2 + y$"),
+    ],
+)
+def test_letters_signs_and_superscripts_become_characters(source: str, text: str) -> None:
+    (element,) = parse_layout(source, format="latex").elements
+    assert element.text == text
+
+
+def test_cells_of_several_lines_and_rows_are_read() -> None:
+    rows = r"\multirow{2}*{A} & \tabincell{c}{x\\y} \\ & b \\ \sout{12}9 & \'{e} \\"
+    (table,) = parse_layout(rf"\begin{{tabular}}{{ll}} {rows} \end{{tabular}}").elements
+    assert table.text == "A | x y\nb\n~~12~~9 | é"
+    assert table.html == (
+        '<table><tr><td rowspan="2">A</td><td>x<br/>y</td></tr><tr><td>b</td></tr>'
+        "<tr><td><del>12</del>9</td><td>é</td></tr></table>"
+    )
 
 
 @pytest.mark.parametrize(

@@ -143,7 +143,69 @@ def test_plain_text_becomes_paragraphs() -> None:
     page = parse_layout("Just words.\n\nMore <b>words</b>, 1 < 2.")
     assert list(zip(list_types(page), list_texts(page), strict=True)) == [
         ("text", "Just words."),
-        ("text", "More <b>words</b>, 1 < 2."),
+        ("text", "More words, 1 < 2."),
     ]
     assert parse_layout("") == PageLayout((), "", False, ())
     assert list_texts(parse_layout("Just words.", format="html")) == ["Just words."]
+
+
+@pytest.mark.parametrize(
+    "comment",
+    [
+        "<!-- Image (1, 2, 300, 400) -->",
+        "<!-- Image: (1, 2, 300, 400) -->",
+        "<!-- Figure 1 (1, 2, 300, 400) -->",
+        "<!-- Figure 2: A cat [1, 2, 300, 400] -->",
+    ],
+)
+def test_comment_with_a_picture_keeps_picture_and_box(comment: str) -> None:
+    picture, text = check_page(parse_layout(f"{comment}\nA cat")).elements
+    assert (picture.type, picture.text, picture.box, text.text) == ("image", "", Box(0.001, 0.002, 0.3, 0.4), "A cat")
+
+
+@pytest.mark.parametrize("name", ["Table", "Table:", "Table 2", "Table 2:", "table 2: Sums"])
+def test_comment_with_a_table_gives_the_table_its_box(name: str) -> None:
+    (table,) = check_page(parse_layout(f"<!-- {name} (1, 2, 300, 400) -->\n| a | b |\n|---|---|\n| 1 | 2 |\n")).elements
+    assert (table.type, table.box) == ("table", Box(0.001, 0.002, 0.3, 0.4))
+
+
+@pytest.mark.parametrize("fence", ["", "```markdown\n"])
+@pytest.mark.parametrize("row", ["| 3 | 4", "| 3 |", "| 3", "|"])
+def test_cut_row_of_a_table_is_left_out_and_marked(fence: str, row: str) -> None:
+    whole = f"{fence}text\n\n| a | b |\n|---|---|\n| 1 | 2 |\n"
+    page = check_page(parse_layout(whole + row))
+    assert (page.truncated, list_texts(page)) == (True, ["text", "a | b\n1 | 2"])
+    assert parse_layout(whole).elements == page.elements
+
+
+@pytest.mark.parametrize(
+    "text", ["| a | b |\n|---|---|\n| 1 | 2 |", "a | b\n--|--\n1 | 2", "| a | b |\n|---|---|\n| 1 |\n"]
+)
+def test_whole_last_row_of_a_table_is_kept(text: str) -> None:
+    page = check_page(parse_layout(text))
+    assert not page.truncated
+    assert list_texts(page)[0].count("\n") == 1
+
+
+def test_code_keeps_indentation_language_and_fence() -> None:
+    source = "```python\n  def f():\n      return `<b>`\n```"
+    page = check_page(parse_layout(source))
+    assert list_texts(page) == ["  def f():\n      return `<b>`"]
+    assert page.markdown == source
+    again = parse_layout(page.elements[0].html or "", format="html")
+    assert (list_texts(again), again.markdown) == (list_texts(page), source.replace("python", ""))
+
+
+def test_html_blocks_in_markdown_become_elements() -> None:
+    page = check_page(
+        parse_layout(
+            "<div align=center>\n\n# T\n\n</div>\n\n<h2>Head</h2>\n<p>a <b>b</b></p>\n<ul><li>x</li></ul>",
+            format="markdown",
+        )
+    )
+    assert list(zip(list_types(page), list_texts(page), strict=True)) == [
+        ("title", "T"),
+        ("title", "Head"),
+        ("text", "a b"),
+        ("list_item", "x"),
+    ]
