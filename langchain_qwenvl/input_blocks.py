@@ -15,6 +15,9 @@ from qwenvl_core.types.location import Location
 from qwenvl_core.types.media import Source
 from qwenvl_core.types.messages import FilePart, FramesPart, ImagePart, Part, TextPart, VideoPart
 
+_AUDIO_WAY_OUT = "Qwen-VL does not hear: send a transcript as text, or the video that the audio belongs to."
+_WAYS_OUT = {"audio": _AUDIO_WAY_OUT, "input_audio": _AUDIO_WAY_OUT}
+"""What to do instead of sending an unsupported block, by its type."""
 _VENDOR_KEYS = ("image", "video", "audio", "text")
 
 
@@ -40,7 +43,8 @@ def convert_block(block: Any, location: Location) -> Part:
     convert = _CONVERTERS.get(block_type)
     if convert is None:
         supported = ", ".join(sorted(_CONVERTERS))
-        raise location.error(f"unsupported content block type {block_type!r}. Supported: {supported}.")
+        way_out = _WAYS_OUT.get(block_type, "Send its content as text, or as images.")
+        raise location.error(f"unsupported content block type {block_type!r}. Supported: {supported}. {way_out}")
     if convert is not _convert_text and convert is not _convert_plain_text and location.role in ("system", "assistant"):
         raise location.error(
             f"unsupported content block type {block_type!r} in {location.role} messages. Supported: text. "

@@ -1,12 +1,13 @@
 """Convert LangChain messages to core messages.
 
-Nothing is dropped silently: a message or block that cannot be sent raises.
+Nothing is dropped silently: what the user wrote and cannot be sent raises; what tools and other models wrote is
+converted as far as possible, and the rest is reported.
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 from langchain_core.messages.ai import AIMessage
@@ -17,21 +18,31 @@ from langchain_core.messages.human import HumanMessage
 from langchain_core.messages.system import SystemMessage
 from langchain_core.messages.tool import ToolMessage
 
+from langchain_qwenvl.answer_blocks import (
+    Reasoning,
+    convert_answer_block,
+    create_call,
+    read_extra_text,
+    read_function_call,
+)
 from langchain_qwenvl.content_blocks import split_tool_calls
-from langchain_qwenvl.input_blocks import convert_block
+from langchain_qwenvl.foreign_blocks import convert_input_block
+from langchain_qwenvl.result_blocks import convert_result_block
 from qwenvl_core.errors import QwenVLInputError
+from qwenvl_core.parsing.reasoning import read_message_reasoning
 from qwenvl_core.types.location import Location
-from qwenvl_core.types.messages import Message, Part, Role, ToolCall
+from qwenvl_core.types.messages import Message, Omission, Part, Role, TextPart, ToolCall, create_message
 
 _ROLES: tuple[tuple[type[BaseMessage], Role], ...] = (
     (SystemMessage, "system"),
     (HumanMessage, "user"),
     (AIMessage, "assistant"),
     (ToolMessage, "tool"),
+    (FunctionMessage, "tool"),
 )
 _NAMED_ROLES: dict[str, Role] = {
     "system": "system", "developer": "system", "user": "user", "human": "user", "assistant": "assistant",
-    "ai": "assistant", "model": "assistant",
+    "ai": "assistant", "model": "assistant", "tool": "tool", "function": "tool",
 }  # fmt: skip
 
 
@@ -50,58 +61,64 @@ def _convert_message(index: int, message: BaseMessage) -> Iterator[Message]:
     match role:
         case "assistant":
             yield _convert_assistant_message(index, message, blocks)
-        case "user":
-            yield from _convert_user_message(index, message, blocks)
+        case "tool":
+            yield create_message("tool", _convert_results(index, blocks), tool_call_id=_get_tool_call_id(message))
         case _:
-            parts = tuple(
-                convert_block(block, Location(index, block_index, role)) for block_index, block in enumerate(blocks)
-            )
-            tool_call_id = message.tool_call_id if isinstance(message, ToolMessage) else None
-            yield Message(role, parts, tool_call_id=tool_call_id)
+            yield from _convert_input_message(index, message, role, blocks)
 
 
-def _convert_user_message(index: int, message: BaseMessage, blocks: list[Any]) -> Iterator[Message]:
-    """Convert a user message; its `tool_result` blocks (Anthropic's form) become tool messages before it."""
-    parts: list[Part] = []
+def _convert_results(index: int, blocks: Iterable[Any]) -> Iterator[Part | Omission]:
+    for block_index, block in enumerate(blocks):
+        yield from convert_result_block(block, Location(index, block_index, "tool"))
+
+
+def _get_tool_call_id(message: BaseMessage) -> str:
+    """Return the id of the call that a result answers; results of OpenAI's former functions have a name only."""
+    if isinstance(message, ToolMessage):
+        return message.tool_call_id
+    return str(message.additional_kwargs.get("tool_call_id") or message.name or "")
+
+
+def _convert_input_message(index: int, message: BaseMessage, role: Role, blocks: Iterable[Any]) -> Iterator[Message]:
+    """Convert a user or system message; `tool_result` blocks (Anthropic's form) become tool messages before it."""
+    parts: list[Part | Omission] = []
     has_results = False
     for block_index, block in enumerate(blocks):
-        if isinstance(block, Mapping) and block.get("type") == "tool_result":
+        location = Location(index, block_index, role)
+        if role == "user" and isinstance(block, Mapping) and block.get("type") == "tool_result":
             has_results = True
-            yield _convert_tool_result(block, Location(index, block_index, "tool", "tool_result"))
+            result = convert_result_block(block, replace(location, role="tool"))
+            yield create_message("tool", result, tool_call_id=str(block.get("tool_use_id") or ""))
         else:
-            parts.append(convert_block(block, Location(index, block_index, "user")))
+            parts += convert_input_block(block, location)
     if parts or not has_results:
-        partial = bool(message.additional_kwargs.get("partial"))
-        yield Message("user", tuple(parts), name=message.name, partial=partial)
+        is_user = role == "user"
+        partial = is_user and bool(message.additional_kwargs.get("partial"))
+        yield create_message(role, parts, name=message.name if is_user else None, partial=partial)
 
 
-def _convert_tool_result(block: Mapping[str, Any], location: Location) -> Message:
-    content = block.get("content") or ""
-    parts = tuple(convert_block(inner, location) for inner in ([content] if isinstance(content, str) else content))
-    return Message("tool", parts, tool_call_id=str(block.get("tool_use_id") or ""))
-
-
-def _convert_assistant_message(index: int, message: BaseMessage, blocks: list[Any]) -> Message:
-    parts: list[Part] = []
-    reasoning: list[str] = []
+def _convert_assistant_message(index: int, message: BaseMessage, blocks: Iterable[Any]) -> Message:
     calls = _convert_tool_calls(message)
     known_ids = {call.id for call in calls}  # blocks usually repeat the message's `tool_calls`
+    parts: list[Part | Omission] = []
+    reasoning: list[str] = []
     for block_index, block in enumerate(blocks):
-        block_type = str(block.get("type")) if isinstance(block, Mapping) else ""
-        if block_type in _CALL_CONVERTERS:
-            call = _CALL_CONVERTERS[block_type](block)
-            if call.id not in known_ids:
-                calls.append(call)
-        elif block_type in _REASONING_KEYS:
-            reasoning.append(str(block.get(_REASONING_KEYS[block_type]) or ""))
-        else:
-            parts.append(convert_block(block, Location(index, block_index, "assistant")))
-    return Message(
+        for item in convert_answer_block(block, Location(index, block_index, "assistant")):
+            match item:
+                case ToolCall():
+                    calls += [item] if item.id not in known_ids else []
+                case Reasoning(text):
+                    reasoning.append(text)
+                case _:
+                    parts.append(item)
+    extra_fields = message.additional_kwargs
+    has_text = any(isinstance(part, TextPart) and part.text for part in parts)
+    return create_message(
         "assistant",
-        tuple(parts),
-        tool_calls=tuple(calls),
-        reasoning=str(message.additional_kwargs.get("reasoning_content") or "") or "\n".join(filter(None, reasoning)),
-        partial=bool(message.additional_kwargs.get("partial")),
+        [*parts, *read_extra_text(extra_fields, has_text=has_text)],
+        tool_calls=tuple(calls or read_function_call(extra_fields)),
+        reasoning=read_message_reasoning(extra_fields) or "\n".join(filter(None, reasoning)),
+        partial=bool(extra_fields.get("partial")),
     )
 
 
@@ -115,10 +132,9 @@ def _find_role(index: int, message: BaseMessage) -> Role:
         raise QwenVLInputError(
             f"messages[{index}]: unsupported role {message.role!r}. Supported: {', '.join(_NAMED_ROLES)}."
         )
-    hint = " Use ToolMessage instead." if isinstance(message, FunctionMessage) else ""
     supported = ", ".join(cls.__name__ for cls, _ in _ROLES)
     raise QwenVLInputError(
-        f"messages[{index}]: unsupported message type {type(message).__name__}. Supported: {supported}.{hint}"
+        f"messages[{index}]: unsupported message type {type(message).__name__}. Supported: {supported}."
     )
 
 
@@ -127,26 +143,4 @@ def _convert_tool_calls(message: BaseMessage) -> list[ToolCall]:
     if not isinstance(message, AIMessage):
         return []
     valid, invalid = split_tool_calls(message)
-    return [_convert_tool_call(call["id"], call["name"], call["args"]) for call in (*valid, *invalid)]
-
-
-def _convert_tool_call(call_id: Any, name: Any, arguments: Any) -> ToolCall:
-    text = arguments if isinstance(arguments, str) else json.dumps(arguments or {}, ensure_ascii=False, default=str)
-    return ToolCall(call_id or "", name or "", text)
-
-
-def _convert_call_block(block: Mapping[str, Any]) -> ToolCall:
-    return _convert_tool_call(block.get("id"), block.get("name"), block.get("args"))
-
-
-_CALL_CONVERTERS: dict[str, Callable[[Mapping[str, Any]], ToolCall]] = {
-    "tool_call": _convert_call_block,
-    "tool_call_chunk": _convert_call_block,
-    "invalid_tool_call": _convert_call_block,
-    "tool_use": lambda block: _convert_tool_call(block.get("id"), block.get("name"), block.get("input")),
-    "function_call": lambda block: _convert_tool_call(block.get("call_id"), block.get("name"), block.get("arguments")),
-}
-"""Converters of tool call blocks by type: LangChain's, Anthropic's and OpenAI's."""
-
-_REASONING_KEYS = {"reasoning": "reasoning", "thinking": "thinking", "redacted_thinking": "thinking"}
-"""Key of the text in a reasoning block, by the block's type; a redacted block has no text."""
+    return [create_call(call["id"], call["name"], call["args"]) for call in (*valid, *invalid)]

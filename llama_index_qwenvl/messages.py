@@ -1,9 +1,13 @@
-"""Convert LlamaIndex messages to core messages; content that cannot be sent raises an error."""
+"""Convert LlamaIndex messages to core messages.
+
+Nothing is dropped silently: what the user wrote and cannot be sent raises; what tools and other models wrote is
+converted as far as possible, and the rest is reported.
+"""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -17,12 +21,15 @@ from llama_index.core.base.llms.types import (
     ToolCallBlock,
 )
 
+from llama_index_qwenvl.foreign_blocks import convert_answer_block, convert_result_block, find_omission
 from llama_index_qwenvl.input_blocks import BlockContext, convert_block
 from qwenvl_core.catalog.models import ModelFacts
 from qwenvl_core.errors import QwenVLInputError
 from qwenvl_core.media.sources import HINTS
+from qwenvl_core.parsing.reasoning import read_message_reasoning
 from qwenvl_core.types.location import Location
-from qwenvl_core.types.messages import Message, Part, Role, ToolCall
+from qwenvl_core.types.messages import Message, Omission, Part, Role, TextPart, ToolCall, create_message
+from qwenvl_core.types.omissions import RECORDS_LEFT_OUT
 
 _ROLES: dict[MessageRole, Role] = {
     MessageRole.SYSTEM: "system",
@@ -56,42 +63,80 @@ def convert_messages(messages: Iterable[ChatMessage], facts: ModelFacts) -> tupl
 def _convert_message(index: int, message: ChatMessage, facts: ModelFacts, answered_ids: set[Any]) -> Message:
     role, extra_fields = _ROLES[message.role], message.additional_kwargs
     hints = _check_hints(index, extra_fields.get("qwen_vl") or {})
-    parts: list[Part] = []
+    items: list[Part | Omission] = []
     reasoning: list[str] = []
     tool_calls: list[ToolCall] = []
     for block_index, block in enumerate(_unique_blocks(message)):
         location = Location(index, block_index, role, block.block_type, attribute="blocks")
         match block:
-            case ThinkingBlock():
+            case ThinkingBlock() if role == "assistant":
                 reasoning.append(block.content or "")
             case ToolCallBlock() if role == "assistant":
                 tool_calls.append(
                     ToolCall(block.tool_call_id or "", block.tool_name, _dump_arguments(block.tool_kwargs))
                 )
-            case CachePoint() if parts:
-                parts[-1] = replace(parts[-1], cache=True)
-            case CachePoint():  # no part precedes it
-                continue
+            case CachePoint():
+                _mark_last_part(items)
             case CitationBlock() if role == "assistant" and message.content:  # the text is sent already
-                continue
+                items.append(Omission(RECORDS_LEFT_OUT, str(location)))
             case _:
-                parts += convert_block(block, BlockContext(location, facts, hints))
-    if role == "assistant":
-        tool_calls = tool_calls or [_convert_tool_call(call) for call in extra_fields.get("tool_calls") or ()]
-        # An invalid call is sent only with its result: the service rejects a call without a result.
-        invalid_calls = extra_fields.get("invalid_tool_calls") or ()
-        tool_calls += [_convert_tool_call(call) for call in invalid_calls if call.get("id") in answered_ids]
-    return Message(
+                items += _convert_block(block, BlockContext(location, facts, hints))
+    if role != "assistant":
+        name = extra_fields.get("name")
+        # Results of OpenAI's former functions have a name only.
+        call_id = extra_fields.get("tool_call_id") or name or ""
+        return create_message(
+            role,
+            items,
+            tool_call_id=str(call_id) if role == "tool" else None,
+            name=name if role == "user" else None,
+            partial=bool(extra_fields.get("partial")),
+        )
+    return create_message(
         role,
-        tuple(parts),
-        tool_calls=tuple(tool_calls),
-        tool_call_id=extra_fields.get("tool_call_id") if role == "tool" else None,
-        name=extra_fields.get("name") if role == "user" else None,
-        reasoning=("\n".join(reasoning) or str(extra_fields.get("reasoning_content") or ""))
-        if role == "assistant"
-        else "",
+        [*items, *_read_extra_text(message)],
+        tool_calls=(*(tool_calls or _read_calls(extra_fields)), *_read_invalid_calls(extra_fields, answered_ids)),
+        reasoning="\n".join(reasoning) or read_message_reasoning(extra_fields),
         partial=bool(extra_fields.get("partial")),
     )
+
+
+def _convert_block(block: Any, context: BlockContext) -> Iterator[Part | Omission]:
+    match context.location.role:
+        case "assistant":
+            return convert_answer_block(block, context)
+        case "tool":
+            return convert_result_block(block, context)
+        case _:
+            omission = find_omission(block, context.location)
+            return iter([omission]) if omission else convert_block(block, context)
+
+
+def _mark_last_part(items: list[Part | Omission]) -> None:
+    """Mark the last part for the vendor's cache; without a part there is nothing to mark."""
+    for index in reversed(range(len(items))):
+        item = items[index]
+        if not isinstance(item, Omission):
+            items[index] = replace(item, cache=True)
+            return
+
+
+def _read_extra_text(message: ChatMessage) -> list[TextPart]:
+    """Return a refusal of OpenAI's models, which is outside the blocks."""
+    refusal = message.additional_kwargs.get("refusal")
+    return [TextPart(refusal)] if isinstance(refusal, str) and refusal else []
+
+
+def _read_calls(extra_fields: Mapping[str, Any]) -> list[ToolCall]:
+    """Return the calls in `additional_kwargs`; the one in OpenAI's former form has no id."""
+    calls = extra_fields.get("tool_calls") or [call for call in [extra_fields.get("function_call")] if call]
+    return [_convert_tool_call(call) for call in calls]
+
+
+def _read_invalid_calls(extra_fields: Mapping[str, Any], answered_ids: set[Any]) -> list[ToolCall]:
+    """Return the invalid calls that have a result: agents do not answer the others."""
+    calls = extra_fields.get("invalid_tool_calls") or ()
+    return [_convert_tool_call(call) for call in calls if call.get("id") in answered_ids]
 
 
 def _check_hints(index: int, hints: Any) -> Mapping[str, Any]:

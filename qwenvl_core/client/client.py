@@ -14,11 +14,12 @@ import threading
 import time
 from collections.abc import AsyncGenerator, Generator, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from types import ModuleType
 from typing import Any
 
+from qwenvl_core.catalog.models import ModelFacts
 from qwenvl_core.catalog.provider_models import describe_at
 from qwenvl_core.errors import (
     QwenVLAuthenticationError,
@@ -27,13 +28,15 @@ from qwenvl_core.errors import (
     QwenVLMissingKeyError,
 )
 from qwenvl_core.media import uploads
-from qwenvl_core.request import file_parts, image_fitting, pdf_attachments, policy, validation
+from qwenvl_core.request import file_parts, image_fitting, pdf_attachments, policy, tool_media, validation
 from qwenvl_core.transport.connection import Connection, HttpRequest
 from qwenvl_core.transport.redaction import redact
 from qwenvl_core.transport.retry import RetryPolicy, acall_with_retries, call_with_retries
 from qwenvl_core.transport.upload import aupload_media, upload_media
 from qwenvl_core.types.events import Event
+from qwenvl_core.types.messages import Media, Message
 from qwenvl_core.types.request import PreparedRequest, Request
+from qwenvl_core.types.settings import ModelSettings
 from qwenvl_core.wire import dashscope, openai
 from qwenvl_core.wire.response_reader import ResponseReader
 
@@ -201,10 +204,33 @@ class Client:
             QwenVLInputError: The service would refuse the request.
         """
         facts = describe_at(request.settings.model, request.settings.provider)
-        request = file_parts.resolve_files(request)
-        prepared = image_fitting.fit_images(policy.prepare(pdf_attachments.replace_pdfs(request), facts), facts)
+        request = pdf_attachments.replace_pdfs(file_parts.resolve_files(request))
+        check_media = partial(self._check_media, request.settings, facts)
+        request = replace(request, messages=tool_media.replace_refused_media(request.messages, check_media))
+        prepared = image_fitting.fit_images(policy.prepare(request, facts), facts)
         validation.check(prepared, facts, self._connection.api)
         return prepared
+
+    def _check_media(self, settings: ModelSettings, facts: ModelFacts, part: Media) -> None:
+        """Check one image or video of a message other than the user's.
+
+        Raises:
+            QwenVLInputError: The service would refuse it in a user message.
+        """
+        single = PreparedRequest(
+            messages=(Message("user", (part,)),),
+            settings=settings,
+            enable_thinking=None,
+            stream=False,
+            data_uri_max_bytes=facts.data_uri_max_bytes,
+            is_text_only=facts.is_text_only,
+        )
+        single = image_fitting.fit_images(single, facts)
+        validation.check_media(single, facts)
+        if self._backend.accepts_uploads:
+            self._find_uploads(single)
+        else:
+            self._encode(single)
 
     async def _aprepare(self, request: Request) -> PreparedRequest:
         """Prepare a request; files are read and images scaled off the event loop. See `_prepare`."""

@@ -17,12 +17,14 @@ from qwenvl_core.media.inspection import inspect_image, read_bytes
 from qwenvl_core.media.local_files import authorize
 from qwenvl_core.media.sources import split_frames
 from qwenvl_core.media.text_files import decode_text
+from qwenvl_core.request.tool_media import replace_part
 from qwenvl_core.types.media import FileSource, LocalFiles, UrlSource
 from qwenvl_core.types.messages import (
     FilePart,
     FramesPart,
     ImagePart,
     Message,
+    Omission,
     Part,
     PdfPart,
     TextPart,
@@ -54,7 +56,7 @@ def resolve_files(request: Request) -> Request:
         The request, with an adjustment for each text file in an encoding that was guessed.
 
     Raises:
-        QwenVLInputError: A local file may not be read, or a file is of a kind that Qwen-VL does not accept.
+        QwenVLInputError: A local file of a user message may not be read, or is of a kind that Qwen-VL does not accept.
     """
     notes: list[str] = []
     messages = resolve_parts(request.messages, request.local_files, notes)
@@ -72,12 +74,24 @@ def resolve_parts(
         notes: A list that gets the adjustments.
     """
     notes = [] if notes is None else notes
-    return tuple(
-        replace(message, parts=tuple(_resolve_part(part, local_files, notes) for part in message.parts))
-        if any(not isinstance(part, TextPart) for part in message.parts)
-        else message
-        for message in messages
-    )
+    return tuple(_resolve_message(message, local_files, notes) for message in messages)
+
+
+def _resolve_message(message: Message, local_files: LocalFiles, notes: list[str]) -> Message:
+    if all(isinstance(part, TextPart) for part in message.parts):
+        return message
+    parts: list[Part] = []
+    omissions: list[Omission] = []
+    for part in message.parts:
+        try:
+            parts.append(_resolve_part(part, local_files, notes))
+        except QwenVLInputError as error:
+            if message.role not in ("tool", "assistant") or isinstance(part, TextPart):
+                raise
+            texts, omission = replace_part(message, part, error)
+            parts += texts
+            omissions.append(omission)
+    return replace(message, parts=tuple(parts), omissions=(*message.omissions, *omissions))
 
 
 def _resolve_part(part: Part, local_files: LocalFiles, notes: list[str]) -> Part:

@@ -15,6 +15,7 @@ from qwenvl_core.catalog.models import ModelFacts
 from qwenvl_core.catalog.provider_models import describe_at
 from qwenvl_core.errors import QwenVLInputError
 from qwenvl_core.media.inspection import read_bytes
+from qwenvl_core.request.tool_media import replace_part
 from qwenvl_core.types.media import InlineSource, UrlSource
 from qwenvl_core.types.messages import ImagePart, Message, Part, PdfPart
 from qwenvl_core.types.request import Request
@@ -33,10 +34,11 @@ def has_pdfs(request: Request) -> bool:
 
 
 def replace_pdfs(request: Request) -> Request:
-    """Replace each PDF of a request by the images of its pages.
+    """Replace each PDF of a request by the images of its pages, or in a tool result by words if there are none.
 
     Raises:
-        QwenVLInputError: A PDF can't be read or has too many pages, or pypdfium2 or Pillow is missing.
+        QwenVLInputError: A PDF of a user message can't be read or has too many pages, or pypdfium2 or Pillow is
+            missing.
     """
     if not has_pdfs(request):
         return request
@@ -59,12 +61,20 @@ def measure_pages(pdf: PdfPart, settings: ModelSettings) -> list[tuple[int, int]
 
 def _replace_pdfs(message: Message, settings: ModelSettings, facts: ModelFacts) -> Message:
     parts: list[Part] = []
+    omissions = list(message.omissions)
     for part in message.parts:
-        if isinstance(part, PdfPart):
-            parts += _render_pages(part, settings, facts)
-        else:
+        if not isinstance(part, PdfPart):
             parts.append(part)
-    return replace(message, parts=tuple(parts))
+            continue
+        try:
+            parts += list(_render_pages(part, settings, facts))
+        except QwenVLInputError as error:
+            if message.role == "user":
+                raise
+            texts, omission = replace_part(message, part, error)
+            parts += texts
+            omissions.append(omission)
+    return replace(message, parts=tuple(parts), omissions=tuple(omissions))
 
 
 def _render_pages(pdf: PdfPart, settings: ModelSettings, facts: ModelFacts) -> Iterator[ImagePart]:

@@ -15,7 +15,7 @@ from dataclasses import replace
 
 from qwenvl_core.catalog.models import ModelFacts
 from qwenvl_core.errors import QwenVLInputError
-from qwenvl_core.request import thinking, tool_messages, validation
+from qwenvl_core.request import thinking, tool_media, tool_order, tool_support, validation
 from qwenvl_core.types.messages import Message, Part, TextPart
 from qwenvl_core.types.request import PreparedRequest, Request
 from qwenvl_core.types.settings import ModelSettings, NamedTool
@@ -36,7 +36,7 @@ def prepare(request: Request, facts: ModelFacts) -> PreparedRequest:
     """
     validation.check_policy_settings(request.settings)
     prepared = PreparedRequest(
-        messages=_clear_stale_partials(request.messages),
+        messages=request.messages,
         settings=request.settings,
         enable_thinking=thinking.resolve_thinking(request.settings, facts),
         stream=request.stream,
@@ -49,13 +49,14 @@ def prepare(request: Request, facts: ModelFacts) -> PreparedRequest:
     return replace(prepared, stream=prepared.stream or facts.stream_only or thinking.is_thinking(prepared, facts))
 
 
-def _clear_stale_partials(messages: tuple[Message, ...]) -> tuple[Message, ...]:
+def _clear_stale_partials(prepared: PreparedRequest, facts: ModelFacts) -> PreparedRequest:
     """Clear `partial` of all messages but the last: an earlier one was continued before."""
-    last = len(messages) - 1
-    return tuple(
+    last = len(prepared.messages) - 1
+    messages = tuple(
         replace(message, partial=False) if message.partial and index != last else message
-        for index, message in enumerate(messages)
+        for index, message in enumerate(prepared.messages)
     )
+    return replace(prepared, messages=messages)
 
 
 def _disable_thinking_for_partial_message(prepared: PreparedRequest, facts: ModelFacts) -> PreparedRequest:
@@ -168,31 +169,59 @@ def _append_text(parts: tuple[Part, ...], text: str) -> tuple[Part, ...]:
     return (*parts, TextPart(text))
 
 
-def _assign_call_ids(prepared: PreparedRequest, facts: ModelFacts) -> PreparedRequest:
-    """Give each tool call an id, to which its result refers."""
-    return replace(prepared, messages=tool_messages.assign_call_ids(prepared.messages))
+def _report_omissions(prepared: PreparedRequest, facts: ModelFacts) -> PreparedRequest:
+    """Report content of the caller's messages that is not sent as it is, one sentence for each kind of change."""
+    contents: dict[str, list[str]] = {}
+    for message in prepared.messages:
+        for omission in message.omissions:
+            contents.setdefault(omission.change, []).append(omission.content)
+    notes = [f"{change}: {'; '.join(items)}" for change, items in contents.items()]
+    return replace(prepared, adjustments=(*prepared.adjustments, *notes)) if notes else prepared
 
 
-def _add_missing_results(prepared: PreparedRequest, facts: ModelFacts) -> PreparedRequest:
-    """Add a result to each tool call without one: the service requires it. Source: QwenLM/qwen-code#315."""
-    messages = tool_messages.add_missing_results(prepared.messages)
+def _restore_tool_order(prepared: PreparedRequest, facts: ModelFacts) -> PreparedRequest:
+    """Put each tool result behind its call, and complete what is missing. Source: QwenLM/qwen-code#315."""
+    messages, changes = tool_order.restore_tool_order(prepared.messages)
+    return replace(prepared, messages=messages, adjustments=(*prepared.adjustments, *changes))
+
+
+def _move_media(prepared: PreparedRequest, facts: ModelFacts) -> PreparedRequest:
+    """Move media of tool and assistant messages, which may hold text only, to user messages."""
+    messages = tool_media.move_media_to_user_message(prepared.messages)
     if len(messages) == len(prepared.messages):
         return prepared
     return prepared.adjust(
-        "results added for tool calls that were not executed: the service requires a result for each call",
+        "media of tool results and assistant messages moved to a user message: the service accepts only text there",
         messages=messages,
     )  # fmt: skip
 
 
-def _move_tool_media(prepared: PreparedRequest, facts: ModelFacts) -> PreparedRequest:
-    """Move media of tool messages, which may hold text only, to a user message (can1357/oh-my-pi#1861)."""
-    messages = tool_messages.move_media_to_user_message(prepared.messages)
-    if len(messages) == len(prepared.messages):
+def _write_tools_as_text(prepared: PreparedRequest, facts: ModelFacts) -> PreparedRequest:
+    """Write calls and results as text for a model without tools: "The tool call is not supported." ("Error codes")."""
+    if facts.tools or not facts.known or not any(message.tool_calls for message in prepared.messages):
         return prepared
     return prepared.adjust(
-        "media of tool results moved to a user message: the service accepts only text in a tool message",
-        messages=messages,
-    )  # fmt: skip
+        f"tool calls and results sent as text: {prepared.settings.model} does not support tools",
+        messages=tool_support.write_tools_as_text(prepared.messages),
+    )
+
+
+def _add_user_message(prepared: PreparedRequest, facts: ModelFacts) -> PreparedRequest:
+    """Add a user message to a conversation without one, which the service rejects. Source: "Error codes"."""
+    messages = prepared.messages
+    if not messages or any(message.role == "user" for message in messages):
+        return prepared
+    first = next((index for index, message in enumerate(messages) if message.role != "system"), None)
+    if first is None:  # instructions alone are what the user asks
+        return prepared.adjust(
+            "system messages sent as user messages: the service requires a user message",
+            messages=tuple(replace(message, role="user") for message in messages),
+        )
+    beginning = Message("user", (TextPart("(The conversation began before this.)"),))
+    return prepared.adjust(
+        "user message added before the first answer: the service requires a user message",
+        messages=(*messages[:first], beginning, *messages[first:]),
+    )
 
 
 def _fold_system_messages(prepared: PreparedRequest, facts: ModelFacts) -> PreparedRequest:
@@ -222,6 +251,9 @@ def _prepend_system(system: tuple[Part, ...], parts: tuple[Part, ...]) -> tuple[
 
 
 _RULES: tuple[Callable[[PreparedRequest, ModelFacts], PreparedRequest], ...] = (
+    _report_omissions,
+    _restore_tool_order,
+    _clear_stale_partials,
     thinking.resolve_effort,
     _disable_thinking_for_partial_message,
     _resolve_forced_tool,
@@ -231,9 +263,9 @@ _RULES: tuple[Callable[[PreparedRequest, ModelFacts], PreparedRequest], ...] = (
     thinking.drop_thinking_limits,
     thinking.report_raised_temperature,
     thinking.drop_earlier_reasoning,
-    _assign_call_ids,
-    _add_missing_results,
-    _move_tool_media,
+    _write_tools_as_text,
+    _move_media,
     _fold_system_messages,
+    _add_user_message,
 )
 """The rules in the order in which they are applied: later ones use the results of earlier ones."""

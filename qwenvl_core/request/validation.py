@@ -152,21 +152,36 @@ def check(prepared: PreparedRequest, facts: ModelFacts, api: Api) -> None:
     _raise_first(_find_violations(prepared, _get_service_limits(prepared.settings, facts), api))
 
 
+def check_media(prepared: PreparedRequest, facts: ModelFacts) -> None:
+    """Check the media of a prepared request, each by itself.
+
+    Raises:
+        QwenVLInputError: The service would reject an image or a video.
+    """
+    _raise_first(_find_media_violations(prepared, _get_service_limits(prepared.settings, facts)))
+
+
 def _raise_first(violations: Iterable[str]) -> None:
     for violation in violations:
         raise QwenVLInputError(violation)
 
 
 def _find_violations(prepared: PreparedRequest, facts: ModelFacts, api: Api) -> Iterator[str]:
+    if not prepared.messages:
+        yield "The conversation is empty. The service needs at least one message. Pass a user message."
     yield from _check_answer_length(prepared, facts, api)
     yield from _check_settings(prepared.settings, facts, api)
+    yield from _find_media_violations(prepared, facts)
+    yield from count_validation.find_violations(prepared, facts, api)
+    yield from tool_validation.find_violations(prepared, facts)
+    yield from ocr_validation.find_violations(prepared, facts, api)
+
+
+def _find_media_violations(prepared: PreparedRequest, facts: ModelFacts) -> Iterator[str]:
     for message in prepared.messages:
         for part in message.parts:
             if not isinstance(part, TextPart):
                 yield from _check_part(part, prepared.settings, facts)
-    yield from count_validation.find_violations(prepared, facts, api)
-    yield from tool_validation.find_violations(prepared, facts)
-    yield from ocr_validation.find_violations(prepared, facts, api)
 
 
 def _get_service_limits(settings: ModelSettings, facts: ModelFacts) -> ModelFacts:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 from qwenvl_core.types.media import Source
 
@@ -123,6 +124,19 @@ def media_sources(part: Part) -> tuple[Source, ...]:
 
 
 @dataclass(frozen=True, slots=True)
+class Omission:
+    """Content of a message that is not sent as it is, reported in `adjustments`.
+
+    Attributes:
+        change: What is done with it, in the plural: "records of other providers left out".
+        content: Location and type of the content, and what is wrong with it where that is not obvious.
+    """
+
+    change: str
+    content: str
+
+
+@dataclass(frozen=True, slots=True)
 class ToolCall:
     """A tool call of the model; `arguments` is the JSON text exactly as the model wrote it."""
 
@@ -143,6 +157,7 @@ class Message:
         name: Optional name of the author.
         reasoning: Reasoning text of an assistant message; sent back as `preserve_thinking` says.
         partial: Whether the assistant message is unfinished and the model must continue it.
+        omissions: Content of the caller's message that these parts do not contain.
     """
 
     role: Role
@@ -152,8 +167,20 @@ class Message:
     name: str | None = None
     reasoning: str = ""
     partial: bool = False
+    omissions: tuple[Omission, ...] = field(default=(), compare=False)
 
     @property
     def text(self) -> str:
         """The text parts, joined by line breaks."""
         return "\n".join(part.text for part in self.parts if isinstance(part, TextPart))
+
+
+def create_message(role: Role, items: Iterable[Part | Omission], **fields: Any) -> Message:
+    """Create a message from its converted content: parts, and what is not sent as it is."""
+    items = list(items)
+    return Message(
+        role,
+        tuple(item for item in items if not isinstance(item, Omission)),
+        omissions=tuple(item for item in items if isinstance(item, Omission)),
+        **fields,
+    )

@@ -303,14 +303,10 @@ WRONG: dict[str, tuple[str, list[Any], str]] = {
     "unknown hint": ("user", [VideoBlock(url=VIDEO_URL, detail='{"speed": 3}')], "speed.*fps"),
     "text document by URL": ("user", [DocumentBlock(url="https://example.com/a.txt")], "in a text block"),
     "image of the system": ("system", [ImageBlock(url=URL)], r"\(image\).*system messages take text only"),
-    "image of the assistant": ("assistant", [ImageBlock(url=URL)], "assistant messages take text only"),
     "frames of the system": ("system", [video_frames([URL])], "system messages take text only"),
-    "file URL of a tool": ("tool", [ImageBlock(url="file:///etc/hosts")], "read from disk only in"),
     "frames that are not a list": (
         "user", [VideoBlock(url=VIDEO_URL, detail='{"frames": "a.jpg"}')], "frames in detail must be a list, not str"
     ),
-    "frame path of a tool": ("tool", [video_frames(["/etc/hosts"])], "read from disk only in"),
-    "missing document of a tool": ("tool", [DocumentBlock(path="gone.txt")], "can't read"),
 }  # fmt: skip
 
 

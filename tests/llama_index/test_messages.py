@@ -21,7 +21,6 @@ from llama_index.core.base.llms.types import (
 )
 
 from llama_index_qwenvl import QwenVL, video
-from qwenvl_core.errors import QwenVLInputError
 from tests.emulator import Emulator, Reply, ToolCall
 from tests.support.media_files import data_uri, solid_image
 
@@ -216,9 +215,13 @@ def test_assistant_citations_are_sent_only_without_text(emulator: Emulator, llm:
 
 
 @pytest.mark.parametrize("role", ["user", "system", "tool"])
-def test_tool_call_outside_assistant_message_raises(llm: QwenVL, role: str) -> None:
-    with pytest.raises(QwenVLInputError, match=r"messages\[0\]\.blocks\[0\] \(tool_call\).*ToolCallBlock"):
-        llm.chat([ChatMessage(role=role, blocks=[call("call_1")])])
+def test_reasoning_and_calls_outside_assistant_message_are_left_out(llm: QwenVL, role: str) -> None:
+    """An answer's blocks may be copied into another message."""
+    blocks = [ThinkingBlock(content="Hm."), TextBlock(text="Yes."), call("call_1")]
+    response = llm.chat([USER, ChatMessage(role=role, blocks=blocks)])
+    adjustments = "\n".join(response.additional_kwargs["adjustments"])
+    assert "messages[1].blocks[0] (thinking)" in adjustments
+    assert "messages[1].blocks[2] (tool_call)" in adjustments
 
 
 # --- The caller's history is not changed --------------------------------------------------------------------
