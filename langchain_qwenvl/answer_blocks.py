@@ -14,10 +14,10 @@ from typing import Any
 from langchain_qwenvl.foreign_blocks import REASONING_TYPES, TEXT_KEYS, get_type, unwrap
 from langchain_qwenvl.input_blocks import convert_block
 from qwenvl_core.errors import QwenVLInputError
-from qwenvl_core.parsing.reasoning import read_reasoning_text
 from qwenvl_core.types.location import Location
 from qwenvl_core.types.messages import Omission, Part, TextPart, ToolCall
 from qwenvl_core.types.omissions import MEDIA_LEFT_OUT, RECORDS_LEFT_OUT
+from qwenvl_core.wire.foreign_reasoning import read_reasoning_text
 
 _MEDIA_TYPES = frozenset({"text", "text-plain", "image", "image_url", "video", "video_url", "file", "document", ""})
 """Blocks that are converted like those of the user; the vendor's blocks have no type."""

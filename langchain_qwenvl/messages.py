@@ -29,9 +29,9 @@ from langchain_qwenvl.content_blocks import split_tool_calls
 from langchain_qwenvl.foreign_blocks import convert_input_block
 from langchain_qwenvl.result_blocks import convert_result_block
 from qwenvl_core.errors import QwenVLInputError
-from qwenvl_core.parsing.reasoning import read_message_reasoning
 from qwenvl_core.types.location import Location
 from qwenvl_core.types.messages import Message, Omission, Part, Role, TextPart, ToolCall, create_message
+from qwenvl_core.wire.foreign_reasoning import read_message_reasoning
 
 _ROLES: tuple[tuple[type[BaseMessage], Role], ...] = (
     (SystemMessage, "system"),

@@ -16,11 +16,11 @@ from qwenvl_core.errors import QwenVLInputError
 from qwenvl_core.media.descriptions import describe_unseen, get_reason, shorten_strings
 from qwenvl_core.types.location import Location
 from qwenvl_core.types.messages import Omission, Part, TextPart
-from qwenvl_core.types.omissions import SAID_IN_WORDS
+from qwenvl_core.types.omissions import UNSEEN_DESCRIBED
 
-_NAME_KEYS = ("name", "filename", "file_name", "title")
+_NAME_KEYS = ("name", "filename", "file_filename", "file_name", "title")
 _MIME_KEYS = ("mime_type", "mimeType", "media_type", "mediaType")
-_URI_KEYS = ("url", "uri", "file_uri", "path", "file_id", "id")
+_URI_KEYS = ("url", "uri", "file_uri", "path", "file_id")
 _NESTED_KEYS = ("file", "source", "resource", "image_url", "video_url", "input_audio", "extras", "metadata")
 _FILE_TYPES = frozenset(
     {"image", "image_url", "video", "video_url", "file", "document", "audio", "input_audio", "media", "resource",
@@ -72,7 +72,7 @@ def _describe(block: Any, location: Location, reason: str = "") -> _Items:
         yield TextPart(describe_unseen(get_type(block).removesuffix("_url"), reason=reason, **details))
     else:
         yield TextPart(_dump(block))
-    yield Omission(SAID_IN_WORDS, f"{location}{f': {reason}' if reason else ''}")
+    yield Omission(UNSEEN_DESCRIBED, f"{location}{f': {reason}' if reason else ''}")
 
 
 def _find_detail(block: Mapping[str, Any], keys: Iterable[str]) -> str:
@@ -94,14 +94,14 @@ def _dump(value: Any) -> str:
 def _convert_json(block: Mapping[str, Any], location: Location) -> _Items:
     data = block["json"] if "json" in block else {name: value for name, value in block.items() if name != "type"}
     yield TextPart(data if isinstance(data, str) else json.dumps(data, ensure_ascii=False, default=str))
-    yield Omission(SAID_IN_WORDS, str(location))
+    yield Omission(UNSEEN_DESCRIBED, str(location))
 
 
 def _convert_search_result(block: Mapping[str, Any], location: Location) -> _Items:
     heading = [str(block[name]) for name in ("title", "source", "url") if isinstance(block.get(name), str)]
     yield TextPart("\n".join(dict.fromkeys(heading)))
     yield from _convert_nested(block.get("content") or block.get("text"), location)
-    yield Omission(SAID_IN_WORDS, str(location))
+    yield Omission(UNSEEN_DESCRIBED, str(location))
 
 
 def _convert_output(block: Mapping[str, Any], location: Location) -> _Items:
@@ -150,7 +150,7 @@ def _convert_audio(block: Mapping[str, Any], location: Location) -> _Items:
     transcript = read_transcript(block)
     if transcript:
         yield TextPart(transcript)
-        yield Omission(SAID_IN_WORDS, str(location))
+        yield Omission(UNSEEN_DESCRIBED, str(location))
     else:
         yield from _describe(block, location)
 

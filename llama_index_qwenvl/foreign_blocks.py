@@ -32,7 +32,7 @@ from qwenvl_core.types.omissions import (
     MEDIA_LEFT_OUT,
     REASONING_LEFT_OUT,
     RECORDS_LEFT_OUT,
-    SAID_IN_WORDS,
+    UNSEEN_DESCRIBED,
 )
 
 _FILE_BLOCKS: tuple[tuple[type, str], ...] = (
@@ -79,7 +79,7 @@ def convert_result_block(block: Any, context: BlockContext) -> Iterator[Part | O
         except QwenVLInputError as error:
             reason = get_reason(error.message, str(location))
             yield TextPart(_describe(block, reason))
-            yield Omission(SAID_IN_WORDS, f"{location}: {reason}")
+            yield Omission(UNSEEN_DESCRIBED, f"{location}: {reason}")
 
 
 def _describe(block: Any, reason: str) -> str:

@@ -26,10 +26,10 @@ from llama_index_qwenvl.input_blocks import BlockContext, convert_block
 from qwenvl_core.catalog.models import ModelFacts
 from qwenvl_core.errors import QwenVLInputError
 from qwenvl_core.media.sources import HINTS
-from qwenvl_core.parsing.reasoning import read_message_reasoning
 from qwenvl_core.types.location import Location
 from qwenvl_core.types.messages import Message, Omission, Part, Role, TextPart, ToolCall, create_message
 from qwenvl_core.types.omissions import RECORDS_LEFT_OUT
+from qwenvl_core.wire.foreign_reasoning import read_message_reasoning
 
 _ROLES: dict[MessageRole, Role] = {
     MessageRole.SYSTEM: "system",

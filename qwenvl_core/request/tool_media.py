@@ -14,7 +14,7 @@ from dataclasses import replace
 from qwenvl_core.errors import QwenVLInputError
 from qwenvl_core.media.descriptions import describe_part, get_reason
 from qwenvl_core.types.messages import Media, Message, Omission, Part, PdfPart, TextPart
-from qwenvl_core.types.omissions import MEDIA_LEFT_OUT, SAID_IN_WORDS
+from qwenvl_core.types.omissions import MEDIA_LEFT_OUT, UNSEEN_DESCRIBED
 
 CheckMedia = Callable[[Media], None]
 """A function that raises a `QwenVLInputError` for media that the service would refuse in a user message."""
@@ -38,7 +38,7 @@ def replace_part(message: Message, part: Media, error: QwenVLInputError) -> tupl
     if message.role != "tool":
         return (), Omission(MEDIA_LEFT_OUT, error.message.rstrip("."))
     text = TextPart(describe_part(part, get_reason(error.message, part.location)), cache=part.cache)
-    return (text,), Omission(SAID_IN_WORDS, error.message.rstrip("."))
+    return (text,), Omission(UNSEEN_DESCRIBED, error.message.rstrip("."))
 
 
 def _replace_refused(message: Message, check_media: CheckMedia) -> Message:

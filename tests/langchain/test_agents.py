@@ -351,11 +351,11 @@ def test_tool_result_image_is_sent_in_user_message(llm: ChatQwenVL, emulator: Em
     assert sent[-1] == {"role": "user", "content": [SENT_IMAGE]}
 
 
-def test_tool_result_local_path_raises(llm: ChatQwenVL, emulator: Emulator) -> None:
-    emulator.script(Reply(tool_calls=[ToolCall("c1", "leak")]))
-    with pytest.raises(ValueError, match=r"messages\[2\].*read from disk"):
-        create_agent(llm, [leak]).invoke({"messages": [HumanMessage("Look!")]})
-    assert len(emulator.requests) == 1
+def test_tool_result_local_path_is_described_and_not_read(llm: ChatQwenVL, emulator: Emulator, bodies: Any) -> None:
+    emulator.script(Reply(tool_calls=[ToolCall("c1", "leak")]), Reply(text="I can't see it."))
+    state = create_agent(llm, [leak]).invoke({"messages": [HumanMessage("Look!")]})
+    assert "file:///etc/passwd" in bodies()[-1]["messages"][-1]["content"]
+    assert any("read from disk" in note for note in state["messages"][-1].response_metadata["adjustments"])
 
 
 def test_parallel_tool_result_images_are_labeled(llm: ChatQwenVL, emulator: Emulator, bodies: Any) -> None:
