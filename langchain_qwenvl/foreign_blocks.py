@@ -56,7 +56,7 @@ def get_type(block: Any) -> str:
 
 def unwrap(block: Any) -> Any:
     """Return the provider's own block in LangChain's `non_standard` block; other blocks are returned unchanged."""
-    while get_type(block) == "non_standard" and isinstance(block.get("value"), Mapping):
+    while get_type(block) == "non_standard" and isinstance(block.get("value"), Mapping) and block["value"]:
         block = block["value"]
     return block
 

@@ -49,7 +49,7 @@ RESULTS: dict[str, tuple[Any, str, str]] = {
                           r"PDF that can't be shown: https://example.com/a.pdf", "not fetched"),
     "MCP resource": ({"type": "resource", "resource": {"uri": "memo://1", "text": "Note."}}, "^Note.$", ""),
     "MCP resource blob": ({"type": "resource", "resource": {"uri": "memo://1", "mimeType": "font/ttf", "blob": "AAAA"}},
-                          "font/ttf", "resource"),
+                          "font/ttf", "font/ttf"),
     "MCP resource link": ({"type": "resource_link", "uri": "memo://1", "name": "Notes", "mimeType": "text/plain"},
                           "Notes, text/plain, memo://1", "resource_link"),
     # LangChain
