@@ -113,7 +113,7 @@ class Client:
         """Yield the events of the reply asynchronously; see `stream`."""
         transport = await self._aopen_transport()
         prepared = await self._aupload_media(await self._aprepare(request), transport)
-        http_request = self._encode(prepared)
+        http_request = await self._aencode(prepared)
         retry_policy = RetryPolicy(self._connection)
         while True:
             reader = self._new_reader(prepared)
@@ -159,7 +159,20 @@ class Client:
     def _encode(self, prepared: PreparedRequest) -> HttpRequest:
         wire = self._backend.wire
         body, headers = wire.encode(prepared), wire.headers(prepared)
-        return HttpRequest("POST", wire.get_path(prepared), body, headers, stream=prepared.stream)
+        return HttpRequest(
+            "POST",
+            wire.get_path(prepared),
+            body,
+            headers,
+            stream=prepared.stream,
+            reads_files=file_parts.has_files(prepared.messages),
+        )
+
+    async def _aencode(self, prepared: PreparedRequest) -> HttpRequest:
+        """Encode a request; the heads of its files are read off the event loop. See `_encode`."""
+        if file_parts.has_files(prepared.messages):
+            return await asyncio.to_thread(self._encode, prepared)
+        return self._encode(prepared)
 
     def _open_transport(self) -> Any:
         """Return the transport. A forked child creates its own: it can't share sockets with its parent."""
@@ -234,7 +247,11 @@ class Client:
 
     async def _aprepare(self, request: Request) -> PreparedRequest:
         """Prepare a request; files are read and images scaled off the event loop. See `_prepare`."""
-        if request.settings.media_policy == "fit" or pdf_attachments.has_pdfs(request) or file_parts.has_files(request):
+        if (
+            request.settings.media_policy == "fit"
+            or pdf_attachments.has_pdfs(request)
+            or file_parts.has_files(request.messages)
+        ):
             return await asyncio.to_thread(self._prepare, request)
         return self._prepare(request)
 
@@ -252,7 +269,7 @@ class Client:
 
     async def _aupload_media(self, prepared: PreparedRequest, transport: Any) -> PreparedRequest:
         """Upload large local media asynchronously; see `_upload_media`."""
-        if not self._backend.accepts_uploads or not uploads.may_need_upload(prepared):
+        if not self._backend.accepts_uploads or not await self._amay_need_upload(prepared):
             return prepared
         found = await asyncio.to_thread(self._find_uploads, prepared)
         model = prepared.settings.model
@@ -262,6 +279,11 @@ class Client:
                 for upload in found
             ]
         return uploads.replace_sources(prepared, found, urls)
+
+    async def _amay_need_upload(self, prepared: PreparedRequest) -> bool:
+        if file_parts.has_files(prepared.messages):
+            return await asyncio.to_thread(uploads.may_need_upload, prepared)
+        return uploads.may_need_upload(prepared)
 
     def _find_uploads(self, prepared: PreparedRequest) -> list[uploads.Upload]:
         """Return the media to upload, once the rest of the request is known to be valid.

@@ -35,18 +35,19 @@ _DIRECTORY_ADVICE = (
 
 
 def check_local_files(value: Any) -> LocalFiles:
-    """Check a value of `local_files`, and make a directory absolute.
+    """Check a value of `local_files`; the disk is not read, since models are also constructed on event loops.
+
+    Returns:
+        The value; a directory as a string, so that a model can be serialized.
 
     Raises:
-        QwenVLInputError: The value is not a directory, a bool or `None`.
+        QwenVLInputError: The value is not a path, a bool or `None`.
     """
     if value is None or isinstance(value, bool):
         return value
     if isinstance(value, str | Path) and str(value).strip():
-        directory = expand_home(Path(value))
-        if directory.is_dir():
-            return str(directory.absolute())
-    raise QwenVLInputError(f"local_files={value!r} is invalid. Pass an existing directory, True, False or None.")
+        return str(value)
+    raise QwenVLInputError(f"local_files={value!r} is invalid. Pass a directory, True, False or None.")
 
 
 def authorize(source: Source, local_files: LocalFiles, location: str) -> Source:

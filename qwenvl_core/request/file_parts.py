@@ -40,11 +40,11 @@ _KINDS = {"image/": "image", "video/": "video", "text/": "text", "audio/": "audi
 _MIME_TYPES = mimetypes.MimeTypes()  # without the system's own tables, so that names mean the same everywhere
 
 
-def has_files(request: Request) -> bool:
-    """Return whether a request has local files, which are read from disk, or files of any kind."""
+def has_files(messages: Iterable[Message]) -> bool:
+    """Return whether messages have local files, which are read from disk, or files of any kind."""
     return any(
         isinstance(part, FilePart) or any(isinstance(source, FileSource) for source in media_sources(part))
-        for message in request.messages
+        for message in messages
         for part in message.parts
     )
 

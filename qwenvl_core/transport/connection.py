@@ -72,6 +72,7 @@ class HttpRequest:
         headers: Headers of this request; they override the connection's.
         params: The query string.
         stream: Whether the response is a stream of events.
+        reads_files: Whether the body holds files, which are read while it is built and sent.
         authenticate: Whether the key and the caller's default headers are sent. `False` for hosts other
             than the service: they receive only `headers` and `body`.
     """
@@ -82,6 +83,7 @@ class HttpRequest:
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     params: Mapping[str, str] | None = None
     stream: bool = False
+    reads_files: bool = False
     authenticate: bool = True
 
 

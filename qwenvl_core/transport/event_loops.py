@@ -9,46 +9,47 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from typing import Generic, TypeVar
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, finalize
 
 T = TypeVar("T")
+_Clients = WeakKeyDictionary[asyncio.AbstractEventLoop, tuple[T, AsyncGenerator[None, None]]]
 
 
 class PerEventLoop(Generic[T]):
     """Create one client for each running event loop, on demand.
 
     Args:
-        create: Creates a client; called within the loop.
-        close: Closes a client; awaited within the same loop.
+        create: Creates a client; called in another thread, since SDKs read files and the platform when they do.
+        close: Closes a client; awaited within the client's loop. It must not refer to the owner of this object, which
+            it would keep alive.
     """
 
     def __init__(self, create: Callable[[], T], close: Callable[[T], Awaitable[None]]) -> None:
         self._create = create
         self._close = close
-        self._clients: WeakKeyDictionary[asyncio.AbstractEventLoop, tuple[T, AsyncGenerator[None, None]]] = (
-            WeakKeyDictionary()
-        )
+        self._clients: _Clients[T] = WeakKeyDictionary()
+        self._locks: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Lock] = WeakKeyDictionary()
+        # The finalizer keeps the clients out of the garbage that this object becomes part of: there, a connection could
+        # be finalized, with a warning, before the generator that closes it. Dropping the entries closes the generators.
+        finalize(self, self._clients.clear).atexit = False
 
     async def get(self) -> T:
         """Return the client of the running loop."""
         loop = asyncio.get_running_loop()
         entry = self._clients.get(loop)
         if entry is None:
-            self._discard_closed_loops()
-            client = self._create()
-            # A loop has no other shutdown hook: before it ends, it closes the async generators that were started in it.
-            closer = self._close_with_loop(loop, client)
-            entry = self._clients[loop] = (client, closer)
-            await anext(closer)
+            async with self._locks.setdefault(loop, asyncio.Lock()):
+                entry = self._clients.get(loop) or await self._add_client(loop)
         return entry[0]
 
-    async def _close_with_loop(self, loop: asyncio.AbstractEventLoop, client: T) -> AsyncGenerator[None, None]:
-        try:
-            yield
-        finally:
-            # This generator refers to the loop, so the weak dictionary would keep the entry.
-            self._clients.pop(loop, None)
-            await self._close(client)
+    async def _add_client(self, loop: asyncio.AbstractEventLoop) -> tuple[T, AsyncGenerator[None, None]]:
+        self._discard_closed_loops()
+        client = await asyncio.to_thread(self._create)
+        # A loop has no other shutdown hook: before it ends, it closes the async generators that were started in it.
+        closer = _close_with_loop(self._clients, loop, client, self._close)
+        entry = self._clients[loop] = (client, closer)
+        await anext(closer)
+        return entry
 
     def _discard_closed_loops(self) -> None:
         """Drop the entries of loops that were closed without closing their generators; their sockets are gone."""
@@ -60,3 +61,14 @@ class PerEventLoop(Generic[T]):
         entry = self._clients.pop(asyncio.get_running_loop(), None)
         if entry is not None:
             await entry[1].aclose()
+
+
+async def _close_with_loop(
+    clients: _Clients[T], loop: asyncio.AbstractEventLoop, client: T, close: Callable[[T], Awaitable[None]]
+) -> AsyncGenerator[None, None]:
+    try:
+        yield
+    finally:
+        # This generator refers to the loop, so the weak dictionary would keep the entry.
+        clients.pop(loop, None)
+        await close(client)

@@ -8,11 +8,13 @@ succeed: 429 is also the status for an unpaid bill.
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, ClassVar
 from weakref import finalize
 
@@ -54,7 +56,8 @@ class HttpTransport(ABC):
             self._ssl_context = self.http_library.create_ssl_context()
         self._sync: Endpoint | None = None
         self._sync_lock = threading.Lock()
-        self._async = PerEventLoop(self._create_async, self._close_async)
+        is_own = connection.http_async_client is None
+        self._async = PerEventLoop(self._create_async, partial(_close_endpoint, is_own=is_own))
 
     @abstractmethod
     def _create_endpoint(self, http: Any, *, is_async: bool) -> Endpoint:
@@ -126,7 +129,10 @@ class HttpTransport(ABC):
     async def _asend(self, request: HttpRequest) -> Any:
         """Send a request asynchronously; see `_send`."""
         endpoint = await self._async.get()
-        prepared = self._build_request(endpoint, request, AsyncBody)
+        if request.reads_files:
+            prepared = await asyncio.to_thread(self._build_request, endpoint, request, AsyncBody)
+        else:
+            prepared = self._build_request(endpoint, request, AsyncBody)
         with self._map_connect_errors(prepared):
             response = await endpoint.http.send(prepared, **_build_send_options(request))
         if response.is_success:
@@ -227,14 +233,16 @@ class HttpTransport(ABC):
             http = self._create_http_client(self.http_library.AsyncClient)
         return self._create_endpoint(http, is_async=True)
 
-    async def _close_async(self, endpoint: Endpoint) -> None:
-        if self.connection.http_async_client is None:
-            await endpoint.http.aclose()
-
     def _create_http_client(self, client_class: Any) -> Any:
         with map_setup_errors():
             limits = self.http_library.Limits(**_POOL_SIZE)
             return client_class(limits=limits, timeout=self.connection.timeout, verify=self._ssl_context)
+
+
+async def _close_endpoint(endpoint: Endpoint, *, is_own: bool) -> None:
+    """Close the connections of an endpoint, unless they belong to a client that the caller passed."""
+    if is_own:
+        await endpoint.http.aclose()
 
 
 def _check_http_client(keyword: str, http: Any, class_name: str) -> None:

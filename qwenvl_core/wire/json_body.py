@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import secrets
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 from typing import Any
 
 from qwenvl_core.errors import QwenVLInputError
@@ -68,8 +70,16 @@ class AsyncBody(Body):
     """A body for an async client; it must not be a sync iterable too."""
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
-        for data in self.blocks():
-            yield data
+        for piece in self._pieces:
+            if isinstance(piece, bytes):
+                yield piece
+            elif isinstance(piece.source, Path):  # read off the event loop
+                blocks = piece.blocks()
+                while data := await asyncio.to_thread(next, blocks, b""):
+                    yield data
+            else:
+                for data in piece.blocks():
+                    yield data
 
 
 class _Joined(bytes):

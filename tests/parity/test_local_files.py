@@ -171,7 +171,7 @@ def test_image_documents_are_typed_paths(document: str, files: Path, make: Any, 
 def test_setting_belongs_to_the_model_and_is_kept(files: Path, make: Any) -> None:
     for model_class in (ChatQwenVL, QwenVL):
         with pytest.raises(ValueError, match="local_files"):
-            make(model_class, local_files=str(files / "missing"))
+            make(model_class, local_files=3)
         model = make(model_class, local_files=files)
         assert model.local_files == str(files)
         model.local_files = False

@@ -113,8 +113,8 @@ def test_data_uri_of_several_images_becomes_frames() -> None:
 def test_every_source_of_a_request_is_authorized() -> None:
     path = FileSource(Path("a.png"), origin="string")
     for part in (ImagePart(path), PdfPart(path), VideoPart(path), FramesPart((UrlSource("https://e.com"), path))):
-        assert has_files(request(user(part)))
+        assert has_files([user(part)])
         with pytest.raises(QwenVLInputError, match=r"'a\.png' is not read"):
             resolve(part)
         assert resolve(part, local_files=True)[0] == part
-    assert not has_files(request(user("Hi", ImagePart(UrlSource("https://e.com")))))
+    assert not has_files([user("Hi", ImagePart(UrlSource("https://e.com")))])
