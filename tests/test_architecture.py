@@ -113,7 +113,7 @@ OWNERS: dict[str, tuple[str, ...]] = {
     "jiter": ("qwenvl_core/wire/sse.py", "qwenvl_core/types/tool_arguments.py"),
     "pydantic": ("qwenvl_core/client/config.py",),
     "numpy": ("qwenvl_core/rendering/images.py",),
-    "pypdfium2": ("qwenvl_core/rendering/pdf.py",),
+    "pypdfium2": tuple(f"qwenvl_core/rendering/{name}.py" for name in ("pdf", "pdf_extent", "pdf_forms")),
     "tqdm": ("qwenvl_core/documents/progress.py",),
     "PIL": (
         *(f"qwenvl_core/{name}.py" for name in PILLOW),
@@ -123,7 +123,7 @@ OWNERS: dict[str, tuple[str, ...]] = {
 }
 """The only modules that may import a library which is not of its package's framework."""
 
-AT_ONCE = ("qwenvl_core/rendering/pdf.py", "qwenvl_core/rendering/images.py")
+AT_ONCE = tuple(f"qwenvl_core/rendering/{name}.py" for name in ("pdf", "pdf_extent", "pdf_forms", "images"))
 """Modules that import Pillow and pypdfium2 at once, and are themselves imported only when a file is opened."""
 
 

@@ -66,6 +66,7 @@ class Transcription:
         self._facts = describe(transcriber.settings.model)
         self._prompt = choose_prompt(options, transcriber.settings)
         self._single_record_pages: list[TranscribedPage] = []
+        self._document_warnings: dict[int, tuple[str, ...]] = {}  # by page number
 
     @property
     def name(self) -> str:
@@ -83,7 +84,7 @@ class Transcription:
             QwenVLPageError: A page failed, and `on_error` is `"raise"`.
         """
         with self._open() as pages:
-            numbers = self._options.select_pages(pages.count)
+            numbers = self._select_pages(pages)
             results = map_ordered(
                 lambda number: self._transcribe_page(pages, number),
                 numbers,
@@ -99,7 +100,7 @@ class Transcription:
     async def arecords(self) -> AsyncGenerator[Record]:
         """Transcribe the pages asynchronously; see `records`."""
         with await asyncio.to_thread(self._open) as pages:
-            numbers = self._options.select_pages(pages.count)
+            numbers = self._select_pages(pages)
             results = amap_ordered(
                 lambda number: self._atranscribe_page(pages, number),
                 numbers,
@@ -113,6 +114,14 @@ class Transcription:
                             yield record
             for record in self._build_last_record(pages.count):
                 yield record
+
+    def _select_pages(self, pages: Pages) -> list[int]:
+        """Select the pages; the first of them has the warnings about the document in its metadata."""
+        numbers = self._options.select_pages(pages.count)
+        for warning in pages.warnings:
+            _LOG.warning("%s: %s", self.name, warning)
+        self._document_warnings = {numbers[0]: pages.warnings} if numbers else {}
+        return numbers
 
     def _open(self) -> Pages:
         check_folder(self._options.image_dir)
@@ -192,7 +201,7 @@ class Transcription:
             is_cached,
             path,
             crops,
-            tuple(warnings),
+            (*self._document_warnings.get(page.number, ()), *warnings),
             get_answer_format(self._options, self._transcriber.settings),
         )
 

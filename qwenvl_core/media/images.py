@@ -6,7 +6,8 @@ No function here opens a file; the caller has imported Pillow to do so.
 from __future__ import annotations
 
 import io
-from typing import TYPE_CHECKING
+import math
+from typing import TYPE_CHECKING, Any
 
 from qwenvl_core.media.colour import to_rgb
 from qwenvl_core.media.sources import DATA_URI_LIMIT, may_exceed_data_uri
@@ -21,11 +22,44 @@ _SCALABLE_MODES = ("L", "LA", "RGB", "RGBA", "CMYK", "YCbCr")
 _FINAL_MODES = ("L", "RGB", "RGBX")
 _SIDEWAYS = (5, 6, 7, 8)  # EXIF orientations that swap width and height
 _ORIENTATION = 0x0112
+_X_RESOLUTION, _Y_RESOLUTION = 282, 283  # TIFF tags
+_MAX_PIXEL_RATIO = 5.0  # of a pixel's sides; the coarsest fax has 4.2
+_SQUARE_TOLERANCE = 1.01  # resolutions are rounded, in PNG to whole pixels per metre
 
 
-def oriented_size(image: Image) -> tuple[int, int]:
-    """Return width and height after the EXIF orientation is applied."""
-    return image.size[::-1] if _is_sideways(image) else image.size
+def get_square_size(image: Image) -> tuple[int, int]:
+    """Return width and height with square pixels: the axis with the lower resolution is enlarged.
+
+    Faxes have 204 x 98 or 204 x 391 dots per inch. The EXIF orientation is applied.
+    """
+    width, height = image.size
+    x, y = _read_resolution(image)
+    if _is_sideways(image):
+        width, height = height, width
+    if _is_sideways(image) or _is_sideways_tiff(image):
+        x, y = y, x
+    if not (x > 0 and y > 0 and 1 / _MAX_PIXEL_RATIO <= x / y <= _MAX_PIXEL_RATIO):
+        return width, height
+    if max(x / y, y / x) <= _SQUARE_TOLERANCE:
+        return width, height
+    return (round(width * y / x), height) if x < y else (width, round(height * x / y))
+
+
+def _read_resolution(image: Image) -> tuple[float, float]:
+    """Return the pixels per unit of both axes as stored; zeros if they are unknown. Only their ratio matters."""
+    info, tags = image.info, getattr(image, "tag_v2", None)
+    values: Any
+    if tags is not None:  # `info` may be that of another frame
+        values = tags.get(_X_RESOLUTION), tags.get(_Y_RESOLUTION)
+    elif image.format == "JPEG":  # here, Pillow may take "dpi" from the horizontal resolution alone
+        values = info.get("jfif_density")
+    else:
+        values = info.get("dpi") or info.get("aspect")
+    try:
+        x, y = map(float, values)
+    except (TypeError, ValueError, ZeroDivisionError, OverflowError):
+        return 0.0, 0.0
+    return (x, y) if math.isfinite(x) and math.isfinite(y) else (0.0, 0.0)
 
 
 def set_draft_size(image: Image, target: tuple[int, int]) -> None:
@@ -67,6 +101,12 @@ def encode_jpeg(image: Image, data_uri_limit: int = DATA_URI_LIMIT) -> bytes:
         if not may_exceed_data_uri(InlineSource(data), data_uri_limit):
             break
     return data
+
+
+def _is_sideways_tiff(image: Image) -> bool:
+    """Return whether a TIFF that is not decoded yet is stored sideways; its size is upright already."""
+    tags = getattr(image, "tag_v2", None)
+    return tags is not None and tags.get(_ORIENTATION) in _SIDEWAYS
 
 
 def _is_sideways(image: Image) -> bool:

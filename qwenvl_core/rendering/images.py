@@ -1,27 +1,43 @@
-"""Render images as documents: each frame of a TIFF is a page; any other image, or a NumPy array, is one page."""
+"""Render images as documents: each page of a TIFF is a page; any other image, or a NumPy array, is one page."""
 
 from __future__ import annotations
 
 import io
+import struct
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, cast
 
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from qwenvl_core.errors import QwenVLInputError
-from qwenvl_core.media.images import normalize_image, oriented_size, set_draft_size
+from qwenvl_core.media.byte_reader import create_file_reader
+from qwenvl_core.media.colour import stretch_scan
+from qwenvl_core.media.images import get_square_size, normalize_image, set_draft_size
+from qwenvl_core.media.tiff_frames import MAX_FRAMES, find_tiff_frames
 from qwenvl_core.rendering.lock import OwnedLock
 from qwenvl_core.rendering.page_size import PageExtent
 from qwenvl_core.rendering.pages import Pages, SizeFunction
 
 _NPY_MAGIC = b"\x93NUMPY"
+_BITS_PER_SAMPLE, _PHOTOMETRIC = 258, 262  # TIFF tags
+_WHITE_IS_ZERO = 0
+_HIGH_BITS_OF_12 = 15  # largest high byte of a 12-bit value in 16 bits
 
 # Errors that Pillow raises for bytes that it can't read.
-_READ_ERRORS = (Image.DecompressionBombError, OSError, SyntaxError, EOFError)
+_READ_ERRORS = (
+    OSError,
+    SyntaxError,
+    EOFError,
+    ValueError,
+    TypeError,
+    struct.error,
+)
 
 
 class ImagePages(Pages):
-    """The frames of a TIFF, or one image.
+    """The pages of a TIFF, or one image.
 
     Images above Pillow's limit (`PIL.Image.MAX_IMAGE_PIXELS`) are rejected, as by Pillow itself.
     """
@@ -33,12 +49,14 @@ class ImagePages(Pages):
             QwenVLInputError: Pillow can't read the file, or the image is too large to be decoded.
         """
         self.lock = OwnedLock()
-        try:
+        self._frames: Sequence[int] = (0,)
+        self._extents: dict[int, PageExtent] = {}
+        with _explain_errors():
             self._image = _open_image(file)
             # In other formats, frames are an animation or the same image in other sizes.
-            self.count = getattr(self._image, "n_frames", 1) if self._image.format == "TIFF" else 1
-        except _READ_ERRORS as error:
-            raise QwenVLInputError(_explain(error)) from error
+            if self._image.format == "TIFF":
+                self._find_frames(file)
+        self.count = len(self._frames)
 
     def label(self, number: int) -> str:
         """Return an empty string: images have no page labels."""
@@ -46,31 +64,37 @@ class ImagePages(Pages):
 
     def size(self, number: int, fit: SizeFunction) -> tuple[int, int]:
         """Return the size at which a page would be rendered; see `Pages.size`."""
-        with self.lock:
-            try:
-                return self._select_frame(number, fit)
-            except _READ_ERRORS as error:
-                raise QwenVLInputError(_explain(error)) from error
+        with self.lock, _explain_errors():
+            return fit(self._select_frame(number))
 
     def render(self, number: int, fit: SizeFunction) -> Image.Image:
         """Render a page; see `Pages.render`."""
-        with self.lock:
-            try:
-                target = self._select_frame(number, fit)
-                set_draft_size(self._image, target)
-                frame = self._image.copy()
-            except _READ_ERRORS as error:
-                raise QwenVLInputError(_explain(error)) from error
+        with self.lock, _explain_errors():
+            target = fit(self._select_frame(number))
+            set_draft_size(self._image, target)
+            frame = _repair_values(self._image)
         return normalize_image(frame, target)
 
     def _close(self) -> None:
         self._image.close()
 
-    def _select_frame(self, number: int, fit: SizeFunction) -> tuple[int, int]:
-        """Select a frame of the image, and return the size at which it is rendered."""
-        if self.count > 1:
-            self._image.seek(number - 1)
-        return fit(_measure(self._image))
+    def _find_frames(self, file: Path | bytes) -> None:
+        with file.open("rb") if isinstance(file, Path) else io.BytesIO(file) as stream:
+            frames = find_tiff_frames(create_file_reader(stream))
+        if len(frames.pages) > MAX_FRAMES:
+            raise QwenVLInputError(f"This TIFF has more than {MAX_FRAMES:,} pages. Split it.")
+        self._frames = frames.pages
+        if not frames.is_complete:
+            self.warnings = ("the TIFF ends early, and pages may be missing",)
+
+    def _select_frame(self, number: int) -> PageExtent:
+        """Select the frame of a page, and return its extent."""
+        frame = self._frames[number - 1]
+        if frame != self._image.tell():
+            self._image.seek(frame)
+        if number not in self._extents:  # a frame that is decoded has lost its orientation
+            self._extents[number] = _measure(self._image)
+        return self._extents[number]
 
 
 def _open_image(file: Path | bytes) -> Image.Image:
@@ -100,13 +124,50 @@ def _load_array(stream: BinaryIO) -> Image.Image:
 
 
 def _measure(image: Image.Image) -> PageExtent:
-    width, height = oriented_size(image)
-    dpi_x, dpi_y = image.info.get("dpi") or (0, 0)
-    units_per_inch = float(dpi_x) if dpi_x > 1 and dpi_y > 1 else None  # some programs write 0 or 1 for "unknown"
+    limit = Image.MAX_IMAGE_PIXELS
+    if limit and image.width * image.height > 2 * limit:  # Pillow checks the first frame only
+        raise Image.DecompressionBombError(
+            f"Image size ({image.width} x {image.height} pixels) exceeds limit of {2 * limit} pixels, "
+            "could be decompression bomb DOS attack."
+        )
+    width, height = get_square_size(image)
+    resolutions = image.info.get("dpi") or (0, 0)
+    # Some programs write 0 or 1 for "unknown". The axis with the lower resolution is enlarged to the other's.
+    units_per_inch = float(max(resolutions)) if min(resolutions) > 1 else None
     return PageExtent(width, height, units_per_inch, is_scalable=False)
 
 
-def _explain(error: Exception) -> str:
-    if isinstance(error, UnidentifiedImageError):
-        return "Unsupported document: it is neither a PDF nor an image that Pillow can read."
-    return f"This image can't be read: {error}"
+def _repair_values(image: Image.Image) -> Image.Image:
+    """Return a copy of an image whose values of more than 8 bits are scaled to 8, with white as the highest."""
+    tags = getattr(image, "tag_v2", {})
+    bits, photometric = tags.get(_BITS_PER_SAMPLE, (8,)), tags.get(_PHOTOMETRIC)
+    frame = image.copy()
+    if frame.mode.startswith("I"):
+        frame = stretch_scan(frame)
+        return ImageOps.invert(frame) if photometric == _WHITE_IS_ZERO else frame
+    # Of 16-bit colours, Pillow keeps the high byte.
+    if max(bits) == 16 and frame.mode == "RGB":
+        extremes = cast("tuple[tuple[int, int], ...]", frame.getextrema())
+        if max(high for _, high in extremes) <= _HIGH_BITS_OF_12:
+            return frame.point(lambda value: value * 255 // _HIGH_BITS_OF_12)
+    return frame
+
+
+@contextmanager
+def _explain_errors() -> Generator[None]:
+    """Raise a `QwenVLInputError` for bytes that Pillow can't read."""
+    try:
+        yield
+    except (QwenVLInputError, FileNotFoundError, IsADirectoryError, PermissionError):
+        raise
+    except UnidentifiedImageError as error:
+        raise QwenVLInputError(
+            "Unsupported document: it is neither a PDF nor an image that Pillow can read."
+        ) from error
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise QwenVLInputError(
+            f"This image can't be read: {error} Scale it down or split it into tiles, or raise "
+            "PIL.Image.MAX_IMAGE_PIXELS if you trust the file."
+        ) from error
+    except _READ_ERRORS as error:
+        raise QwenVLInputError(f"This image can't be read: {error}") from error

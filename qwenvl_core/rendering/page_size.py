@@ -26,12 +26,14 @@ class PageExtent:
         height: Height in units.
         units_per_inch: Units per inch; `None` for an image without a resolution.
         is_scalable: Whether the page can be rendered at any size, as a PDF can. Images are never enlarged.
+        pixels_per_unit: Pixels per unit of the scan that fills a scalable page; `None` without one.
     """
 
     width: float
     height: float
     units_per_inch: float | None
     is_scalable: bool
+    pixels_per_unit: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +42,8 @@ class PageSizing:
 
     Attributes:
         facts: Facts of the model that reads the pages.
-        dpi: `"auto"` uses the model's whole pixel budget, up to 200 dots per inch; images keep their pixels. A number
+        dpi: `"auto"` uses the model's whole pixel budget, up to 200 dots per inch or the resolution of the scan that
+            fills the page: a page may declare any size around it. Images keep their pixels. A number
             is the resolution in dots per inch, within the budget; images are scaled to it if they have a resolution.
         high_resolution: Whether to use the budget of `vl_high_resolution_images`.
         max_pixels: The request's `max_pixels`; a value above the model's default increases the budget.
@@ -70,7 +73,10 @@ class PageSizing:
 
     def _compute_scale(self, extent: PageExtent) -> float:
         if extent.is_scalable:
-            return (AUTO_DPI if self.dpi == "auto" else self.dpi) / (extent.units_per_inch or POINTS_PER_INCH)
+            units_per_inch = extent.units_per_inch or POINTS_PER_INCH
+            if self.dpi != "auto":
+                return self.dpi / units_per_inch
+            return max(AUTO_DPI / units_per_inch, extent.pixels_per_unit or 0)
         if self.dpi == "auto" or not extent.units_per_inch:
             return 1.0
         return min(1.0, self.dpi / extent.units_per_inch)

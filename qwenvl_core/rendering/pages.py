@@ -45,9 +45,11 @@ class Pages(ABC):
     Attributes:
         count: Number of pages.
         lock: Held by the thread that reads from the document.
+        warnings: Problems with the whole document.
     """
 
     count: int
+    warnings: tuple[str, ...] = ()
     lock: OwnedLock
 
     @abstractmethod

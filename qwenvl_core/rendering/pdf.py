@@ -16,8 +16,9 @@ from PIL import Image
 
 from qwenvl_core.errors import QwenVLInputError
 from qwenvl_core.rendering.lock import OwnedLock
-from qwenvl_core.rendering.page_size import POINTS_PER_INCH, PageExtent
 from qwenvl_core.rendering.pages import Pages, SizeFunction
+from qwenvl_core.rendering.pdf_extent import has_visible_area, measure_page
+from qwenvl_core.rendering.pdf_forms import init_forms, show_widgets
 
 _PDFIUM_LOCK = OwnedLock()
 if hasattr(
@@ -28,6 +29,9 @@ if hasattr(
     )
 
 _REOPEN_AFTER = 8  # page reads; reopening takes about a millisecond
+_MAX_ATTACHMENTS = 1000  # whose names are read
+_SHOWN_ATTACHMENTS = 5
+_DATA_SUFFIXES = (".xml", ".json")
 _WHITE = (255, 255, 255, 255)
 # Colour with four bytes per pixel: faster in PDFium than grey or three bytes, and encoded by Pillow without a copy.
 _FORMAT = pdfium_c.FPDFBitmap_BGRx
@@ -51,6 +55,7 @@ class PdfPages(Pages):
         with _PDFIUM_LOCK:
             self._document: pdfium.PdfDocument | None = self._open()
             self.count = len(self._document)
+            self.warnings = _warn_of_attachments(self._document)
 
     def label(self, number: int) -> str:
         """Return the document's own label of a page; see `Pages.label`."""
@@ -60,17 +65,17 @@ class PdfPages(Pages):
     def size(self, number: int, fit: SizeFunction) -> tuple[int, int]:
         """Return the size at which a page would be rendered; see `Pages.size`."""
         with _PDFIUM_LOCK, self._open_page(number) as page:
-            return fit(_measure(page))
+            return fit(measure_page(page))
 
     def render(self, number: int, fit: SizeFunction) -> Image.Image:
         """Render a page; see `Pages.render`."""
         with _PDFIUM_LOCK, self._open_page(number) as page:
-            width, height = fit(_measure(page))
+            width, height = fit(measure_page(page))
+            show_widgets(page)
             bitmap = pdfium.PdfBitmap.new_native(width, height, _FORMAT, rev_byteorder=True)
             bitmap.fill_rect(_WHITE, 0, 0, width, height)
             pdfium_c.FPDF_RenderPageBitmap(bitmap, page, 0, 0, width, height, 0, _FLAGS)
-            if page.formenv:
-                pdfium_c.FPDF_FFLDraw(page.formenv, bitmap, page, 0, 0, width, height, 0, _FLAGS)
+            pdfium_c.FPDF_FFLDraw(page.formenv, bitmap, page, 0, 0, width, height, 0, _FLAGS)
             bitmap.close()  # frees PDFium's handle; the pixels are in memory that Python owns
         return Image.frombuffer("RGBX", (width, height), bitmap.buffer, "raw", "RGBX", bitmap.stride, 1)
 
@@ -84,7 +89,7 @@ class PdfPages(Pages):
     def _open(self) -> pdfium.PdfDocument:
         try:
             document = pdfium.PdfDocument(self._file, password=self._password)
-            document.init_forms()  # renders the values of form fields, too
+            init_forms(document)
         except pdfium.PdfiumError as error:
             raise QwenVLInputError(_explain(error, self._password)) from error
         return document
@@ -104,14 +109,21 @@ class PdfPages(Pages):
     @contextmanager
     def _open_page(self, number: int) -> Iterator[pdfium.PdfPage]:
         self._reopen_if_due()
-        try:
-            page = self._require_document()[number - 1]
-        except pdfium.PdfiumError as error:
-            raise QwenVLInputError(f"PDFium can't read this page: {error}") from error
+        page = self._load_page(number)
+        if not has_visible_area(page):
+            pdfium_c.FPDFPage_SetCropBox(page, *page.get_mediabox())
+            page.close()
+            page = self._load_page(number)
         try:
             yield page
         finally:
             page.close()
+
+    def _load_page(self, number: int) -> pdfium.PdfPage:
+        try:
+            return self._require_document()[number - 1]
+        except pdfium.PdfiumError as error:
+            raise QwenVLInputError(f"PDFium can't read this page: {error}") from error
 
 
 def _identify_file(file: Path | bytes) -> tuple[int, ...]:
@@ -125,9 +137,18 @@ def _identify_file(file: Path | bytes) -> tuple[int, ...]:
     return (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
 
 
-def _measure(page: pdfium.PdfPage) -> PageExtent:
-    width, height = page.get_size()  # the page's rotation is applied
-    return PageExtent(width, height, POINTS_PER_INCH, is_scalable=True)
+def _warn_of_attachments(document: pdfium.PdfDocument) -> tuple[str, ...]:
+    """Return a warning if files are attached, as in a portfolio, whose only page is its cover.
+
+    The data of invoices (XML) are not counted, since the pages show them.
+    """
+    count = document.count_attachments()
+    names = [document.get_attachment(index).get_name() for index in range(min(count, _MAX_ATTACHMENTS))]
+    documents = [name for name in names if not name.lower().endswith(_DATA_SUFFIXES)]
+    if not documents:
+        return ()
+    shown = ", ".join(documents[:_SHOWN_ATTACHMENTS]) + (", …" if len(documents) > _SHOWN_ATTACHMENTS else "")
+    return (f"{len(documents)} attached file(s) are not read: {shown}. Extract and load them",)
 
 
 def _explain(error: pdfium.PdfiumError, password: str | None) -> str:

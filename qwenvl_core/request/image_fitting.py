@@ -17,7 +17,7 @@ from typing import Any
 
 from qwenvl_core.catalog.models import ModelFacts
 from qwenvl_core.errors import QwenVLInputError
-from qwenvl_core.media.images import encode_jpeg, normalize_image, oriented_size, set_draft_size
+from qwenvl_core.media.images import encode_jpeg, get_square_size, normalize_image, set_draft_size
 from qwenvl_core.media.inspection import inspect_image, read_bytes
 from qwenvl_core.media.local_files import open_file
 from qwenvl_core.media.pillow import require_pillow
@@ -167,7 +167,7 @@ def _convert(
     """Convert an image to JPEG, at the size that the model gets if that is smaller or if the image is tiny."""
     file = open_file(source.path) if isinstance(source, FileSource) else io.BytesIO(read_bytes(source))
     with file, pillow.open(file) as image:
-        size = oriented_size(image)
+        size = get_square_size(image)
         target = _choose_size(*size, budget)
         set_draft_size(image, target)
         suffix = ", its first frame only" if getattr(image, "is_animated", False) else ""

@@ -10,8 +10,8 @@ from PIL import Image
 
 from qwenvl_core.catalog.models import describe
 from qwenvl_core.rendering.open import open_pages
-from qwenvl_core.rendering.page_size import PageSizing
-from qwenvl_core.rendering.pages import PageImage, render_page
+from qwenvl_core.rendering.page_size import PageExtent, PageSizing
+from qwenvl_core.rendering.pages import PageImage, Pages, render_page
 
 MODEL = "qwen3-vl-plus"
 FIT = PageSizing(describe(MODEL)).fit
@@ -29,6 +29,18 @@ def decode_page(file: Any, number: int = 1) -> Image.Image:
     image = Image.open(io.BytesIO(render_first_page(file, number).jpeg))
     image.load()
     return image
+
+
+def measure_extent(pages: Pages, number: int = 1) -> PageExtent:
+    """Return the extent with which the size of a page is computed."""
+    extents: list[PageExtent] = []
+
+    def fit(extent: PageExtent) -> tuple[int, int]:
+        extents.append(extent)
+        return 32, 32
+
+    pages.size(number, fit)
+    return extents[0]
 
 
 def encode(image: Image.Image, kind: str = "PNG", **options: Any) -> bytes:

@@ -6,7 +6,7 @@ import ctypes
 import hashlib
 
 
-def _write_pdf(*objects: str, trailer: str = "") -> bytes:
+def write_pdf(*objects: str, trailer: str = "") -> bytes:
     """Write a PDF of these objects, numbered from 1; the first is its catalog."""
     data, offsets = b"%PDF-1.7\n", []
     for number, text in enumerate(objects, 1):
@@ -19,7 +19,7 @@ def _write_pdf(*objects: str, trailer: str = "") -> bytes:
 
 
 _APPEARANCE = "BT /F 40 Tf 10 10 Td (Signed) Tj ET"
-FORM = _write_pdf(
+FORM = write_pdf(
     "<< /Type /Catalog /Pages 2 0 R /AcroForm << /Fields [4 0 R] >> >>",
     "<< /Type /Pages /Kids [3 0 R] /Count 1 >>",
     "<< /Type /Page /Parent 2 0 R /MediaBox [0 0 300 300] /Annots [4 0 R] >>",
@@ -29,18 +29,18 @@ FORM = _write_pdf(
     f" << /Type /Font /Subtype /Type1 /BaseFont /Helvetica >> >> >> /Length {len(_APPEARANCE)} >>\n"
     f"stream\n{_APPEARANCE}\nendstream",
 )
-HALF_BROKEN = _write_pdf(
+HALF_BROKEN = write_pdf(
     "<< /Type /Catalog /Pages 2 0 R >>",
     "<< /Type /Pages /Kids [3 0 R 9 0 R 4 0 R] /Count 3 >>",
     *["<< /Type /Page /Parent 2 0 R /MediaBox [0 0 200 200] >>"] * 2,
 )
-LABELLED = _write_pdf(
+LABELLED = write_pdf(
     "<< /Type /Catalog /Pages 2 0 R /PageLabels << /Nums [0 << /S /r >> 2 << /S /D >>] >> >>",
     "<< /Type /Pages /Kids [3 0 R 4 0 R 5 0 R] /Count 3 >>",
     *["<< /Type /Page /Parent 2 0 R /MediaBox [0 0 200 200] >>"] * 3,
 )
 
-COVER = _write_pdf(  # its first page has no label, the second is page 1
+COVER = write_pdf(  # its first page has no label, the second is page 1
     "<< /Type /Catalog /Pages 2 0 R /PageLabels << /Nums [0 << >> 1 << /S /D >> 3 << /P ([1]) >>] >> >>",
     "<< /Type /Pages /Kids [3 0 R 4 0 R 5 0 R 6 0 R] /Count 4 >>",
     *["<< /Type /Page /Parent 2 0 R /MediaBox [0 0 200 200] >>"] * 4,
@@ -70,7 +70,7 @@ def _encrypt(password: bytes) -> bytes:
         (password + pad)[:32] + owner + ctypes.c_uint32(permissions).value.to_bytes(4, "little") + file_id
     )
     user = rc4(key.digest()[:5], pad)
-    return _write_pdf(
+    return write_pdf(
         "<< /Type /Catalog /Pages 2 0 R >>",
         "<< /Type /Pages /Kids [3 0 R] /Count 1 >>",
         "<< /Type /Page /Parent 2 0 R /MediaBox [0 0 200 200] >>",
