@@ -16,7 +16,8 @@ from typing_extensions import override
 
 from langchain_qwenvl.content_blocks import PROVIDER
 from qwenvl_core import __version__
-from qwenvl_core.client.config import ModelConfig, SecretKey
+from qwenvl_core.client.config import ModelConfig
+from qwenvl_core.client.connection_config import SecretKey
 from qwenvl_core.client.lazy_import import lazy_module
 from qwenvl_core.types.settings import CALL_SETTINGS
 

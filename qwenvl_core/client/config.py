@@ -2,87 +2,44 @@
 
 from __future__ import annotations
 
-import os
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, SecretStr, field_validator
+from pydantic import Field, PrivateAttr
 
 from qwenvl_core.catalog.endpoints import Api, resolve_endpoint
 from qwenvl_core.catalog.provider_facts import Provider
 from qwenvl_core.catalog.provider_guess import NO_KEY, describe_missing_key, find_environment_key, resolve_provider
 from qwenvl_core.catalog.providers import AUTO
-from qwenvl_core.media.local_files import check_local_files
+from qwenvl_core.client.connection_config import ConnectionConfig
 from qwenvl_core.transport.connection import Connection
 from qwenvl_core.types.settings import ModelSettings, resolve_settings
 
 if TYPE_CHECKING:
     from qwenvl_core.client.client import Client
 
-    class SecretKey:
-        """The type of `api_key` to type checkers: a `str` may be passed or assigned, a `SecretStr` is stored.
-
-        Type checkers take the parameter of `__init__` from `__set__` (PEP 681, "descriptor-typed field support").
-        """
-
-        def __get__(self, instance: object, owner: object) -> SecretStr | None: ...
-
-        def __set__(self, instance: object, value: str | SecretStr | None) -> None: ...
-
-else:
-    SecretKey = SecretStr | None
-
-_KEY_FIELDS = frozenset(("base_url", "provider", "api", "model"))
-"""Fields that decide which key of the environment may be sent."""
 _client_lock = threading.Lock()  # so that threads that share a model share one client
 
 
-class ModelConfig(BaseModel):
+class ModelConfig(ConnectionConfig):
     """The validated keywords of a chat model.
 
     A chat model lists this base after its framework's, because the last `model_config` wins.
     """
 
-    model_config = ConfigDict(
-        arbitrary_types_allowed=True,
-        extra="forbid",
-        defer_build=True,  # this class itself is never instantiated
-        hide_input_in_errors=True,  # the input may be the key
-    )
-
     model: str = "qwen3-vl-plus"
     """Name of the model."""
 
     # The connection.
-    api_key: SecretKey = Field(default=None, exclude=True, repr=False)  # type: ignore[assignment]
-    """Key of the provider; by default from its environment variable: `DASHSCOPE_API_KEY` for Model Studio, valid in one
-    region only."""
-    region: str = Field(default_factory=lambda: os.environ.get("DASHSCOPE_REGION") or "cn-beijing")
-    """Region id or alias: `cn-beijing`, `singapore`, `us`, …; by default from `DASHSCOPE_REGION`."""
-    workspace: str | None = Field(default_factory=lambda: os.environ.get("DASHSCOPE_WORKSPACE") or None)
-    """Workspace id, which selects the workspace's gateway; by default from `DASHSCOPE_WORKSPACE`."""
-    base_url: str | None = Field(default_factory=lambda: os.environ.get("DASHSCOPE_BASE_URL") or None)
-    """Overrides region and workspace; by default from `DASHSCOPE_BASE_URL`."""
     api: Api = "openai"
     """The service's API: `"openai"` (OpenAI-compatible) or `"dashscope"` (native)."""
     provider: str | None = None
     """Who answers at `base_url`: `"vllm"`, `"llama.cpp"`, `"openrouter"`, …; `"auto"` asks the server once. By default
     guessed from `base_url` and `model`, and any OpenAI-compatible server where they do not tell."""
-    timeout: float | None = Field(default=300.0, gt=0)
-    """Seconds to connect, and to wait for a response or its next bytes."""
     stream_chunk_timeout: float | None = Field(default=120.0, gt=0)
     """Seconds between two chunks of a stream."""
-    max_retries: int = Field(default=2, ge=0)
-    """How often a failed request is repeated, if no part of the answer has arrived."""
-    http_client: Any = Field(default=None, exclude=True, repr=False)
-    """Your own sync HTTP client for the SDK."""
-    http_async_client: Any = Field(default=None, exclude=True, repr=False)
-    """Your own async HTTP client for the SDK."""
-    default_headers: Mapping[str, str] | None = Field(default=None, exclude=True, repr=False)
-    """Headers of every request."""
 
     # The request. `None` is never sent.
     enable_thinking: bool = True
@@ -129,16 +86,13 @@ class ModelConfig(BaseModel):
     """Whether the log probabilities of the answer's tokens are returned."""
     top_logprobs: int | None = None
     """How many alternatives to each token are returned with `logprobs`."""
-    local_files: str | Path | bool | None = None
-    """Which local paths in messages are read. `None`: `pathlib.Path` objects and typed path fields, no strings; a
-    directory: strings within it too; `True`: all strings of user messages; `False`: none."""
     ocr_options: Mapping[str, Any] | None = None
     """Task of an OCR model (native API): `task`, `task_config`, and `enable_rotate` for all images."""
     extra_body: Mapping[str, Any] | None = None
     """Merged into the request body last."""
 
     _client_cache: Client | None = PrivateAttr(default=None)
-    _key_target: tuple[Any, ...] = PrivateAttr(default=())
+    _key_fields: ClassVar[frozenset[str]] = frozenset(("base_url", "provider", "api", "model"))
 
     def model_post_init(self, context: Any, /) -> None:
         """Import the client now, not on the event loop of the first call, and check the region and base URL."""
@@ -148,48 +102,12 @@ class ModelConfig(BaseModel):
         self._base_url()
         self._read_environment_key()
 
-    def _read_environment_key(self) -> None:
-        """Take the key of the provider from the environment, unless the caller passed one."""
-        if self.api_key is None or "api_key" not in self.model_fields_set:
-            key = self._find_environment_key()
-            self.__dict__["api_key"] = SecretStr(key) if key else None  # not marked as set by the caller
-            self.__pydantic_fields_set__.discard("api_key")
-        self._key_target = self._get_key_target()
-
-    def _update_environment_key(self) -> None:
-        """Replace a key of the environment where another host or provider may not get it."""
-        if self._key_target != self._get_key_target():
-            self._read_environment_key()
-
     def _find_environment_key(self) -> str | None:
         return find_environment_key(self.provider, api=self.api, base_url=self.base_url, model=self.model)
 
     def _get_key_target(self) -> tuple[Any, ...]:
         """Return what decides which key of the environment may be sent."""
         return self.provider, self.api, self.base_url, self._provider_row.name
-
-    @field_validator("local_files", mode="before")
-    @classmethod
-    def _check_local_files(cls, value: Any) -> Any:
-        return check_local_files(value)
-
-    # Pydantic validates neither assignments nor updates, so these values are converted here.
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        super().__setattr__(name, _CONVERTERS[name](value) if name in _CONVERTERS else value)
-        if name in _KEY_FIELDS:
-            self._update_environment_key()
-
-    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
-        """Copy the model; see pydantic's `model_copy`."""
-        if update:
-            update = {
-                name: _CONVERTERS[name](value) if name in _CONVERTERS else value for name, value in update.items()
-            }
-        copy = super().model_copy(update=update, deep=deep)
-        if update and not _KEY_FIELDS.isdisjoint(update):
-            copy._update_environment_key()
-        return copy
 
     def _settings(self, call: Mapping[str, Any]) -> ModelSettings:
         """Resolve the settings of a request: this model's, overridden by those of the call."""
@@ -256,10 +174,3 @@ class ModelConfig(BaseModel):
         """Close the connections that async calls of this event loop opened; the next call opens new ones."""
         if self._client_cache is not None:
             await self._client_cache.aclose()
-
-
-def _to_secret(key: Any) -> Any:
-    return SecretStr(key) if isinstance(key, str) else key
-
-
-_CONVERTERS: dict[str, Callable[[Any], Any]] = {"api_key": _to_secret, "local_files": check_local_files}
