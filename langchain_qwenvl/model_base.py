@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from langchain_core.runnables.base import RunnableSerializable
     from langchain_core.runnables.utils import AnyConfigurableField
 
-    from langchain_qwenvl import configurable, model_profile, pipeline
+    from langchain_qwenvl import configurable, model_profile, pipeline, responses
     from langchain_qwenvl import messages as message_conversion
     from qwenvl_core.request import token_count
 else:
@@ -35,6 +35,7 @@ else:
     message_conversion = lazy_module("langchain_qwenvl.messages")
     model_profile = lazy_module("langchain_qwenvl.model_profile")
     pipeline = lazy_module("langchain_qwenvl.pipeline")
+    responses = lazy_module("langchain_qwenvl.responses")
     token_count = lazy_module("qwenvl_core.request.token_count")
 
 
@@ -87,6 +88,10 @@ class QwenVLBase(BaseChatModel, ModelConfig):
         params = super()._get_ls_params(stop=stop or model_stop, **kwargs)
         params["ls_provider"] = PROVIDER
         return params
+
+    @override
+    def _combine_llm_outputs(self, llm_outputs: list[dict[str, Any] | None], /) -> dict[str, Any]:
+        return responses.combine_llm_outputs(llm_outputs, self.model)
 
     @override
     def _resolve_model_profile(self) -> ModelProfile | None:

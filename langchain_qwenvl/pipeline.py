@@ -17,7 +17,7 @@ from langchain_qwenvl import structured_output
 from langchain_qwenvl.content_blocks import finalize_tool_calls
 from langchain_qwenvl.exceptions import map_core_errors
 from langchain_qwenvl.messages import convert_messages
-from langchain_qwenvl.responses import to_ai_message
+from langchain_qwenvl.responses import build_llm_output, to_ai_message
 from langchain_qwenvl.streaming import ChunkBuilder
 from qwenvl_core.types.reply import ReplyAccumulator
 from qwenvl_core.types.request import Request
@@ -107,10 +107,17 @@ async def agenerate(
 
 
 def finalize_result(result: ChatResult) -> ChatResult:
-    """Make messages that LangChain merged from chunks equal to those of a call that does not stream."""
+    """Make results that LangChain merged from chunks equal to those of a call that does not stream."""
     for generation in result.generations:
         generation.message = finalize_tool_calls(cast("AIMessage", generation.message))
+        if result.llm_output is None and not _is_from_cache(generation.message):
+            result.llm_output = build_llm_output(generation.message)
     return result
+
+
+def _is_from_cache(message: AIMessage) -> bool:
+    """Return whether LangChain took the message from its cache: it states then that the answer cost nothing."""
+    return "total_cost" in (message.usage_metadata or {})
 
 
 def normalize_call_settings(call_settings: dict[str, Any]) -> dict[str, Any]:
@@ -164,4 +171,5 @@ def _build_request(
 
 
 def _to_chat_result(accumulator: ReplyAccumulator) -> ChatResult:
-    return ChatResult(generations=[ChatGeneration(message=to_ai_message(accumulator.build_reply()))])
+    message = to_ai_message(accumulator.build_reply())
+    return ChatResult(generations=[ChatGeneration(message=message)], llm_output=build_llm_output(message))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from typing import Any, cast
 
 from langchain_core.messages.ai import AIMessage, UsageMetadata
@@ -57,6 +58,51 @@ def build_response_metadata(finish: Finish, usage: Usage | None) -> dict[str, An
     if usage:
         metadata["token_usage"] = dict(usage.raw)
     return metadata
+
+
+def build_llm_output(message: AIMessage) -> dict[str, Any]:
+    """Build the `llm_output` of a result: model and token counts under the names of LangChain's integrations."""
+    usage, metadata = message.usage_metadata, message.response_metadata
+    counts = (
+        {
+            "prompt_tokens": usage["input_tokens"],
+            "completion_tokens": usage["output_tokens"],
+            "total_tokens": usage["total_tokens"],
+        }
+        if usage
+        else {}
+    )
+    return {
+        "token_usage": {**counts, **(metadata.get("token_usage") or {})},
+        "model_name": metadata.get("model_name") or "",
+    }
+
+
+def combine_llm_outputs(outputs: Iterable[dict[str, Any] | None], model: str) -> dict[str, Any]:
+    """Combine the `llm_output` of several results: token counts are summed.
+
+    Args:
+        outputs: The outputs; `None` for an answer from the cache, which cost nothing.
+        model: Name of the model where no output has one.
+    """
+    total: dict[str, Any] = {}
+    for output in outputs:
+        total = _add_counts(total, (output or {}).get("token_usage") or {})
+        model = (output or {}).get("model_name") or model
+    return {"token_usage": total, "model_name": model}
+
+
+def _add_counts(total: Mapping[str, Any], counts: Mapping[str, Any]) -> dict[str, Any]:
+    """Add token counts, also nested ones; of other values the last one counts."""
+    result = dict(total)
+    for name, value in counts.items():
+        if isinstance(value, Mapping):
+            result[name] = _add_counts(result.get(name) or {}, value)
+        elif isinstance(value, int) and not isinstance(value, bool):
+            result[name] = (result.get(name) or 0) + value
+        elif value is not None:
+            result[name] = value
+    return result
 
 
 def convert_usage(usage: Usage | None) -> UsageMetadata | None:
