@@ -15,8 +15,9 @@ ThinkingSwitch = Literal["parameter", "template", "effort", "reasoning"]
 """How thinking is switched: a parameter, a variable of the chat template, an effort of "none", or an object."""
 BudgetForm = Literal["budget", "token_budget", "budget_tokens", "reasoning", "thinking"]
 """How a budget of thinking tokens is sent: under one of three names, or in the object `reasoning` or `thinking`."""
-Continuation = Literal["partial", "final_message", "always"]
-"""How a partial message is continued: a mark on it, a parameter of the request, or whenever it is the last one."""
+Continuation = Literal["partial", "final_message", "final_prompt", "always"]
+"""How a partial message is continued: by a mark on it, one parameter of the request, two of them (the second leaves out
+the beginning of another reply), or whenever it is the last message."""
 Frames = Literal["list", "jpeg_sequence", "images"]
 """How a list of frames is sent: as the vendor's list, in one data URI, or as images."""
 OptionPlace = Literal["beside", "inside"]

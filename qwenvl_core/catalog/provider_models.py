@@ -69,6 +69,7 @@ def _get_abilities(facts: ModelFacts, provider: Provider) -> dict[str, Any]:
         "json_object": "json_object" in provider.response_formats,
         "json_schema": "json_schema" in provider.response_formats,
         "stream_only": False,
+        "tools": True,  # what Model Studio refuses, other servers may parse
         "retired": None,
         "data_uri_max_bytes": UNLIMITED,
         "min_image_tokens": _SMALLEST_IMAGE[facts.token_factor],

@@ -71,7 +71,7 @@ VLLM = Provider(
     budget="token_budget",
     effort="parameter",
     history="content",
-    continuation="final_message",
+    continuation="final_prompt",
     **_OPENAI_OUTPUT,
     forces_tools_while_thinking=True,
     forces_json_while_thinking=True,

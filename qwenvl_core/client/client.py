@@ -221,6 +221,7 @@ class Client:
         check_media = partial(self._check_media, request.settings, facts)
         request = replace(request, messages=tool_media.replace_refused_media(request.messages, check_media))
         prepared = image_fitting.fit_images(policy.prepare(request, facts), facts)
+        prepared = image_fitting.scale_images(prepared, facts)
         validation.check(prepared, facts, self._connection.api)
         return prepared
 
@@ -249,6 +250,7 @@ class Client:
         """Prepare a request; files are read and images scaled off the event loop. See `_prepare`."""
         if (
             request.settings.media_policy == "fit"
+            or image_fitting.needs_scaling(request)
             or pdf_attachments.has_pdfs(request)
             or file_parts.has_files(request.messages)
         ):

@@ -17,6 +17,7 @@ from typing import Any, Literal
 from urllib.parse import unquote_to_bytes, urlsplit
 from urllib.request import url2pathname
 
+from qwenvl_core.catalog.provider_models import UNLIMITED
 from qwenvl_core.errors import QwenVLInputError
 from qwenvl_core.media.base64_text import (
     CHUNK_SIZE,
@@ -79,6 +80,11 @@ class DataUri:
     def head(self) -> bytes:
         """The part before the base64 text."""
         return f"data:{self.mime};base64,".encode()
+
+    @property
+    def is_file(self) -> bool:
+        """Whether the medium is read from disk while it is encoded."""
+        return isinstance(self.source, Path)
 
     def __len__(self) -> int:
         return len(self.head) + self.length
@@ -274,7 +280,7 @@ def split_frames(source: Source) -> tuple[Source, ...] | None:
 
 def get_data_uri_limit(kind: MediaKind, image_limit: int) -> int:
     """Return the maximum length of a data URI of a medium of this kind, where `image_limit` is that of images."""
-    return image_limit if kind == "image" else DATA_URI_LIMIT
+    return image_limit if kind == "image" or image_limit == UNLIMITED else DATA_URI_LIMIT
 
 
 def to_url_or_data_uri(

@@ -11,11 +11,12 @@ Sources: the vendor's page "Visual understanding (Qwen-VL)", image limits and hi
 from __future__ import annotations
 
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from typing import Any
 
 from qwenvl_core.catalog.models import ModelFacts
+from qwenvl_core.catalog.providers import get_provider
 from qwenvl_core.errors import QwenVLInputError
 from qwenvl_core.media.images import encode_jpeg, get_square_size, normalize_image, set_draft_size
 from qwenvl_core.media.inspection import inspect_image, read_bytes
@@ -34,7 +35,7 @@ from qwenvl_core.tokens import (
 )
 from qwenvl_core.types.media import FileSource, InlineSource, Source, UrlSource
 from qwenvl_core.types.messages import FramesPart, ImagePart, Part
-from qwenvl_core.types.request import PreparedRequest
+from qwenvl_core.types.request import PreparedRequest, Request
 from qwenvl_core.types.settings import ModelSettings
 
 
@@ -46,11 +47,13 @@ class PixelBudget:
         pixels: Area in pixels above which the service shrinks the image.
         resize: Function of width and height that returns the (height, width) after the service's resize.
         data_uri_limit: Maximum length of the image's data URI, in characters.
+        formats: MIME types that the server reads.
     """
 
     pixels: float
     resize: Callable[[int, int], tuple[int, int]]
     data_uri_limit: int
+    formats: Collection[str] = tuple(FORMATS)
 
 
 def fit_images(prepared: PreparedRequest, facts: ModelFacts) -> PreparedRequest:
@@ -67,6 +70,68 @@ def fit_images(prepared: PreparedRequest, facts: ModelFacts) -> PreparedRequest:
         for message in prepared.messages
     )
     return replace(prepared, messages=messages, adjustments=(*prepared.adjustments, *notes)) if notes else prepared
+
+
+def scale_images(prepared: PreparedRequest, facts: ModelFacts) -> PreparedRequest:
+    """Scale local images to their `max_pixels` where the provider takes no such option.
+
+    An image that can't be scaled (Pillow is missing, or can't read it) is sent as it is, which is reported too.
+    """
+    if not needs_scaling(prepared):
+        return prepared
+    notes: list[str] = []
+    messages = tuple(
+        replace(message, parts=tuple(_scale_part(part, prepared.settings, facts, notes) for part in message.parts))
+        for message in prepared.messages
+    )
+    return replace(prepared, messages=messages, adjustments=(*prepared.adjustments, *dict.fromkeys(notes)))
+
+
+def needs_scaling(request: Request | PreparedRequest) -> bool:
+    """Return whether a request may have images that are scaled here, which takes time."""
+    settings = request.settings
+    if "max_pixels" in get_provider(settings.provider).image_options:
+        return False
+    parts = (part for message in request.messages for part in message.parts)
+    return any(
+        settings.for_part(part).max_pixels is not None for part in parts if isinstance(part, ImagePart | FramesPart)
+    )
+
+
+def _scale_part(part: Part, settings: ModelSettings, facts: ModelFacts, notes: list[str]) -> Part:
+    if not isinstance(part, ImagePart | FramesPart):
+        return part
+    max_pixels = settings.for_part(part).max_pixels
+    if max_pixels is None:
+        return part
+    factor = facts.token_factor
+    budget = PixelBudget(
+        max_pixels,
+        lambda width, height: smart_resize(
+            height, width, factor=factor, min_pixels=factor**2, max_pixels=max(max_pixels, factor**2)
+        ),
+        facts.data_uri_max_bytes,
+    )
+    if isinstance(part, ImagePart):
+        return replace(part, source=_scale_source(part.source, budget, part.location, notes))
+    sources = [
+        _scale_source(source, budget, part.frame_location(index), notes) for index, source in enumerate(part.sources)
+    ]
+    return replace(part, sources=tuple(sources))
+
+
+def _scale_source(source: Source, budget: PixelBudget, location: str, notes: list[str]) -> Source:
+    info = None if isinstance(source, UrlSource) else inspect_image(source)
+    if isinstance(source, UrlSource) or info is None or (info.width or 0) * (info.height or 0) <= budget.pixels:
+        return source
+    try:
+        scaled, note = _convert(_import_pillow(location), source, info, budget)
+    except Exception as error:  # decoders raise anything for broken bytes: struct.error, SyntaxError, …
+        reason = error.message if isinstance(error, QwenVLInputError) else f"{type(error).__name__}: {error}"
+        notes.append(f"{location}: max_pixels={budget.pixels} has no effect: the image can't be scaled ({reason})")
+        return source
+    notes.append(f"{location}: {note}, because the server takes no max_pixels")
+    return scaled
 
 
 def _fit_part(part: Part, settings: ModelSettings, facts: ModelFacts, notes: list[str]) -> Part:
@@ -98,6 +163,7 @@ def _get_image_budget(part: ImagePart, settings: ModelSettings, facts: ModelFact
             width, height, facts, max_pixels=max_pixels, vl_high_resolution_images=is_high
         ),
         facts.data_uri_max_bytes,
+        get_provider(settings.provider).image_formats or tuple(FORMATS),
     )
 
 
@@ -139,7 +205,7 @@ def _is_rejected(info: MediaInfo, source: Source, budget: PixelBudget) -> bool:
     """Return whether the service would reject an image for a reason that a conversion removes."""
     width, height = info.width or 0, info.height or 0
     return (
-        info.mime not in FORMATS
+        info.mime not in budget.formats
         or (width * height > LARGE_PIXELS and info.mime not in LARGE_FORMATS)
         or 0 < min(width, height) <= MIN_SIDE
         or may_exceed_data_uri(source, budget.data_uri_limit)

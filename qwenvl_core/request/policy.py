@@ -14,9 +14,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from qwenvl_core.catalog.models import ModelFacts
+from qwenvl_core.catalog.providers import get_provider
 from qwenvl_core.errors import QwenVLInputError
-from qwenvl_core.request import thinking, tool_media, tool_order, tool_support, validation
-from qwenvl_core.types.messages import Message, Part, TextPart
+from qwenvl_core.request import provider_policy, thinking, tool_media, tool_order, tool_support, validation
+from qwenvl_core.types.messages import Message, Part, Role, TextPart
 from qwenvl_core.types.request import PreparedRequest, Request
 from qwenvl_core.types.settings import ModelSettings, NamedTool
 
@@ -187,7 +188,10 @@ def _restore_tool_order(prepared: PreparedRequest, facts: ModelFacts) -> Prepare
 
 def _move_media(prepared: PreparedRequest, facts: ModelFacts) -> PreparedRequest:
     """Move media of tool and assistant messages, which may hold text only, to user messages."""
-    messages = tool_media.move_media_to_user_message(prepared.messages)
+    roles: tuple[Role, ...] = ("tool", "assistant")
+    if get_provider(prepared.settings.provider).tool_media:
+        roles = ("assistant",)
+    messages = tool_media.move_media_to_user_message(prepared.messages, roles)
     if len(messages) == len(prepared.messages):
         return prepared
     return prepared.adjust(
@@ -254,6 +258,9 @@ _RULES: tuple[Callable[[PreparedRequest, ModelFacts], PreparedRequest], ...] = (
     _report_omissions,
     _restore_tool_order,
     _clear_stale_partials,
+    provider_policy.check_demands,
+    provider_policy.drop_implied_settings,
+    provider_policy.continue_last_message,
     thinking.resolve_effort,
     _disable_thinking_for_partial_message,
     _resolve_forced_tool,
@@ -267,5 +274,9 @@ _RULES: tuple[Callable[[PreparedRequest, ModelFacts], PreparedRequest], ...] = (
     _move_media,
     _fold_system_messages,
     _add_user_message,
+    provider_policy.join_system_messages,
+    provider_policy.report_unsaid_thinking,
+    provider_policy.report_renamed_length,
+    provider_policy.convert_media,
 )
 """The rules in the order in which they are applied: later ones use the results of earlier ones."""

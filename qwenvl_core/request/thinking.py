@@ -11,7 +11,9 @@ from dataclasses import replace
 
 from qwenvl_core.catalog.models import ModelFacts
 from qwenvl_core.catalog.names import is_service_name
+from qwenvl_core.catalog.providers import get_provider
 from qwenvl_core.errors import QwenVLInputError
+from qwenvl_core.types.messages import Message
 from qwenvl_core.types.request import PreparedRequest
 from qwenvl_core.types.settings import THINKING_OFF, ModelSettings
 
@@ -116,7 +118,16 @@ def drop_thinking_limits(prepared: PreparedRequest, facts: ModelFacts) -> Prepar
 
 
 def drop_earlier_reasoning(prepared: PreparedRequest, facts: ModelFacts) -> PreparedRequest:
-    """Drop earlier reasoning where it is not sent back; models that do not use it ignore it."""
+    """Drop earlier reasoning where it is not sent back; models that do not use it ignore it.
+
+    Servers that render the template of the weights get that of the current turn in any case.
+    """
+    provider = get_provider(prepared.settings.provider)
+    if not provider.is_model_studio:
+        sends_none = provider.history is None or facts.thinking == "never"
+        keeps_all = should_send_reasoning(prepared.settings, facts)
+        kept = keep_turn_reasoning(prepared.messages, keeps_all=keeps_all, sends_none=sends_none)
+        return replace(prepared, messages=kept)
     if should_send_reasoning(prepared.settings, facts):
         return prepared
     messages = tuple(replace(message, reasoning="") if message.reasoning else message for message in prepared.messages)
@@ -125,6 +136,23 @@ def drop_earlier_reasoning(prepared: PreparedRequest, facts: ModelFacts) -> Prep
     if settings.preserve_thinking is False and not (facts.preserve_thinking_default or facts.thinking == "unknown"):
         settings = replace(settings, preserve_thinking=None)
     return replace(prepared, messages=messages, settings=settings)
+
+
+def keep_turn_reasoning(
+    messages: tuple[Message, ...], *, keeps_all: bool, sends_none: bool = False
+) -> tuple[Message, ...]:
+    """Return the messages with the reasoning of the current turn, of all turns, or of none.
+
+    The current turn begins behind the last user message: templates write an empty thought into the model's own messages
+    of this turn that have none.
+    """
+    start = max((index for index, message in enumerate(messages) if message.role == "user"), default=-1)
+    return tuple(
+        replace(message, reasoning="")
+        if message.reasoning and (sends_none or (not keeps_all and index < start))
+        else message
+        for index, message in enumerate(messages)
+    )
 
 
 def report_raised_temperature(prepared: PreparedRequest, facts: ModelFacts) -> PreparedRequest:

@@ -8,12 +8,12 @@ Source: can1357/oh-my-pi#1861; in tool messages not documented by the vendor.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import replace
 
 from qwenvl_core.errors import QwenVLInputError
 from qwenvl_core.media.descriptions import describe_part, get_reason
-from qwenvl_core.types.messages import Media, Message, Omission, Part, PdfPart, TextPart
+from qwenvl_core.types.messages import Media, Message, Omission, Part, PdfPart, Role, TextPart
 from qwenvl_core.types.omissions import MEDIA_LEFT_OUT, UNSEEN_DESCRIBED
 
 CheckMedia = Callable[[Media], None]
@@ -62,15 +62,22 @@ def _replace_refused(message: Message, check_media: CheckMedia) -> Message:
     return replace(message, parts=tuple(parts), omissions=(*message.omissions, *omissions))
 
 
-def move_media_to_user_message(messages: Iterable[Message]) -> tuple[Message, ...]:
-    """Move the media of each assistant message, and of the tool messages behind it, to one user message behind them."""
+def move_media_to_user_message(
+    messages: Iterable[Message], roles: Collection[Role] = ("tool", "assistant")
+) -> tuple[Message, ...]:
+    """Move the media of each assistant message, and of the tool messages behind it, to one user message behind them.
+
+    Args:
+        messages: The conversation.
+        roles: Roles of the messages whose media move; those of others stay in place.
+    """
     adapted: list[Message] = []
     turn: list[Message] = []
     for message in messages:
         if message.role != "tool":
             adapted += _create_media_messages(turn)
             turn = []
-        if message.role in ("tool", "assistant"):
+        if message.role in roles:
             turn.append(message)
             message = _remove_media(message)
         adapted.append(message)

@@ -12,6 +12,7 @@ from typing import Any
 
 from qwenvl_core.catalog.models import ModelFacts
 from qwenvl_core.catalog.names import is_service_name
+from qwenvl_core.catalog.providers import get_provider
 from qwenvl_core.types.request import PreparedRequest
 
 _RESERVED_NAME = "search"
@@ -20,7 +21,8 @@ _FORMATS = ("text", "json_object", "json_schema")
 
 def find_violations(prepared: PreparedRequest, facts: ModelFacts) -> Iterator[str]:
     """Yield a sentence for each violation in the tools and the response format of a request."""
-    if not facts.known or not is_service_name(prepared.settings.model):
+    settings = prepared.settings
+    if not facts.known or not is_service_name(settings.model) or not get_provider(settings.provider).is_model_studio:
         return
     response_format = prepared.settings.response_format
     if response_format is not None and response_format.get("type") not in _FORMATS:

@@ -11,19 +11,20 @@ Sources: the vendor's pages "Visual understanding (Qwen-VL)", 2025-12-18 (media)
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import replace
 
 from qwenvl_core.catalog.endpoints import Api
 from qwenvl_core.catalog.models import ModelFacts
 from qwenvl_core.catalog.names import is_service_name
+from qwenvl_core.catalog.provider_models import SERVICE_LIMITS
+from qwenvl_core.catalog.providers import get_provider
 from qwenvl_core.catalog.rows import unset
 from qwenvl_core.errors import QwenVLInputError
 from qwenvl_core.media.inspection import inspect_image, inspect_video
 from qwenvl_core.media.sniffing import MediaInfo
-from qwenvl_core.request import count_validation, ocr_validation, tool_validation
+from qwenvl_core.request import count_validation, ocr_validation, provider_validation, tool_validation
+from qwenvl_core.request.ranges import Range
 from qwenvl_core.request.thinking import is_thinking
 from qwenvl_core.tokens import MAX_RATIO, exceeds_max_ratio
 from qwenvl_core.types.media import InlineSource, Source, UrlSource
@@ -44,61 +45,6 @@ LARGE_FORMATS = ("image/jpeg", "image/png")
 """MIME types of the formats that the service reads above 4K."""
 
 _FIT_HINT = 'or let it be converted: media_policy="fit"'
-
-
-@dataclass(frozen=True, slots=True)
-class Range:
-    """The numbers that a parameter may have.
-
-    Attributes:
-        low: Lower limit, `None` for no limit.
-        high: Upper limit, `None` for no limit.
-        open_low: `low` itself is excluded.
-        open_high: `high` itself is excluded.
-        whole: Only whole numbers are included.
-    """
-
-    low: float | None = None
-    high: float | None = None
-    open_low: bool = False
-    open_high: bool = False
-    whole: bool = False
-
-    def contains(self, value: Any) -> bool:
-        """Return whether `value` is a number in this range."""
-        if isinstance(value, bool) or not isinstance(value, int if self.whole else (int, float)):
-            return False
-        is_above = self.low is None or value > self.low or (value == self.low and not self.open_low)
-        is_below = self.high is None or value < self.high or (value == self.high and not self.open_high)
-        return is_above and is_below and (isinstance(value, int) or math.isfinite(value))
-
-    def find_violations(self, name: str, value: Any, *, model: str = "") -> Iterator[str]:
-        """Yield a sentence where a value is outside; `None` is never sent, so it passes.
-
-        Args:
-            name: Name of the parameter.
-            value: Its value.
-            model: The model that has this range, where it is not the same for all models.
-        """
-        if value is not None and not self.contains(value):
-            yield f"{name}={value!r}: the service accepts {self}{f' for {model}' if model else ''}."
-
-    def __str__(self) -> str:
-        kind = "a whole number" if self.whole else "a number"
-        low = "" if self.low is None else f" {'above' if self.open_low else 'from'} {_format_number(self.low)}"
-        high = "" if self.high is None else f" {'to below' if self.open_high else 'to'} {_format_number(self.high)}"
-        return kind + (f"{low}{high}" if high or self.open_low else f" of {_format_number(self.low or 0)} or more")
-
-
-def _format_number(value: float) -> str:
-    return f"{value:,}" if isinstance(value, int) else f"{value:g}"
-
-
-_SERVICE_LIMITS = (
-    *("max_output", "max_thinking_budget", "max_tokens_thinking", "frames_min", "max_frames", "video_seconds"),
-    *("max_images_url", "max_images_inline", "max_videos"),
-)
-"""Limits of the service; those of the model's weights hold on every server."""
 
 
 # --- Parameters. "Error codes" lists each range in the text of its refusal.
@@ -149,7 +95,10 @@ def check(prepared: PreparedRequest, facts: ModelFacts, api: Api) -> None:
     Raises:
         QwenVLInputError: The service would reject the request.
     """
-    _raise_first(_find_violations(prepared, _get_service_limits(prepared.settings, facts), api))
+    if get_provider(prepared.settings.provider).is_model_studio:
+        _raise_first(_find_violations(prepared, _lift_limits(prepared.settings, facts), api))
+    else:
+        _raise_first(_find_general_violations(prepared, facts, api))
 
 
 def check_media(prepared: PreparedRequest, facts: ModelFacts) -> None:
@@ -158,7 +107,12 @@ def check_media(prepared: PreparedRequest, facts: ModelFacts) -> None:
     Raises:
         QwenVLInputError: The service would reject an image or a video.
     """
-    _raise_first(_find_media_violations(prepared, _get_service_limits(prepared.settings, facts)))
+    settings, provider = prepared.settings, get_provider(prepared.settings.provider)
+    if provider.is_model_studio:
+        _raise_first(_find_media_violations(prepared, _lift_limits(settings, facts)))
+    else:
+        _raise_first(provider_validation.find_media_violations(prepared.messages, settings, provider))
+        _raise_first(_find_general_media_violations(prepared, facts))
 
 
 def _raise_first(violations: Iterable[str]) -> None:
@@ -184,14 +138,26 @@ def _find_media_violations(prepared: PreparedRequest, facts: ModelFacts) -> Iter
                 yield from _check_part(part, prepared.settings, facts)
 
 
-def _get_service_limits(settings: ModelSettings, facts: ModelFacts) -> ModelFacts:
-    """Return the facts without the service's limits for names that the service does not have, such as `org/name`.
+def _lift_limits(settings: ModelSettings, facts: ModelFacts) -> ModelFacts:
+    """Return the facts without the service's limits for names that the service does not have, such as `org/name`."""
+    return facts if is_service_name(settings.model) else replace(facts, **unset(*SERVICE_LIMITS))
 
-    Such a model runs on another server: it has the model's abilities but not the limits of the service.
-    """
-    if is_service_name(settings.model):
-        return facts
-    return replace(facts, **unset(*_SERVICE_LIMITS))
+
+def _find_general_violations(prepared: PreparedRequest, facts: ModelFacts, api: Api) -> Iterator[str]:
+    """Yield what no server takes: the limits of other servers than Model Studio are theirs to state."""
+    settings = prepared.settings
+    yield from _check_choices(settings)
+    yield from _check_pixel_bounds(settings.min_pixels, settings.max_pixels)
+    yield from _find_general_media_violations(prepared, facts)
+    yield from ocr_validation.find_violations(prepared, facts, api)
+
+
+def _find_general_media_violations(prepared: PreparedRequest, facts: ModelFacts) -> Iterator[str]:
+    for message in prepared.messages:
+        for part in message.parts:
+            if not isinstance(part, TextPart):
+                for rule in (_check_modality, _check_part_options):
+                    yield from (f"{part.location}: {violation}" for violation in rule(part, prepared.settings, facts))
 
 
 # --- Settings
@@ -231,6 +197,10 @@ def _check_settings(settings: ModelSettings, facts: ModelFacts, api: Api) -> Ite
             hint = f" For another server, pass extra_body={{{name!r}: {value!r}}}."
             yield violation + ("" if name in _MEDIA_RANGES else hint)
     yield from _check_pixel_bounds(settings.min_pixels, settings.max_pixels)
+    yield from _check_choices(settings)
+
+
+def _check_choices(settings: ModelSettings) -> Iterator[str]:
     if settings.stop is not None and not all(settings.stop):
         yield f"stop={list(settings.stop)!r}: each of these strings needs at least one character."
     if settings.media_policy not in ("check", "fit"):

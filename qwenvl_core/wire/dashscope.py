@@ -45,12 +45,13 @@ from qwenvl_core.types.events import Event
 from qwenvl_core.types.messages import FramesPart, ImagePart, Message, Part, TextPart, VideoPart
 from qwenvl_core.types.request import PreparedRequest
 from qwenvl_core.wire.decode import ReplyDecoder, read_text
+from qwenvl_core.wire.dialects import encode_parameters
 from qwenvl_core.wire.encode import (
     build_upload_headers,
     drop_empty_text,
+    encode_cache_marker,
     encode_frames,
     encode_message,
-    encode_parameters,
     encode_part_options,
 )
 from qwenvl_core.wire.fields import read_string
@@ -110,7 +111,11 @@ def _encode_content(message: Message, prepared: PreparedRequest) -> str | list[d
     plain_texts = [part.text for part in parts if isinstance(part, TextPart) and not part.cache]
     if message.role in ("assistant", "tool") and len(plain_texts) == len(parts) > 1:
         return [{"text": "\n".join(plain_texts)}]
-    return [{**_encode_part(part, prepared), **encode_part_options(part, prepared.settings)} for part in parts]
+    settings = prepared.settings
+    return [
+        {**_encode_part(part, prepared), **encode_part_options(part, settings), **encode_cache_marker(part, settings)}
+        for part in parts
+    ]
 
 
 def _encode_part(part: Part, prepared: PreparedRequest) -> dict[str, Any]:

@@ -1,63 +1,34 @@
-"""Encode what both APIs share in a request: parameters, fields of a message, options of a part, headers."""
+"""Encode what both APIs share in a request: fields of a message, options of a part, headers."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from typing import Any
 
+from qwenvl_core.catalog.providers import get_provider
 from qwenvl_core.media.sources import DataUri, to_url_or_data_uri
 from qwenvl_core.types.media import UrlSource
 from qwenvl_core.types.messages import FramesPart, ImagePart, Message, Part, TextPart, ToolCall, media_sources
 from qwenvl_core.types.request import PreparedRequest
-from qwenvl_core.types.settings import ModelSettings, NamedTool, ToolChoice
+from qwenvl_core.types.settings import ModelSettings
 from qwenvl_core.types.tool_arguments import parse_arguments
-from qwenvl_core.wire.tool_names import encode_response_format, encode_tool, to_wire_name
-
-_PASSTHROUGH = (
-    "temperature", "top_p", "top_k", "max_tokens", "max_completion_tokens", "stop", "seed", "presence_penalty",
-    "repetition_penalty", "logprobs", "top_logprobs", "parallel_tool_calls", "thinking_budget", "reasoning_effort",
-    "preserve_thinking", "vl_high_resolution_images",
-)  # fmt: skip
-"""Settings that are sent under their own names."""
+from qwenvl_core.wire.dialects import get_history_field
+from qwenvl_core.wire.tool_names import to_wire_name
 
 
-def encode_parameters(prepared: PreparedRequest) -> dict[str, Any]:
-    """Encode the parameters of a request, except `extra_body`, whose position differs between the APIs."""
-    settings = prepared.settings
-    body: dict[str, Any] = {}
-    if prepared.enable_thinking is not None:
-        body["enable_thinking"] = prepared.enable_thinking
-    if settings.tools:
-        body["tools"] = [encode_tool(tool) for tool in settings.tools]
-        if settings.tool_choice is not None:
-            body["tool_choice"] = _encode_tool_choice(settings.tool_choice)
-    for name in _PASSTHROUGH:
-        value = getattr(settings, name)
-        if value is not None:
-            body[name] = value
-    if settings.response_format is not None:
-        body["response_format"] = encode_response_format(settings.response_format)
-    return body
-
-
-def _encode_tool_choice(choice: ToolChoice) -> str | dict[str, Any]:
-    if not isinstance(choice, NamedTool):
-        return choice
-    return {"type": "function", "function": {"name": to_wire_name(choice.name)}}
-
-
-def encode_message(content: Any, message: Message) -> dict[str, Any]:
+def encode_message(content: Any, message: Message, provider_name: str = "model-studio") -> dict[str, Any]:
     """Encode a message whose content is already encoded."""
+    history_field = get_history_field(provider_name)
     body: dict[str, Any] = {"role": message.role, "content": content}
     if message.name:
         body["name"] = message.name
-    if message.reasoning:
-        body["reasoning_content"] = message.reasoning
+    if message.reasoning and history_field is not None:
+        body[history_field] = message.reasoning
     if message.tool_calls:
         body["tool_calls"] = [_encode_call(call) for call in message.tool_calls]
     if message.role == "tool":
         body["tool_call_id"] = message.tool_call_id or ""
-    if message.partial:
+    if message.partial and get_provider(provider_name).continuation == "partial":
         body["partial"] = True
     return body
 
@@ -82,21 +53,30 @@ def drop_empty_text(message: Message) -> list[Part]:
 
 
 def encode_part_options(part: Part, settings: ModelSettings) -> dict[str, Any]:
-    """Encode the sibling keys of a part's content: sampling rate, pixel bounds, rotation and the cache marker."""
-    body: dict[str, Any] = {}
-    if not isinstance(part, TextPart):
-        effective = settings.for_part(part)
-        options = {
-            "fps": effective.fps,
-            "min_pixels": effective.min_pixels,
-            "max_pixels": effective.max_pixels,
-            "total_pixels": None if isinstance(part, ImagePart) else part.total_pixels,
-            "enable_rotate": effective.enable_rotate,  # of the native API only; validation refuses it elsewhere
-        }
-        body = {name: value for name, value in options.items() if value is not None}
-    if part.cache:
-        body["cache_control"] = {"type": "ephemeral"}
-    return body
+    """Encode the options of a part that the provider takes: sampling rate, pixel bounds, rotation."""
+    if isinstance(part, TextPart):
+        return {}
+    provider = get_provider(settings.provider)
+    effective = settings.for_part(part)
+    options = {
+        "fps": effective.fps,
+        "min_pixels": effective.min_pixels,
+        "max_pixels": effective.max_pixels,
+        "total_pixels": None if isinstance(part, ImagePart) else part.total_pixels,
+        "enable_rotate": effective.enable_rotate,  # of the native API only; validation refuses it elsewhere
+    }
+    taken = provider.image_options if isinstance(part, ImagePart) else provider.video_options
+    return {
+        provider.sample_rate if name == "fps" else name: value
+        for name, value in options.items()
+        if value is not None and name in taken
+    }
+
+
+def encode_cache_marker(part: Part, settings: ModelSettings) -> dict[str, Any]:
+    """Encode the cache marker of a part, at providers that take it."""
+    is_sent = part.cache and get_provider(settings.provider).cache_markers
+    return {"cache_control": {"type": "ephemeral"}} if is_sent else {}
 
 
 def encode_frames(part: FramesPart, image_limit: int) -> list[str | DataUri]:

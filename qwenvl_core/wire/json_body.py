@@ -7,10 +7,10 @@ import json
 import os
 import secrets
 from collections.abc import AsyncIterator, Iterator
-from pathlib import Path
 from typing import Any
 
 from qwenvl_core.errors import QwenVLInputError
+from qwenvl_core.media.frame_sequence import FrameSequence
 from qwenvl_core.media.sources import DataUri
 
 _STREAMED_FROM = 1 << 20  # bytes; a smaller body is joined, which is cheaper and easier to inspect
@@ -23,7 +23,7 @@ class Body:
     attempt to seek back to that position for the next one.
     """
 
-    def __init__(self, pieces: list[bytes | DataUri]) -> None:
+    def __init__(self, pieces: list[bytes | DataUri | FrameSequence]) -> None:
         self._pieces = pieces
         self._length = sum(map(len, pieces))
         self._remaining = self.blocks()
@@ -73,7 +73,7 @@ class AsyncBody(Body):
         for piece in self._pieces:
             if isinstance(piece, bytes):
                 yield piece
-            elif isinstance(piece.source, Path):  # read off the event loop
+            elif piece.is_file:  # read off the event loop
                 blocks = piece.blocks()
                 while data := await asyncio.to_thread(next, blocks, b""):
                     yield data
@@ -95,17 +95,17 @@ def encode_body(value: Any, body_class: type[Body]) -> Body | bytes:
     """Encode `value` as a JSON body.
 
     Args:
-        value: JSON-like data that may contain `DataUri` objects in place of strings.
+        value: JSON-like data that may contain `DataUri` and `FrameSequence` objects in place of strings.
         body_class: The class of a large body with media: `SyncBody` or `AsyncBody`. A small body is returned as bytes.
 
     Raises:
         QwenVLInputError: The data contain a value that JSON can't represent.
     """
-    uris: list[DataUri] = []
+    uris: list[DataUri | FrameSequence] = []
     marker = secrets.token_hex(16)  # random, so that it can't occur in the text of a message
 
     def replace_uri(item: Any) -> str:
-        if not isinstance(item, DataUri):
+        if not isinstance(item, DataUri | FrameSequence):
             raise TypeError(f"JSON has no type for {type(item).__name__}")
         uris.append(item)
         return marker
@@ -119,7 +119,7 @@ def encode_body(value: Any, body_class: type[Body]) -> Body | bytes:
     if not uris:
         return _Joined(text)
     first, *others = text.split(marker.encode())
-    pieces: list[bytes | DataUri] = [first]
+    pieces: list[bytes | DataUri | FrameSequence] = [first]
     for uri, following in zip(uris, others, strict=True):
         pieces += (uri, following)
     body = body_class(pieces)

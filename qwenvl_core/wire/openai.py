@@ -28,17 +28,20 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from qwenvl_core.media.sources import to_url_or_data_uri
+from qwenvl_core.catalog.providers import get_provider
+from qwenvl_core.media.frame_sequence import FrameSequence
+from qwenvl_core.media.sources import DataUri, to_url_or_data_uri
 from qwenvl_core.types.events import Event
 from qwenvl_core.types.messages import FramesPart, ImagePart, Message, Part, TextPart, VideoPart
 from qwenvl_core.types.request import PreparedRequest
 from qwenvl_core.wire.decode import ReplyDecoder
+from qwenvl_core.wire.dialects import encode_parameters, merge_extra_body
 from qwenvl_core.wire.encode import (
     build_upload_headers,
     drop_empty_text,
+    encode_cache_marker,
     encode_frames,
     encode_message,
-    encode_parameters,
     encode_part_options,
 )
 from qwenvl_core.wire.fields import read_string
@@ -60,11 +63,16 @@ def encode(prepared: PreparedRequest) -> dict[str, Any]:
     settings = prepared.settings
     body: dict[str, Any] = {
         "model": settings.model,
-        "messages": [encode_message(_encode_content(message, prepared), message) for message in prepared.messages],
+        "messages": [
+            encode_message(_encode_content(message, prepared), message, settings.provider)
+            for message in prepared.messages
+        ],
     }
     if prepared.stream:
-        body |= {"stream": True, "stream_options": {"include_usage": True}}
-    return {**body, **encode_parameters(prepared), **settings.extra_body}
+        body["stream"] = True
+        if get_provider(settings.provider).stream_usage:
+            body["stream_options"] = {"include_usage": True}
+    return merge_extra_body({**body, **encode_parameters(prepared)}, settings.extra_body)
 
 
 def headers(prepared: PreparedRequest) -> dict[str, str]:
@@ -78,23 +86,38 @@ def _encode_content(message: Message, prepared: PreparedRequest) -> Any:
     is_plain_text = all(isinstance(part, TextPart) and not part.cache for part in parts)
     if is_plain_text and (len(parts) < 2 or message.role in ("assistant", "tool")):
         return "\n".join(part.text for part in parts if isinstance(part, TextPart))
-    return [{**_encode_part(part, prepared), **encode_part_options(part, prepared.settings)} for part in parts]
+    return [_encode_part(part, prepared) | encode_cache_marker(part, prepared.settings) for part in parts]
 
 
 def _encode_part(part: Part, prepared: PreparedRequest) -> dict[str, Any]:
-    limit = prepared.data_uri_max_bytes
+    limit, options = prepared.data_uri_max_bytes, encode_part_options(part, prepared.settings)
     match part:
         case TextPart(text):
             return {"type": "text", "text": text}
-        case ImagePart():
-            return {
-                "type": "image_url",
-                "image_url": {"url": to_url_or_data_uri(part.source, "image", part.location, limit)},
-            }
-        case VideoPart():
-            return {"type": "video_url", "video_url": {"url": to_url_or_data_uri(part.source, "video", part.location)}}
+        case ImagePart(source):
+            url: Any = to_url_or_data_uri(source, "image", part.location, limit)
+            return _encode_url("image_url", url, options, prepared)
+        case VideoPart(source):
+            url = to_url_or_data_uri(source, "video", part.location, limit)
+            return _encode_url("video_url", url, options, prepared)
         case FramesPart():
-            return {"type": "video", "video": encode_frames(part, limit)}
+            return _encode_frames(part, prepared, options)
+
+
+def _encode_url(kind: str, url: Any, options: Mapping[str, Any], prepared: PreparedRequest) -> dict[str, Any]:
+    """Encode a medium with its options, beside the object that holds its URL or inside."""
+    if get_provider(prepared.settings.provider).option_place == "inside":
+        return {"type": kind, kind: {"url": url, **options}}
+    return {"type": kind, kind: {"url": url}, **options}
+
+
+def _encode_frames(part: FramesPart, prepared: PreparedRequest, options: Mapping[str, Any]) -> dict[str, Any]:
+    frames = encode_frames(part, prepared.data_uri_max_bytes)
+    if get_provider(prepared.settings.provider).frames == "jpeg_sequence":
+        # The policy sends frames at URLs as images.
+        sequence = FrameSequence(tuple(frame for frame in frames if isinstance(frame, DataUri)))
+        return _encode_url("video_url", sequence, options, prepared)
+    return {"type": "video", "video": frames, **options}
 
 
 class Decoder(ReplyDecoder):

@@ -12,6 +12,7 @@ from contextlib import suppress
 from typing import Any, Protocol
 
 from qwenvl_core.catalog.provider_models import describe_at
+from qwenvl_core.catalog.providers import MODEL_STUDIO
 from qwenvl_core.errors import (
     QwenVLAPIError,
     QwenVLConnectionError,
@@ -28,6 +29,7 @@ from qwenvl_core.parsing.json_answer import parse_json_answer
 from qwenvl_core.types.events import Event, Finish, TextDelta, ToolCallDelta, Usage
 from qwenvl_core.types.request import PreparedRequest
 from qwenvl_core.wire import errors, tool_names
+from qwenvl_core.wire.reply_trimming import ReplyTrimmer
 from qwenvl_core.wire.sse import DONE, SSEDecodeError, SSEDecoder
 
 _BOM_AND_SPACE = b"\xef\xbb\xbf \t\r\n"  # may precede either kind of body
@@ -78,6 +80,7 @@ class ResponseReader:
         self._prepared = prepared
         self._timeout = timeout
         self._chunk_timeout = chunk_timeout
+        self._trimmer = ReplyTrimmer(prepared)
         self._sse = SSEDecoder()
         self._body_chunks: list[bytes] | None = None  # of a whole reply; `None` for a stream
         self._is_format_unknown = False
@@ -138,6 +141,7 @@ class ResponseReader:
         if self.done:
             return
         if self._body_chunks is not None:
+            self._trimmer.is_whole = True
             yield from self._read(self._decode_whole(b"".join(self._body_chunks)))
         else:
             yield from self._read(self._sse.flush())
@@ -181,7 +185,10 @@ class ResponseReader:
                     )
                     raise error_from_payload(error_payload)
                 self._payload_count += 1
-                for event in self._decoder.decode_payload(payload):
+                for decoded in self._decoder.decode_payload(payload):
+                    event = self._trimmer.trim(decoded)
+                    if event is None:
+                        continue
                     if type(event) is TextDelta:
                         self._text_pieces.append(event.text)
                     elif type(event) is ToolCallDelta:
@@ -245,7 +252,7 @@ class ResponseReader:
             decoder.model or self._prepared.settings.model,
             decoder.reply_id,
             self._request_id or decoder.request_id,
-            self._prepared.adjustments,
+            self._list_adjustments(),
             decoder.extras,
             self._prepared.settings.provider,
         )
@@ -255,6 +262,13 @@ class ResponseReader:
             error.finish = finish
             raise
         yield finish
+
+    def _list_adjustments(self) -> tuple[str, ...]:
+        """Return what policy changed, and whether a server of another provider thinks against the request."""
+        is_off = self._prepared.enable_thinking is False and self._prepared.settings.provider != MODEL_STUDIO.name
+        if not is_off or not self._trimmer.has_reasoning:
+            return self._prepared.adjustments
+        return (*self._prepared.adjustments, "the server thinks although enable_thinking=False was sent")
 
     def _read_usage(self) -> Usage | None:
         try:
