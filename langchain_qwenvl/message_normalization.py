@@ -20,6 +20,8 @@ from qwenvl_core.types.location import Location
 from qwenvl_core.types.media import InlineSource
 from qwenvl_core.types.messages import Role
 
+_OTHERS = ("tool", "function", "ai", "AIMessageChunk")
+"""Types of messages that tools and models write."""
 _BASE64_TYPES = ("image", "video", "file")
 """LangChain's blocks, which have base64 text under `base64`."""
 _VALUE_KEYS = ("url", "image", "video", "path")
@@ -44,7 +46,7 @@ def normalize_messages(messages: Iterable[BaseMessage]) -> list[BaseMessage]:
 def _normalize_message(index: int, message: BaseMessage) -> BaseMessage:
     if isinstance(message.content, str):
         return message
-    role: Role = "tool" if message.type == "tool" else "user"
+    role: Role = "tool" if message.type in _OTHERS else "user"
     content = [
         _normalize_block(block, Location(index, block_index, role)) for block_index, block in enumerate(message.content)
     ]
@@ -62,7 +64,7 @@ def _normalize_block(block: Any, location: Location) -> Any:
     except QwenVLInputError:
         if location.role == "user":
             raise
-        return block  # described in words later: a tool result must not end an agent
+        return block  # described or left out later: what others wrote must not end an agent
     return {**normalized, "mime_type": "image/*"} if _is_mime_type_missing(normalized) else normalized
 
 

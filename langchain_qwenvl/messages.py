@@ -106,7 +106,8 @@ def _convert_assistant_message(index: int, message: BaseMessage, blocks: Iterabl
         for item in convert_answer_block(block, Location(index, block_index, "assistant")):
             match item:
                 case ToolCall():
-                    calls += [item] if item.id not in known_ids else []
+                    is_repeated = item.id in known_ids or (known_ids and not item.id)  # or the fragment of a call
+                    calls += [] if is_repeated else [item]
                 case Reasoning(text):
                     reasoning.append(text)
                 case _:

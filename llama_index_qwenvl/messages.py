@@ -21,8 +21,10 @@ from llama_index.core.base.llms.types import (
     ToolCallBlock,
 )
 
-from llama_index_qwenvl.foreign_blocks import convert_answer_block, convert_result_block, find_omission
+from llama_index_qwenvl.answer_blocks import convert_answer_block
+from llama_index_qwenvl.foreign_blocks import find_omission
 from llama_index_qwenvl.input_blocks import BlockContext, convert_block
+from llama_index_qwenvl.result_blocks import convert_result_block
 from qwenvl_core.catalog.models import ModelFacts
 from qwenvl_core.errors import QwenVLInputError
 from qwenvl_core.media.sources import HINTS

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Annotated, Any
 
 import pytest
 from langchain.agents import create_agent
 from langchain.agents.middleware import LLMToolEmulator, ModelFallbackMiddleware
 from langchain_core.language_models.fake_chat_models import GenericFakeChatModel
-from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
-from langchain_core.tools import tool
+from langchain_core.messages import AIMessage, HumanMessage, SystemMessage, ToolMessage
+from langchain_core.tools import InjectedToolCallId, tool
+from langgraph.types import Command
 
 from langchain_qwenvl import ChatQwenVL
 from tests.emulator import Emulator, Reply, ToolCall
@@ -110,3 +111,37 @@ def test_tool_that_a_model_plays_is_answered(output_version: str, make: Make, em
     state = agent.invoke({"messages": [HumanMessage("Weather in Bern?")]})
     assert state["messages"][-1].text == "It is sunny."
     assert body()["messages"][-1] == {"role": "tool", "content": "Sunny in Bern.", "tool_call_id": "c1"}
+
+
+@tool
+def screenshot(tool_call_id: Annotated[str, InjectedToolCallId]) -> Command[Any]:
+    """Take a screenshot, which the user shows."""
+    picture = HumanMessage([{"type": "image", "url": f"https://example.com/{tool_call_id}.png"}])
+    return Command(update={"messages": [ToolMessage("Taken.", tool_call_id=tool_call_id), picture]})
+
+
+def test_pictures_between_parallel_results_do_not_break_the_thread(
+    llm: ChatQwenVL, emulator: Emulator, body: Body
+) -> None:
+    emulator.script(
+        Reply(tool_calls=[ToolCall("c1", "screenshot"), ToolCall("c2", "screenshot")]), Reply(text="A cat and a dog.")
+    )
+    state = create_agent(llm, [screenshot]).invoke({"messages": [HumanMessage("Look!")]})
+    assert [message.type for message in state["messages"]] == ["human", "ai", "tool", "human", "tool", "human", "ai"]
+    assert [message["role"] for message in body()["messages"]] == ["user", "assistant", "tool", "tool", "user", "user"]
+    assert "not executed" not in str(body())
+    assert any("moved" in note and "c2" in note for note in state["messages"][-1].response_metadata["adjustments"])
+
+
+@pytest.mark.parametrize("role", [HumanMessage, SystemMessage])
+def test_content_of_a_v3_stream_is_accepted_as_input(role: Any, llm: ChatQwenVL, emulator: Emulator) -> None:
+    emulator.script(Reply(reasoning="Hm.", text="I look.", tool_calls=[ToolCall("c1", "weather", '{"city": "Bern"}')]))
+    stream: Any = llm.bind_tools([weather]).stream_events("Weather?", version="v3")
+    answer = stream.output
+    assert isinstance(answer.content, list)
+    reply = llm.invoke([HumanMessage("Hi"), role(answer.content)])
+    assert "I look." in str(emulator.requests[-1].json["messages"][1]["content"])
+    adjustments = " ".join(reply.response_metadata["adjustments"])
+    assert "reasoning outside assistant messages left out: messages[1].content[0] (reasoning)" in adjustments
+    assert "tool calls outside assistant messages left out: messages[1].content[2] (tool_call)" in adjustments
+    assert not emulator.refusals

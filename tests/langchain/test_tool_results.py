@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import base64
+import io
 import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from langchain_core.messages import AIMessage, HumanMessage, SystemMessage, ToolMessage
 
 from langchain_qwenvl import ChatQwenVL
+from langchain_qwenvl.message_normalization import normalize_messages
+from langchain_qwenvl.messages import convert_messages
+from qwenvl_core.types.request import Request
 from tests.emulator import Emulator, Reply
 from tests.langchain.conftest import MP4, PNG, Make, png
 from tests.support.media_files import data_uri
@@ -155,6 +161,43 @@ def test_tokens_of_broken_results_are_counted(llm: ChatQwenVL) -> None:
     for block, _, _ in RESULTS.values():
         message = ToolMessage([block], tool_call_id="c1")
         assert llm.get_num_tokens_from_messages([HumanMessage("Look."), CALL, message]) > 0
+
+
+_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=5) | st.binary(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=5,
+)
+_keys = st.sampled_from(
+    ["type", "text", "url", "base64", "data", "source", "content", "resource", "json", "value", "name", "mime_type",
+     "args", "id", "file", "video", "output", "extras", "title", "result", "transcript"]
+)  # fmt: skip
+_types = st.sampled_from(sorted({*(block.get("type", "") for block, _, _ in RESULTS.values()), "tool_use", "thinking",
+                                 "image_generation_call", "non_standard", "function_call", "refusal", "text", "video",
+                                 "text-plain"}))  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def offline_llm() -> ChatQwenVL:
+    return ChatQwenVL(api_key="sk-test", base_url="http://127.0.0.1:9")
+
+
+@settings(max_examples=300)
+@given(st.dictionaries(_keys, _types | _values, max_size=5), _types)
+def test_arbitrary_block_of_a_tool_or_an_answer_never_raises(
+    offline_llm: ChatQwenVL, block: dict[str, Any], block_type: str
+) -> None:
+    blocks: list[Any] = [{**block, "type": block_type}]
+    thread = [HumanMessage("Look."), AIMessage(blocks), CALL, ToolMessage(blocks, tool_call_id="c1")]
+    converted = convert_messages(normalize_messages(thread))
+    prepared = offline_llm._client._prepare(Request(messages=converted, settings=offline_llm._settings({})))
+    offline_llm._client._encode(prepared)
+
+
+def test_text_file_object_of_a_tool_is_described(llm: ChatQwenVL, body: Body) -> None:
+    message = ToolMessage([{"type": "image", "url": io.StringIO("x")}], tool_call_id="c1")
+    llm.invoke([HumanMessage("Look."), CALL, message])
+    assert "image that can't be shown" in body()["messages"][-1]["content"]
 
 
 # --- Output of the model that is put into other messages
