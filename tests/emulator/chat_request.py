@@ -6,9 +6,12 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from tests.emulator.models import ModelFacts, find_model
+
+if TYPE_CHECKING:
+    from tests.emulator.uploads import Upload
 
 Api = Literal["compat", "native"]
 
@@ -64,8 +67,8 @@ class ChatRequest:
     http_request: RecordedRequest
     known_models: frozenset[str] = frozenset()
     """Model names to accept without facts about them."""
-    uploads: Mapping[str, int] = field(default_factory=dict)
-    """Sizes in bytes of the uploaded files by their oss:// URLs."""
+    uploads: Mapping[str, Upload] = field(default_factory=dict)
+    """The files in temporary storage that the account of this request can read, by their oss:// URLs."""
     thinks_without_stream: bool = True
     """If false, thinking calls must stream for every model, whatever its row says."""
     body: Mapping[str, Any] = field(init=False)

@@ -48,6 +48,7 @@ class Emulator:
         known_models: Collection[str] = (),
         thinks_without_stream: bool = True,
         unexpected_fields: Collection[str] = (),
+        has_storage: bool = True,
         port: int = 0,
     ) -> None:
         """Bind a port and start to serve.
@@ -61,6 +62,7 @@ class Emulator:
             thinks_without_stream: If false, refuse each thinking request that does not stream.
             unexpected_fields: Top-level fields to refuse with HTTP 422, strict or not, as transformers servers refuse
                 unknown fields.
+            has_storage: Whether there is temporary storage for uploads.
             port: A free port by default; a fixed port keeps recorded URLs the same.
         """
         self.strict = strict
@@ -82,7 +84,8 @@ class Emulator:
         self.requests: list[RecordedRequest] = []
         self.refusals: list[ApiError] = []
         """Errors of the requests that a rule refused, in order."""
-        self.uploads: list[uploads.Upload] = []
+        self.storage = uploads.Storage()
+        self.has_storage = has_storage
         self.open_connections = 0
         """Number of streams that are being written."""
         self.disconnects = 0
@@ -123,6 +126,11 @@ class Emulator:
             self._script.extend(responses)
 
     @property
+    def uploads(self) -> list[uploads.Upload]:
+        """The files in temporary storage, in order."""
+        return self.storage.files
+
+    @property
     def unused_replies(self) -> int:
         """Number of scripted responses that no request has taken."""
         return len(self._script)
@@ -133,7 +141,7 @@ class Emulator:
             self._script.clear()
             self.requests.clear()
             self.refusals.clear()
-            self.uploads.clear()
+            self.storage.reset()
             self.respond = self.upload_fault = self.alter_retrieval = None
             self.retrieval_faults.clear()
             self.eyes.known.clear()
@@ -172,7 +180,7 @@ class Emulator:
             api,
             http_request,
             self.known_models,
-            {upload.url: len(upload.content) for upload in self.uploads},
+            self.storage.find_readable(http_request.headers.get("authorization", "")),
             self.thinks_without_stream,
         )
         renderer = ResponseRenderer(request, connection, number, self.quirks, f"00000000-0000-9000-8000-{number:012d}")
@@ -182,7 +190,7 @@ class Emulator:
             self._handle_batches(renderer)
         elif http_request.route in retrieval_rules.ROUTES and http_request.method == "POST":
             self._handle_retrieval(renderer)
-        elif http_request.route == uploads.POLICY_PATH and http_request.method == "GET":
+        elif http_request.route == uploads.POLICY_PATH and http_request.method == "GET" and self.has_storage:
             self._handle_upload_policy(renderer)
         elif http_request.route.startswith(uploads.HOST_PATH) and http_request.method == "POST":
             self.handle_upload(renderer)
@@ -271,18 +279,17 @@ class Emulator:
         elif error:
             renderer.send_error(error)
         else:
-            body = to_json(uploads.build_policy(renderer.request_id, self.origin, renderer.number))
-            renderer.connection.send_whole(200, {"content-type": "application/json"}, body.encode())
+            with self._lock:
+                policy = self.storage.issue_policy(
+                    renderer.request.http_request, renderer.request_id, self.origin, renderer.number
+                )
+            renderer.connection.send_whole(200, {"content-type": "application/json"}, to_json(policy).encode())
 
     def handle_upload(self, renderer: ResponseRenderer) -> None:
         """Receive an upload; tests replace this method to fail or delay uploads."""
-        upload = uploads.parse_upload(renderer.request.http_request)
         if self.upload_fault:
             renderer.send_fault(self.upload_fault)
-        elif upload is not None and len(upload.content) > uploads.MAX_BYTES:
-            renderer.connection.send_whole(400, {"content-type": "application/xml"}, b"<Error>EntityTooLarge</Error>")
-        elif upload is None:
-            renderer.connection.send_whole(403, {"content-type": "application/xml"}, b"<Error>AccessDenied</Error>")
-        else:
-            self.uploads.append(upload)
-            renderer.connection.send_whole(200, {}, b"")
+            return
+        with self._lock:
+            status, body = self.storage.receive(renderer.request.http_request)
+        renderer.connection.send_whole(status, {"content-type": "application/xml"}, body)

@@ -345,32 +345,80 @@ def test_emulator_imports_only_standard_library() -> None:
                 assert root in sys.stdlib_module_names or name.startswith("tests.emulator"), (file.name, name)
 
 
+KEY = {"Authorization": "Bearer sk-test"}
+POLICY = "/api/v1/uploads?action=getPolicy&model=qwen3-vl-plus"
+
+
+def request_policy(client: http.client.HTTPConnection) -> dict[str, str]:
+    client.request("GET", POLICY, headers=KEY)
+    data: dict[str, str] = json.loads(client.getresponse().read())["data"]
+    return data
+
+
+def post_form(client: http.client.HTTPConnection, content: bytes, **fields: str) -> tuple[int, bytes]:
+    """Upload a file with the fields of a form before it."""
+    parts = [f'Content-Disposition: form-data; name="{name}"\r\n\r\n{value}' for name, value in fields.items()]
+    parts.append('Content-Disposition: form-data; name="file"; filename="a.png"\r\n\r\n')
+    body = "".join(f"--x\r\n{part}\r\n" for part in parts).encode().removesuffix(b"\r\n") + content
+    headers = {"Content-Type": "multipart/form-data; boundary=x"}
+    client.request("POST", "/oss", body + b"\r\n--x--\r\n", headers)
+    response = client.getresponse()
+    return response.status, response.read()
+
+
+def build_fields(policy: dict[str, str]) -> dict[str, str]:
+    key = f"{policy['upload_dir']}/a.png"
+    return {
+        "key": key, "policy": policy["policy"], "Signature": policy["signature"],
+        "OSSAccessKeyId": policy["oss_access_key_id"],
+    }  # fmt: skip
+
+
 def test_upload_needs_policy_and_can_fail(server: Emulator, client: http.client.HTTPConnection) -> None:
-    client.request("GET", "/api/v1/uploads?action=getPolicy&model=qwen3-vl-plus")
+    client.request("GET", POLICY)
     assert client.getresponse().read().startswith(b'{"code":"InvalidApiKey"')
-    key = {"Authorization": "Bearer sk-test"}
-    client.request("GET", "/api/v1/uploads?action=getPolicy&model=qwen3-vl-plus", headers=key)
-    assert json.loads(client.getresponse().read())["data"]["upload_host"] == f"{server.origin}/oss"
+    assert request_policy(client)["upload_host"] == f"{server.origin}/oss"
     client.request("POST", "/oss", b"no form")
     response = client.getresponse()
-    assert (response.status, response.read()) == (403, b"<Error>AccessDenied</Error>")
-    large = b'--x\r\nContent-Disposition: form-data; name="file"; filename="a.png"\r\n\r\n' + bytes(20_971_521)
-    fields = {"key": "dir/a.png", "policy": "p", "Signature": "s", "OSSAccessKeyId": "i"}
-    form = b"".join(
-        f'--x\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n'.encode()
-        for name, value in fields.items()
-    )
-    client.request("POST", "/oss", form + large + b"\r\n--x--\r\n", {"Content-Type": "multipart/form-data; boundary=x"})
-    assert client.getresponse().read() == b""
-    image = {
-        "model": "qwen3-vl-plus",
-        "input": {"messages": [{"role": "user", "content": [{"image": "oss://dir/a.png"}]}]},
-    }
-    client.request("POST", NATIVE, json.dumps(image), key | {"X-DashScope-OssResourceResolve": "enable"})
-    assert b"Multimodal file size is too large" in client.getresponse().read()
+    assert response.status == 403
+    assert b"<Code>AccessDenied</Code>" in response.read()
     server.upload_fault = Fault(status=500)
-    client.request("GET", "/api/v1/uploads?action=getPolicy&model=qwen3-vl-plus", headers=key)
+    client.request("GET", POLICY, headers=KEY)
     assert json.loads(client.getresponse().read())["code"] == "InternalError"
+
+
+def test_storage_refuses_invalid_forms(server: Emulator, client: http.client.HTTPConnection) -> None:
+    fields = build_fields(request_policy(client))
+    assert b"SignatureDoesNotMatch" in post_form(client, b"1", **{**fields, "Signature": "forged"})[1]
+    assert b"Policy Condition failed" in post_form(client, b"1", **{**fields, "key": "elsewhere/a.png"})[1]
+    assert post_form(client, b"1", **fields) == (200, b"")
+    assert b"FileAlreadyExists" in post_form(client, b"1", **fields)[1]
+    fields = build_fields(request_policy(client))
+    server.storage.skip(301)
+    status, body = post_form(client, b"1", **fields)
+    assert status == 403
+    assert b"Policy expired" in body
+    assert [upload.content for upload in server.uploads] == [b"1"]
+
+
+def test_chat_reads_only_uploads_of_its_account_and_model(server: Emulator, client: http.client.HTTPConnection) -> None:
+    fields = build_fields(request_policy(client))
+    post_form(client, bytes(20_971_521), **fields)
+
+    def chat(model: str = "qwen3-vl-plus", **headers: str) -> bytes:
+        content = [{"image": f"oss://{fields['key']}"}]
+        payload = {"model": model, "input": {"messages": [{"role": "user", "content": content}]}}
+        client.request(
+            "POST", NATIVE, json.dumps(payload), {**KEY, "X-DashScope-OssResourceResolve": "enable", **headers}
+        )
+        return client.getresponse().read()
+
+    assert b"Multimodal file size is too large" in chat()
+    assert b"does not appear to be valid" in chat(**{"X-DashScope-OssResourceResolve": ""})
+    for answer in (chat("qwen3-vl-flash"), chat(Authorization="Bearer sk-other")):
+        assert b"Unable to download the media resource" in answer
+    server.storage.skip(48 * 3600)
+    assert b"Unable to download the media resource" in chat()
 
 
 def test_64_concurrent_streams_complete(server: Emulator) -> None:

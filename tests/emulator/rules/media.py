@@ -94,9 +94,17 @@ def _is_readable(url: str, request: ChatRequest) -> bool:
     if url.startswith("data:"):
         return _DATA_URI.match(url) is not None
     if url.startswith("oss://"):
-        resolves = request.http_request.headers.get("x-dashscope-ossresourceresolve", "").lower() == "enable"
-        return resolves and url in request.uploads
+        return request.http_request.headers.get("x-dashscope-ossresourceresolve", "").lower() == "enable"
     return re.match(r"https?://[^\s/]+", url) is not None
+
+
+def _check_uploads(request: ChatRequest) -> ApiError | None:
+    """Refuse files that are not in storage any more, or were uploaded by another account or for another model."""
+    urls = [url for media in request.media() for url in media.urls if url.startswith("oss://")]
+    if all(url in request.uploads and request.uploads[url].model == request.model for url in urls):
+        return None
+    message = "Unable to download the media resource during the data inspection process."
+    return ApiError(400, "InvalidParameter.DataInspection", "invalid_parameter_error", "invalid_request_error", message)
 
 
 def _check_data_uri_size(request: ChatRequest) -> ApiError | None:
@@ -128,7 +136,7 @@ def _check_counts(request: ChatRequest) -> ApiError | None:
 
 def _check_upload_size(request: ChatRequest) -> ApiError | None:
     images = (url for media in request.media() if media.kind != "video" for url in media.urls)
-    if all(request.uploads.get(url, 0) <= MAX_UPLOADED_IMAGE for url in images):
+    if all(len(request.uploads[url].content) <= MAX_UPLOADED_IMAGE for url in images if url in request.uploads):
         return None
     return invalid_parameter("Multimodal file size is too large")
 
@@ -192,6 +200,7 @@ MEDIA_RULES: tuple[Rule, ...] = (
         "media only in allowed messages", "can1357/oh-my-pi#1861; in tool messages not documented", _check_media_allowed
     ),
     Rule("URLs can be read", ERROR_PAGE, _check_urls),
+    Rule("uploads exist for the account and the model", "vendor, page on temporary URLs", _check_uploads),
     Rule("data URIs are not too large", ERROR_PAGE, _check_data_uri_size),
     Rule("numbers of images and videos", "vendor, image understanding page; the message by analogy", _check_counts),
     Rule("uploaded images are not too large", ERROR_PAGE, _check_upload_size),
