@@ -26,22 +26,27 @@ class Region:
         id: The vendor's id.
         aliases: Other accepted names.
         host: The public host; `None` if the region has workspace gateways only.
+        has_storage: Whether it has the temporary storage for uploads. Source: the vendor's page "Upload local files to
+            get temporary URLs".
     """
 
     id: str
     aliases: tuple[str, ...]
     host: str | None
+    has_storage: bool = False
 
 
 REGIONS = (
-    Region("cn-beijing", ("beijing", "cn", "china"), "dashscope.aliyuncs.com"),
-    Region("ap-southeast-1", ("singapore", "intl", "international"), "dashscope-intl.aliyuncs.com"),
+    Region("cn-beijing", ("beijing", "cn", "china"), "dashscope.aliyuncs.com", has_storage=True),
+    Region("ap-southeast-1", ("singapore", "intl", "international"), "dashscope-intl.aliyuncs.com", has_storage=True),
     Region("us-east-1", ("us", "virginia", "us-virginia"), "dashscope-us.aliyuncs.com"),
     Region("cn-hongkong", ("hongkong", "hong-kong", "hk"), "cn-hongkong.dashscope.aliyuncs.com"),
     Region("eu-central-1", ("eu", "germany", "frankfurt"), None),
     Region("ap-northeast-1", ("japan", "tokyo"), None),
 )
 _BY_NAME = {name: region for region in REGIONS for name in (region.id, *region.aliases)}
+STORAGE_REGIONS = tuple(region.id for region in REGIONS if region.has_storage)
+"""Ids of the regions with temporary storage."""
 
 
 def resolve_endpoint(
@@ -102,6 +107,34 @@ def derive_endpoint(base_url: str, api: str) -> str:
     for path in PATHS.values():
         base_url = base_url.removesuffix(path)
     return base_url + PATHS[api]
+
+
+def find_storage_url(api: str, base_url: str) -> str | None:
+    """Return the endpoint of Model Studio that grants uploads to the vendor's temporary storage.
+
+    Args:
+        api: The API that answers at `base_url`.
+        base_url: The base URL of requests, as `resolve_endpoint` returns it.
+
+    Returns:
+        The native endpoint of the same deployment; `None` in a region without the storage, and where the base URL is
+        not spelled like Model Studio's, so that its native endpoint is unknown.
+    """
+    parts = urlsplit(base_url)
+    region = _find_region_of_host(parts.hostname or "")
+    if region is not None and not region.has_storage:
+        return None
+    if api == "dashscope":
+        return base_url
+    return derive_endpoint(base_url, "dashscope") if not parts.path or _is_endpoint(base_url) else None
+
+
+def _find_region_of_host(host: str) -> Region | None:
+    """Return the region of one of the vendor's hosts."""
+    for region in REGIONS:
+        if host == region.host or host.endswith(f".{region.id}.maas.aliyuncs.com"):
+            return region
+    return None
 
 
 def _is_endpoint(base_url: str) -> bool:

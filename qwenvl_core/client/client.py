@@ -12,8 +12,7 @@ import importlib
 import os
 import threading
 import time
-from collections.abc import AsyncGenerator, Generator, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncGenerator, Generator
 from dataclasses import dataclass, replace
 from functools import partial
 from types import ModuleType
@@ -21,18 +20,19 @@ from typing import Any
 
 from qwenvl_core.catalog.models import ModelFacts
 from qwenvl_core.catalog.provider_models import describe_at
+from qwenvl_core.client.media_uploads import MediaUploads
 from qwenvl_core.errors import (
     QwenVLAuthenticationError,
     QwenVLError,
     QwenVLInputError,
     QwenVLMissingKeyError,
 )
-from qwenvl_core.media import uploads
 from qwenvl_core.request import file_parts, image_fitting, pdf_attachments, policy, tool_media, validation
 from qwenvl_core.transport.connection import Connection, HttpRequest
 from qwenvl_core.transport.redaction import redact
-from qwenvl_core.transport.retry import RetryPolicy, acall_with_retries, call_with_retries
-from qwenvl_core.transport.upload import aupload_media, upload_media
+from qwenvl_core.transport.retry import RetryPolicy
+from qwenvl_core.transport.upload_urls import UploadUrls
+from qwenvl_core.transport.uploader import Uploader
 from qwenvl_core.types.events import Event
 from qwenvl_core.types.messages import Media, Message
 from qwenvl_core.types.request import PreparedRequest, Request
@@ -43,7 +43,7 @@ from qwenvl_core.wire.response_reader import ResponseReader
 
 @dataclass(frozen=True, slots=True)
 class _ApiBackend:
-    """One of the service's two APIs: its wire format, its transport, and whether it accepts uploads.
+    """One of the service's two APIs: its wire format and its transport.
 
     The transport is a module and class name: the module is imported with the first request, so that importing an
     adapter imports no SDK.
@@ -52,29 +52,34 @@ class _ApiBackend:
     wire: ModuleType
     transport_module: str
     transport_class: str
-    accepts_uploads: bool
 
 
 _BACKENDS = {
-    "openai": _ApiBackend(openai, "qwenvl_core.transport.openai", "OpenAITransport", accepts_uploads=False),
-    "dashscope": _ApiBackend(dashscope, "qwenvl_core.transport.dashscope", "DashScopeTransport", accepts_uploads=True),
+    "openai": _ApiBackend(openai, "qwenvl_core.transport.openai", "OpenAITransport"),
+    "dashscope": _ApiBackend(dashscope, "qwenvl_core.transport.dashscope", "DashScopeTransport"),
 }
 
 
 class Client:
     """Sends requests over one connection; safe to share between threads, event loops and forked processes."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, urls: UploadUrls | None = None) -> None:
         self._connection = connection
         self._backend = _BACKENDS[connection.api]
+        self._urls = urls or UploadUrls(connection.upload_cache)
+        self._uploads = MediaUploads(Uploader(connection, self._urls), self._encode)
         self._transport: Any = None
         self._pid = 0
         self._lock = threading.Lock()
 
     @classmethod
     def reuse_or_create(cls, connection: Connection, current: Client | None) -> Client:
-        """Return `current` if it uses this `connection`, or else a new client."""
-        return current if current is not None and current._connection == connection else cls(connection)
+        """Return `current` if it uses this `connection`, or else a new client that knows its uploads."""
+        if current is None:
+            return cls(connection)
+        if current._connection == connection:
+            return current
+        return cls(connection, current._urls if current._urls.folder == connection.upload_cache else None)
 
     def __deepcopy__(self, memo: Any) -> Client:
         """Return the client itself: a copied model shares its connections until it is changed."""
@@ -87,11 +92,11 @@ class Client:
             QwenVLError: See `qwenvl_core.errors`; the text received so far is in `partial`.
         """
         transport = self._open_transport()
-        prepared = self._upload_media(self._prepare(request), transport)
-        http_request = self._encode(prepared)
+        sent = self._uploads.upload(self._prepare(request), transport)
+        http_request = self._encode(sent.prepared)
         retry_policy = RetryPolicy(self._connection)
         while True:
-            reader = self._new_reader(prepared)
+            reader = self._new_reader(sent.prepared)
             try:
                 with transport.open(http_request) as response:
                     reader.start(response.headers)
@@ -106,17 +111,21 @@ class Client:
                 if reader.started:
                     yield from reader.finish_after_error(error)
                     return
-                delay = retry_policy.next_delay(reader.add_context(error))
+                is_stale = sent.should_renew(error)
+                delay = 0.0 if is_stale else retry_policy.next_delay(reader.add_context(error))
+            if is_stale:
+                sent = self._uploads.renew(sent, transport)
+                http_request = self._encode(sent.prepared)
             time.sleep(delay)
 
     async def astream(self, request: Request) -> AsyncGenerator[Event]:
         """Yield the events of the reply asynchronously; see `stream`."""
         transport = await self._aopen_transport()
-        prepared = await self._aupload_media(await self._aprepare(request), transport)
-        http_request = await self._aencode(prepared)
+        sent = await self._uploads.aupload(await self._aprepare(request), transport)
+        http_request = await self._aencode(sent.prepared)
         retry_policy = RetryPolicy(self._connection)
         while True:
-            reader = self._new_reader(prepared)
+            reader = self._new_reader(sent.prepared)
             try:
                 async with transport.aopen(http_request) as response:
                     reader.start(response.headers)
@@ -134,7 +143,11 @@ class Client:
                     for event in reader.finish_after_error(error):
                         yield event
                     return
-                delay = retry_policy.next_delay(reader.add_context(error))
+                is_stale = sent.should_renew(error)
+                delay = 0.0 if is_stale else retry_policy.next_delay(reader.add_context(error))
+            if is_stale:
+                sent = await self._uploads.arenew(sent, transport)
+                http_request = await self._aencode(sent.prepared)
             await asyncio.sleep(delay)
 
     def close(self) -> None:
@@ -175,11 +188,12 @@ class Client:
         return self._encode(prepared)
 
     def _open_transport(self) -> Any:
-        """Return the transport. A forked child creates its own: it can't share sockets with its parent."""
+        """Return the transport. A forked child creates its own: it can't share sockets and threads with its parent."""
         self._check_key()
         with self._lock:
             if self._transport is None or self._pid != os.getpid():
                 self._transport, self._pid = self._create_transport(), os.getpid()
+                self._uploads = MediaUploads(Uploader(self._connection, self._urls), self._encode)
         return self._transport
 
     def _check_key(self) -> None:
@@ -220,7 +234,8 @@ class Client:
         request = pdf_attachments.replace_pdfs(file_parts.resolve_files(request))
         check_media = partial(self._check_media, request.settings, facts)
         request = replace(request, messages=tool_media.replace_refused_media(request.messages, check_media))
-        prepared = image_fitting.fit_images(policy.prepare(request, facts), facts)
+        prepared = replace(policy.prepare(request, facts), has_storage=self._connection.storage_url is not None)
+        prepared = image_fitting.fit_images(prepared, facts)
         prepared = image_fitting.scale_images(prepared, facts)
         validation.check(prepared, facts, self._connection.api)
         return prepared
@@ -237,14 +252,13 @@ class Client:
             enable_thinking=None,
             stream=False,
             data_uri_max_bytes=facts.data_uri_max_bytes,
+            video_max_bytes=facts.video_max_bytes,
+            has_storage=self._connection.storage_url is not None,
             is_text_only=facts.is_text_only,
         )
         single = image_fitting.fit_images(single, facts)
         validation.check_media(single, facts)
-        if self._backend.accepts_uploads:
-            self._find_uploads(single)
-        else:
-            self._encode(single)
+        self._uploads.check(single)
 
     async def _aprepare(self, request: Request) -> PreparedRequest:
         """Prepare a request; files are read and images scaled off the event loop. See `_prepare`."""
@@ -256,54 +270,3 @@ class Client:
         ):
             return await asyncio.to_thread(self._prepare, request)
         return self._prepare(request)
-
-    def _upload_media(self, prepared: PreparedRequest, transport: Any) -> PreparedRequest:
-        """Upload large local media and return the request with their URLs, if the API accepts uploads."""
-        if not self._backend.accepts_uploads or not uploads.may_need_upload(prepared):
-            return prepared
-        found = self._find_uploads(prepared)
-        model = prepared.settings.model
-        with self._redact_errors():
-            urls = [
-                call_with_retries(self._connection, partial(upload_media, transport, upload, model)) for upload in found
-            ]
-        return uploads.replace_sources(prepared, found, urls)
-
-    async def _aupload_media(self, prepared: PreparedRequest, transport: Any) -> PreparedRequest:
-        """Upload large local media asynchronously; see `_upload_media`."""
-        if not self._backend.accepts_uploads or not await self._amay_need_upload(prepared):
-            return prepared
-        found = await asyncio.to_thread(self._find_uploads, prepared)
-        model = prepared.settings.model
-        with self._redact_errors():
-            urls = [
-                await acall_with_retries(self._connection, partial(aupload_media, transport, upload, model))
-                for upload in found
-            ]
-        return uploads.replace_sources(prepared, found, urls)
-
-    async def _amay_need_upload(self, prepared: PreparedRequest) -> bool:
-        if file_parts.has_files(prepared.messages):
-            return await asyncio.to_thread(uploads.may_need_upload, prepared)
-        return uploads.may_need_upload(prepared)
-
-    def _find_uploads(self, prepared: PreparedRequest) -> list[uploads.Upload]:
-        """Return the media to upload, once the rest of the request is known to be valid.
-
-        Encoding is what checks all other media. So the request is encoded with empty URLs before the first upload:
-        nothing is uploaded for a request that can't be sent.
-
-        Raises:
-            QwenVLInputError: A medium is invalid.
-        """
-        found = uploads.find_uploads(prepared)
-        self._encode(uploads.replace_sources(prepared, found, [""] * len(found)))
-        return found
-
-    @contextmanager
-    def _redact_errors(self) -> Iterator[None]:
-        try:
-            yield
-        except QwenVLError as error:
-            redact(error, self._connection.api_key)
-            raise

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field, PrivateAttr
@@ -95,12 +96,10 @@ class ModelConfig(ConnectionConfig):
     _key_fields: ClassVar[frozenset[str]] = frozenset(("base_url", "provider", "api", "model"))
 
     def model_post_init(self, context: Any, /) -> None:
-        """Import the client now, not on the event loop of the first call, and check the region and base URL."""
-        import qwenvl_core.client.client  # noqa: F401
-
+        """Create the client now, not on the event loop of the first call, and check the region and base URL."""
         super().model_post_init(context)
-        self._base_url()
         self._read_environment_key()
+        _ = self._client  # now, so that copies share it, with its connections and the URLs of its uploads
 
     def _find_environment_key(self) -> str | None:
         return find_environment_key(self.provider, api=self.api, base_url=self.base_url, model=self.model)
@@ -154,6 +153,7 @@ class ModelConfig(ConnectionConfig):
             http_client=self.http_client,
             http_async_client=self.http_async_client,
             default_headers=self.default_headers or {},
+            upload_cache=None if self.upload_cache is None else Path(self.upload_cache).expanduser().absolute(),
         )
 
     @property

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, SecretStr, field_validator
 
@@ -59,6 +59,10 @@ class ConnectionConfig(BaseModel):
     """Your own async HTTP client for the SDK."""
     default_headers: Mapping[str, str] | None = Field(default=None, exclude=True, repr=False)
     """Headers of every request."""
+    upload: Literal["auto", "always", "never"] = "auto"
+    """Which local media are uploaded to the vendor's temporary storage: those that do not fit inline, all, or none."""
+    upload_cache: str | Path | None = None
+    """Directory that keeps the URLs of uploads across processes; it holds no media and no keys."""
     local_files: str | Path | bool | None = None
     """Which local paths in messages are read. `None`: `pathlib.Path` objects and typed path fields, no strings; a
     directory: strings within it too; `True`: all strings of user messages; `False`: none."""

@@ -304,8 +304,7 @@ def to_url_or_data_uri(
     if len(uri) > limit:
         raise QwenVLInputError(
             f"{location}: this {kind} is {len(uri):,} characters long as a data URI. The service accepts at most "
-            f"{limit:,} (about {limit / 1024**2 * 3 / 4:g} MB of file). {SHRINK_HINT[kind]}, give a public URL, or use "
-            'api="dashscope", which uploads larger local files.'
+            f"{limit:,} (about {limit / 1024**2 * 3 / 4:g} MB of file). {SHRINK_HINT[kind]}, or give a public URL."
         )
     return uri
 

@@ -8,9 +8,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 
-from qwenvl_core.catalog.endpoints import Api
 from qwenvl_core.catalog.models import ModelFacts
-from qwenvl_core.media.sources import may_exceed_data_uri
+from qwenvl_core.media.uploads import should_upload
 from qwenvl_core.types.media import UrlSource
 from qwenvl_core.types.messages import ImagePart, Media, TextPart
 from qwenvl_core.types.request import PreparedRequest
@@ -23,10 +22,10 @@ _COUNTED: dict[str, tuple[str, str]] = {
 """Limits of the number of media in a request: what they count, and the way out."""
 
 
-def find_violations(prepared: PreparedRequest, facts: ModelFacts, api: Api) -> Iterator[str]:
+def find_violations(prepared: PreparedRequest, facts: ModelFacts) -> Iterator[str]:
     """Yield a sentence for each number of images or videos in a request that is too large."""
     counts = Counter(
-        _get_count_limit(part, facts, api)
+        _get_count_limit(part, prepared)
         for message in prepared.messages
         for part in message.parts
         if not isinstance(part, TextPart)
@@ -40,9 +39,9 @@ def find_violations(prepared: PreparedRequest, facts: ModelFacts, api: Api) -> I
             )
 
 
-def _get_count_limit(part: Media, facts: ModelFacts, api: Api) -> str:
+def _get_count_limit(part: Media, prepared: PreparedRequest) -> str:
     """Return the name of the limit that counts this part; an image that is uploaded is sent by URL."""
     if not isinstance(part, ImagePart):
         return "max_videos"
-    is_uploaded = api == "dashscope" and may_exceed_data_uri(part.source, facts.data_uri_max_bytes)
-    return "max_images_url" if is_uploaded or isinstance(part.source, UrlSource) else "max_images_inline"
+    is_sent_by_url = isinstance(part.source, UrlSource) or should_upload(part.source, "image", prepared)
+    return "max_images_url" if is_sent_by_url else "max_images_inline"

@@ -43,6 +43,7 @@ def prepare(request: Request, facts: ModelFacts) -> PreparedRequest:
         stream=request.stream,
         adjustments=request.adjustments,
         data_uri_max_bytes=facts.data_uri_max_bytes,
+        video_max_bytes=facts.video_max_bytes,
         is_text_only=facts.is_text_only,
     )
     for apply_rule in _RULES:

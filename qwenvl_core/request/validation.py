@@ -126,7 +126,7 @@ def _find_violations(prepared: PreparedRequest, facts: ModelFacts, api: Api) -> 
     yield from _check_answer_length(prepared, facts, api)
     yield from _check_settings(prepared.settings, facts, api)
     yield from _find_media_violations(prepared, facts)
-    yield from count_validation.find_violations(prepared, facts, api)
+    yield from count_validation.find_violations(prepared, facts)
     yield from tool_validation.find_violations(prepared, facts)
     yield from ocr_validation.find_violations(prepared, facts, api)
 
@@ -205,6 +205,8 @@ def _check_choices(settings: ModelSettings) -> Iterator[str]:
         yield f"stop={list(settings.stop)!r}: each of these strings needs at least one character."
     if settings.media_policy not in ("check", "fit"):
         yield f'media_policy={settings.media_policy!r}: allowed are "check" and "fit".'
+    if settings.upload not in ("auto", "always", "never"):
+        yield f'upload={settings.upload!r}: allowed are "auto", "always" and "never".'
 
 
 def _check_answer_length(prepared: PreparedRequest, facts: ModelFacts, api: Api) -> Iterator[str]:

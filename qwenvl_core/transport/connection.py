@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from qwenvl_core import __version__
-from qwenvl_core.catalog.endpoints import Api
+from qwenvl_core.catalog.endpoints import Api, find_storage_url
 from qwenvl_core.catalog.provider_facts import Provider
 from qwenvl_core.catalog.providers import MODEL_STUDIO
 
@@ -30,6 +31,7 @@ class Connection:
         http_client: A sync HTTP client from the caller, for the SDK.
         http_async_client: An async HTTP client from the caller, for the SDK.
         default_headers: Headers of every request.
+        upload_cache: A directory that keeps the URLs of uploads across processes; `None` keeps them in memory only.
         provider: Who answers, for the hints of errors.
         detects_provider: Whether the server is asked once for its name.
         missing_key_hint: What to do where the key is missing.
@@ -44,6 +46,7 @@ class Connection:
     http_client: Any = field(default=None, repr=False)
     http_async_client: Any = field(default=None, repr=False)
     default_headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    upload_cache: Path | None = None
     provider: Provider = field(default=MODEL_STUDIO, repr=False)
     detects_provider: bool = False
     missing_key_hint: str = ""
@@ -53,6 +56,11 @@ class Connection:
         """The headers of every request; those of the caller override the defaults."""
         # Names are case-insensitive: one spelling keeps a header from being sent twice.
         return USER_AGENT | {name.title(): value for name, value in self.default_headers.items()}
+
+    @property
+    def storage_url(self) -> str | None:
+        """The endpoint that grants uploads to the vendor's temporary storage; `None` where there is none."""
+        return find_storage_url(self.api, self.base_url) if self.provider.is_model_studio else None
 
     @property
     def read_timeout(self) -> float | None:

@@ -43,6 +43,8 @@ class PreparedRequest:
             need not call a tool.
         needs_json: Why the reply is checked for JSON that the request could not force; `None` if it need not be JSON.
         data_uri_max_bytes: The longest data URI of an image that the model takes, all its characters counted.
+        video_max_bytes: The largest video file that the model takes by URL; `None` if no source states it.
+        has_storage: Whether the server has the vendor's temporary storage, for local media that are not sent inline.
         is_text_only: Whether the model takes neither images nor videos; the native API has an endpoint for those.
     """
 
@@ -54,6 +56,8 @@ class PreparedRequest:
     needs_tool_call: str | None = None
     needs_json: str | None = None
     data_uri_max_bytes: int = 10 * 1024 * 1024
+    video_max_bytes: int | None = None
+    has_storage: bool = False
     is_text_only: bool = False
 
     def adjust(self, note: str, /, **changes: Any) -> Self:

@@ -65,6 +65,8 @@ class ModelSettings:
         fps: Default of every video, in frames per second.
         media_policy: How local images are treated that the service would reject or scale down: `check` raises for the
             former and sends the latter unchanged, `fit` converts and scales both.
+        upload: Which local media go to the vendor's temporary storage: `auto` those that do not fit inline, `always`
+            all, `never` none.
         ocr_options: Task of an OCR model: `task`, `task_config`, and `enable_rotate`, the default of every image.
         extra_body: Fields that are merged into the body last and override all others.
         provider: Name of the row of the server that answers, in whose dialect the request is written.
@@ -87,6 +89,7 @@ class ModelSettings:
     max_pixels: int | None = None
     fps: float | None = None
     media_policy: Literal["check", "fit"] = "check"
+    upload: Literal["auto", "always", "never"] = "auto"
     temperature: float | None = None
     top_p: float | None = None
     top_k: int | None = None

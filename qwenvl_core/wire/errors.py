@@ -5,6 +5,7 @@ HTTP 401  {"error": {"message": "Incorrect API key provided.", "code": "invalid_
 HTTP 401  {"code": "InvalidApiKey", "message": "Invalid API-key provided.", "request_id": "…"}
 HTTP 400  data: {"error": {"code": "data_inspection_failed", …}}        (a body with one event)
 HTTP 200  event:error\n:HTTP_STATUS/400\ndata:{"code": "InvalidParameter", …}   (inside a stream)
+HTTP 403  <Error><Code>AccessDenied</Code><Message>…</Message><RequestId>…</RequestId></Error>   (the storage)
 HTTP 4xx  {"error": "text"}, {"detail": …}, {"object": "error", "message": …, "code": 400}   (vLLM, transformers)
 ```
 
@@ -26,6 +27,7 @@ _MAX_QUOTE = 500
 _MAX_SEARCHED = 100_000  # characters that are searched for base64; an error page may have any length
 _STATUS = re.compile(r"[45]\d\d")
 _STATUS_PREFIX = re.compile(r"<([45]\d\d)> ")  # "<400> InternalError.Algo.InvalidParameter: …"
+_XML_FIELD = re.compile(r"<(Code|Message|RequestId)>([^<]{1,500})</\1>")
 _BASE64 = re.compile(r"[A-Za-z0-9+/_-]{100,}={0,2}")  # some servers echo the media of the request
 
 
@@ -71,6 +73,10 @@ def parse_error_body(body: str, *, status_code: int, request_id: str | None = No
     try:
         payload = _parse_first_event(text) if text.startswith(("data:", "id:", "event:", ":")) else json.loads(text)
     except (ValueError, RecursionError):
+        fields = dict(_XML_FIELD.findall(text[:_MAX_SEARCHED]))
+        if "Code" in fields and "Message" in fields:
+            code, message = _quote(fields["Code"]), _quote(fields["Message"])
+            return ErrorPayload(message, code, status_code, fields.get("RequestId", request_id))
         quote = "an HTML page" if text[:15].lower().startswith(("<!doctype", "<html")) else _quote(text)
         message = f"HTTP {status_code}" + (f": {quote}" if quote else " with an empty body")
         return ErrorPayload(message=message, status_code=status_code, request_id=request_id)

@@ -7,6 +7,7 @@ GET {base_url}/uploads?action=getPolicy&model=qwen3-vl-plus
 
 POST {upload_host}        multipart/form-data: the fields of `Form`, then `file`; without the API key
 200
+403  <Error><Code>AccessDenied</Code><Message>Invalid according to Policy: Policy expired.</Message>…</Error>
 ```
 
 The file is then available as `oss://{upload_dir}/{name}`, for 48 hours, to the same account and model. The vendor
@@ -21,7 +22,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
-from qwenvl_core.errors import QwenVLAPIError
+from qwenvl_core.errors import QwenVLAPIError, QwenVLError
 
 PATH = "/uploads"
 
@@ -77,6 +78,25 @@ def build_form(payload: Any, *, endpoint: str, name: str, mime: str) -> Form:
             status_code=200,
         )
     return form
+
+
+def is_expired(error: QwenVLError) -> bool:
+    """Return whether the storage rejected a policy because it is too old."""
+    return error.status_code == 403 and "policy expired" in error.message.lower()
+
+
+_UNREADABLE_URL = (
+    "unable to download the media resource",
+    "failed to download multimodal content",
+    "the provided url does not appear to be valid",
+)
+"""Messages of the service about a URL that it can't read, as that of an upload that it does not have any more."""
+
+
+def is_url_rejected(error: QwenVLError) -> bool:
+    """Return whether the service could not read a URL of a chat request."""
+    message = error.message.lower()
+    return error.status_code in (None, 200, 400) and any(text in message for text in _UNREADABLE_URL)
 
 
 def _is_trusted_host(host: str, endpoint: str) -> bool:

@@ -271,15 +271,20 @@ def test_seed_limit_depends_on_api(model: ChatModel, emulator: Emulator, api: st
 def test_image_limit_is_that_of_the_model(
     model: ChatModel, emulator: Emulator, api: str, name: str, limit: str
 ) -> None:
-    """In the native API larger images are uploaded, up to a file of 20 MB."""
+    """Larger images are uploaded, up to a file of 20 MB."""
     size = int(limit.replace(",", ""))
     inside = png_header(64, 64).ljust(size // 4 * 3 - 100, b"\0")
     assert model.send(ChatRequest(image=inside, keywords={"model": name}))
     assert len(emulator.requests) == 1
-    outside = inside.ljust(size // 4 * 3 if api == "openai" else 20_971_521, b"\0")
-    with pytest.raises(QwenVLInputError, match=rf"^messages\[0\].*{limit if api == 'openai' else '20,971,520'}"):
-        model.send(ChatRequest(image=outside, keywords={"model": name}))
+    outside = inside.ljust(size // 4 * 3, b"\0")
+    with pytest.raises(QwenVLInputError, match=rf"^messages\[0\].*{limit}"):
+        model.send(ChatRequest(image=outside, keywords={"model": name, "upload": "never"}))
+    too_large = inside.ljust(20_971_521, b"\0")
+    with pytest.raises(QwenVLInputError, match=r"^messages\[0\].*20,971,520"):
+        model.send(ChatRequest(image=too_large, keywords={"model": name}))
     assert len(emulator.requests) == 1
+    assert model.send(ChatRequest(image=outside, keywords={"model": name}))
+    assert len(emulator.uploads) == 1
 
 
 def test_text_model_has_an_endpoint_of_its_own(model: ChatModel, emulator: Emulator, api: str) -> None:

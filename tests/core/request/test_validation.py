@@ -34,12 +34,13 @@ URL = UrlSource("https://example.com/a.jpg")
 VALID_FRAME = InlineSource(media_files.png(640, 480))
 
 
-def check_parts(*parts: Part, api: Api = "openai", **settings: Any) -> None:
+def check_parts(*parts: Part, api: Api = "openai", has_storage: bool = False, **settings: Any) -> None:
     """Prepare and validate a request with the parts, as the client does."""
     model_settings = ModelSettings(**settings)
     request = Request(messages=(Message("user", (TextPart("Hi"), *parts)),), settings=model_settings)
     facts = describe(model_settings.model)
-    validation.check(policy.prepare(request, facts), facts, api)
+    prepared = replace(policy.prepare(request, facts), has_storage=has_storage)
+    validation.check(prepared, facts, api)
 
 
 def get_error(*parts: Part, **settings: Any) -> str:
@@ -69,6 +70,7 @@ RANGES: list[tuple[str, list[Any], list[Any]]] = [
     ("fps", [0.1, 10, 2], [0, 0.099, 10.001, math.nan]),
     ("stop", [("a",), ("a", "b")], [("",), ("a", "")]),
     ("media_policy", ["check", "fit"], ["error", "shrink", ""]),
+    ("upload", ["auto", "always", "never"], ["yes", "", True]),
 ]
 
 
@@ -148,11 +150,14 @@ def test_image_that_is_uploaded_counts_as_one_by_url(tmp_path: Path) -> None:
     with path.open("r+b") as file:
         file.truncate(17_000_000)
     parts = [ImagePart(FileSource(path))] * 256
-    check_parts(*parts, api="dashscope")
-    assert "256 images as data URIs" in get_error(*parts, api="openai")
-    assert "257 images by URL" in get_error(*parts, ImagePart(URL), api="dashscope")
+    check_parts(*parts, has_storage=True)
+    assert "256 images as data URIs" in get_error(*parts)
+    assert "256 images as data URIs" in get_error(*parts, has_storage=True, upload="never")
+    assert "257 images by URL" in get_error(*parts, ImagePart(URL), has_storage=True)
     small = [ImagePart(VALID_FRAME)] * 251
-    assert "251 images as data URIs" in get_error(*small, api="dashscope")
+    assert "251 images as data URIs" in get_error(*small, has_storage=True)
+    check_parts(*small, has_storage=True, upload="always")
+    assert "257 images by URL" in get_error(*[ImagePart(VALID_FRAME)] * 257, has_storage=True, upload="always")
 
 
 @pytest.mark.parametrize("model", ["qwen3.7-max", "qwen3.7-max-preview", "qwen3.6-max-preview"])

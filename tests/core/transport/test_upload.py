@@ -19,13 +19,16 @@ from qwenvl_core.errors import (
     QwenVLConnectionError,
     QwenVLError,
     QwenVLPermissionDeniedError,
+    QwenVLRateLimitError,
+    QwenVLTimeoutError,
 )
 from qwenvl_core.types.media import FileSource, InlineSource, Source
 from qwenvl_core.types.messages import VideoPart
 from qwenvl_core.wire import upload_policy
 from tests.core.client.scripted import both_call_modes
 from tests.core.media.large_files import MB, MP4, VIDEO, fill, write_video
-from tests.core.transport.native import CHAT, create_client, fetch_reply, make_request
+from tests.core.transport.native import CHAT, KEY, create_client, fetch_reply, make_request
+from tests.core.transport.uploads import ServiceApi, make_service
 from tests.emulator import Emulator, Fault
 from tests.emulator.response_renderer import ResponseRenderer
 from tests.support.pipeline import CallMode
@@ -38,25 +41,74 @@ def video(tmp_path: Path) -> Path:
     return write_video(tmp_path)
 
 
+@pytest.fixture(params=["openai", "dashscope"])
+def service(request: pytest.FixtureRequest, emulator: Emulator) -> ServiceApi:
+    return make_service(emulator, request.param)
+
+
 FAULTS: list[tuple[Fault, type[QwenVLError], int]] = [
     (Fault(status=401), QwenVLAuthenticationError, 1),
     (Fault(status=403, error_format="text", message="<Error>AccessDenied</Error>"), QwenVLPermissionDeniedError, 1),
+    (Fault(status=429, headers={"Retry-After": "0.01"}), QwenVLRateLimitError, 3),
     (Fault(status=503), QwenVLAPIError, 3),
     (Fault(reset="before-headers"), QwenVLConnectionError, 3),
     (Fault(non_json_200=True), QwenVLAPIError, 3),
 ]
 
 
+each_fault = pytest.mark.parametrize(
+    ("fault", "cls", "tries"), FAULTS, ids=lambda value: getattr(value, "__name__", None)
+)
+
+
 @both_call_modes
-@pytest.mark.parametrize(("fault", "cls", "tries"), FAULTS, ids=lambda value: getattr(value, "__name__", None))
+@each_fault
 def test_failed_policy_request_raises_typed_error(
-    emulator: Emulator, video: Path, fault: Fault, cls: type[QwenVLError], tries: int, call_mode: CallMode
+    service: ServiceApi, video: Path, fault: Fault, cls: type[QwenVLError], tries: int, call_mode: CallMode
 ) -> None:
-    emulator.upload_fault = fault
+    service.emulator.upload_fault = fault
     with pytest.raises(cls) as caught:
-        fetch_reply(create_client(emulator.native_url), make_request(parts=(VideoPart(FileSource(video)),)), call_mode)
+        fetch_reply(service.create_client(), make_request(parts=(VideoPart(FileSource(video)),)), call_mode)
     assert type(caught.value) is cls
-    assert [request.method for request in emulator.requests] == ["GET"] * tries
+    assert [request.method for request in service.emulator.requests] == ["GET"] * tries
+
+
+@both_call_modes
+@each_fault
+def test_failed_upload_raises_typed_error(
+    service: ServiceApi, video: Path, fault: Fault, cls: type[QwenVLError], tries: int, call_mode: CallMode
+) -> None:
+    if fault.non_json_200:
+        pytest.skip("The body of a successful upload is not read.")
+    service.emulator.handle_upload = lambda renderer: renderer.send_fault(fault)  # type: ignore[method-assign]
+    part = VideoPart(FileSource(video), location="here")
+    with pytest.raises(cls, match="here: the upload of this video failed: ") as caught:
+        fetch_reply(service.create_client(), make_request(parts=(part,)), call_mode)
+    assert type(caught.value) is cls
+    assert KEY not in str(caught.value)
+    assert [request.method for request in service.emulator.requests] == ["GET", "POST"] * tries
+
+
+@both_call_modes
+def test_upload_that_gets_no_response_raises_timeout_error(
+    service: ServiceApi, video: Path, call_mode: CallMode
+) -> None:
+    fault = Fault(stall=1.0)
+    service.emulator.handle_upload = lambda renderer: renderer.send_fault(fault)  # type: ignore[method-assign]
+    client = service.create_client(timeout=0.3, max_retries=0)
+    with pytest.raises(QwenVLTimeoutError, match="the upload of this video failed"):
+        fetch_reply(client, make_request(parts=(VideoPart(FileSource(video)),)), call_mode)
+    assert not service.chats
+
+
+@both_call_modes
+def test_rejected_key_of_an_upload_raises_authentication_error(
+    service: ServiceApi, video: Path, call_mode: CallMode
+) -> None:
+    service.emulator.api_key = "sk-another"
+    with pytest.raises(QwenVLAuthenticationError):
+        fetch_reply(service.create_client(), make_request(parts=(VideoPart(FileSource(video)),)), call_mode)
+    assert len(service.emulator.requests) == 1
 
 
 @both_call_modes
