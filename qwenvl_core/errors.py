@@ -184,9 +184,11 @@ class QwenVLOutputError(QwenVLError, ValueError):
 
     Attributes:
         finish: The reply's `Finish` event, if the answer is complete otherwise.
+        reasoning: The reasoning of the answer, whose text is `partial`.
     """
 
     finish: Any = None
+    reasoning: str = ""
     hint = "Try again, state the requirement more clearly in the prompt, or use a model that can be forced."
 
 

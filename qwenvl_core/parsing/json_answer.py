@@ -15,8 +15,10 @@ _DECODER = json.JSONDecoder(strict=False)  # accepts control characters in strin
 _FENCE = re.compile(r"```(?:json)?[ \t\r\n]*", re.IGNORECASE)
 _FENCE_END = re.compile(r"[ \t\r\n]*(?:```|\Z)")
 _FENCE_BEFORE_OBJECT = re.compile(r"```\w*\s*(?=\{)")
+_FENCE_BEFORE_VALUE = re.compile(r"```\w*\s*(?=[{\[])")
 # An error of the decoder counts the lines before it, so a decoder call for each of many fences would be quadratic.
 _MAX_FENCES = 100
+_MAX_QUOTE = 300  # characters of the reasoning in an error
 
 
 def parse_json_answer(text: str, *types: type) -> Any:
@@ -46,6 +48,24 @@ def parse_json_answer(text: str, *types: type) -> Any:
     raise ValueError(reason) from parse_error
 
 
+def describe_empty_answer(reasoning: str, *, truncated: bool) -> str:
+    """Describe an answer without any text, for an error.
+
+    Args:
+        reasoning: What the model thought; its end is quoted.
+        truncated: Whether the answer ended by `length`.
+    """
+    cause = " It was cut off by max_tokens." if truncated else ""
+    if not reasoning.strip():
+        return f"The answer is empty.{cause}"
+    quote = reasoning.strip()[-_MAX_QUOTE:]
+    ellipsis = "…" if len(reasoning.strip()) > _MAX_QUOTE else ""
+    return (
+        f"The answer is empty: the model wrote nothing after its reasoning.{cause} Raise max_tokens=, or limit the "
+        f"reasoning with thinking_budget= or enable_thinking=False. The reasoning ends with: {ellipsis}{quote!r}."
+    )
+
+
 def find_json_object(text: str) -> str:
     """Return the text of the first JSON object of an answer, without the fence or the prose around it.
 
@@ -55,10 +75,21 @@ def find_json_object(text: str) -> str:
     Returns:
         The object's text, up to its end or to that of `text`; an empty string where no object begins.
     """
-    fence = None if text.lstrip().startswith("{") else _FENCE_BEFORE_OBJECT.search(text)
-    start = text.find("{", fence.end() if fence else 0)
-    if start < 0:
+    return _find_json(text, "{", _FENCE_BEFORE_OBJECT)
+
+
+def find_json_value(text: str) -> str:
+    """Return the text of the first JSON object or list of an answer; see `find_json_object`."""
+    return _find_json(text, "{[", _FENCE_BEFORE_VALUE)
+
+
+def _find_json(text: str, openings: str, fence_pattern: re.Pattern[str]) -> str:
+    fence = None if text.lstrip()[:1] in tuple(openings) else fence_pattern.search(text)
+    offset = fence.end() if fence else 0
+    starts = [start for start in (text.find(opening, offset) for opening in openings) if start >= 0]
+    if not starts:
         return ""
+    start = min(starts)
     try:
         _, end = _DECODER.raw_decode(text, start)
     except (ValueError, RecursionError):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 from qwenvl_core.types.messages import ToolCall
@@ -42,13 +43,33 @@ def _reject_constant(name: str) -> None:
 
 def parse_partial_json(text: str) -> dict[str, Any]:
     """Parse the beginning of a JSON object as far as it goes; `{}` if `text` does not begin one."""
+    value = parse_partial_value(text)
+    return value if isinstance(value, dict) else {}
+
+
+def parse_partial_value(text: str) -> Any:
+    """Parse the beginning of a JSON value as far as it goes; `None` if `text` does not begin one."""
     from jiter import from_json  # imported on first use, so that importing an adapter loads its framework only
 
     try:
-        value = from_json(text.encode(errors="replace"), partial_mode="trailing-strings")
+        return from_json(text.encode(errors="replace"), partial_mode="trailing-strings")
     except ValueError:
-        return {}
-    return value if isinstance(value, dict) else {}
+        return None
+
+
+def keep_first_call(reply: Reply) -> Reply:
+    """Drop all calls that may be executed but the first, and report that; calls that must not be executed stay."""
+    parsed = parse_tool_calls(reply)
+    executable = [call for call, arguments in parsed if arguments is not None]
+    if len(executable) < 2:
+        return reply
+    first = executable[0]
+    # Blank arguments would count as cut off if the call became the last one of a truncated reply.
+    kept = first if first.arguments.strip() else replace(first, arguments="{}")
+    calls = [kept if call is first else call for call, arguments in parsed if call is first or arguments is None]
+    note = f"{len(executable) - 1} of {len(executable)} tool calls dropped: parallel tool calls are not allowed"
+    finish = reply.finish._replace(adjustments=(*reply.finish.adjustments, note))
+    return replace(reply, tool_calls=tuple(calls), finish=finish)
 
 
 def parse_tool_calls(reply: Reply) -> list[tuple[ToolCall, dict[str, Any] | None]]:
