@@ -12,7 +12,6 @@ from langchain_core.outputs.chat_generation import ChatGenerationChunk
 from langchain_core.outputs.chat_result import ChatResult
 from langchain_core.outputs.llm_result import LLMResult
 from langchain_core.prompt_values import ChatPromptValue, PromptValue
-from langchain_core.utils.function_calling import convert_to_openai_tool
 from pydantic import ConfigDict
 from typing_extensions import override
 
@@ -26,6 +25,7 @@ if TYPE_CHECKING:
     from pydantic import BaseModel
 
     from langchain_qwenvl import message_normalization, pipeline, structured_output
+    from langchain_qwenvl import tools as tools_module
     from langchain_qwenvl.structured_output import Method
     from qwenvl_core.catalog import provider_models as catalog
 else:
@@ -33,6 +33,7 @@ else:
     message_normalization = lazy_module("langchain_qwenvl.message_normalization")
     pipeline = lazy_module("langchain_qwenvl.pipeline")
     structured_output = lazy_module("langchain_qwenvl.structured_output")
+    tools_module = lazy_module("langchain_qwenvl.tools")
 
 
 class ChatQwenVL(QwenVLBase):
@@ -86,7 +87,7 @@ class ChatQwenVL(QwenVLBase):
         """
         bound: dict[str, Any] = {**kwargs}
         if tools:
-            bound["tools"] = [convert_to_openai_tool(tool, strict=strict) for tool in tools]
+            bound["tools"] = [tools_module.to_openai_tool(tool, strict=strict) for tool in tools]
             bound["tool_choice"] = tool_choice
         bound["response_format"] = structured_output.to_response_format(response_format, strict=strict)
         return self.bind(**{name: value for name, value in bound.items() if value is not None})
@@ -107,7 +108,9 @@ class ChatQwenVL(QwenVLBase):
         calls of the same model do. A model that always thinks gets `tool_choice="auto"` or a prompt instead.
 
         Args:
-            schema: A Pydantic class (2 or 1), a `TypedDict`, a JSON schema with a title, or a tool's definition.
+            schema: A Pydantic class (2 or 1), a `TypedDict`, a type such as `list[Item]`, a JSON schema, or a tool's
+                definition. The schema of an object needs a title. A list or another value is requested as the one
+                property of an object, and returned without it.
             method: `"function_calling"` forces a tool of that schema. `"json_schema"` sends the schema as the response
                 format, or adds it to the prompt for models without response formats. `"json_mode"` requests any JSON
                 object; describe it in the prompt. Default: function calling if the model supports tools, else
@@ -117,7 +120,8 @@ class ChatQwenVL(QwenVLBase):
             kwargs: Other keywords for every call.
 
         Returns:
-            A runnable that returns objects of a Pydantic class, or else dicts. A stream yields partial objects first.
+            A runnable that returns objects of a Pydantic class, or else dicts or lists. A stream yields partial objects
+            first.
 
         Raises:
             ValueError: The method or a keyword is unknown, the method sets a keyword itself, or `strict` is combined

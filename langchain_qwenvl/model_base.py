@@ -10,7 +10,6 @@ from langchain_core.language_models.chat_models import BaseChatModel
 from langchain_core.language_models.model_profile import ModelProfile
 from langchain_core.load.dump import dumpd
 from langchain_core.messages.base import BaseMessage
-from langchain_core.utils.function_calling import convert_to_openai_tool
 from pydantic import AliasChoices, Field
 from typing_extensions import override
 
@@ -29,6 +28,7 @@ if TYPE_CHECKING:
 
     from langchain_qwenvl import configurable, model_profile, pipeline, responses
     from langchain_qwenvl import messages as message_conversion
+    from langchain_qwenvl import tools as tools_module
     from qwenvl_core.request import token_count
 else:
     configurable = lazy_module("langchain_qwenvl.configurable")
@@ -36,6 +36,7 @@ else:
     model_profile = lazy_module("langchain_qwenvl.model_profile")
     pipeline = lazy_module("langchain_qwenvl.pipeline")
     responses = lazy_module("langchain_qwenvl.responses")
+    tools_module = lazy_module("langchain_qwenvl.tools")
     token_count = lazy_module("qwenvl_core.request.token_count")
 
 
@@ -122,7 +123,7 @@ class QwenVLBase(BaseChatModel, ModelConfig):
                 URL with the maximum that the model's limits allow.
             tools: Tools in any form that LangChain accepts.
         """
-        settings = self._settings({"tools": [convert_to_openai_tool(tool) for tool in tools or ()]})
+        settings = self._settings({"tools": [tools_module.to_openai_tool(tool) for tool in tools or ()]})
         return token_count.count_tokens(
             message_conversion.convert_messages(messages), settings, local_files=self.local_files
         )

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, cast
 
 from langchain_core.outputs.chat_generation import ChatGeneration, ChatGenerationChunk
 from langchain_core.outputs.chat_result import ChatResult
-from langchain_core.utils.function_calling import convert_to_openai_tool
 
 from langchain_qwenvl import structured_output
 from langchain_qwenvl.content_blocks import finalize_tool_calls
@@ -19,6 +18,7 @@ from langchain_qwenvl.exceptions import map_core_errors
 from langchain_qwenvl.messages import convert_messages
 from langchain_qwenvl.responses import build_llm_output, to_ai_message
 from langchain_qwenvl.streaming import ChunkBuilder
+from langchain_qwenvl.tools import to_openai_tool
 from qwenvl_core.types.reply import ReplyAccumulator
 from qwenvl_core.types.request import Request
 
@@ -123,7 +123,7 @@ def _is_from_cache(message: AIMessage) -> bool:
 def normalize_call_settings(call_settings: dict[str, Any]) -> dict[str, Any]:
     """Convert the tools and the response format of a call from any form that LangChain accepts to the service's."""
     if not all(isinstance(tool, Mapping) for tool in call_settings.get("tools") or ()):
-        call_settings = {**call_settings, "tools": [convert_to_openai_tool(tool) for tool in call_settings["tools"]]}
+        call_settings = {**call_settings, "tools": [to_openai_tool(tool) for tool in call_settings["tools"]]}
     if isinstance(call_settings.get("response_format"), type):
         response_format = structured_output.to_response_format(call_settings["response_format"], strict=None)
         call_settings = {**call_settings, "response_format": response_format}

@@ -7,9 +7,9 @@ requests each method as the caller chose it.
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterator, Mapping
-from typing import Any, Literal, cast, get_args
+from contextlib import suppress
+from typing import Any, Literal, cast, get_args, get_origin
 
 import pydantic
 from langchain_core.messages.ai import AIMessage, AIMessageChunk
@@ -25,14 +25,23 @@ from typing_extensions import override
 
 from langchain_qwenvl.content_blocks import split_tool_calls
 from langchain_qwenvl.exceptions import build_output_error
+from langchain_qwenvl.tools import convert_tool, get_json_schema
 from qwenvl_core.catalog.models import ModelFacts
 from qwenvl_core.errors import QwenVLOutputError
-from qwenvl_core.parsing.json_answer import parse_json_answer
+from qwenvl_core.parsing.json_answer import describe_empty_answer, parse_json_answer
+from qwenvl_core.request.output_schema import RootType, fit_to_object, get_root_type, inline_root, unwrap_root
 from qwenvl_core.types.events import Event
 
 Method = Literal["function_calling", "json_schema", "json_mode"]
 
 _FORMAT_TYPES = ("text", "json_object", "json_schema")
+_TOOL_KEYS = ("name", "function", "input_schema", "toolSpec")
+"""Keys of a tool's definition, in OpenAI's, Anthropic's and Amazon's form, that a JSON schema does not have."""
+_PARTIAL_TYPES: dict[RootType, type] = {"object": dict, "array": list, "value": object}
+_DEFAULT_NAME = "answer"
+"""Name of the tool or format of a list or another value without a title."""
+_JSON_TYPES: dict[RootType, tuple[type, ...]] = {"object": (dict,), "array": (dict, list), "value": ()}
+"""Types of the JSON in an answer by the type of the schema's root; values may be wrapped in an object."""
 
 
 def choose_method(facts: ModelFacts) -> Method:
@@ -50,19 +59,27 @@ def build_bind_arguments(
     """
     if method not in get_args(Method):
         raise ValueError(f"method must be one of {', '.join(get_args(Method))}, not {method!r}.")
-    schema = _unwrap_response_format(schema)
+    is_alias = get_origin(schema) is not None  # such as `list[Item]`
+    schema = pydantic.RootModel[schema] if is_alias else _unwrap_response_format(schema)  # type: ignore[valid-type]
     cls = schema if isinstance(schema, type) and is_basemodel_subclass(schema) else None
+    fields: dict[str, Any] = {"target": cls, "is_alias": is_alias}
     trace = {"ls_structured_output_format": {"kwargs": {"method": method, "strict": strict}, "schema": schema}}
     if method == "json_mode":
         if strict is not None:
             raise ValueError('strict has no effect with method="json_mode", which sends no schema. Leave it out.')
-        return {"response_format": {"type": "json_object"}, **trace}, StructuredOutputParser(target=cls)
-    function = _to_function(schema, strict)
+        root_type = _find_root_type(schema)
+        return {"response_format": {"type": "json_object"}, **trace}, StructuredOutputParser(
+            **fields, root_type=root_type
+        )
+    function, root_type = _to_function(schema, strict)
+    if root_type != "object":  # LangChain cannot convert these for a trace
+        trace["ls_structured_output_format"]["schema"] = function
     if method == "json_schema":
-        return {"response_format": _to_json_schema(function), **trace}, StructuredOutputParser(target=cls)
+        response_format = _to_json_schema(function)
+        return {"response_format": response_format, **trace}, StructuredOutputParser(**fields, root_type=root_type)
     name = function["name"]
     tools = {"tools": [{"type": "function", "function": function}], "tool_choice": name}
-    return {**tools, **trace}, StructuredOutputParser(target=cls, tool=name)
+    return {**tools, **trace}, StructuredOutputParser(**fields, root_type=root_type, tool=name)
 
 
 def to_response_format(
@@ -77,14 +94,43 @@ def to_response_format(
         return None
     if isinstance(response_format, Mapping) and response_format.get("type") in _FORMAT_TYPES:
         return response_format
-    return _to_json_schema(_to_function(cast("dict[str, Any] | type", response_format), strict))
+    return _to_json_schema(_to_function(cast("dict[str, Any] | type", response_format), strict)[0])
 
 
-def _to_function(schema: dict[str, Any] | type, strict: bool | None) -> dict[str, Any]:
-    tool = convert_to_openai_tool(_unwrap_response_format(schema), strict=strict)
-    function: dict[str, Any] = dict(tool["function"])
-    # A title may contain any character, a function name may not.
-    return {**function, "name": re.sub(r"[^A-Za-z0-9_-]", "_", function["name"])[:64]}
+def _to_function(schema: dict[str, Any] | type, strict: bool | None) -> tuple[dict[str, Any], RootType]:
+    """Convert a schema to a function, whose parameters are an object; return the type of the schema's own root too."""
+    schema = _unwrap_response_format(schema)
+    function: dict[str, Any] = convert_tool(_name_schema(schema) if isinstance(schema, dict) else schema)["function"]
+    root_type = get_root_type(function.get("parameters") or {})
+    if "parameters" in function:
+        function = {**function, "parameters": fit_to_object(function["parameters"])}
+    if strict is not None:
+        function = convert_to_openai_tool(function, strict=strict)["function"]
+    return function, root_type
+
+
+def _name_schema(schema: dict[str, Any]) -> dict[str, Any]:
+    """Convert a JSON schema to a function; a tool's definition, and an object's schema without a title, stay as is.
+
+    LangChain's conversion drops a schema without properties.
+    """
+    if any(key in schema for key in _TOOL_KEYS):
+        return schema
+    root = inline_root(schema)
+    name = root.get("title") or (None if get_root_type(root) == "object" else _DEFAULT_NAME)
+    if not name:
+        return schema
+    description = {"description": root["description"]} if "description" in root else {}
+    parameters = {key: value for key, value in root.items() if key not in ("title", "description")}
+    return {"name": name, **description, "parameters": parameters}
+
+
+def _find_root_type(schema: dict[str, Any] | type) -> RootType:
+    """Return the type of the answer that a schema describes in JSON mode, where the schema is not sent."""
+    if isinstance(schema, dict):
+        function = schema.get("function") or schema
+        return get_root_type(function.get("parameters") or schema)
+    return get_root_type(get_json_schema(schema)) if is_basemodel_subclass(schema) else "object"
 
 
 def _unwrap_response_format(schema: dict[str, Any] | type) -> dict[str, Any] | type:
@@ -168,12 +214,16 @@ class StructuredOutputParser(BaseCumulativeTransformOutputParser[Any]):
     A whole answer is parsed strictly: truncated JSON is an error, never an object without some fields.
 
     Attributes:
-        target: The Pydantic class of the objects; `None` for dicts.
+        target: The Pydantic class of the objects; `None` for dicts and lists.
         tool: The tool whose arguments are parsed; `None` to parse the text.
+        root_type: The type of the answers; only an object is not wrapped in another object.
+        is_alias: Whether `target` was made for a type such as `list[Item]`, so that its root is returned.
     """
 
     target: Any = None
     tool: str | None = None
+    root_type: RootType = "object"
+    is_alias: bool = False
 
     @override
     def parse_result(self, result: list[Generation], *, partial: bool = False) -> Any:
@@ -195,7 +245,10 @@ class StructuredOutputParser(BaseCumulativeTransformOutputParser[Any]):
             return self._parse_partial(message)
         # For a call that did not stream, LangChain passes a base message here; it has an AI message's attributes.
         whole = cast("AIMessage", message)
-        value = _find_arguments(whole, self.tool) if self.tool else _find_json_object(whole)
+        value = _find_arguments(whole, self.tool) if self.tool else _find_json(whole, self.root_type)
+        value = unwrap_root(value, self.root_type)
+        if self.root_type == "array" and not isinstance(value, list):
+            raise build_output_error("The answer is not a JSON array, but an object.", _join_output_text(whole))
         try:
             return self._validate(value)
         except (pydantic.ValidationError, pydantic.v1.ValidationError) as error:
@@ -221,19 +274,23 @@ class StructuredOutputParser(BaseCumulativeTransformOutputParser[Any]):
         """Parse the part of the object that has arrived; with a class, return `None` until it is valid."""
         calls = (call["args"] for call in message.tool_calls if call["name"] == self.tool)
         value = next(calls, None) if self.tool else _parse_partial_json(message.text)
-        if not isinstance(value, dict):
+        value = unwrap_root(value, self.root_type)
+        if value is None or not isinstance(value, _PARTIAL_TYPES[self.root_type]):
             return None
-        try:
-            return self._validate(value)
-        except (pydantic.ValidationError, pydantic.v1.ValidationError):
-            return None
+        # The last item of a list may be unfinished.
+        candidates = (value, value[:-1]) if isinstance(value, list) and len(value) > 1 else (value,)
+        for candidate in candidates:
+            with suppress(pydantic.ValidationError, pydantic.v1.ValidationError):
+                return self._validate(candidate)
+        return None
 
-    def _validate(self, value: dict[str, Any]) -> Any:
+    def _validate(self, value: Any) -> Any:
         if self.target is None:
             return value
         if issubclass(self.target, pydantic.BaseModel):
             # From JSON, a strict class accepts a date or an enumeration as a string.
-            return self.target.model_validate_json(json.dumps(value))
+            validated = self.target.model_validate_json(json.dumps(value))
+            return validated.root if self.is_alias else validated
         return self.target.parse_obj(value)
 
 
@@ -243,6 +300,8 @@ def _find_arguments(message: AIMessage, tool: str) -> dict[str, Any]:
     for call in valid:
         if call["name"] == tool:
             return call["args"]
+    if not valid and not invalid and not message.text.strip():
+        raise _build_empty_error(message)
     if invalid:
         reason = f"The call of {invalid[0]['name']} has incomplete arguments."
     else:
@@ -251,20 +310,32 @@ def _find_arguments(message: AIMessage, tool: str) -> dict[str, Any]:
     raise build_output_error(reason + _format_truncation_note(message), _join_output_text(message))
 
 
-def _find_json_object(message: AIMessage) -> dict[str, Any]:
-    """Return the JSON object of the answer's text."""
+def _find_json(message: AIMessage, root_type: RootType) -> Any:
+    """Return the JSON value of the answer's text."""
+    if not message.text.strip():
+        raise _build_empty_error(message)
     try:
-        value: dict[str, Any] = parse_json_answer(message.text, dict)
+        return parse_json_answer(message.text, *_JSON_TYPES[root_type])
     except ValueError as error:
-        reason = f"The answer is not a JSON object ({error}).{_format_truncation_note(message)}"
+        kind = "JSON" if root_type == "value" else f"a JSON {root_type}"
+        reason = f"The answer is not {kind} ({error}).{_format_truncation_note(message)}"
         raise build_output_error(reason, message.text) from error
-    return value
+
+
+def _build_empty_error(message: AIMessage) -> QwenVLOutputError:
+    reasoning = str(message.additional_kwargs.get("reasoning_content") or "")
+    is_truncated = message.response_metadata.get("finish_reason") == "length"
+    error = build_output_error(describe_empty_answer(reasoning, truncated=is_truncated), message.text)
+    error.reasoning = reasoning
+    return error
 
 
 def _parse_partial_json(text: str) -> Any:
     """Parse the JSON value at the beginning of an unfinished text or code fence; return `None` before it begins."""
     _, fence, fenced = text.partition("```")
-    start = fenced.partition("\n")[2].partition("```")[0] if fence and not text.lstrip().startswith("{") else text
+    start = (
+        fenced.partition("\n")[2].partition("```")[0] if fence and not text.lstrip().startswith(("{", "[")) else text
+    )
     try:
         return parse_partial_json(start.strip())
     except (ValueError, RecursionError):

@@ -17,6 +17,7 @@ from langchain_core.tools import tool
 
 from langchain_qwenvl import ChatQwenVL
 from qwenvl_core.errors import QwenVLOutputError
+from qwenvl_core.wire.tool_names import to_wire_name
 from tests.emulator import Emulator, Reply, ToolCall
 from tests.langchain.conftest import Make
 
@@ -67,7 +68,7 @@ def answer(method: str, text: str, **fields: Any) -> Reply:
 
 
 def answer_for(method: str, schema: Any, text: str) -> Reply:
-    names = {id(JokeV1): "JokeV1", id(JokeDict): "JokeDict", id(JOKE_SCHEMA): "A_joke_"}
+    names = {id(JokeV1): "JokeV1", id(JokeDict): "JokeDict", id(JOKE_SCHEMA): to_wire_name("A joke!")}
     reply = answer(method, text)
     if reply.tool_calls:
         return Reply(tool_calls=[ToolCall("call_1", names.get(id(schema), "Joke"), text)])
@@ -102,7 +103,9 @@ async def test_object_is_returned_whole_and_streamed(
 def test_stream_yields_growing_dicts(method: Any, llm: ChatQwenVL, emulator: Emulator) -> None:
     text = ['{"setup": "W', "hy", '?", "punch', 'line": "Be', 'cause."}']
     emulator.script(
-        Reply(text=text) if method != "function_calling" else Reply(tool_calls=[ToolCall("c", "A_joke_", text)])
+        Reply(text=text)
+        if method != "function_calling"
+        else Reply(tool_calls=[ToolCall("c", to_wire_name("A joke!"), text)])
     )
     assert list(llm.with_structured_output(JOKE_SCHEMA, method=method).stream(QUESTION)) == [
         *([{}] if method == "function_calling" else []),
