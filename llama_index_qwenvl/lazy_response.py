@@ -18,21 +18,26 @@ from pydantic import BaseModel
 from llama_index_qwenvl.responses import build_partial_message, to_chat_response
 from qwenvl_core.types.events import Event, Finish, ReasoningDelta, TextDelta, Usage
 from qwenvl_core.types.reply import Snapshot
+from qwenvl_core.types.tool_arguments import keep_first_call
 
 
-def to_chunk(event: Event, snapshot: Snapshot) -> ChatResponse | None:
+def to_chunk(event: Event, snapshot: Snapshot, *, is_single_call: bool = False) -> ChatResponse | None:
     """Convert one event to a chunk; return `None` for usage, which the last chunk reports.
 
     Args:
         event: The event.
         snapshot: The reply so far, including the event.
+        is_single_call: Whether the reply may have one call only, so that others are dropped.
     """
     if type(event) is Finish:
-        last = to_chat_response(snapshot.build_reply())
+        reply = snapshot.build_reply()
+        last = to_chat_response(keep_first_call(reply) if is_single_call else reply)
         last.delta = ""
         return last
     if type(event) is Usage:
         return None
+    if is_single_call and len(snapshot.calls) > 1:
+        snapshot = snapshot._replace(calls=snapshot.calls[:1])
     return LazyChatResponse(
         event.text if type(event) is TextDelta else "",
         {"thinking_delta": event.text} if type(event) is ReasoningDelta else {},

@@ -24,6 +24,7 @@ from llama_index_qwenvl.structured_output import StructuredPrediction
 from qwenvl_core.client.lazy_import import lazy_module
 
 if TYPE_CHECKING:
+    from llama_index.core.chat_engine.types import AgentChatResponse
     from llama_index.core.llms.llm import ToolSelection
     from llama_index.core.tools.types import BaseTool
 
@@ -195,15 +196,17 @@ class QwenVL(StructuredPrediction):
             **kwargs,
         }
 
+    # LlamaIndex calls tools and its function calling program by these methods.
+
     @override
-    def _validate_chat_with_tools_response(
-        self,
-        response: ChatResponse,
-        tools: Sequence[BaseTool],
-        allow_parallel_tool_calls: bool = False,
-        **kwargs: Any,
-    ) -> ChatResponse:
-        return response if allow_parallel_tool_calls else tools_module.keep_first_call(response)
+    def predict_and_call(self, tools: Sequence[BaseTool], *args: Any, **kwargs: Any) -> AgentChatResponse:
+        """Let the model call a tool, and return the result; see LlamaIndex's `FunctionCallingLLM`."""
+        return super().predict_and_call([tools_module.complete_tool(tool) for tool in tools], *args, **kwargs)
+
+    @override
+    async def apredict_and_call(self, tools: Sequence[BaseTool], *args: Any, **kwargs: Any) -> AgentChatResponse:
+        """Let the model call a tool asynchronously; see `predict_and_call`."""
+        return await super().apredict_and_call([tools_module.complete_tool(tool) for tool in tools], *args, **kwargs)
 
     @override
     def get_tool_calls_from_response(

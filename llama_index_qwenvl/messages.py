@@ -55,14 +55,10 @@ def convert_messages(messages: Iterable[ChatMessage], facts: ModelFacts) -> tupl
     Raises:
         QwenVLInputError: A message or block is not supported; the error names its index and type.
     """
-    messages = list(messages)
-    answered_ids = {
-        message.additional_kwargs.get("tool_call_id") for message in messages if _ROLES[message.role] == "tool"
-    }
-    return tuple(_convert_message(index, message, facts, answered_ids) for index, message in enumerate(messages))
+    return tuple(_convert_message(index, message, facts) for index, message in enumerate(messages))
 
 
-def _convert_message(index: int, message: ChatMessage, facts: ModelFacts, answered_ids: set[Any]) -> Message:
+def _convert_message(index: int, message: ChatMessage, facts: ModelFacts) -> Message:
     role, extra_fields = _ROLES[message.role], message.additional_kwargs
     hints = _check_hints(index, extra_fields.get("qwen_vl") or {})
     items: list[Part | Omission] = []
@@ -97,7 +93,7 @@ def _convert_message(index: int, message: ChatMessage, facts: ModelFacts, answer
     return create_message(
         role,
         [*items, *_read_extra_text(message)],
-        tool_calls=(*(tool_calls or _read_calls(extra_fields)), *_read_invalid_calls(extra_fields, answered_ids)),
+        tool_calls=(*(tool_calls or _read_calls(extra_fields)), *_read_invalid_calls(extra_fields)),
         reasoning="\n".join(reasoning) or read_message_reasoning(extra_fields),
         partial=bool(extra_fields.get("partial")),
     )
@@ -135,10 +131,9 @@ def _read_calls(extra_fields: Mapping[str, Any]) -> list[ToolCall]:
     return [_convert_tool_call(call) for call in calls]
 
 
-def _read_invalid_calls(extra_fields: Mapping[str, Any], answered_ids: set[Any]) -> list[ToolCall]:
-    """Return the invalid calls that have a result: agents do not answer the others."""
-    calls = extra_fields.get("invalid_tool_calls") or ()
-    return [_convert_tool_call(call) for call in calls if call.get("id") in answered_ids]
+def _read_invalid_calls(extra_fields: Mapping[str, Any]) -> list[ToolCall]:
+    """Return the invalid calls. Agents do not answer them; the policy adds a result that tells the model so."""
+    return [_convert_tool_call(call) for call in extra_fields.get("invalid_tool_calls") or ()]
 
 
 def _check_hints(index: int, hints: Any) -> Mapping[str, Any]:

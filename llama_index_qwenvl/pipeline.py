@@ -31,6 +31,7 @@ from qwenvl_core.catalog.provider_models import describe_at
 from qwenvl_core.types.events import Event
 from qwenvl_core.types.reply import ReplyAccumulator
 from qwenvl_core.types.request import Request
+from qwenvl_core.types.tool_arguments import keep_first_call
 
 if TYPE_CHECKING:
     from qwenvl_core.client.config import ModelConfig
@@ -44,7 +45,7 @@ def chat(llm: ModelConfig, messages: Sequence[ChatMessage], call_settings: Mappi
     accumulator = ReplyAccumulator()
     for event in _stream_events(llm, messages, call_settings):
         accumulator.add(event)
-    return to_chat_response(accumulator.build_reply())
+    return _to_response(accumulator, call_settings)
 
 
 async def achat(llm: ModelConfig, messages: Sequence[ChatMessage], call_settings: Mapping[str, Any]) -> ChatResponse:
@@ -52,19 +53,21 @@ async def achat(llm: ModelConfig, messages: Sequence[ChatMessage], call_settings
     accumulator = ReplyAccumulator()
     async for event in _astream_events(llm, messages, call_settings):
         accumulator.add(event)
-    return to_chat_response(accumulator.build_reply())
+    return _to_response(accumulator, call_settings)
 
 
 def stream_chat(llm: ModelConfig, messages: Sequence[ChatMessage], call_settings: Mapping[str, Any]) -> ChatResponseGen:
     """Stream the chunks of the answer; the last one contains the whole answer."""
-    return streaming.stream_chunks(_stream_events(llm, messages, call_settings, stream=True))
+    events = _stream_events(llm, messages, call_settings, stream=True)
+    return streaming.stream_chunks(events, is_single_call=_is_single_call(call_settings))
 
 
 def astream_chat(
     llm: ModelConfig, messages: Sequence[ChatMessage], call_settings: Mapping[str, Any]
 ) -> ChatResponseAsyncGen:
     """Stream the chunks of the answer asynchronously; see `stream_chat`."""
-    return streaming.astream_chunks(_astream_events(llm, messages, call_settings, stream=True))
+    events = _astream_events(llm, messages, call_settings, stream=True)
+    return streaming.astream_chunks(events, is_single_call=_is_single_call(call_settings))
 
 
 def complete(llm: ModelConfig, prompt: str, call_settings: Mapping[str, Any]) -> CompletionResponse:
@@ -102,6 +105,16 @@ def build_request(
     settings = replace(llm._settings(call_settings), implied=_IMPLIED)
     converted = convert_messages(messages, describe_at(settings.model, settings.provider))
     return Request(messages=converted, settings=settings, stream=stream, local_files=llm.local_files)
+
+
+def _to_response(accumulator: ReplyAccumulator, call_settings: Mapping[str, Any]) -> ChatResponse:
+    reply = accumulator.build_reply()
+    return to_chat_response(keep_first_call(reply) if _is_single_call(call_settings) else reply)
+
+
+def _is_single_call(call_settings: Mapping[str, Any]) -> bool:
+    """Return whether the reply may have one tool call only: the service does not always keep to that."""
+    return call_settings.get("parallel_tool_calls") is False
 
 
 def _stream_events(

@@ -20,14 +20,19 @@ from qwenvl_core.types.events import Event
 from qwenvl_core.types.reply import ReplyAccumulator
 
 
-def stream_chunks(events: Generator[Event]) -> ChatResponseGen:
-    """Stream the chunks of a reply; closing them, or leaving the loop over them, closes the events."""
-    return OwnershipTransfer(map_stream(events, _create_chunk_converter()))
+def stream_chunks(events: Generator[Event], *, is_single_call: bool = False) -> ChatResponseGen:
+    """Stream the chunks of a reply; closing them, or leaving the loop over them, closes the events.
+
+    Args:
+        events: The events of the reply.
+        is_single_call: Whether the reply may have one tool call only, so that others are dropped.
+    """
+    return OwnershipTransfer(map_stream(events, _create_chunk_converter(is_single_call)))
 
 
-def astream_chunks(events: AsyncGenerator[Event]) -> ChatResponseAsyncGen:
+def astream_chunks(events: AsyncGenerator[Event], *, is_single_call: bool = False) -> ChatResponseAsyncGen:
     """Stream the chunks of a reply asynchronously; see `stream_chunks`."""
-    return AsyncOwnershipTransfer(AsyncMap(events, _create_chunk_converter()))
+    return AsyncOwnershipTransfer(AsyncMap(events, _create_chunk_converter(is_single_call)))
 
 
 def stream_completions(events: Generator[Event]) -> CompletionResponseGen:
@@ -40,12 +45,12 @@ def astream_completions(events: AsyncGenerator[Event]) -> CompletionResponseAsyn
     return AsyncOwnershipTransfer(AsyncMap(events, _create_completion_converter()))
 
 
-def _create_chunk_converter() -> Callable[[Event], ChatResponse | None]:
+def _create_chunk_converter(is_single_call: bool = False) -> Callable[[Event], ChatResponse | None]:
     accumulator = ReplyAccumulator()
 
     def convert(event: Event) -> ChatResponse | None:
         accumulator.add(event)
-        return to_chunk(event, accumulator.snapshot())
+        return to_chunk(event, accumulator.snapshot(), is_single_call=is_single_call)
 
     return convert
 

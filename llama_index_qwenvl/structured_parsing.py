@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any, Generic
 
 from llama_index.core.base.llms.types import ChatMessage, ChatResponse, ToolCallBlock
-from llama_index.core.program.function_program import get_function_tool
 from llama_index.core.program.utils import FlexibleModel, create_flexible_model
 from llama_index.core.types import Model, PydanticProgramMode
 from pydantic import BaseModel, ValidationError
 
-from llama_index_qwenvl.tools import read_tool_selections, to_openai_tool
+from llama_index_qwenvl.tools import build_output_function, read_tool_selections
 from qwenvl_core.errors import QwenVLOutputError
-from qwenvl_core.parsing.json_answer import find_json_object
-from qwenvl_core.types.tool_arguments import parse_partial_json
+from qwenvl_core.parsing.json_answer import (
+    describe_empty_answer,
+    find_json_object,
+    find_json_value,
+    parse_json_answer,
+)
+from qwenvl_core.request.output_schema import RootType, fit_to_object, get_root_type, unwrap_root
+from qwenvl_core.types.tool_arguments import parse_partial_json, parse_partial_value
 
 # LlamaIndex's programs replace the caller's values of these.
 _PROGRAM_KEYWORDS = frozenset({"tools", "tool_required", "tool_choice", "allow_parallel_tool_calls"})
@@ -31,15 +36,14 @@ def build_call_settings(
     """
     caller_settings = {name: value for name, value in (llm_kwargs or {}).items() if name not in _PROGRAM_KEYWORDS}
     if mode == PydanticProgramMode.FUNCTION:
-        tool = to_openai_tool(get_function_tool(output_cls))
+        function = build_output_function(output_cls)
         return {
-            "tools": [tool],
-            "tool_choice": tool["function"]["name"],
+            "tools": [{"type": "function", "function": function}],
+            "tool_choice": function["name"],
             "parallel_tool_calls": False,
             **caller_settings,
         }
-    name = re.sub(r"[^A-Za-z0-9_-]", "_", output_cls.__name__)
-    schema = {"name": name, "schema": output_cls.model_json_schema()}
+    schema = {"name": output_cls.__name__, "schema": fit_to_object(output_cls.model_json_schema())}
     return {"response_format": {"type": "json_schema", "json_schema": schema}, **caller_settings}
 
 
@@ -49,17 +53,43 @@ def parse_object(response: ChatResponse, output_cls: type[Model]) -> Model:
     Raises:
         QwenVLOutputError: The answer has no such object.
     """
-    content = response.message.content or ""
-    tool_calls = (block for block in response.message.blocks if isinstance(block, ToolCallBlock))
-    text = next((json.dumps(call.tool_kwargs) for call in tool_calls), None) or find_json_object(content)
+    message, content = response.message, response.message.content or ""
+    reasoning = str(message.additional_kwargs.get("reasoning_content") or "")
+    is_truncated = response.additional_kwargs.get("finish_reason") == "length"
     try:
-        return output_cls.model_validate_json(text)
+        return output_cls.model_validate_json(_find_value(message, get_root_type(output_cls.model_json_schema())))
     except ValidationError as error:
-        is_truncated = response.additional_kwargs.get("finish_reason") == "length"
         reason = "it was cut off. Raise max_tokens=" if is_truncated else str(error)
-        raise QwenVLOutputError(
-            f"The answer is not a valid {output_cls.__name__}: {reason}.", partial=content
-        ) from error
+        problem = f"The answer is not a valid {output_cls.__name__}: {reason}."
+        if not content.strip() and not _has_calls(message):
+            problem = describe_empty_answer(reasoning, truncated=is_truncated)
+        output_error = QwenVLOutputError(problem, partial=content)
+        output_error.reasoning = reasoning
+        raise output_error from error
+
+
+def _has_calls(message: ChatMessage) -> bool:
+    has_block = any(isinstance(block, ToolCallBlock) for block in message.blocks)
+    return has_block or bool(message.additional_kwargs.get("invalid_tool_calls"))
+
+
+def _find_value(message: ChatMessage, root_type: RootType) -> str:
+    """Return the JSON text of an answer's value: the arguments of its tool call, or the JSON in its text."""
+    content = message.content or ""
+    tool_calls = (block for block in message.blocks if isinstance(block, ToolCallBlock))
+    arguments = next((call.tool_kwargs for call in tool_calls), None)
+    if root_type == "object":
+        return find_json_object(content) if arguments is None else json.dumps(arguments)
+    if arguments is None:
+        try:
+            arguments = parse_json_answer(content, *((list, dict) if root_type == "array" else ()))
+        except ValueError:
+            text = find_json_value(content)
+            try:
+                arguments = parse_json_answer(text)
+            except ValueError:
+                return text
+    return json.dumps(unwrap_root(arguments, root_type))
 
 
 class PartialObjectParser(Generic[Model]):
@@ -67,21 +97,36 @@ class PartialObjectParser(Generic[Model]):
 
     def __init__(self, output_cls: type[Model]) -> None:
         self._output_cls = output_cls
+        self._root_type = get_root_type(output_cls.model_json_schema())
         self._flexible = create_flexible_model(output_cls)
-        self._values: dict[str, Any] = {}
+        self._values: Any = {}
+        self._last_root: Any = None
         self._last = ChatResponse(message=ChatMessage())
 
     def update(self, chunk: ChatResponse) -> Model | FlexibleModel | None:
         """Return the object so far if the chunk adds to it: of `output_cls` once valid, else of a lenient class."""
         self._last = chunk
-        values = _parse_partial_values(chunk)
+        values = _parse_partial_values(chunk, self._root_type)
         if values == self._values:
             return None
         self._values = values
+        if self._root_type != "object":
+            return self._validate_root(values)
         try:
             return self._output_cls.model_validate(values)
         except ValidationError:
             return self._flexible.model_validate(values)
+
+    def _validate_root(self, value: Any) -> Model | None:
+        """Return the list or value so far, if it is valid and new; the last item of a list may be unfinished."""
+        for candidate in (value, value[:-1]) if isinstance(value, list) else (value,):
+            if candidate in (None, [], self._last_root):
+                continue
+            with suppress(ValidationError):
+                validated = self._output_cls.model_validate(candidate)
+                self._last_root = candidate
+                return validated
+        return None
 
     def finish(self) -> Model:
         """Parse the whole object after the last chunk.
@@ -92,9 +137,10 @@ class PartialObjectParser(Generic[Model]):
         return parse_object(self._last, self._output_cls)
 
 
-def _parse_partial_values(chunk: ChatResponse) -> dict[str, Any]:
-    """Parse the object's values that have arrived so far."""
-    selections = read_tool_selections(chunk)
-    return (
-        selections[0].tool_kwargs if selections else parse_partial_json(find_json_object(chunk.message.content or ""))
-    )
+def _parse_partial_values(chunk: ChatResponse, root_type: RootType) -> Any:
+    """Parse the object's values, or the list or value, that have arrived so far."""
+    selections, content = read_tool_selections(chunk), chunk.message.content or ""
+    if root_type == "object":
+        return selections[0].tool_kwargs if selections else parse_partial_json(find_json_object(content))
+    value = selections[0].tool_kwargs if selections else parse_partial_value(find_json_value(content))
+    return unwrap_root(value, root_type)

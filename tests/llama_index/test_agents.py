@@ -214,3 +214,25 @@ async def test_agent_memory_survives_json_round_trip(emulator: Emulator, llm: Qw
 
 def test_agent_memory_token_limit_follows_context_window(make: Callable[..., QwenVL]) -> None:
     assert ChatMemoryBuffer.from_defaults(llm=make()).token_limit == 262_144 * 3 // 4
+
+
+@pytest.mark.parametrize("streaming", [True, False])
+async def test_agent_tells_model_about_broken_parallel_call(emulator: Emulator, llm: QwenVL, streaming: bool) -> None:
+    """The broken call stays in the history, with a result that says that it was not executed."""
+
+    def now() -> str:
+        """Return the time."""
+        return "noon"
+
+    calls = [ToolCall("call_1", "now"), ToolCall("call_2", "now", '{"zone": ')]
+    emulator.script(Reply(tool_calls=calls), Reply(text="Noon."))
+    agent = FunctionAgent(llm=llm, tools=[FunctionTool.from_defaults(now)], streaming=streaming)
+    assert str(await agent.run(user_msg="When is it?")) == "Noon."
+    sent = emulator.requests[1].json["messages"][1:]
+    assert [call["id"] for call in sent[0]["tool_calls"]] == ["call_1", "call_2"]
+    assert sent[0]["tool_calls"][1]["function"]["arguments"] == "{}"
+    assert {message["tool_call_id"]: message["content"] for message in sent[1:]} == {
+        "call_1": "noon",
+        "call_2": "This call was not executed.",
+    }
+    assert emulator.refusals == []

@@ -139,12 +139,16 @@ def test_calls_and_results_without_ids_are_matched_in_order(emulator: Emulator, 
 
 
 @pytest.mark.parametrize("has_result", [True, False])
-def test_invalid_call_is_sent_only_with_its_result(emulator: Emulator, llm: QwenVL, has_result: bool) -> None:
+def test_invalid_call_is_sent_with_a_result(emulator: Emulator, llm: QwenVL, has_result: bool) -> None:
     emulator.script(Reply(tool_calls=[ToolCall("call_1", "crop", '{"x": ')]))
     message = llm.chat([USER]).message
     assert message.blocks == []
     wire_messages = send(emulator, llm, [USER, message, result("call_1") if has_result else USER])
-    assert wire_messages[1].get("tool_calls") == ([wire_call("call_1")] if has_result else None)
+    assert wire_messages[1].get("tool_calls") == [wire_call("call_1")]
+    assert wire_messages[2]["tool_call_id"] == "call_1"
+    assert ("not executed" in wire_messages[2]["content"]) is not has_result
+    assert len(wire_messages) == (3 if has_result else 4)
+    assert emulator.refusals == []
 
 
 def test_images_of_tool_results_follow_all_results(emulator: Emulator, llm: QwenVL) -> None:

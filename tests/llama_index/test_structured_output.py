@@ -133,7 +133,8 @@ WRONG: dict[str, tuple[Reply, str]] = {
     "out of range": (Reply(text='{"shop": "x", "items": [{"name": "a", "price": -1}]}'), "price"),
     "cut off": (Reply(text=TEXT[:-20], finish="length"), "max_tokens"),
     "broken arguments": (Reply(tool_calls=[ToolCall("call_1", "Receipt", TEXT[:-9])]), "not a valid Receipt"),
-    "empty": (Reply(), "not a valid Receipt"),
+    "empty": (Reply(), "answer is empty"),
+    "only spaces": (Reply(text=" \n"), "answer is empty"),
 }
 
 

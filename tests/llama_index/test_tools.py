@@ -146,6 +146,43 @@ def test_parallel_calls_are_returned_if_allowed(emulator: Emulator, llm: QwenVL,
     assert [block.block_type for block in response.message.blocks][:2] == ["thinking", "text"]
 
 
+PARALLEL: dict[str, tuple[list[ToolCall], str | None, list[str], list[str]]] = {  # calls, finish, kept, invalid
+    "two": ([ToolCall("a", "crop", '{"x": 1}'), ToolCall("b", "now")], None, ["a"], []),
+    "first without arguments": ([ToolCall("a", "now", ""), ToolCall("b", "crop", '{"x": 1}')], "length", ["a"], []),
+    "first broken": ([ToolCall("a", "crop", '{"x'), ToolCall("b", "now"), ToolCall("c", "now")], None, ["b"], ["a"]),
+    "second broken": ([ToolCall("a", "now"), ToolCall("b", "crop", "[1]")], None, ["a"], ["b"]),
+    "both broken": ([ToolCall("a", "crop", "{"), ToolCall("b", "crop", '"x"')], None, [], ["a", "b"]),
+    "last cut off": ([ToolCall("a", "now"), ToolCall("b", "now"), ToolCall("c", "crop", "")], "length", ["a"], ["c"]),
+}
+
+
+@pytest.mark.parametrize(("calls", "finish", "kept", "invalid"), PARALLEL.values(), ids=PARALLEL)
+@pytest.mark.parametrize("api", ["openai", "dashscope"])
+async def test_single_call_is_kept_whole_and_streamed(
+    emulator: Emulator, make: Callable[..., QwenVL], api: Any, calls: Any, finish: Any, kept: Any, invalid: Any
+) -> None:
+    llm = make(api=api, base_url={"openai": emulator.compat_url, "dashscope": emulator.native_url}[api])
+    emulator.script(*[Reply(text="I look.", tool_calls=calls, finish=finish)] * 4)
+    chunks = list(llm.stream_chat_with_tools([CROP, NOW], "Go."))
+    stream = await llm.astream_chat_with_tools([CROP, NOW], "Go.")
+    responses = [
+        llm.chat_with_tools([CROP, NOW], "Go."),
+        await llm.achat_with_tools([CROP, NOW], "Go."),
+        chunks[-1],
+        [chunk async for chunk in stream][-1],
+    ]
+    for response in responses:
+        blocks = [block for block in response.message.blocks if isinstance(block, ToolCallBlock)]
+        assert [block.tool_call_id for block in blocks] == kept
+        extra_fields = response.message.additional_kwargs
+        assert [call["id"] for call in extra_fields.get("tool_calls", [])] == kept
+        assert [call["id"] for call in extra_fields.get("invalid_tool_calls", [])] == invalid
+        is_dropped = len(calls) > len(kept) + len(invalid)
+        assert ("dropped" in str(response.additional_kwargs.get("adjustments"))) is is_dropped
+    assert max(len(llm.get_tool_calls_from_response(chunk, error_on_no_tool_call=False)) for chunk in chunks) == 1
+    await llm.aclose()
+
+
 # --- Received calls ----------------------------------------------------------------------------------------------
 
 
