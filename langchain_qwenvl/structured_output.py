@@ -21,7 +21,7 @@ from langchain_core.runnables.utils import AddableDict
 from langchain_core.utils.function_calling import convert_to_openai_tool
 from langchain_core.utils.json import parse_partial_json
 from langchain_core.utils.pydantic import is_basemodel_subclass
-from typing_extensions import override
+from typing_extensions import is_typeddict, override
 
 from langchain_qwenvl.content_blocks import split_tool_calls
 from langchain_qwenvl.exceptions import build_output_error
@@ -64,6 +64,8 @@ def build_bind_arguments(
     cls = schema if isinstance(schema, type) and is_basemodel_subclass(schema) else None
     fields: dict[str, Any] = {"target": cls, "is_alias": is_alias}
     trace = {"ls_structured_output_format": {"kwargs": {"method": method, "strict": strict}, "schema": schema}}
+    if is_typeddict(schema):  # LangChain cannot convert a recursive one for a trace
+        trace["ls_structured_output_format"]["schema"] = _to_function(schema, strict)[0]
     if method == "json_mode":
         if strict is not None:
             raise ValueError('strict has no effect with method="json_mode", which sends no schema. Leave it out.')

@@ -10,7 +10,9 @@ from typing import Any
 from langchain_core.tools import BaseTool, create_schema_from_function
 from langchain_core.utils.function_calling import convert_to_openai_tool
 from langchain_core.utils.pydantic import is_basemodel_subclass
+from typing_extensions import is_typeddict
 
+from langchain_qwenvl.typed_dicts import build_recursive_schema
 from qwenvl_core.request.output_schema import fit_to_object, get_root_type, inline_root, is_recursive
 
 
@@ -49,6 +51,9 @@ def _describe_recursive_tool(tool: Any) -> dict[str, Any] | None:
         return _build_function(get_json_schema(tool.tool_call_schema), tool.name, tool.description)
     if isinstance(tool, type) and is_basemodel_subclass(tool):
         return _build_function(get_json_schema(tool)) if _is_recursive(tool) else None
+    if is_typeddict(tool):
+        schema = build_recursive_schema(tool)
+        return None if schema is None else _build_function(schema)
     if inspect.isroutine(tool):
         arguments = _create_arguments_class(tool)
         return _build_function(get_json_schema(arguments), tool.__name__, arguments.__doc__) if arguments else None

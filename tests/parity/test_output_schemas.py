@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Annotated, Any, NotRequired, TypedDict
 
 import pydantic.v1
 import pytest
@@ -47,6 +47,16 @@ class Node(BaseModel):
     children: list[Node] = []
 
 
+class Tree(TypedDict):
+    """A tree."""
+
+    name: Annotated[str, ..., "Its name."]
+    children: NotRequired[list[Tree]]
+    parent: Tree | None
+    named: dict[str, Tree]
+    boxes: list[Box]
+
+
 class Nodes(RootModel[list[Node]]): ...
 
 
@@ -69,6 +79,7 @@ SCHEMAS: dict[str, tuple[Any, Any, Any]] = {  # schema, the value that the model
     "pydantic 1 root": (OldBoxes, [1, 2], OldBoxes(__root__=[1, 2])),
     "recursive": (Node, TREE, Node.model_validate(TREE)),
     "recursive schema": ({"title": "Tree", **Node.model_json_schema()}, TREE, TREE),
+    "recursive TypedDict": (Tree, TREE, TREE),
     "list of recursive": (Nodes, [TREE, TREE], Nodes.model_validate([TREE, TREE])),
     "dict": (RootModel[dict[str, int]], {"a": 1}, RootModel[dict[str, int]]({"a": 1})),
     "union": (RootModel[Box | list[int]], BOXES[0], RootModel[Box | list[int]](Box(**BOXES[0]))),
@@ -139,7 +150,7 @@ async def test_langchain_returns_value_whole_and_streamed(
     assert emulator.refusals == []
     sent = json.dumps(find_schema(emulator.requests[0].json))
     if method != "json_mode" and "children" in json.dumps(value):
-        assert '{"$ref": "#/$defs/Node"}' in sent
+        assert f'{{"$ref": "#/$defs/{"Tree" if schema is Tree else "Node"}"}}' in sent
     await llm.aclose()
 
 
@@ -197,6 +208,28 @@ def test_langchain_recursive_tools_keep_their_definitions(emulator: Emulator, ma
     strict = make_langchain().bind_tools([Node], strict=True).kwargs["tools"][0]["function"]
     assert strict["strict"] is True
     assert strict["parameters"]["additionalProperties"] is False
+
+
+def test_langchain_recursive_typed_dict_is_described_whole(emulator: Emulator, make_langchain: Any) -> None:
+    emulator.respond = answer_with(TREE)
+    make_langchain().with_structured_output(Tree).invoke("Hi")
+    function = emulator.requests[0].json["tools"][0]["function"]
+    assert (function["name"], function["description"]) == ("Tree", "A tree.")
+    parameters = function["parameters"]
+    assert parameters["required"] == ["name", "parent", "named", "boxes"]
+    assert parameters["properties"]["name"] == {"type": "string", "description": "Its name."}
+    assert parameters["properties"]["named"]["additionalProperties"] == {"$ref": "#/$defs/Tree"}
+    assert sorted(parameters["$defs"]) == ["Box", "Tree"]
+
+
+def test_langchain_local_typed_dict_without_docstring_is_described(make_langchain: Any) -> None:
+    class Chain(TypedDict):
+        links: list[Chain]  # type: ignore[misc]  # mypy has no recursive types within functions
+
+    chain: Any = make_langchain().with_structured_output(Chain)
+    (tool,) = chain.first.kwargs["tools"]
+    assert tool["function"]["description"] == ""
+    assert tool["function"]["parameters"]["properties"]["links"]["items"] == {"$ref": "#/$defs/Chain"}
 
 
 # --- LlamaIndex
