@@ -2,8 +2,8 @@
 
 The shapes are those of the vendor's notebooks on spatial understanding, 2D and 3D grounding and OCR: JSON objects
 with `bbox_2d`, `point_2d` or `bbox_3d`; `<points x1= y1= ...>` elements; lines like `1,2,3,4 cup`; and the box tokens
-of Qwen2-VL. Model text is untrusted and often damaged: no text makes these functions raise, and nothing in it is
-evaluated.
+of Qwen2-VL. JSON and YAML with other keys, such as `box` or `bounding_box`, is read too. Model text is untrusted and
+often damaged: no text makes these functions raise, and nothing in it is evaluated.
 """
 
 from __future__ import annotations
@@ -11,25 +11,25 @@ from __future__ import annotations
 import math
 import re
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
+from qwenvl_core.parsing.coordinate_keys import VENDOR_KEYS, GroundingKind, get_kind, get_label, get_priority
 from qwenvl_core.parsing.grounding_formats import (
     RawGrounding,
     find_box_tokens,
     find_plain_tuples,
     find_xml_points,
 )
-from qwenvl_core.parsing.json_scanner import scan_json
-from qwenvl_core.parsing.numbers import NUMBER, is_number
+from qwenvl_core.parsing.json_scanner import ScannedObject, ScanResult, scan_json
+from qwenvl_core.parsing.numbers import NUMBER, enclose_corners, is_number, parse_numbers
 from qwenvl_core.parsing.ocr_words import read_ocr_words
 from qwenvl_core.parsing.text import sanitize
-from qwenvl_core.parsing.unescape import choose_readable_variant
+from qwenvl_core.parsing.unescape import generate_variants, replace_full_width
+from qwenvl_core.parsing.yaml_objects import find_yaml_objects, is_yaml
 from qwenvl_core.vision.boxes import Box, CoordinateSpace, Size, Space
 from qwenvl_core.vision.drawing import crop, draw
 
 __all__ = ["Box", "Grounded", "crop", "draw", "ocr_boxes", "parse_grounding"]
-
-GroundingKind = Literal["box", "point", "box3d"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,9 @@ class Grounded:
 
     Attributes:
         kind: `"box"`, `"point"` or `"box3d"`.
-        label: The model's label. For spotted text without a label, the text.
+        label: The model's label. For spotted text without a label, the text. Without both, the key that the object
+            stands under, such as `invoice_no` in `{"invoice_no": {"value": "A1", "bbox_2d": [...]}}`, except keys that
+            only group objects, such as `detections`.
         box: The box. `None` for the other kinds, and for a box without area or with unreadable numbers.
         points: x and y of each point in fractions of the image's sides, 0 to 1. One answer can hold several; a box
             has points when the model gave both.
@@ -57,42 +59,47 @@ class Grounded:
     attributes: dict[str, Any] = field(default_factory=dict, hash=False)
 
 
-_KINDS: dict[str, GroundingKind] = {
-    "bbox_2d": "box",
-    "bbox": "box",
-    "point_2d": "point",
-    "point": "point",
-    "bbox_3d": "box3d",
-}
 _LENGTHS: dict[GroundingKind, int | None] = {"box": 4, "point": 2, "box3d": None}
-_AMBIGUOUS_KEYS = ("bbox", "point")  # they have other meanings too, so they count only with readable coordinates
-_UNAMBIGUOUS_KEY = re.compile(r"(?:bbox|point)_[23]d", re.IGNORECASE)
-_NUMBERS_AS_TEXT = re.compile(r"[-+\d.,;\s()\[\]]{1,400}")
+_VENDOR_KEY = re.compile(r"(?:bbox|point)_[23]d", re.IGNORECASE)
+_CORNER_NAMES = (
+    ("x1", "y1", "x2", "y2"),
+    ("x0", "y0", "x1", "y1"),
+    ("xmin", "ymin", "xmax", "ymax"),
+    ("x_min", "y_min", "x_max", "y_max"),
+    ("left", "top", "right", "bottom"),
+)
 
 
-def parse_grounding(text: str, *, space: Space = "auto", size: Size | None = None) -> list[Grounded]:
+def parse_grounding(
+    text: str, *, space: Space = "auto", size: Size | None = None, truncated: bool = False
+) -> list[Grounded]:
     """Parse all objects that the model located, in the order of its answer.
 
-    Reads JSON (in code fences or not, wrapped in an object, with prose around it, damaged or cut off), XML points,
-    box tokens and, if the text holds none of these, plain tuples. An object that was cut off is left out. The time
-    grows in proportion to the text.
+    Reads JSON (in code fences or not, wrapped in an object, with prose around it, damaged or cut off), YAML, XML
+    points, box tokens and, if the text holds none of these, plain tuples. An object that was cut off is left out. Page
+    numbers, IP addresses and counts in prose are no boxes. The time grows in proportion to the text.
 
     Args:
         text: The model's answer.
         space: `"relative"` for thousandths of the image (Qwen3-VL and newer), `"absolute"` for pixels of the image
             that was sent (Qwen2.5-VL), `"auto"` for relative.
         size: Width and height of the image that was sent, in pixels. Needed by `"absolute"`.
+        truncated: Whether the answer was cut off (finish reason `"length"`). Its last number, tuple or label then
+            counts only if something ended it.
 
     Raises:
         ValueError: `space` is unknown, or `size` is missing or not positive. No text raises.
     """
     coordinates = CoordinateSpace.create(space, size)
-    text = choose_readable_variant(sanitize(text), _is_readable)
-    scan = scan_json(text)
-    found = [(start, item) for start, value in scan.objects for item in _convert_object(value, coordinates)]
-    others = [*find_xml_points(text), *find_box_tokens(text)]
-    if not found and not others:
-        others = find_plain_tuples(text, scan.rows)
+    text, scan = _scan(sanitize(text))
+    plain = replace_full_width(text)
+    objects = scan.objects or find_yaml_objects(plain, is_cut=truncated)
+    found = [(found.start, item) for found in objects for item in _convert_object(found, coordinates)]
+    others = [*find_xml_points(text, is_cut=truncated), *find_box_tokens(plain, text, is_cut=truncated)]
+    if not found and not others and not is_yaml(plain):
+        others = find_plain_tuples(
+            plain, text, [(r.start, r.numbers, get_label(r.label)) for r in scan.rows], is_cut=truncated
+        )
     found += [(raw.start, _convert_raw(raw, coordinates)) for raw in others]
     # The scanner records objects in the order of their ends, so a nested one comes before the one around it.
     found.sort(key=lambda pair: pair[0])
@@ -126,9 +133,20 @@ def ocr_boxes(ocr_result: object, *, size: Size) -> list[Grounded]:
     ]
 
 
-def _is_readable(text: str) -> bool:
-    """Return whether the coordinate keys in a text, if there are any, can be read as JSON."""
-    return _UNAMBIGUOUS_KEY.search(text) is None or bool(scan_json(text).objects)
+def _scan(text: str) -> tuple[str, ScanResult]:
+    """Scan a sanitized answer, or what it becomes without an extra escaping; return it and the result."""
+    scan = scan_json(text)
+    if scan.objects:
+        return text, scan
+    wide = scan_json(replace_full_width(text), text)
+    if wide.objects:
+        return text, wide
+    if _VENDOR_KEY.search(text):
+        for variant in generate_variants(text):
+            variant_scan = scan_json(variant)
+            if variant_scan.objects:
+                return variant, variant_scan
+    return text, wide if wide.rows else scan
 
 
 def _convert_raw(raw: RawGrounding, coordinates: CoordinateSpace) -> Grounded:
@@ -140,18 +158,20 @@ def _convert_raw(raw: RawGrounding, coordinates: CoordinateSpace) -> Grounded:
     return Grounded("point", raw.label, points=points, attributes=raw.attributes)
 
 
-def _convert_object(value: dict[str, Any], coordinates: CoordinateSpace) -> list[Grounded]:
+def _convert_object(found: ScannedObject, coordinates: CoordinateSpace) -> list[Grounded]:
     """Convert a JSON object to an item, or to several if its box key holds several boxes."""
-    label, attributes = _split_label(value)
+    label, attributes = _split_label(found.value)
+    if label is None:
+        label = get_label(found.key)
     groups: dict[GroundingKind, list[list[float]]] = {}
-    for key, kind in _KINDS.items():
-        if key not in value:
-            continue
-        numbers = _group_numbers(value[key], _LENGTHS[kind])
-        if not numbers:
-            attributes[key] = value[key]
-        if numbers or key not in _AMBIGUOUS_KEYS:
-            groups.setdefault(kind, []).extend(numbers)
+    for key, kind in _list_coordinate_keys(found.value):
+        numbers = _group_numbers(found.value[key], _LENGTHS[kind])
+        if not numbers or groups.get(kind):
+            attributes[key] = found.value[key]
+        elif numbers:
+            groups[kind] = numbers
+        if key in VENDOR_KEYS:
+            groups.setdefault(kind, [])
     points = tuple(coordinates.to_point(x, y) for x, y in groups.get("point", ()))
     items = []
     if "box" in groups:
@@ -169,9 +189,15 @@ def _convert_object(value: dict[str, Any], coordinates: CoordinateSpace) -> list
     return items
 
 
+def _list_coordinate_keys(value: dict[str, Any]) -> list[tuple[str, GroundingKind]]:
+    """Return the coordinate keys of an object with their kinds, in the order in which they are tried."""
+    keys = [(key, kind) for key in value if (kind := get_kind(key))]
+    return sorted(keys, key=lambda pair: get_priority(pair[0])) if len(keys) > 1 else keys
+
+
 def _split_label(value: dict[str, Any]) -> tuple[str | None, dict[str, Any]]:
     """Return the label of an object, and its items that are neither label nor coordinates."""
-    rest = {key: item for key, item in value.items() if key not in _KINDS}
+    rest = {key: item for key, item in value.items() if not get_kind(key)}
     for key in ("label", "text_content"):
         label = value.get(key)
         if isinstance(label, str) or is_number(label):
@@ -186,22 +212,39 @@ def _group_numbers(value: object, length: int | None) -> list[list[float]]:
     """Return the coordinates in a JSON value, one list per box, point or 3D box; no list if they are unreadable.
 
     Args:
-        value: A list of numbers, a list of such lists, or text with the numbers.
+        value: A list of numbers, a list of such lists, an object with named corners, or text with the numbers.
         length: How many numbers belong together. `None` accepts any number of them.
     """
     if isinstance(value, str):
-        value = NUMBER.findall(value) if _NUMBERS_AS_TEXT.fullmatch(value) else None
+        value = parse_numbers(value)
+    elif isinstance(value, dict) and length is not None:
+        value = _read_named_corners(value, length)
     if not isinstance(value, list) or not value:
         return []
     if all(isinstance(item, list) for item in value):
-        groups = [numbers for item in value if (numbers := _to_floats(item))]
-        if length == 4 and [len(group) for group in groups] == [2, 2]:  # two corners of a box
-            return [groups[0] + groups[1]]
-        return [group for group in groups if length in (None, len(group))]
+        return _group_lists([numbers for item in value if (numbers := _to_floats(item))], length)
     numbers = _to_floats(value)
     if length == 2 and len(numbers) % 2 == 0:  # several points in one list
         return [numbers[index : index + 2] for index in range(0, len(numbers), 2)]
+    if length == 4 and len(numbers) == 8:  # four corners
+        return [enclose_corners(numbers)]
     return [numbers] if numbers and length in (None, len(numbers)) else []
+
+
+def _group_lists(groups: list[list[float]], length: int | None) -> list[list[float]]:
+    """Return the boxes, points or 3D boxes in lists of numbers; for a box, the lists may be its corners."""
+    if length == 4 and len(groups) >= 2 and all(len(group) == 2 for group in groups):
+        corners = [number for group in groups for number in group]
+        return [corners if len(groups) == 2 else enclose_corners(corners)]
+    groups = [enclose_corners(group) if length == 4 and len(group) == 8 else group for group in groups]
+    return [group for group in groups if length in (None, len(group))]
+
+
+def _read_named_corners(value: dict[str, Any], length: int) -> list[Any]:
+    """Return the numbers of an object such as `{"x1": 1, "y1": 2, "x2": 3, "y2": 4}`; an empty list for others."""
+    names = (("x", "y"),) if length == 2 else _CORNER_NAMES
+    found = next((group for group in names if all(name in value for name in group)), ())
+    return [value[name] for name in found]
 
 
 def _to_floats(items: list[Any]) -> list[float]:

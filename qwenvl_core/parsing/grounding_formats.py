@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any, Literal
 
 from qwenvl_core.parsing.numbers import NUMBER, enclose_corners, find_numbers
@@ -34,14 +35,19 @@ class RawGrounding:
 
 
 _POINTS = re.compile(r"<points?\b(?P<attributes>[^<>]*+)>(?:(?P<phrase>[^<]*+)</points?\s*+>)?", re.IGNORECASE)
+_CUT_PHRASE = re.compile(r"[^<]*+(?:</?[a-z]{0,6}\s*+)?\Z", re.IGNORECASE)
 _ATTRIBUTE = re.compile(r"""(?<![\w:.-])([\w:.-]++)\s*+=\s*+(?:"([^"]*+)"|'([^']*+)')""")
 _X_NAME = re.compile(r"x(\d{0,6})", re.IGNORECASE)
 
 
-def find_xml_points(text: str) -> Iterator[RawGrounding]:
+def find_xml_points(text: str, *, is_cut: bool = False) -> Iterator[RawGrounding]:
     """Find elements such as `<points x1="1" y1="2" x2="3" y2="4" alt="cups">cups</points>`.
 
     They may be self-closed or unclosed, and may have `x` and `y` without a number.
+
+    Args:
+        text: The answer.
+        is_cut: Whether the answer was cut off, so that the phrase of the last element may be missing.
     """
     for match in _POINTS.finditer(text):
         attributes = {
@@ -60,7 +66,10 @@ def find_xml_points(text: str) -> Iterator[RawGrounding]:
         if numbers:
             rest = {name: value for name, value in attributes.items() if name not in coordinate_names}
             label = _clean_label(unescape(match["phrase"] or "")) or _clean_label(rest.get("alt", ""))
-            yield RawGrounding(match.start(), "point", numbers, label, rest)
+            is_closed = match["phrase"] is not None or match["attributes"].endswith("/")
+            is_open = not is_closed and _CUT_PHRASE.match(text, match.end()) is not None
+            if not (is_cut and is_open and label is None):
+                yield RawGrounding(match.start(), "point", numbers, label, rest)
 
 
 _BOX_START = re.compile(r"<\|(?:box|quad)_start\|>|<(?:box|quad)>")
@@ -72,28 +81,39 @@ _TOKEN = re.compile(
 )
 
 
-def find_box_tokens(text: str) -> Iterator[RawGrounding]:
+def find_box_tokens(text: str, source: str, *, is_cut: bool = False) -> Iterator[RawGrounding]:
     """Find `<|object_ref_start|>cup<|object_ref_end|><|box_start|>(1,2),(3,4)<|box_end|>`.
 
     A label applies to all boxes that follow it without prose between. Two numbers instead of four are a point; eight
     are the corners of a rotated box, which becomes the upright box around them. The first Qwen-VL writes `<ref>` and
     `<box>` instead.
+
+    Args:
+        text: The answer, with full-width signs replaced.
+        source: The answer, from which labels are taken.
+        is_cut: Whether the answer was cut off, so that further corners of a box may be missing.
     """
     if not _BOX_START.search(text):
         return
     label: str | None = None
     for match in _TOKEN.finditer(text):
         if match["label"] is not None:
-            label = _clean_label(match["label"])
+            label = _clean_label(source[match.start("label") : match.end("label")])
         elif match["prose"]:  # a label before prose does not apply to the boxes after it
             label = None
         elif match["numbers"] is not None:
             numbers = find_numbers(match["numbers"])
             if len(numbers) == 8:
                 numbers = enclose_corners(numbers)
-            if match["end"] or (len(numbers) == 4 and match["numbers"].rstrip().endswith(")")):
+            if match["end"] or (_is_whole_box(match) and not (is_cut and match.end() == len(text))):
                 kind: Literal["box", "point"] = "point" if len(numbers) == 2 else "box"
                 yield RawGrounding(match.start(), kind, numbers, label)
+
+
+def _is_whole_box(match: re.Match[str]) -> bool:
+    """Return whether a box without an end token has all its corners."""
+    count = 8 if "quad" in match.group()[:8] else 4
+    return len(find_numbers(match["numbers"])) == count and match["numbers"].rstrip().endswith(")")
 
 
 _N = r"[-+]?\d{1,9}(?:\.\d{1,9})?"
@@ -102,65 +122,158 @@ _FOUR = rf"{_N}{_B},{_B}{_N}{_B},{_B}{_N}{_B},{_B}{_N}"
 _PAIR = rf"\({_B}{_N}{_B},{_B}{_N}{_B}\)"
 _LINE = re.compile(r"[^\n]++")
 _BULLET = r"[ \t]{0,40}(?:[-*•][ \t]{1,9}|\d{1,3}[.)][ \t]{1,9})?"
+_EIGHT = rf"{_FOUR}{_B},{_B}{_FOUR}"
+_POLYGON_AT_START = re.compile(rf"{_BULLET}({_EIGHT})(?!{_B},?\d)(.*)")
 _AT_START = re.compile(rf"{_BULLET}({_FOUR})(?!{_B}[,.]?\d)(.*)")
 _AFTER_COLON = re.compile(rf"(.*?):{_B}({_FOUR})\s*\Z")
 _BRACKETED = re.compile(rf"\({_B}{_FOUR}{_B}\)|\[{_B}{_FOUR}{_B}\]|{_PAIR}{_B},{_B}{_PAIR}")
 _OTHER_FORMAT = re.compile(
-    r"(?:bbox|point)(?:_[23]d)?[\"']|<points?\b|<\|(?:box|quad)_start|<(?:box|quad)>", re.IGNORECASE
+    r"(?:bbox|point)(?:_[23]d)?(?:\\?[\"']|\s{0,9}:)|<points?\b|<\|(?:box|quad)_start|<(?:box|quad)>"
+    r"|[{,\[]\s{0,99}[\"'][^\"'\n]{1,80}[\"']\s{0,9}:",
+    re.IGNORECASE,
 )
-_LABEL_EDGE = " \t\r\n:;,.-–—=>→*`\"'|[]{}"
+_LETTER = re.compile(r"[^\W\d_]")
+_CUT_TUPLE = re.compile(r"[(\[][-+\d.,\s()]{0,60}\Z")
+# Numbers that count or refer to something, and words that go on a sentence.
+_REFERENCE = re.compile(
+    r"\b(?:pages|pp?\.|questions|steps|chapters|sections|figures|figs?\.|tables|items|numbers|references|refs?\.?|lines"
+    r"|rows|columns|years|versions?|exercises|problems|lessons|rooms|floors|ports|ips?|addresses|scores|options|answers"
+    r"|dates|see|cf\.?|ids?)\W*\Z",
+    re.IGNORECASE,
+)
+_SENTENCE = re.compile(
+    r"\s*+(?:and|or|are|is|was|were|be|have|has|had|will|can|may|should|in|of|to|for|on|at|from|respectively|etc)\b"
+    r"|\s*+&",
+    re.IGNORECASE,
+)
+_LABEL_EDGE = " \t\r\n:;,.-–—=>→*`\"'|[]{}：；，。、＝“”‘’"
 _MAX_LINE = 2000  # characters; a longer line is not a tuple with a label
 
 
-def find_plain_tuples(text: str, rows: Iterable[tuple[int, Sequence[float]]]) -> list[RawGrounding]:
-    """Find `1,2,3,4 cup` on a line, `cup: 1,2,3,4`, `(1,2,3,4) cup`, `cup (1,2),(3,4)`, and lists of four numbers.
+def find_plain_tuples(
+    text: str, source: str, rows: Iterable[tuple[int, Sequence[float], str | None]], *, is_cut: bool = False
+) -> list[RawGrounding]:
+    """Find `1,2,3,4 cup` on a line, `cup: 1,2,3,4`, `(1,2,3,4) cup`, `cup (1,2),(3,4)`, and lists of numbers.
 
-    Text that contains the start of another format yields nothing: its numbers are from a truncated answer in that
-    format.
+    Text that contains the start of another format yields only lists: its other numbers are from a truncated answer in
+    that format. Eight numbers are the corners of a polygon, which becomes the box around it. Numbers that count pages,
+    or go on in a sentence, are left out.
 
     Args:
-        text: The answer.
-        rows: Lists of four numbers that `scan_json` found, with their offsets.
+        text: The answer, with full-width signs replaced.
+        source: The answer, from which labels are taken.
+        rows: Lists of numbers that `scan_json` found, with their offsets and labels.
+        is_cut: Whether the answer was cut off, so that the last line may lack the rest of a number or of a label.
     """
+    has_words = _LETTER.search(text) is not None  # without, even 1, 2, 3, 4 is no count
+    found = {
+        start: _create_box(start, numbers, label) for start, numbers, label in rows if _is_box(numbers) or not has_words
+    }
     if _OTHER_FORMAT.search(text):
-        return []
-    found: list[RawGrounding] = []
+        return list(found.values())
     for line in _LINE.finditer(text):
         if line.end() - line.start() <= _MAX_LINE:
-            found += _read_line(text, line.start(), line.group())
-    starts = {raw.start for raw in found}
-    found += [RawGrounding(start, "box", [float(n) for n in row]) for start, row in rows if start not in starts]
-    return found
+            reader = _LineReader(text, source, line.start(), line.end(), is_cut=is_cut and line.end() == len(text))
+            for raw in reader.read():
+                if raw.start not in found or raw.label:
+                    found[raw.start] = raw
+            for start in reader.left_out:
+                found.pop(start, None)
+    boxes = sorted(found.values(), key=lambda raw: raw.start)
+    is_last_incomplete = is_cut and bool(boxes) and boxes[-1].label is None and any(raw.label for raw in boxes)
+    return boxes[:-1] if is_last_incomplete and text.rstrip().endswith((")", "]")) else boxes
 
 
-def _read_line(text: str, offset: int, line: str) -> list[RawGrounding]:
-    """Read the tuples of the line that begins at `offset` of `text`."""
-    match = _AT_START.match(line)
-    if match:
-        start = offset + match.start(1)
-        if text[max(0, start - 80) : start].rstrip().endswith("["):  # one of the rows of `scan_json`
+def _create_box(start: int, numbers: Sequence[float], label: str | None) -> RawGrounding:
+    numbers = [float(number) for number in numbers]
+    return RawGrounding(start, "box", enclose_corners(numbers) if len(numbers) == 8 else numbers, label)
+
+
+def _is_box(numbers: Sequence[float]) -> bool:
+    """Return whether numbers without a key can be a box: not reversed, and not a count such as 1, 2, 3, 4."""
+    if len(numbers) == 8:
+        numbers = enclose_corners(numbers)
+    is_count = all(right == left + 1 for left, right in pairwise(numbers))
+    return numbers[0] <= numbers[2] and numbers[1] <= numbers[3] and not is_count
+
+
+class _LineReader:
+    """Read the tuples of one line.
+
+    Args:
+        text: The answer, with full-width signs replaced.
+        source: The answer.
+        start: Offset of the line.
+        end: Offset of its end.
+        is_cut: Whether the line lacks its end.
+
+    Attributes:
+        left_out: Offsets of brackets with numbers that are no boxes.
+    """
+
+    def __init__(self, text: str, source: str, start: int, end: int, *, is_cut: bool) -> None:
+        self._text = text
+        self._line = text[start:end]
+        self._source = source[start:end]
+        self._start = start
+        self._is_cut = is_cut
+        self.left_out: list[int] = []
+
+    def read(self) -> list[RawGrounding]:
+        """Return the boxes of the line."""
+        match = _AT_START.match(self._line) or _POLYGON_AT_START.match(self._line)
+        if match:
+            # Numbers after a bracket are one of the rows of `scan_json`.
+            is_row = self._text[max(0, self._start + match.start(1) - 80) : self._start + match.start(1)].rstrip()
+            return [] if self._is_cut or is_row.endswith("[") or self._is_prose(match) else [self._create(match, 1, 2)]
+        match = _AFTER_COLON.match(self._line)
+        if match:
+            is_prose = not _is_box(find_numbers(match[2])) or _REFERENCE.search(match[1])
+            return [] if self._is_cut or is_prose else [self._create(match, 2, 1)]
+        return self._read_bracketed()
+
+    def _create(self, match: re.Match[str], numbers: int, label: int) -> RawGrounding:
+        """Create a box from the groups of a match."""
+        start, end = match.span(label)
+        return _create_box(
+            self._start + match.start(numbers), find_numbers(match[numbers]), _clean_label(self._source[start:end])
+        )
+
+    def _is_prose(self, match: re.Match[str]) -> bool:
+        """Return whether numbers at the start of a line belong to a sentence; without spaces they are a box."""
+        is_compact = " " not in match[1]
+        return not is_compact and (not _is_box(find_numbers(match[1])) or _SENTENCE.match(match[2]) is not None)
+
+    def _read_bracketed(self) -> list[RawGrounding]:
+        """Read bracketed tuples, whose labels are either all before or all after their tuples."""
+        matches = list(_BRACKETED.finditer(self._line))
+        if not matches:
             return []
-        return [RawGrounding(start, "box", find_numbers(match[1]), _clean_label(match[2]))]
-    match = _AFTER_COLON.match(line)
-    if match:
-        return [RawGrounding(offset + match.start(2), "box", find_numbers(match[2]), _clean_label(match[1]))]
-    return _read_bracketed(offset, line)
+        ends = [0, *(match.end() for match in matches)]
+        starts = [*(match.start() for match in matches), len(self._line)]
+        texts = [self._source[end:start] for end, start in zip(ends, starts, strict=True)]
+        labels = [_clean_label(_CUT_TUPLE.sub("", text)) for text in texts]
+        is_after = labels[0] is None
+        if is_after:
+            labels, texts = labels[1:], texts[1:]
+            if self._is_cut and texts[-1].strip(" ]"):  # the last label may be incomplete
+                self.left_out.append(self._start + matches.pop().start())
+        found = []
+        for match, label, text in zip(matches, labels, texts, strict=False):
+            start = self._start + match.start()
+            if self._is_reference(match, text):
+                self.left_out.append(start)
+            else:
+                found.append(_create_box(start, find_numbers(match.group()), label))
+        return found
 
-
-def _read_bracketed(offset: int, line: str) -> list[RawGrounding]:
-    """Read the bracketed tuples of a line, whose labels are either all before or all after their tuples."""
-    matches = list(_BRACKETED.finditer(line))
-    if not matches:
-        return []
-    ends = [0, *(match.end() for match in matches)]
-    starts = [*(match.start() for match in matches), len(line)]
-    labels = [_clean_label(line[end:start]) for end, start in zip(ends, starts, strict=True)]
-    if labels[0] is None:
-        labels = labels[1:]
-    return [
-        RawGrounding(offset + match.start(), "box", find_numbers(match.group()), label)
-        for match, label in zip(matches, labels, strict=False)
-    ]
+    def _is_reference(self, match: re.Match[str], text: str) -> bool:
+        """Return whether numbers in brackets refer to pages or the like; two pairs of numbers are always a box."""
+        numbers = find_numbers(match.group())
+        if match.group().count("(") == 2:
+            return False
+        is_sentence = len(text.split()) > 1 and max(numbers) < 100
+        return not _is_box(numbers) or is_sentence or _REFERENCE.search(self._line[: match.start()]) is not None
 
 
 def _clean_label(text: str) -> str | None:

@@ -14,8 +14,13 @@ from qwenvl_core.parsing.text import sanitize, unescape
 
 _ESCAPE = re.compile(r"\\(u[0-9a-fA-F]{4}|.)", re.DOTALL)
 _ESCAPES = {"n": "\n", "t": "\t", "r": "\r", "b": "\b", "f": "\f"}
-_FULL_WIDTH = str.maketrans("：，［］｛｝（）＜＞＝＂“”‘’", ':,[]{}()<>="""\'\'')
+_FULL_WIDTH = str.maketrans("：，、；［］｛｝（）＜＞＝＂“”‘’－．\u3000", ':,,;[]{}()<>="""\'\'-. ')
 _FULL_WIDTH_SIGN = re.compile("[" + "".join(map(chr, _FULL_WIDTH)) + "]")
+
+
+def replace_full_width(text: str) -> str:
+    """Replace full-width signs and curly quotes by those of JSON; the length of the text is unchanged."""
+    return text.translate(_FULL_WIDTH) if _FULL_WIDTH_SIGN.search(text) else text
 
 
 def choose_readable_variant(text: str, is_readable: Callable[[str], bool]) -> str:
@@ -25,17 +30,18 @@ def choose_readable_variant(text: str, is_readable: Callable[[str], bool]) -> st
         text: The answer, sanitized.
         is_readable: Whether the coordinates of a variant can be found.
     """
-    return next(filter(is_readable, _generate_variants(text)), text)
+    return next(filter(is_readable, generate_variants(text)), text)
 
 
-def _generate_variants(text: str) -> Iterator[str]:
+def generate_variants(text: str) -> Iterator[str]:
+    """Yield a sanitized text, and what it becomes without each extra escaping that it may have."""
     yield text
     if '\\"' in text:
         yield sanitize(unescape_json(text))
     if "&" in text:
         yield unescape(text)
     if _FULL_WIDTH_SIGN.search(text):
-        yield text.translate(_FULL_WIDTH)
+        yield replace_full_width(text)
 
 
 def unescape_json(text: str) -> str:
