@@ -402,7 +402,7 @@ SIGNATURES = {
     ("tokens", "smart_resize"): "height, width, *, factor, min_pixels, max_pixels",
     ("tokens", "image_tokens"): "width, height, model, *, max_pixels=None, vl_high_resolution_images=False",
     ("tokens", "video_tokens"): "width, height, n_frames, video_fps, model, *, fps=2.0",
-    ("grounding", "parse_grounding"): "text, *, space='auto', size=None",
+    ("grounding", "parse_grounding"): "text, *, space='auto', size=None, truncated=False",
     ("grounding", "ocr_boxes"): "ocr_result, *, size",
     ("grounding", "draw"): "image, items, *, labels=True",
     ("grounding", "crop"): "image, box, margin=0.01",

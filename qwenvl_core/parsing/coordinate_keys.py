@@ -23,35 +23,12 @@ _KINDS: dict[str, GroundingKind] = {
 _PRIORITY = {key: index for index, key in enumerate(_KINDS)}
 _CONTAINERS = frozenset(
     {
-        *(
-            "annotations",
-            "answer",
-            "answers",
-            "bboxes",
-            "boxes",
-            "data",
-            "detected",
-            "detections",
-            "elements",
-            "entities",
-        ),
-        *(
-            "fields",
-            "found",
-            "groundings",
-            "image",
-            "images",
-            "instances",
-            "items",
-            "labels",
-            "lines",
-            "list",
-            "locations",
-        ),
-        *("objects", "output", "outputs", "page", "pages", "points", "predictions", "regions", "response", "result"),
-        *("results", "shapes", "targets", "texts", "words"),
+        *("annotations", "answers", "bboxs", "bboxes", "boxes", "boxs", "datas", "detecteds", "detections", "elements"),
+        *("entities", "fields", "founds", "groundings", "images", "instances", "items", "labels", "lines", "lists"),
+        *("locations", "objects", "outputs", "pages", "points", "predictions", "regions", "responses", "results"),
+        *("shapes", "targets", "texts", "words"),
     }
-)
+)  # in the plural
 _NOT_IN_KEY = re.compile(r"[\s-]+")
 
 
@@ -70,6 +47,6 @@ def get_priority(key: str) -> int:
 def get_label(key: str | None) -> str | None:
     """Return the label of an object from the key that it stands under; `None` for a key that only groups objects."""
     words = (key or "").split()
-    if not words or words[-1].lower() in _CONTAINERS or get_kind(key or ""):
+    if not words or f"{words[-1].lower().removesuffix('s')}s" in _CONTAINERS or get_kind(key or ""):
         return None
     return key

@@ -8,7 +8,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
-from qwenvl_core.parsing.html.tokenizer import BLOCK_TAGS, Token
+from qwenvl_core.parsing.html.tokenizer import BLOCK_TAGS, Token, split_names
+
+MATH_TAGS = split_names("math mfrac msup msub msubsup msqrt mroot mrow mtable mover munder munderover")
+"""Tags that begin a formula; models sometimes leave out `<math>`."""
 
 _MAX_DEPTH = 30  # deeper tags are left out and their text is kept
 _HIDDEN = frozenset({"annotation", "annotation-xml", "mphantom"})
@@ -28,21 +31,25 @@ class _Node:
 
 def convert_math(tokens: Iterable[Token]) -> Iterator[Token]:
     """Yield the tokens of a page with its MathML as inline tags and text."""
-    math: list[Token] | None = None  # the content of the open formula
+    root, depth = "", 0  # the outermost tag of the open formula, and how many of its name are open
+    math: list[Token] = []
     before: list[Token] = []
     for token in tokens:
-        is_missing_end = token.name in BLOCK_TAGS or "data-bbox" in token.attributes
-        if math is not None and (is_missing_end or (token.kind == "end" and token.name == "math")):
+        is_outside = token.name in BLOCK_TAGS or "data-bbox" in token.attributes
+        if not depth and token.name in MATH_TAGS and token.kind == "start" and not is_outside:
+            root, depth, math = token.name, 1, [] if token.name == "math" else [token]
+            continue
+        if depth and not is_outside:  # else the end tag is missing
+            depth += {"start": 1, "end": -1}.get(token.kind, 0) if token.name == root else 0
+            math.append(token)
+            if depth:
+                continue
+        is_end = bool(math) and not is_outside
+        if math:
             before = _write_row([_build_tree(math)], before)
             yield from before
-            math = None
-            if not is_missing_end:
-                continue
-        if math is not None:
-            math.append(token)
-        elif token.name == "math" and token.kind == "start" and not is_missing_end:
-            math = []
-        else:
+            math, depth = [], 0
+        if not is_end:
             if token.text and _ends_with_digit(before) and _starts_with_digit([token]):
                 yield Token("text", text=" ")
             before = [token] if token.text else []

@@ -21,11 +21,12 @@ from qwenvl_core.parsing.html.elements import (
     read_box_numbers,
     should_keep,
 )
-from qwenvl_core.parsing.html.mathml import convert_math
+from qwenvl_core.parsing.html.mathml import MATH_TAGS, convert_math
+from qwenvl_core.parsing.html.styles import STYLE_HINT, convert_styles, replace_styles
 from qwenvl_core.parsing.html.tokenizer import BLOCK_TAGS, Token, Tokenizer, get_first_number, parse_whole_number
 from qwenvl_core.parsing.text import escape
 
-_MATH = re.compile(r"<math\b", re.IGNORECASE)
+_MATH = re.compile(rf"<(?:{'|'.join(sorted(MATH_TAGS))})\b", re.IGNORECASE)
 _CONTROL = re.compile(rf"<(?:{'|'.join(sorted(CONTROL_TAGS))})\b", re.IGNORECASE)
 # Both also match code between backticks, which is left unchanged.
 _MATH_ELEMENT = re.compile(r"`[^`\n]{1,500}+`|<math\b[^<]*+(?:<(?!/?math\b)[^<]*+){0,2000}+</math\s*+>", re.IGNORECASE)
@@ -56,6 +57,8 @@ def split_html_page(text: str) -> tuple[list[HtmlElement], bool]:
         tokens = convert_controls(tokens)
     if _MATH.search(text):
         tokens = convert_math(tokens)
+    if STYLE_HINT.search(text):
+        tokens = convert_styles(tokens)
     for token in tokens:
         splitter.add(token)
     splitter.finish(is_tag_truncated=tokenizer.is_truncated)
@@ -63,9 +66,10 @@ def split_html_page(text: str) -> tuple[list[HtmlElement], bool]:
 
 
 def simplify_html(text: str) -> str:
-    """Convert the MathML and the controls of forms in Markdown to text and inline tags."""
+    """Convert MathML, controls of forms and styled tags in Markdown to text and inline tags."""
     if "<" not in text:
         return text
+    text = replace_styles(text)
     text = _MATH_ELEMENT.sub(lambda match: _simplify_element(match, convert_math), text)
     return _CONTROL_ELEMENT.sub(lambda match: _simplify_element(match, convert_controls), text)
 

@@ -32,6 +32,10 @@ HTML = {
     "matrix in MathML": "<math><mtable><mtr><mtd>{a}<mtd>{b}</mtr><mtr><mtd>{c}</mtr></mtable></math>",
     "scripts in MathML": "<math><msubsup><mn>{a}</mn><mn>{b}</mn><mn>{c}</mn></msubsup></math>",
     "numbers in MathML": "<math><mn>{a}</mn><mrow><mn>{b}</mn></mrow></math>{c}",
+    "power without math": "<msup><mn>{a}</mn><msup><mn>{b}</mn></msup></msup>{c}",
+    "struck by style": "<span style='text-decoration: line-through'>{a}</span>{b} <b>{c}</b>",
+    "raised by style": "{a}<span style='vertical-align:super;color:red'>{b}</span>{c}",
+    "lowered by style": "{a}<span style='vertical-align: sub'>{b}</span>{c}",
     "field": "{a}<input value='{b}'>{c}",
 }
 LATEX = {
@@ -46,7 +50,7 @@ LATEX = {
     "formula": r"${a}^{{{b}}}$ {c}",
 }
 MARKDOWN = {
-    **{name: HTML[name] for name in HTML if name != "sup and sub"},
+    **{name: HTML[name] for name in HTML if name not in ("sup and sub", "power without math")},
     "link in Markdown": "{a}[{b}](#n){c}",
     "code": "{a}`{b}`{c}",
     "struck": "~~{a}~~{b} ~~{c}~~",
