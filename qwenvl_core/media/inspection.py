@@ -14,12 +14,16 @@ from qwenvl_core.media.base64_text import decode, decode_range, has_irregular_ch
 from qwenvl_core.media.byte_reader import Reader, create_file_reader
 from qwenvl_core.media.local_files import open_file
 from qwenvl_core.media.sniffing import HEAD_BYTES, MediaInfo, sniff_with
+from qwenvl_core.media.tiff_frames import find_tiff_frames
 from qwenvl_core.media.video_header import VideoInfo, read_video_header
 from qwenvl_core.types.media import FileSource, InlineSource, Source, UrlSource
 
-__all__ = ["inspect_image", "inspect_video", "read_bytes"]
+__all__ = ["count_tiff_pages", "inspect_image", "inspect_video", "read_bytes"]
 
 T = TypeVar("T")
+
+_TIFF_MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+_BASE64_TIFF_MAGIC = (b"SUkq", b"SUkr", b"TU0A")
 
 
 def inspect_image(source: Source) -> MediaInfo:
@@ -30,6 +34,23 @@ def inspect_image(source: Source) -> MediaInfo:
 def inspect_video(source: Source) -> VideoInfo:
     """Return the duration, size and frame rate in a video's header; never raises."""
     return _inspect(source, read_video_header, VideoInfo())
+
+
+def count_tiff_pages(source: Source) -> int:
+    """Return the number of pages of a TIFF; 1 for any other medium. Never raises."""
+    if isinstance(source, InlineSource) and source.base64_from is not None:
+        start = source.base64_from
+        if to_bytes(source.data[start : start + 4]) not in _BASE64_TIFF_MAGIC:
+            return 1
+        try:  # the directories may be anywhere in it
+            source = InlineSource(read_bytes(source))
+        except ValueError:
+            return 1
+    return _inspect(source, _count_pages, 1)
+
+
+def _count_pages(read: Reader) -> int:
+    return len(find_tiff_frames(read).pages) if read(0, 4) in _TIFF_MAGIC else 1
 
 
 def read_bytes(source: InlineSource | FileSource) -> bytes:

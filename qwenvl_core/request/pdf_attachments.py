@@ -1,4 +1,6 @@
-"""Replace PDFs in a conversation by images of their pages, since the service does not accept PDFs.
+"""Replace PDFs and TIFFs of several pages in a conversation by images of their pages.
+
+The service does not accept PDFs, and of a TIFF it reads the first page.
 
 Pages are rendered as for the loaders, at exactly the size that the model gets. pypdfium2 and Pillow are imported when
 the first PDF is found.
@@ -9,35 +11,42 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeGuard
 
 from qwenvl_core.catalog.models import ModelFacts
 from qwenvl_core.catalog.provider_models import describe_at
 from qwenvl_core.errors import QwenVLInputError
-from qwenvl_core.media.inspection import read_bytes
+from qwenvl_core.media.inspection import count_tiff_pages, read_bytes
 from qwenvl_core.request.tool_media import replace_part
 from qwenvl_core.types.media import InlineSource, UrlSource
-from qwenvl_core.types.messages import ImagePart, Message, Part, PdfPart
+from qwenvl_core.types.messages import ImagePart, Message, Omission, Part, PdfPart
 from qwenvl_core.types.request import Request
 from qwenvl_core.types.settings import ModelSettings
 
 if TYPE_CHECKING:
     from qwenvl_core.rendering.pages import Pages, SizeFunction
 
+_INCOMPLETE = "documents sent in part"
+
 MAX_PAGES = 50
-"""Maximum pages of one PDF. At the default size of a page, they fill half of the context of Qwen3-VL."""
+"""Maximum pages of one document. At the default size of a page, they fill half of the context of Qwen3-VL."""
 
 
 def has_pdfs(request: Request) -> bool:
-    """Return whether a request has a PDF."""
-    return any(isinstance(part, PdfPart) for message in request.messages for part in message.parts)
+    """Return whether a request has a PDF, or a TIFF of several pages."""
+    return any(has_pages(part) for message in request.messages for part in message.parts)
+
+
+def has_pages(part: Part) -> TypeGuard[ImagePart]:
+    """Return whether a part is a PDF or a TIFF of several pages."""
+    return isinstance(part, PdfPart) or (isinstance(part, ImagePart) and count_tiff_pages(part.source) > 1)
 
 
 def replace_pdfs(request: Request) -> Request:
-    """Replace each PDF of a request by the images of its pages, or in a tool result by words if there are none.
+    """Replace each PDF, and each TIFF of several pages, by images of its pages; in a tool result by words if broken.
 
     Raises:
-        QwenVLInputError: A PDF of a user message can't be read or has too many pages, or pypdfium2 or Pillow is
+        QwenVLInputError: A document of a user message can't be read or has too many pages, or pypdfium2 or Pillow is
             missing.
     """
     if not has_pdfs(request):
@@ -48,11 +57,11 @@ def replace_pdfs(request: Request) -> Request:
     )
 
 
-def measure_pages(pdf: PdfPart, settings: ModelSettings) -> list[tuple[int, int]]:
-    """Return width and height in pixels of the images of a PDF's pages.
+def measure_pages(pdf: ImagePart, settings: ModelSettings) -> list[tuple[int, int]]:
+    """Return width and height in pixels of the images of a document's pages.
 
     Raises:
-        QwenVLInputError: As `with_pages`.
+        QwenVLInputError: As `replace_pdfs`.
     """
     fit = _get_fit(pdf, settings, describe_at(settings.model, settings.provider))
     with _open(pdf) as pages:
@@ -63,11 +72,11 @@ def _replace_pdfs(message: Message, settings: ModelSettings, facts: ModelFacts) 
     parts: list[Part] = []
     omissions = list(message.omissions)
     for part in message.parts:
-        if not isinstance(part, PdfPart):
+        if not has_pages(part):
             parts.append(part)
             continue
         try:
-            parts += list(_render_pages(part, settings, facts))
+            parts += list(_render_pages(part, settings, facts, omissions))
         except QwenVLInputError as error:
             if message.role == "user":
                 raise
@@ -77,11 +86,14 @@ def _replace_pdfs(message: Message, settings: ModelSettings, facts: ModelFacts) 
     return replace(message, parts=tuple(parts), omissions=tuple(omissions))
 
 
-def _render_pages(pdf: PdfPart, settings: ModelSettings, facts: ModelFacts) -> Iterator[ImagePart]:
+def _render_pages(
+    pdf: ImagePart, settings: ModelSettings, facts: ModelFacts, omissions: list[Omission]
+) -> Iterator[ImagePart]:
     from qwenvl_core.rendering.pages import render_page
 
     fit = _get_fit(pdf, settings, facts)
     with _open(pdf) as pages:
+        omissions += [Omission(_INCOMPLETE, f"{pdf.location}: {warning}") for warning in pages.warnings]
         for number in range(1, pages.count + 1):
             location = f"{pdf.location}, page {number}"
             try:
@@ -97,7 +109,7 @@ def _render_pages(pdf: PdfPart, settings: ModelSettings, facts: ModelFacts) -> I
             )
 
 
-def _get_fit(pdf: PdfPart, settings: ModelSettings, facts: ModelFacts) -> SizeFunction:
+def _get_fit(pdf: ImagePart, settings: ModelSettings, facts: ModelFacts) -> SizeFunction:
     from qwenvl_core.rendering.page_size import PageSizing
 
     return PageSizing(
@@ -108,7 +120,7 @@ def _get_fit(pdf: PdfPart, settings: ModelSettings, facts: ModelFacts) -> SizeFu
 
 
 @contextmanager
-def _open(pdf: PdfPart) -> Iterator[Pages]:
+def _open(pdf: ImagePart) -> Iterator[Pages]:
     from qwenvl_core.rendering.open import open_pages
 
     if isinstance(pdf.source, UrlSource):
@@ -121,7 +133,7 @@ def _open(pdf: PdfPart) -> Iterator[Pages]:
     with pages:
         if pages.count > MAX_PAGES:
             raise QwenVLInputError(
-                f"{pdf.location}: this PDF has {pages.count} pages, and at most {MAX_PAGES} are sent. Send "
+                f"{pdf.location}: this document has {pages.count} pages, and at most {MAX_PAGES} are sent. Send "
                 "single pages as images, or load it with QwenVLLoader or QwenVLReader and send the relevant documents."
             )
         yield pages

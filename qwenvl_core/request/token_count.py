@@ -28,7 +28,7 @@ from qwenvl_core.catalog.provider_models import describe_at
 from qwenvl_core.errors import QwenVLInputError
 from qwenvl_core.media.inspection import inspect_image, inspect_video
 from qwenvl_core.request.file_parts import resolve_parts
-from qwenvl_core.request.pdf_attachments import measure_pages
+from qwenvl_core.request.pdf_attachments import has_pages, measure_pages
 from qwenvl_core.request.text_tokenizer import find_tokenizer
 from qwenvl_core.request.thinking import should_send_reasoning
 from qwenvl_core.tokens import (
@@ -40,7 +40,7 @@ from qwenvl_core.tokens import (
     video_tokens_upper_bound,
 )
 from qwenvl_core.types.media import LocalFiles
-from qwenvl_core.types.messages import FramesPart, ImagePart, Message, Part, PdfPart, TextPart, VideoPart
+from qwenvl_core.types.messages import FramesPart, ImagePart, Message, Part, TextPart, VideoPart
 from qwenvl_core.types.settings import ModelSettings
 
 __all__ = ["count_text_tokens", "count_tokens"]
@@ -139,8 +139,8 @@ def _count_part(part: Part, settings: ModelSettings, facts: ModelFacts) -> int:
     match part:
         case TextPart(text):
             return count_text_tokens(text, facts)
-        case PdfPart():
-            return _count_pdf(part, settings, facts)
+        case ImagePart() if has_pages(part):
+            return _count_pages(part, settings, facts)
         case ImagePart():
             return _count_image(part, settings, facts)
         case VideoPart():
@@ -149,7 +149,7 @@ def _count_part(part: Part, settings: ModelSettings, facts: ModelFacts) -> int:
             return _count_frames(part, settings, facts)
 
 
-def _count_pdf(pdf: PdfPart, settings: ModelSettings, facts: ModelFacts) -> int:
+def _count_pages(pdf: ImagePart, settings: ModelSettings, facts: ModelFacts) -> int:
     max_pixels = settings.for_part(pdf).max_pixels
     is_high = bool(settings.vl_high_resolution_images)
     try:
