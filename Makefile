@@ -5,7 +5,7 @@ VENV   := .venv
 INSTALL = uv pip install --quiet --link-mode copy --constraints constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all test-versions coverage lint record constraints bench soak clean
+.PHONY: help demo test test-all test-versions test-stores coverage lint record constraints bench soak clean
 
 help:              ## Show this list
 	@grep -hE '^[a-z-]+: .*## ' $(MAKEFILE_LIST) | sed 's/: .*## /\t/' | expand -t 18
@@ -16,10 +16,13 @@ demo: $(VENV)/.made   ## See it work: live with DASHSCOPE_API_KEY, replayed with
 test: $(VENV)/.made   ## Run the tests, offline
 	$(VENV)/bin/python -m pytest -n auto
 
-test-all: lint coverage test-versions   ## Run every check: lint, all tests with coverage, other versions
+test-all: lint coverage test-versions test-stores   ## Run every check: lint, all tests with coverage, other versions, stores
 
 test-versions:     ## Run the tests with the lowest allowed and with older dependencies
 	PYTHON=$(PYTHON) ./tests/versions.sh
+
+test-stores:       ## Run the tests with real vector stores, in an environment of their own
+	PYTHON=$(PYTHON) ./tests/stores.sh
 
 coverage: $(VENV)/.made   ## Run the tests and measure branch coverage of the packages (at least 97 %)
 	$(VENV)/bin/python -m pytest -n auto --cov --cov-report= || ./tests/rerun.sh $(VENV)
