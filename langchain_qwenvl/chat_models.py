@@ -24,12 +24,13 @@ if TYPE_CHECKING:
     from langchain_core.tools import BaseTool
     from pydantic import BaseModel
 
-    from langchain_qwenvl import message_normalization, pipeline, structured_output
+    from langchain_qwenvl import exceptions, message_normalization, pipeline, structured_output
     from langchain_qwenvl import tools as tools_module
     from langchain_qwenvl.structured_output import Method
     from qwenvl_core.catalog import provider_models as catalog
 else:
     catalog = lazy_module("qwenvl_core.catalog.provider_models")
+    exceptions = lazy_module("langchain_qwenvl.exceptions")
     message_normalization = lazy_module("langchain_qwenvl.message_normalization")
     pipeline = lazy_module("langchain_qwenvl.pipeline")
     structured_output = lazy_module("langchain_qwenvl.structured_output")
@@ -130,7 +131,8 @@ class ChatQwenVL(QwenVLBase):
                 `QwenVLOutputError`.
         """
         kwargs = pipeline.normalize_call_settings(kwargs)
-        settings = self._settings(kwargs)  # raises on unknown keywords
+        with exceptions.map_core_errors():
+            settings = self._settings(kwargs)  # raises on unknown keywords
         facts = catalog.describe_at(settings.model, settings.provider)
         method = method or structured_output.choose_method(facts)
         bound, parser = structured_output.build_bind_arguments(schema, method=method, strict=strict)
@@ -147,19 +149,17 @@ class ChatQwenVL(QwenVLBase):
     def _convert_input(self, model_input: LanguageModelInput) -> PromptValue:
         prompt = super()._convert_input(model_input)
         if isinstance(prompt, ChatPromptValue):
-            return ChatPromptValue(messages=message_normalization.normalize_messages(prompt.messages))
+            return ChatPromptValue(messages=_normalize_messages(prompt.messages))
         return prompt
 
     @override
     def generate(self, messages: list[list[BaseMessage]], *args: Any, **kwargs: Any) -> LLMResult:
-        return super().generate(
-            [message_normalization.normalize_messages(conversation) for conversation in messages], *args, **kwargs
-        )
+        return super().generate([_normalize_messages(conversation) for conversation in messages], *args, **kwargs)
 
     @override
     async def agenerate(self, messages: list[list[BaseMessage]], *args: Any, **kwargs: Any) -> LLMResult:
         return await super().agenerate(
-            [message_normalization.normalize_messages(conversation) for conversation in messages], *args, **kwargs
+            [_normalize_messages(conversation) for conversation in messages], *args, **kwargs
         )
 
     @override
@@ -211,3 +211,8 @@ class ChatQwenVL(QwenVLBase):
     @override
     async def _agenerate_with_cache(self, *args: Any, **kwargs: Any) -> ChatResult:
         return pipeline.finalize_result(await super()._agenerate_with_cache(*args, **kwargs))
+
+
+def _normalize_messages(messages: Sequence[BaseMessage]) -> list[BaseMessage]:
+    with exceptions.map_core_errors():
+        return message_normalization.normalize_messages(messages)

@@ -49,6 +49,10 @@ class QwenVLInvalidRequestError(core.QwenVLInvalidRequestError, langchain.ModelI
     """The server rejected the request as invalid (HTTP 400, 413, 422)."""
 
 
+class QwenVLInputError(core.QwenVLInputError, langchain.ModelInvalidRequestError):
+    """The input or a setting cannot be sent; no request was sent. It is also a `ValueError`."""
+
+
 class QwenVLContentFilterError(core.QwenVLContentFilterError, QwenVLInvalidRequestError, ModelRefusalError):
     """The vendor's content inspection rejected the input or stopped the output.
 
@@ -101,6 +105,7 @@ _BY_CORE_CLASS: dict[type[core.QwenVLError], type[core.QwenVLError]] = {
     core.QwenVLNotFoundError: QwenVLNotFoundError,
     core.QwenVLModelNotFoundError: QwenVLModelNotFoundError,
     core.QwenVLInvalidRequestError: QwenVLInvalidRequestError,
+    core.QwenVLInputError: QwenVLInputError,
     core.QwenVLContentFilterError: QwenVLContentFilterError,
     core.QwenVLContextOverflowError: QwenVLContextOverflowError,
     core.QwenVLRateLimitError: QwenVLRateLimitError,
