@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from langchain_core.messages.ai import AIMessageChunk
-from langchain_core.messages.tool import invalid_tool_call, tool_call_chunk
+from langchain_core.messages.tool import ToolCallChunk, invalid_tool_call, tool_call_chunk
 from langchain_core.outputs.chat_generation import ChatGenerationChunk
+from langchain_core.utils.json import parse_partial_json
 
 from langchain_qwenvl._fast_copy import copy_with
 from langchain_qwenvl.content_blocks import INVALID_CALLS_KEY, PROVIDER, build_call_block_index
@@ -60,6 +61,8 @@ class ChunkBuilder:
             },
             response_metadata=build_response_metadata(reply.finish, reply.usage),
             usage_metadata=convert_usage(reply.usage),
+            # In v3 events the blocks of invalid calls are replaced instead.
+            tool_call_chunks=[] if self._has_block_indices else _break_invalid_calls(reply),
             chunk_position="last",
         )
         return ChatGenerationChunk(message=message)
@@ -109,6 +112,34 @@ def _build_call_chunk(event: ToolCallDelta) -> ChatGenerationChunk:
         },
     )
     return copy_with(_CHUNK, {"message": message})
+
+
+def _break_invalid_calls(reply: Reply) -> list[ToolCallChunk]:
+    """Return fragments that make the arguments of invalid calls unparsable in the sum of raw chunks.
+
+    LangChain's parser completes truncated JSON, and code that adds raw chunks up (`AgentExecutor`) would execute the
+    result. A closing bracket without an opening one is the only thing that this parser does not repair.
+    """
+    fragments = []
+    for index, (call, args) in enumerate(parse_tool_calls(reply)):
+        suffix = _find_breaking_suffix(call.arguments) if args is None else ""
+        if suffix:
+            fragments.append(tool_call_chunk(args=suffix, index=index))
+    return fragments
+
+
+def _find_breaking_suffix(arguments: str) -> str:
+    """Return a text after which LangChain does not parse the arguments as an object; empty if it does not anyway."""
+    closing = "}]" * (1 + arguments.count("{") + arguments.count("["))
+    # The arguments may end within a string, and there behind a backslash.
+    suffixes = (closing, f'"{closing}', f'""{closing}')
+    for suffix in ("", *suffixes) if arguments.strip() else suffixes:  # blank arguments are an empty object
+        try:
+            if not isinstance(parse_partial_json(arguments + suffix), dict):
+                return suffix
+        except (ValueError, RecursionError):
+            return suffix
+    return closing
 
 
 def _find_invalid_calls(reply: Reply, *, has_block_indices: bool) -> list[dict[str, Any]]:
