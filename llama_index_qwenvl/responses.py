@@ -37,7 +37,7 @@ def to_chat_response(reply: Reply) -> ChatResponse:
     if reply.finish.ocr_result is not None:
         extra_fields["ocr_result"] = reply.finish.ocr_result
     return ChatResponse(
-        message=ChatMessage(role=MessageRole.ASSISTANT, blocks=blocks, additional_kwargs=extra_fields),
+        message=build_message(blocks, extra_fields),
         raw=_build_raw(reply),
         logprobs=_convert_logprobs(reply),
         additional_kwargs=_build_metadata(reply),
@@ -50,7 +50,24 @@ def build_partial_message(reply: Reply) -> ChatMessage:
     if reply.tool_calls:
         blocks += [_to_block(call, call.arguments) for call in reply.tool_calls]
         extra_fields["tool_calls"] = [_to_openai_call(call) for call in reply.tool_calls]
-    return ChatMessage(role=MessageRole.ASSISTANT, blocks=blocks, additional_kwargs=extra_fields)
+    return build_message(blocks, extra_fields)
+
+
+class MessageFields(dict[str, Any]):
+    """The `additional_kwargs` of a message, printed without the reasoning.
+
+    LlamaIndex's condense engines print them into the prompt that rewrites a question, where reasoning must not be.
+    """
+
+    def __str__(self) -> str:
+        return str({name: value for name, value in self.items() if name != "reasoning_content"} or "")
+
+
+def build_message(blocks: list[ContentBlock], extra_fields: dict[str, Any]) -> ChatMessage:
+    """Build an assistant message with fields that are printed without the reasoning."""
+    message = ChatMessage(role=MessageRole.ASSISTANT, blocks=blocks, additional_kwargs=extra_fields)
+    message.additional_kwargs = MessageFields(message.additional_kwargs)  # validation copies a dict into a plain one
+    return message
 
 
 def to_completion_response(response: ChatResponse) -> CompletionResponse:
