@@ -134,6 +134,8 @@ def _encode_part(part: Part, prepared: PreparedRequest) -> dict[str, Any]:
 class Decoder(ReplyDecoder):
     """Decode the payloads of one reply, streamed or whole, into events."""
 
+    separates_names = True  # the first fragment of a call holds its name and the beginning of its arguments
+
     def decode_payload(self, payload: Mapping[str, Any]) -> list[Event]:
         """Decode one payload.
 

@@ -21,6 +21,9 @@ class ReplyDecoder:
         extras: Further fields of the reply.
     """
 
+    separates_names = False
+    """Whether a fragment of a call that holds a name and arguments becomes two events."""
+
     def __init__(self) -> None:
         self.finish_reason = ""
         self.model = ""
@@ -28,7 +31,7 @@ class ReplyDecoder:
         self.request_id = ""
         self.extras: dict[str, Any] = {}
         self._usage: Mapping[str, Any] | None = None
-        self._calls = ToolCallAssembler()
+        self._calls = ToolCallAssembler(separates_names=self.separates_names)
 
     @property
     def usage(self) -> Usage | None:

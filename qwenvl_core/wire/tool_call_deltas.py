@@ -27,9 +27,14 @@ _MAX_HELD = 4_096  # characters; each fragment is joined to the ones before, so 
 
 
 class ToolCallAssembler:
-    """Number the calls of one reply in the order in which they begin; yield the id and the name of each only once."""
+    """Number the calls of one reply in the order in which they begin; yield the id and the name of each only once.
 
-    def __init__(self) -> None:
+    Args:
+        separates_names: Whether a fragment that holds a name and arguments becomes two deltas.
+    """
+
+    def __init__(self, *, separates_names: bool = False) -> None:
+        self._separates_names = separates_names
         self._ids: list[str] = []  # by call_index, as the server sent them
         self._has_name: list[bool] = []
         self._call_indices: dict[Any, int] = {}  # the server's index -> call_index
@@ -58,7 +63,12 @@ class ToolCallAssembler:
             self._has_name[call_index] = self._has_name[call_index] or is_first_name
             if call_index in self._held:
                 arguments = self._hold_blank(call_index, arguments)
-            yield ToolCallDelta(call_index, call_id if is_new else None, name if is_first_name else None, arguments)
+            if is_first_name and arguments and self._separates_names:
+                # Bridges to user interfaces (AG-UI) start a call at its name and drop arguments in the same chunk.
+                yield ToolCallDelta(call_index, call_id if is_new else None, name, "")
+                yield ToolCallDelta(call_index, None, None, arguments)
+            else:
+                yield ToolCallDelta(call_index, call_id if is_new else None, name if is_first_name else None, arguments)
 
     def flush(self) -> list[ToolCallDelta]:
         """Return the arguments that were held back and are neither blank nor the word null, at the end of a reply."""

@@ -80,7 +80,8 @@ EVENTS: dict[str, tuple[bytes, list[Event]]] = {
             "tool_calls",
         ),
         [
-            ToolCallDelta(0, "call_a", "crop", '{"x": '),
+            ToolCallDelta(0, "call_a", "crop", ""),
+            ToolCallDelta(0, None, None, '{"x": '),
             ToolCallDelta(0, None, None, "1}"),
             ToolCallDelta(0, None, None, ""),
             ToolCallDelta(1, "call_b", "zoom", ""),
