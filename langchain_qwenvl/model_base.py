@@ -18,7 +18,7 @@ from qwenvl_core import __version__
 from qwenvl_core.client.config import ModelConfig
 from qwenvl_core.client.connection_config import SecretKey
 from qwenvl_core.client.lazy_import import lazy_module
-from qwenvl_core.types.settings import CALL_SETTINGS
+from qwenvl_core.types.settings import CALL_SETTINGS, TRANSPORT_SETTINGS
 
 if TYPE_CHECKING:
     from langchain_core.load.serializable import SerializedConstructor, SerializedNotImplemented
@@ -26,12 +26,13 @@ if TYPE_CHECKING:
     from langchain_core.runnables.base import RunnableSerializable
     from langchain_core.runnables.utils import AnyConfigurableField
 
-    from langchain_qwenvl import configurable, model_profile, pipeline, responses
+    from langchain_qwenvl import configurable, exceptions, model_profile, pipeline, responses
     from langchain_qwenvl import messages as message_conversion
     from langchain_qwenvl import tools as tools_module
     from qwenvl_core.request import token_count
 else:
     configurable = lazy_module("langchain_qwenvl.configurable")
+    exceptions = lazy_module("langchain_qwenvl.exceptions")
     message_conversion = lazy_module("langchain_qwenvl.messages")
     model_profile = lazy_module("langchain_qwenvl.model_profile")
     pipeline = lazy_module("langchain_qwenvl.pipeline")
@@ -78,7 +79,8 @@ class QwenVLBase(BaseChatModel, ModelConfig):
     @property
     @override
     def _identifying_params(self) -> dict[str, Any]:
-        settings = {name: getattr(self, name) for name in sorted(CALL_SETTINGS & type(self).model_fields.keys())}
+        setting_names = (CALL_SETTINGS - TRANSPORT_SETTINGS) & type(self).model_fields.keys()
+        settings = {name: getattr(self, name) for name in sorted(setting_names)}
         names = ("api", "region", "workspace", "base_url", "provider")
         endpoint = {name: getattr(self, name) for name in names}
         return {name: value for name, value in (endpoint | settings).items() if value is not None}
@@ -123,10 +125,11 @@ class QwenVLBase(BaseChatModel, ModelConfig):
                 URL with the maximum that the model's limits allow.
             tools: Tools in any form that LangChain accepts.
         """
-        settings = self._settings({"tools": [tools_module.to_openai_tool(tool) for tool in tools or ()]})
-        return token_count.count_tokens(
-            message_conversion.convert_messages(messages), settings, local_files=self.local_files
-        )
+        with exceptions.map_core_errors():
+            settings = self._settings({"tools": [tools_module.to_openai_tool(tool) for tool in tools or ()]})
+            return token_count.count_tokens(
+                message_conversion.convert_messages(messages), settings, local_files=self.local_files
+            )
 
     # --- Serialization and copies ---
 

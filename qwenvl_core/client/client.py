@@ -94,7 +94,7 @@ class Client:
         transport = self._open_transport()
         sent = self._uploads.upload(self._prepare(request), transport)
         http_request = self._encode(sent.prepared)
-        retry_policy = RetryPolicy(self._connection)
+        retry_policy = RetryPolicy(self._connection.with_timeout(request.settings.timeout))
         while True:
             reader = self._new_reader(sent.prepared)
             try:
@@ -123,7 +123,7 @@ class Client:
         transport = await self._aopen_transport()
         sent = await self._uploads.aupload(await self._aprepare(request), transport)
         http_request = await self._aencode(sent.prepared)
-        retry_policy = RetryPolicy(self._connection)
+        retry_policy = RetryPolicy(self._connection.with_timeout(request.settings.timeout))
         while True:
             reader = self._new_reader(sent.prepared)
             try:
@@ -161,7 +161,7 @@ class Client:
             await self._transport.aclose()
 
     def _new_reader(self, prepared: PreparedRequest) -> ResponseReader:
-        connection = self._connection
+        connection = self._connection.with_timeout(prepared.settings.timeout)
         return ResponseReader(
             self._backend.wire.Decoder(),
             prepared,
@@ -176,7 +176,9 @@ class Client:
             "POST",
             wire.get_path(prepared),
             body,
-            headers,
+            {**headers, **prepared.settings.extra_headers},
+            prepared.settings.extra_query or None,
+            prepared.settings.timeout,
             stream=prepared.stream,
             reads_files=file_parts.has_files(prepared.messages),
         )

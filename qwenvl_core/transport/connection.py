@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -57,6 +57,10 @@ class Connection:
         # Names are case-insensitive: one spelling keeps a header from being sent twice.
         return USER_AGENT | {name.title(): value for name, value in self.default_headers.items()}
 
+    def with_timeout(self, timeout: float | None) -> Connection:
+        """Return the connection with the timeout of one call; itself if `timeout` is `None`."""
+        return self if timeout is None else replace(self, timeout=timeout)
+
     @property
     def storage_url(self) -> str | None:
         """The endpoint that grants uploads to the vendor's temporary storage; `None` where there is none."""
@@ -79,6 +83,7 @@ class HttpRequest:
         body: JSON-like data that may contain `DataUri` objects, a `MultipartForm`, or `None`.
         headers: Headers of this request; they override the connection's.
         params: The query string.
+        timeout: Seconds, in place of the connection's `timeout`.
         stream: Whether the response is a stream of events.
         reads_files: Whether the body holds files, which are read while it is built and sent.
         authenticate: Whether the key and the caller's default headers are sent. `False` for hosts other
@@ -89,7 +94,8 @@ class HttpRequest:
     url: str
     body: Any = field(default=None, repr=False)
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
-    params: Mapping[str, str] | None = None
+    params: Mapping[str, Any] | None = None
+    timeout: float | None = None
     stream: bool = False
     reads_files: bool = False
     authenticate: bool = True

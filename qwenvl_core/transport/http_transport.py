@@ -158,7 +158,7 @@ class HttpTransport(ABC):
                 params=request.params,
                 headers=headers,
                 content=content,
-                timeout=self.connection.timeout,
+                timeout=self.connection.with_timeout(request.timeout).timeout,
             )
         except get_http_classes("InvalidURL") as error:
             raise QwenVLInputError(f"Invalid URL: {str(error).rstrip('.')}. Check base_url=.") from error
@@ -185,14 +185,14 @@ class HttpTransport(ABC):
             headers.update(request.headers)
         except (TypeError, UnicodeEncodeError):  # not quoted: a header may contain a secret
             raise QwenVLInputError(
-                "Invalid HTTP header: names and values must be ASCII text. Check default_headers=."
+                "Invalid HTTP header: names and values must be ASCII text. Check default_headers= and extra_headers=."
             ) from None
         return headers
 
     def _set_read_timeout(self, response: Any, request: HttpRequest) -> None:
         """Limit the wait for the next bytes of a stream; the HTTP library applies it from the first read on."""
         if request.stream:
-            response.request.extensions["timeout"]["read"] = self.connection.read_timeout
+            response.request.extensions["timeout"]["read"] = self.connection.with_timeout(request.timeout).read_timeout
 
     @contextmanager
     def _map_connect_errors(self, request: Any) -> Iterator[None]:

@@ -69,6 +69,9 @@ class ModelSettings:
             all, `never` none.
         ocr_options: Task of an OCR model: `task`, `task_config`, and `enable_rotate`, the default of every image.
         extra_body: Fields that are merged into the body last and override all others.
+        timeout: Seconds of this call, in place of the model's `timeout`.
+        extra_headers: HTTP headers of this call; they override all others.
+        extra_query: Query parameters of this call's URL.
         provider: Name of the row of the server that answers, in whose dialect the request is written.
         implied: Names of settings that a framework added; the caller did not set them.
 
@@ -107,6 +110,9 @@ class ModelSettings:
     response_format: Mapping[str, Any] | None = None
     ocr_options: Mapping[str, Any] | None = None
     extra_body: Mapping[str, Any] = field(default_factory=dict)
+    timeout: float | None = None
+    extra_headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    extra_query: Mapping[str, Any] = field(default_factory=dict)
     provider: str = "model-studio"
     implied: frozenset[str] = frozenset()
 
@@ -136,12 +142,17 @@ class ModelSettings:
 CALL_SETTINGS = frozenset(item.name for item in fields(ModelSettings)) - {"thinking_source", "provider", "implied"}
 """The settings that a call may pass as keywords."""
 
+TRANSPORT_SETTINGS = frozenset({"timeout", "extra_headers", "extra_query"})
+"""The settings of a call that shape the HTTP request, not its body; the model object has its own for all calls."""
+
 _VALUE_TYPES: dict[str, tuple[type, str]] = {
     "model": (str, "the name of a model"),
     "reasoning_effort": (str, f'a string such as "low", or {THINKING_OFF!r} for no thinking'),
     "response_format": (Mapping, 'a dict such as {"type": "json_object"}'),
     "ocr_options": (Mapping, 'a dict such as {"task": "advanced_recognition"}'),
     "extra_body": (Mapping, "a dict"),
+    "extra_headers": (Mapping, "a dict of names and values"),
+    "extra_query": (Mapping, "a dict of names and values"),
     **dict.fromkeys(
         ("enable_thinking", "preserve_thinking", "fold_system_prompt", "vl_high_resolution_images", "logprobs",
          "parallel_tool_calls"),
@@ -179,8 +190,11 @@ def resolve_settings(defaults: Mapping[str, Any], explicit: Set[str], overrides:
             + " Pass further parameters of the service in extra_body={...}."
         )  # fmt: skip
     values = {
-        name: value for name, value in defaults.items() if name in CALL_SETTINGS - replaced and value is not None
+        name: value
+        for name, value in defaults.items()
+        if name in CALL_SETTINGS - TRANSPORT_SETTINGS - replaced and value is not None
     } | overrides
+    _check_timeout(values.get("timeout"))
     for name, (value_type, description) in _VALUE_TYPES.items():
         value = values.get(name)
         if value is not None and (value == "" or not isinstance(value, value_type)):
@@ -223,6 +237,12 @@ def find_replaced(defaults: Mapping[str, Any], overrides: Mapping[str, Any]) -> 
     ):
         replaced.add("reasoning_effort")
     return frozenset(replaced)
+
+
+def _check_timeout(timeout: Any) -> None:
+    is_number = isinstance(timeout, int | float) and not isinstance(timeout, bool)
+    if timeout is not None and not (is_number and timeout > 0):
+        raise QwenVLInputError(f"timeout={timeout!r} is invalid. Pass a number of seconds above 0.")
 
 
 def _parse_stop(value: Any) -> tuple[str, ...]:

@@ -71,6 +71,8 @@ def test_call_settings_are_fields_except_those_of_a_call_only() -> None:
         "tool_choice",
         "parallel_tool_calls",
         "response_format",
+        "extra_headers",
+        "extra_query",
     }
 
 
