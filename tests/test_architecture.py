@@ -377,6 +377,7 @@ EXPORTS = {
     "langchain_qwenvl": [
         "ChatQwenVL", "Citation", "QwenVLAPIError", "QwenVLArrearageError", "QwenVLAuthenticationError",
         "QwenVLConnectionError", "QwenVLContentFilterError", "QwenVLContextOverflowError", "QwenVLError",
+        "QwenVLInputError",
         "QwenVLInvalidRequestError", "QwenVLLoader", "QwenVLMissingKeyError", "QwenVLModelNotFoundError",
         "QwenVLNotFoundError", "QwenVLOutputError", "QwenVLParser", "QwenVLPermissionDeniedError",
         "QwenVLQuotaExceededError", "QwenVLRateLimitError", "QwenVLStreamInterruptedError", "QwenVLTimeoutError",
