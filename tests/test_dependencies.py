@@ -43,7 +43,7 @@ def parse_version(version: str) -> tuple[int, ...]:
     return tuple(int(number) for number in re.findall(r"\d+", version)[:3])
 
 
-def test_all_extras_resolve_beside_other_integrations(tmp_path: Path) -> None:
+def test_all_extras_resolve_with_other_integrations(tmp_path: Path) -> None:
     versions = resolve(tmp_path, ["langchain-openai", "llama-index>=0.14", "deepagents", "dashscope"], "all")
     assert {"langchain-openai", "llama-index", "deepagents", "dashscope"} <= versions.keys()
     assert parse_version(versions["llama-index"]) >= (0, 14)
