@@ -132,6 +132,7 @@ _OTHER_FORMAT = re.compile(
     r"|[{,\[]\s{0,99}[\"'][^\"'\n]{1,80}[\"']\s{0,9}:",
     re.IGNORECASE,
 )
+_FENCE = re.compile(r"```\w{0,20}")
 _LETTER = re.compile(r"[^\W\d_]")
 _CUT_TUPLE = re.compile(r"[(\[][-+\d.,\s()]{0,60}\Z")
 # Numbers that count or refer to something, and words that go on a sentence.
@@ -165,7 +166,7 @@ def find_plain_tuples(
         rows: Lists of numbers that `scan_json` found, with their offsets and labels.
         is_cut: Whether the answer was cut off, so that the last line may lack the rest of a number or of a label.
     """
-    has_words = _LETTER.search(text) is not None  # without, even 1, 2, 3, 4 is no count
+    has_words = _LETTER.search(_FENCE.sub("", text)) is not None  # without, even 1, 2, 3, 4 is no count
     found = {
         start: _create_box(start, numbers, label) for start, numbers, label in rows if _is_box(numbers) or not has_words
     }
@@ -177,7 +178,7 @@ def find_plain_tuples(
             for raw in reader.read():
                 if raw.start not in found or raw.label:
                     found[raw.start] = raw
-            for start in reader.left_out:
+            for start in reader.left_out if has_words else ():
                 found.pop(start, None)
     boxes = sorted(found.values(), key=lambda raw: raw.start)
     is_last_incomplete = is_cut and bool(boxes) and boxes[-1].label is None and any(raw.label for raw in boxes)

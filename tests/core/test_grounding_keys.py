@@ -95,6 +95,13 @@ def test_full_width_signs_and_polygons_keep_the_label(text: str, label: str) -> 
 
 
 @pytest.mark.parametrize(
+    "text", ["[1, 2, 3, 4]", "[[1, 2, 3, 4]]", "```\n[1,2,3,4]\n```", "[3, 4, 1, 2]", "```json\n[[1, 2, 3, 4]]\n```"]
+)
+def test_list_alone_is_a_box_whatever_its_numbers(text: str) -> None:
+    assert [item.box for item in parse_grounding(text)] == [Box(0.001, 0.002, 0.003, 0.004)]
+
+
+@pytest.mark.parametrize(
     "text",
     [
         "1, 2, 3, 4 are the numbers",

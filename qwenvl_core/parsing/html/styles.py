@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 
 from qwenvl_core.parsing.html.tokenizer import Token, split_names
 
-STYLE_HINT = re.compile(r"style\s{0,9}=[^<>]{0,500}?(?:line-through|vertical-align|text-position)", re.IGNORECASE)
+STYLE_HINT = re.compile(r"style\s{0,9}=[^<>]{0,200}?(?:line-through|vertical-align|text-position)", re.IGNORECASE)
 """Whether a page may have such a style."""
 
 _STYLED_TAGS = split_names("span font b i u em strong a label bdi mark")
