@@ -10,8 +10,8 @@ INSTALL = uv pip install --quiet --link-mode copy --constraints constraints.txt
 help:              ## Show this list
 	@grep -hE '^[a-z-]+: .*## ' $(MAKEFILE_LIST) | sed 's/: .*## /\t/' | expand -t 18
 
-demo: $(VENV)/.made   ## See it work: live with DASHSCOPE_API_KEY, replayed without
-	@$(VENV)/bin/python -m examples.demo
+demo: $(VENV)/.made   ## See it work: live with DASHSCOPE_API_KEY, replayed without; PROVIDER=llama.cpp for an own server
+	@PROVIDER=$(PROVIDER) $(VENV)/bin/python -m examples.demo
 
 test: $(VENV)/.made   ## Run the tests, offline
 	$(VENV)/bin/python -m pytest -n auto

@@ -30,12 +30,12 @@ if TYPE_CHECKING:
 
     from llama_index_qwenvl import pipeline
     from llama_index_qwenvl import tools as tools_module
-    from qwenvl_core.catalog import models
+    from qwenvl_core.catalog import provider_models as models
     from qwenvl_core.request import token_count
 else:
     pipeline = lazy_module("llama_index_qwenvl.pipeline")
     tools_module = lazy_module("llama_index_qwenvl.tools")
-    models = lazy_module("qwenvl_core.catalog.models")
+    models = lazy_module("qwenvl_core.catalog.provider_models")
     token_count = lazy_module("qwenvl_core.request.token_count")
 
 # Fallbacks, in tokens, for models without these facts. Agents trim their memory to the window, and the service rejects
@@ -79,9 +79,11 @@ class QwenVL(StructuredPrediction):
     @property
     @override
     def metadata(self) -> LLMMetadata:
-        facts, is_function_calling = models.describe(self.model), self.is_function_calling_model
+        facts = models.describe_at(self.model, self._provider_row.name)
+        is_function_calling = self.is_function_calling_model
+        window = self.context_window or self._detected_context_window or facts.context_window
         return LLMMetadata(
-            context_window=self.context_window or facts.context_window or _DEFAULT_CONTEXT_WINDOW,
+            context_window=window or _DEFAULT_CONTEXT_WINDOW,
             num_output=self.num_output
             or self.max_tokens
             or self.max_completion_tokens

@@ -277,6 +277,8 @@ _CLASSES: tuple[tuple[Callable[[ErrorPayload], bool], type[QwenVLError]], ...] =
             "token length exceed model limit",  # Model Studio
             "maximum context length",
             "context_length_exceeded",
+            "exceeds the available context size",  # llama.cpp
+            "exceed_context_size_error",
         ),
         QwenVLContextOverflowError,
     ),

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from examples import demo, langchain_image, terminal
+from tests.support import llama_server
 from tests.support.vcr_config import replayed
 
 ESCAPE = "\033"
@@ -93,3 +94,20 @@ def test_style_with_empty_no_color_prints_escape_codes(monkeypatch: pytest.Monke
 def test_style_of_empty_text_is_empty() -> None:
     with redirect_stdout(Terminal()):
         assert terminal.bold("") == ""
+
+
+@pytest.mark.llama_cpp
+@pytest.mark.skipif(not llama_server.is_available(), reason=llama_server.REASON)
+def test_demo_of_own_server_runs_llama_cpp(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PROVIDER", "llama.cpp")
+    with redirect_stdout(io.StringIO()) as printed:
+        demo.main()
+    assert printed.getvalue().count("Hello! How can I help you today?") == 2
+    assert "(provider: llama.cpp)" in printed.getvalue()
+
+
+def test_demo_of_another_provider_names_the_one_that_it_has(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PROVIDER", "vllm")
+    with redirect_stdout(io.StringIO()) as printed:
+        demo.main()
+    assert "PROVIDER=vllm" in printed.getvalue()

@@ -79,7 +79,7 @@ VLLM = Provider(
     videos=True,
     **_TEMPLATE,
     start_command=(
-        "vllm serve Qwen/Qwen3-VL-8B-Thinking --reasoning-parser qwen3 "
+        "vllm serve Qwen/Qwen3-VL-8B-Thinking --reasoning-parser deepseek_r1 "
         "--enable-auto-tool-choice --tool-call-parser hermes"
     ),
 )

@@ -21,6 +21,7 @@ from typing import Any
 from qwenvl_core.catalog.models import ModelFacts
 from qwenvl_core.catalog.provider_models import describe_at
 from qwenvl_core.client.media_uploads import MediaUploads
+from qwenvl_core.client.provider_detection import ProviderDetector
 from qwenvl_core.errors import (
     QwenVLAuthenticationError,
     QwenVLError,
@@ -71,6 +72,7 @@ class Client:
         self._transport: Any = None
         self._pid = 0
         self._lock = threading.Lock()
+        self._detection = ProviderDetector(connection)
 
     @classmethod
     def reuse_or_create(cls, connection: Connection, current: Client | None) -> Client:
@@ -92,6 +94,7 @@ class Client:
             QwenVLError: See `qwenvl_core.errors`; the text received so far is in `partial`.
         """
         transport = self._open_transport()
+        request = self._detection.apply(request, transport)
         sent = self._uploads.upload(self._prepare(request), transport)
         http_request = self._encode(sent.prepared)
         retry_policy = RetryPolicy(self._connection.with_timeout(request.settings.timeout))
@@ -121,6 +124,7 @@ class Client:
     async def astream(self, request: Request) -> AsyncGenerator[Event]:
         """Yield the events of the reply asynchronously; see `stream`."""
         transport = await self._aopen_transport()
+        request = await self._detection.aapply(request, transport)
         sent = await self._uploads.aupload(await self._aprepare(request), transport)
         http_request = await self._aencode(sent.prepared)
         retry_policy = RetryPolicy(self._connection.with_timeout(request.settings.timeout))
@@ -149,6 +153,16 @@ class Client:
                 sent = await self._uploads.arenew(sent, transport)
                 http_request = await self._aencode(sent.prepared)
             await asyncio.sleep(delay)
+
+    @property
+    def detected_context_window(self) -> int | None:
+        """The context window that the server reports, in tokens; `None` until the first call of `provider="auto"`."""
+        return self._detection.result.context_window
+
+    @property
+    def detected_provider(self) -> str | None:
+        """The provider that the server's list of models names; `None` until the first call of `provider="auto"`."""
+        return self._detection.result.provider
 
     def close(self) -> None:
         """Close the sync connections; the next request opens new ones."""

@@ -111,7 +111,8 @@ class ModelConfig(ConnectionConfig):
     def _settings(self, call: Mapping[str, Any]) -> ModelSettings:
         """Resolve the settings of a request: this model's, overridden by those of the call."""
         settings = resolve_settings(self.__dict__, self.model_fields_set, call)
-        provider = self._resolve_provider(settings.model).name
+        detected = self._client.detected_provider if self.provider == AUTO else None
+        provider = detected or self._resolve_provider(settings.model).name
         return settings if provider == settings.provider else replace(settings, provider=provider)
 
     def _resolve_provider(self, model: str) -> Provider:
@@ -164,6 +165,11 @@ class ModelConfig(ConnectionConfig):
         with _client_lock:
             self._client_cache = client = Client.reuse_or_create(self._connection(), self._client_cache)
         return client
+
+    @property
+    def _detected_context_window(self) -> int | None:
+        """The context window that the server reported to `provider="auto"`, in tokens."""
+        return self._client.detected_context_window if self.provider == AUTO else None
 
     def close(self) -> None:
         """Close the connections of sync calls; the next call opens new ones."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, SecretStr, field_validator
 
+from qwenvl_core.errors import QwenVLInputError
 from qwenvl_core.media.local_files import check_local_files
 
 if TYPE_CHECKING:
@@ -80,9 +81,18 @@ class ConnectionConfig(BaseModel):
         self._key_target = self._get_key_target()
 
     def _update_environment_key(self) -> None:
-        """Replace a key of the environment where another host or provider may not get it."""
-        if self._key_target != self._get_key_target():
-            self._read_environment_key()
+        """Replace a key of the environment where another host or provider may not get it.
+
+        Fields are assigned one after another, so they may contradict each other for a time: without a valid target
+        there is no key, and the next call reports the contradiction.
+        """
+        try:
+            if self._key_target != self._get_key_target():
+                self._read_environment_key()
+        except QwenVLInputError:
+            self._key_target = None
+            if "api_key" not in self.model_fields_set:
+                self.__dict__["api_key"] = None
 
     def _find_environment_key(self) -> str | None:
         """Return the key in the environment that may be sent to this connection."""

@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from qwenvl_core.catalog.models import ModelFacts
+from qwenvl_core.catalog.provider_models import describe_at
 from qwenvl_core.catalog.providers import get_provider
 from qwenvl_core.errors import QwenVLInputError
 from qwenvl_core.media.images import encode_jpeg, get_square_size, normalize_image, set_draft_size
@@ -104,20 +105,36 @@ def _scale_part(part: Part, settings: ModelSettings, facts: ModelFacts, notes: l
     max_pixels = settings.for_part(part).max_pixels
     if max_pixels is None:
         return part
-    factor = facts.token_factor
-    budget = PixelBudget(
-        max_pixels,
-        lambda width, height: smart_resize(
-            height, width, factor=factor, min_pixels=factor**2, max_pixels=max(max_pixels, factor**2)
-        ),
-        facts.data_uri_max_bytes,
-    )
+    budget = _get_scaling_budget(max_pixels, facts)
     if isinstance(part, ImagePart):
         return replace(part, source=_scale_source(part.source, budget, part.location, notes))
     sources = [
         _scale_source(source, budget, part.frame_location(index), notes) for index, source in enumerate(part.sources)
     ]
     return replace(part, sources=tuple(sources))
+
+
+def _get_scaling_budget(max_pixels: int, facts: ModelFacts) -> PixelBudget:
+    factor = facts.token_factor
+    return PixelBudget(
+        max_pixels,
+        lambda width, height: smart_resize(
+            height, width, factor=factor, min_pixels=factor**2, max_pixels=max(max_pixels, factor**2)
+        ),
+        facts.data_uri_max_bytes,
+    )
+
+
+def get_scaled_size(width: int, height: int, part: ImagePart, settings: ModelSettings) -> tuple[int, int]:
+    """Return the width and height at which a local image is sent, see `scale_images`.
+
+    Raises:
+        QwenVLInputError: One side is more than 200 times the other.
+    """
+    max_pixels = settings.for_part(part).max_pixels
+    if max_pixels is None or "max_pixels" in get_provider(settings.provider).image_options:
+        return width, height
+    return _choose_size(width, height, _get_scaling_budget(max_pixels, describe_at(settings.model, settings.provider)))
 
 
 def _scale_source(source: Source, budget: PixelBudget, location: str, notes: list[str]) -> Source:

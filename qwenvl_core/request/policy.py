@@ -261,6 +261,7 @@ _RULES: tuple[Callable[[PreparedRequest, ModelFacts], PreparedRequest], ...] = (
     _clear_stale_partials,
     provider_policy.check_demands,
     provider_policy.drop_implied_settings,
+    provider_policy.drop_unwanted_tools,
     provider_policy.continue_last_message,
     thinking.resolve_effort,
     _disable_thinking_for_partial_message,

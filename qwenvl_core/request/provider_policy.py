@@ -63,6 +63,17 @@ def drop_implied_settings(prepared: PreparedRequest, facts: ModelFacts) -> Prepa
     return prepared
 
 
+def drop_unwanted_tools(prepared: PreparedRequest, facts: ModelFacts) -> PreparedRequest:
+    """Offer no tools where none may be called, and the provider would not keep to that."""
+    provider, settings = get_provider(prepared.settings.provider), prepared.settings
+    if settings.tool_choice != "none" or not settings.tools or "none" in provider.tool_choices:
+        return prepared
+    return prepared.adjust(
+        f"tools not sent: tool_choice is 'none', which {provider.name} does not take",
+        settings=replace(settings, tools=(), tool_choice=None),
+    )
+
+
 def _clear(settings: ModelSettings, name: str) -> ModelSettings:
     changes: dict[str, Any] = {name: None}
     return replace(settings, **changes)
@@ -178,12 +189,15 @@ def _convert_part(part: Part, provider: Provider) -> tuple[Part, ...]:
         part = replace(part, cache=False)
     if not isinstance(part, FramesPart) or not _becomes_images(part, provider):
         return (part,)
+    return convert_frames(part)
+
+
+def convert_frames(part: FramesPart) -> tuple[ImagePart, ...]:
+    """Return the frames of a video as images, in their order."""
     return tuple(
-        ImagePart(
-            source, part.min_pixels, part.max_pixels, location=part.frame_location(index), cache=False
-        )
+        ImagePart(source, part.min_pixels, part.max_pixels, location=part.frame_location(index))
         for index, source in enumerate(part.sources)
-    )  # fmt: skip
+    )
 
 
 def _get_parts(prepared: PreparedRequest) -> Iterable[Part]:

@@ -25,10 +25,13 @@ from typing import NamedTuple
 
 from qwenvl_core.catalog.models import ModelFacts, describe
 from qwenvl_core.catalog.provider_models import describe_at
+from qwenvl_core.catalog.providers import get_provider
 from qwenvl_core.errors import QwenVLInputError
 from qwenvl_core.media.inspection import inspect_image, inspect_video
 from qwenvl_core.request.file_parts import resolve_parts
+from qwenvl_core.request.image_fitting import get_scaled_size
 from qwenvl_core.request.pdf_attachments import has_pages, measure_pages
+from qwenvl_core.request.provider_policy import convert_frames
 from qwenvl_core.request.text_tokenizer import find_tokenizer
 from qwenvl_core.request.thinking import should_send_reasoning
 from qwenvl_core.tokens import (
@@ -168,9 +171,8 @@ def _count_image(image: ImagePart, settings: ModelSettings, facts: ModelFacts) -
     info = inspect_image(image.source)
     if info.width and info.height:
         try:
-            return image_tokens(
-                info.width, info.height, facts, max_pixels=max_pixels, vl_high_resolution_images=is_high
-            )
+            width, height = get_scaled_size(info.width, info.height, image, settings)
+            return image_tokens(width, height, facts, max_pixels=max_pixels, vl_high_resolution_images=is_high)
         except QwenVLInputError:
             pass  # it can't be sent, which validation reports
     return image_tokens_upper_bound(facts, max_pixels=max_pixels, vl_high_resolution_images=is_high)
@@ -190,6 +192,8 @@ def _count_video(video: VideoPart, settings: ModelSettings, facts: ModelFacts) -
 
 def _count_frames(frames: FramesPart, settings: ModelSettings, facts: ModelFacts) -> int:
     """Count the frames of a video, which share a size, by the first frame of known size."""
+    if get_provider(settings.provider).frames == "images":
+        return sum(_count_image(image, settings, facts) for image in convert_frames(frames))
     count = max(len(frames.sources), 1)
     facts = raise_frame_cap(facts, settings.for_part(frames).max_pixels)
     infos = map(inspect_image, frames.sources)

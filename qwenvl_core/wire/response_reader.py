@@ -12,7 +12,7 @@ from contextlib import suppress
 from typing import Any, Protocol
 
 from qwenvl_core.catalog.provider_models import describe_at
-from qwenvl_core.catalog.providers import MODEL_STUDIO
+from qwenvl_core.catalog.providers import MODEL_STUDIO, get_provider
 from qwenvl_core.errors import (
     QwenVLAPIError,
     QwenVLConnectionError,
@@ -29,6 +29,7 @@ from qwenvl_core.parsing.json_answer import parse_json_answer
 from qwenvl_core.types.events import Event, Finish, TextDelta, ToolCallDelta, Usage
 from qwenvl_core.types.request import PreparedRequest
 from qwenvl_core.wire import errors, tool_names
+from qwenvl_core.wire.error_hints import choose_hint
 from qwenvl_core.wire.reply_trimming import ReplyTrimmer
 from qwenvl_core.wire.sse import DONE, SSEDecodeError, SSEDecoder
 
@@ -169,6 +170,7 @@ class ResponseReader:
         if isinstance(error, QwenVLNotFoundError) or type(error) is QwenVLPermissionDeniedError:
             settings = self._prepared.settings
             error.hint = describe_at(settings.model, settings.provider).retired or error.hint
+        error.hint = choose_hint(error, get_provider(self._prepared.settings.provider)) or error.hint
         return error
 
     def _read(self, payloads: Iterator[tuple[str, Any]]) -> Iterator[Event]:

@@ -154,6 +154,17 @@ def test_reply_names_the_provider(cls: Any, emulator: Emulator) -> None:
     model.close()
 
 
+def test_fields_may_be_assigned_in_any_order(cls: Any) -> None:
+    model = cls(model=OPEN)
+    model.provider = "vllm"  # needs a base URL, which follows
+    assert model.api_key is None
+    model.base_url = "http://h/v1"
+    assert sent_key(model) == "EMPTY"
+    model.provider = "nowhere"
+    with pytest.raises(ValueError, match="Unknown provider"):
+        model.invoke("Hi") if cls is ChatQwenVL else model.complete("Hi")
+
+
 @pytest.mark.parametrize("name", ["vLLM", "nowhere"])
 def test_unknown_provider_is_refused_by_the_constructor(cls: Any, name: str) -> None:
     with pytest.raises(ValueError, match=r"Unknown provider.*model-studio"):

@@ -1,0 +1,1 @@
+"""Tests against real servers of the OpenAI-compatible API."""
