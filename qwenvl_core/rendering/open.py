@@ -96,7 +96,11 @@ def open_pages(file: Document | DocumentFile, *, password: str | None = None) ->
         QwenVLInputError: The file is none of these, or the password is missing or wrong.
     """
     source = file.source if isinstance(file, DocumentFile) else _resolve_source(file)
-    kind = sniff_file(source).kind if isinstance(source, Path) else sniff(source[:HEAD_BYTES]).kind
+    if isinstance(source, Path):
+        _check_regular(source)
+        kind = sniff_file(source).kind
+    else:
+        kind = sniff(source[:HEAD_BYTES]).kind
     try:
         from qwenvl_core.rendering.images import ImagePages
         from qwenvl_core.rendering.pdf import PdfPages
@@ -105,6 +109,14 @@ def open_pages(file: Document | DocumentFile, *, password: str | None = None) ->
     if kind == "pdf":
         return PdfPages(source, password=password)
     return ImagePages(source)
+
+
+def _check_regular(path: Path) -> None:
+    """Raise for a pipe or a device, on which a read could wait forever."""
+    if path.exists() and not path.is_file() and not path.is_dir():
+        raise QwenVLInputError(
+            f"Unsupported document: {path} is not a regular file. Pass the path of a file, its bytes, or an open file."
+        )
 
 
 def _resolve_source(file: Document) -> Path | bytes:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import io
 from typing import cast
 
 import pypdfium2 as pdfium
 import pytest
+from PIL import Image
 
 from qwenvl_core.documents.citations import build_citation, draw_citation
 from qwenvl_core.documents.records import Record
@@ -60,6 +62,18 @@ def test_draw_citation_draws_red_boxes_on_page() -> None:
     assert image.size == (width_of(2), 320)
     pixel = image.getpixel((round(0.1 * width_of(2)), round(0.3 * 320)))
     red, green, blue = cast("tuple[int, int, int]", pixel)
+    assert red > 150 > max(green, blue)
+
+
+def test_draw_citation_of_fax_has_square_pixels_and_box_at_its_place() -> None:
+    buffer = io.BytesIO()
+    Image.new("L", (864, 550), 255).save(buffer, "TIFF", dpi=(204, 98))
+    text = '<div class="text" data-bbox="250 500 750 1000">x</div>'
+    transcriber = FakeTranscriber(lambda number: text)
+    (record,) = collect_records(create_transcription(buffer.getvalue(), transcriber, mode="element"))
+    image = draw_citation(build_citation(record.text, record.metadata), buffer.getvalue())
+    assert image.size == (record.metadata["page_width"], record.metadata["page_height"]) == (864, 1152)
+    red, green, blue = cast("tuple[int, int, int]", image.getpixel((864 // 4 + 1, 1152 * 3 // 4)))
     assert red > 150 > max(green, blue)
 
 

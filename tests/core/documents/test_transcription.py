@@ -31,6 +31,8 @@ from tests.core.documents.fake_transcriber import (
     fail_at,
     page_numbers,
 )
+from tests.core.rendering.scan_samples import tiff
+from tests.core.rendering.test_pdf_extent import portfolio
 from tests.support.paths import ROOT
 from tests.support.scanned_pages import scan
 
@@ -274,6 +276,32 @@ def test_page_that_cannot_be_rendered_is_a_failed_page(call_mode: CallMode, on_e
 def test_document_that_cannot_be_opened_raises_whatever_on_error_is(call_mode: CallMode, on_error: str) -> None:
     with pytest.raises(QwenVLInputError, match="neither"):
         collect_records(create_transcription(b"x", FakeTranscriber(), on_error=on_error), call_mode)
+
+
+# --- Warnings about the document ---
+
+
+@both_call_modes
+def test_attached_files_are_warning_of_first_selected_page(
+    call_mode: CallMode, caplog: pytest.LogCaptureFixture
+) -> None:
+    transcriber = FakeTranscriber(lambda number: "The cover.")
+    (record,) = collect_records(create_transcription(portfolio("a.pdf"), transcriber), call_mode)
+    assert record.metadata["warnings"].startswith("1 attached file(s) are not read: a.pdf")
+    assert "a.pdf" in caplog.text
+
+
+def test_cut_tiff_is_warning_of_first_selected_page_only() -> None:
+    pages = [Image.new("L", (640, 480), 255)] * 4
+    whole = tiff(pages, [{}] * 4)
+    for selected, numbers in ((None, [1, 2, 3]), ("2-", [2, 3])):
+        transcription = create_transcription(whole[: len(whole) * 3 // 4], FakeTranscriber(), pages=selected)
+        records = collect_records(transcription)
+        assert page_numbers(records) == numbers
+        assert ["ends early" in record.metadata["warnings"] for record in records] == [
+            True,
+            *[False] * (len(records) - 1),
+        ]
 
 
 # --- Prompts and settings ---

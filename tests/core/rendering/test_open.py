@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import os
 import sys
 from pathlib import Path
 from urllib.parse import quote
@@ -88,6 +89,14 @@ def test_path_with_colon_is_a_path(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 def test_open_pages_of_missing_file_raises_file_not_found_error(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         open_pages(tmp_path / "none.pdf")
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="pipes are files on POSIX only")
+def test_open_pages_of_pipe_raises_input_error(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path / "pipe", Path(os.devnull)):
+        with pytest.raises(QwenVLInputError, match="not a regular file"):
+            open_pages(path)
 
 
 @pytest.mark.parametrize(
