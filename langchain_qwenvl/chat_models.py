@@ -105,8 +105,8 @@ class ChatQwenVL(QwenVLBase):
     ) -> Runnable[LanguageModelInput, dict[str, Any] | BaseModel]:
         """Bind a schema, and parse the answers into objects of it.
 
-        A hybrid model does not think in these calls, since the service rejects forced output while thinking; other
-        calls of the same model do. A model that always thinks gets `tool_choice="auto"` or a prompt instead.
+        The service forces no output while a model thinks. By default such a model is asked for it, and a second request
+        without thinking forces it if the answer lacks it; see `forced_output`. `enable_thinking=False` costs least.
 
         Args:
             schema: A Pydantic class (2 or 1), a `TypedDict`, a type such as `list[Item]`, a JSON schema, or a tool's

@@ -155,7 +155,7 @@ def _convert_error(error: core.QwenVLError, cls: type[core.QwenVLError]) -> core
     converted.retry_after = error.retry_after
     if isinstance(converted, QwenVLOutputError):
         converted.llm_output = error.partial
-        converted.reasoning = getattr(error, "reasoning", "")
+        converted.reasoning, converted.finish = getattr(error, "reasoning", ""), getattr(error, "finish", None)
     elif isinstance(converted, QwenVLContentFilterError) and error.partial:
         converted.raw_message = AIMessage(error.partial)
     return converted.with_traceback(error.__traceback__)

@@ -13,8 +13,7 @@ from qwenvl_core.types.settings import ModelSettings
 def build_profile(settings: ModelSettings) -> ModelProfile | None:
     """Build the profile of a model with these settings; return `None` for a model that is not in the catalog.
 
-    `structured_output` is false while a model thinks, since agents would choose native structured output and the
-    service rejects it then. Forced tools work: a hybrid model does not think in that request.
+    Forced tools and JSON output work while a hybrid model thinks, by the default `forced_output`.
     """
     facts = describe_at(settings.model, settings.provider)
     if not facts.known:
@@ -39,6 +38,6 @@ def build_profile(settings: ModelSettings) -> ModelProfile | None:
         "tool_calling": facts.tools,
         "tool_choice": facts.tools and facts.thinking != "always",
         "tool_call_streaming": facts.tools,
-        "structured_output": facts.json_schema and not is_thinking,
+        "structured_output": facts.json_schema,
     }
     return cast("ModelProfile", {name: value for name, value in profile.items() if value is not None})

@@ -16,6 +16,7 @@ from typing_extensions import override
 
 from llama_index_qwenvl.model_base import QwenVLBase
 from qwenvl_core.client.lazy_import import lazy_module
+from qwenvl_core.errors import QwenVLOutputError
 
 if TYPE_CHECKING:
     from llama_index.core.base.llms.types import ChatMessage
@@ -28,7 +29,7 @@ else:
 
 _dispatcher = get_dispatcher(__name__)
 
-# In the other modes LlamaIndex's programs request the object in plain text, which is possible while thinking.
+# In the other modes LlamaIndex's programs request the object in plain text.
 _MODES = (PydanticProgramMode.DEFAULT, PydanticProgramMode.FUNCTION)
 
 
@@ -36,7 +37,7 @@ class StructuredPrediction(QwenVLBase):
     """Answer a prompt with an object.
 
     The object is requested as JSON; with `pydantic_program_mode` FUNCTION as the arguments of a forced tool, with LLM
-    in plain text. The first two are not possible while thinking.
+    in plain text. A model that thinks is asked for the first two; see `forced_output`.
     """
 
     @override
@@ -62,9 +63,11 @@ class StructuredPrediction(QwenVLBase):
             result: Model = super().structured_predict(output_cls, prompt, llm_kwargs, **prompt_args)
             return result
         _report_start(output_cls, prompt, prompt_args)
-        response = self.chat(
-            self._format_messages(prompt, prompt_args), **self._build_call_settings(output_cls, llm_kwargs)
-        )
+        messages = self._format_messages(prompt, prompt_args)
+        try:
+            response = self.chat(messages, **self._build_call_settings(output_cls, llm_kwargs))
+        except QwenVLOutputError as error:
+            return _report_end(structured_parsing.parse_rejected_answer(error, output_cls))
         return _report_end(structured_parsing.parse_object(response, output_cls))
 
     @override
@@ -80,9 +83,11 @@ class StructuredPrediction(QwenVLBase):
             result: Model = await super().astructured_predict(output_cls, prompt, llm_kwargs, **prompt_args)
             return result
         _report_start(output_cls, prompt, prompt_args)
-        response = await self.achat(
-            self._format_messages(prompt, prompt_args), **self._build_call_settings(output_cls, llm_kwargs)
-        )
+        messages = self._format_messages(prompt, prompt_args)
+        try:
+            response = await self.achat(messages, **self._build_call_settings(output_cls, llm_kwargs))
+        except QwenVLOutputError as error:
+            return _report_end(structured_parsing.parse_rejected_answer(error, output_cls))
         return _report_end(structured_parsing.parse_object(response, output_cls))
 
     # LlamaIndex's `stream_structured_predict` and `astream_structured_predict` report the events around these.
@@ -103,10 +108,14 @@ class StructuredPrediction(QwenVLBase):
             self._format_messages(prompt, prompt_args), **self._build_call_settings(output_cls, llm_kwargs)
         )
         with closing(chunks):
-            for chunk in chunks:
-                partial = parser.update(chunk)
-                if partial is not None:
-                    yield partial
+            try:
+                for chunk in chunks:
+                    partial = parser.update(chunk)
+                    if partial is not None:
+                        yield partial
+            except QwenVLOutputError as error:
+                yield structured_parsing.parse_rejected_answer(error, output_cls)
+                return
         yield parser.finish()
 
     @override
@@ -126,10 +135,14 @@ class StructuredPrediction(QwenVLBase):
         async def stream_objects() -> AsyncGenerator[Model | list[Model] | FlexibleModel | list[FlexibleModel], None]:
             parser = structured_parsing.PartialObjectParser(output_cls)
             async with aclosing(chunks):
-                async for chunk in chunks:
-                    partial = parser.update(chunk)
-                    if partial is not None:
-                        yield partial
+                try:
+                    async for chunk in chunks:
+                        partial = parser.update(chunk)
+                        if partial is not None:
+                            yield partial
+                except QwenVLOutputError as error:
+                    yield structured_parsing.parse_rejected_answer(error, output_cls)
+                    return
             yield parser.finish()
 
         return stream_objects()

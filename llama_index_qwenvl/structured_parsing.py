@@ -32,7 +32,7 @@ def build_call_settings(
 ) -> dict[str, Any]:
     """Build the settings of a call that requests an object: as JSON, or as the arguments of a forced tool.
 
-    Neither is possible while thinking; `qwenvl_core.request.policy` resolves that.
+    The service forces neither while the model thinks; `qwenvl_core.request.forced_output` resolves that.
     """
     caller_settings = {name: value for name, value in (llm_kwargs or {}).items() if name not in _PROGRAM_KEYWORDS}
     if mode == PydanticProgramMode.FUNCTION:
@@ -56,9 +56,13 @@ def parse_object(response: ChatResponse, output_cls: type[Model]) -> Model:
     message, content = response.message, response.message.content or ""
     reasoning = str(message.additional_kwargs.get("reasoning_content") or "")
     is_truncated = response.additional_kwargs.get("finish_reason") == "length"
+    root_type = get_root_type(output_cls.model_json_schema())
     try:
-        return output_cls.model_validate_json(_find_value(message, get_root_type(output_cls.model_json_schema())))
+        return output_cls.model_validate_json(_find_value(message, root_type))
     except ValidationError as error:
+        if content and _has_calls(message):  # the text of an earlier reply may have the object that the call lacks
+            with suppress(ValidationError):
+                return output_cls.model_validate_json(_find_value(ChatMessage(content=content), root_type))
         reason = "it was cut off. Raise max_tokens=" if is_truncated else str(error)
         problem = f"The answer is not a valid {output_cls.__name__}: {reason}."
         if not content.strip() and not _has_calls(message):
@@ -90,6 +94,25 @@ def _find_value(message: ChatMessage, root_type: RootType) -> str:
             except ValueError:
                 return text
     return json.dumps(unwrap_root(arguments, root_type))
+
+
+def parse_rejected_answer(error: QwenVLOutputError, output_cls: type[Model]) -> Model:
+    """Parse the object of an answer that is not in the required form, since a model may write it in another one.
+
+    Raises:
+        QwenVLOutputError: The answer has no such object; its cause is `error`.
+    """
+    root_type = get_root_type(output_cls.model_json_schema())
+    with suppress(ValidationError):
+        return output_cls.model_validate_json(_find_value(ChatMessage(content=error.partial), root_type))
+    raised = QwenVLOutputError(
+        f"The answer is not a valid {output_cls.__name__}: {error.message}",
+        request_id=error.request_id,
+        partial=error.partial,
+        hint=error.hint,
+    )
+    raised.reasoning, raised.finish = error.reasoning, error.finish
+    raise raised from error
 
 
 class PartialObjectParser(Generic[Model]):

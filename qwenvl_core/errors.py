@@ -180,15 +180,15 @@ class QwenVLStreamInterruptedError(QwenVLConnectionError):
 
 
 class QwenVLOutputError(QwenVLError, ValueError):
-    """The answer lacks the tool call or the JSON that the request required.
+    """The answer lacks the tool call or the JSON that the request required, or holds nothing usable.
 
     Attributes:
-        finish: The reply's `Finish` event, if the answer is complete otherwise.
         reasoning: The reasoning of the answer, whose text is `partial`.
+        finish: The reply's `Finish` event, if the answer is complete otherwise.
     """
 
-    finish: Any = None
     reasoning: str = ""
+    finish: Any = None
     hint = "Try again, state the requirement more clearly in the prompt, or use a model that can be forced."
 
 

@@ -38,8 +38,12 @@ class ModelFacts:
         server_thinking_default: Whether the service lets the model think when `enable_thinking` is absent.
         stream_only: Whether the service accepts streamed chat requests only; batches are not streamed.
         tools: Whether function calling is supported.
+        tool_choices: Choices that are obeyed: `none`, `required`, and `named` for a tool's name (the last two by hybrid
+            models while not thinking).
+        forced_tools_thinking: Whether these two are also obeyed while the model thinks.
         json_object: Whether the JSON mode of `response_format` is supported (hybrid models: while not thinking).
         json_schema: Whether `response_format` with a JSON schema is supported, under the same condition.
+        json_thinking: Whether `response_format` may request JSON also while the model thinks.
         preserve_thinking: Whether the model uses earlier reasoning when `preserve_thinking` is sent.
         preserve_thinking_default: Whether the model uses earlier reasoning when `preserve_thinking` is absent.
         reasoning_efforts: Values of `reasoning_effort` that the model takes; empty where it takes none.
@@ -88,8 +92,11 @@ class ModelFacts:
     server_thinking_default: bool | None = False
     stream_only: bool = False
     tools: bool = False
+    tool_choices: frozenset[str] = frozenset(("none", "required", "named"))
+    forced_tools_thinking: bool = False
     json_object: bool = False
     json_schema: bool = False
+    json_thinking: bool = False
     preserve_thinking: bool = False
     preserve_thinking_default: bool = False
     reasoning_efforts: tuple[str, ...] = ()

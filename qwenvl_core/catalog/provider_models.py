@@ -68,6 +68,9 @@ def _get_abilities(facts: ModelFacts, provider: Provider) -> dict[str, Any]:
     changes: dict[str, Any] = {
         "json_object": "json_object" in provider.response_formats,
         "json_schema": "json_schema" in provider.response_formats,
+        "json_thinking": provider.forces_json_while_thinking,
+        "tool_choices": provider.tool_choices,
+        "forced_tools_thinking": provider.forces_tools_while_thinking,
         "stream_only": False,
         "tools": True,  # what Model Studio refuses, other servers may parse
         "retired": None,

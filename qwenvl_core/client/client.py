@@ -2,6 +2,8 @@
 
 ```
 Request ─► policy ─► (fit) ─► validation ─► (uploads) ─► wire.encode ─► transport ─► ResponseReader ─► Event…
+                                                              ▲                            │
+                                                              └─ next request (Exchange) ◄─┘ of an unusable reply
 ```
 """
 
@@ -20,7 +22,9 @@ from typing import Any
 
 from qwenvl_core.catalog.models import ModelFacts
 from qwenvl_core.catalog.provider_models import describe_at
-from qwenvl_core.client.media_uploads import MediaUploads
+from qwenvl_core.client.attempts import Attempts
+from qwenvl_core.client.exchange import Exchange
+from qwenvl_core.client.media_uploads import MediaUploads, UploadedRequest
 from qwenvl_core.client.provider_detection import ProviderDetector
 from qwenvl_core.errors import (
     QwenVLAuthenticationError,
@@ -95,64 +99,58 @@ class Client:
         """
         transport = self._open_transport()
         request = self._detection.apply(request, transport)
-        sent = self._uploads.upload(self._prepare(request), transport)
-        http_request = self._encode(sent.prepared)
-        retry_policy = RetryPolicy(self._connection.with_timeout(request.settings.timeout))
-        while True:
-            reader = self._new_reader(sent.prepared)
-            try:
-                with transport.open(http_request) as response:
-                    reader.start(response.headers)
-                    for data in response.data:
-                        yield from reader.decode(data)
-                        if reader.done:
-                            break
-                    yield from reader.flush()
-                return
-            except QwenVLError as error:
-                redact(error, self._connection.api_key)
-                if reader.started:
-                    yield from reader.finish_after_error(error)
-                    return
-                is_stale = sent.should_renew(error)
-                delay = 0.0 if is_stale else retry_policy.next_delay(reader.add_context(error))
-            if is_stale:
-                sent = self._uploads.renew(sent, transport)
-                http_request = self._encode(sent.prepared)
-            time.sleep(delay)
+        uploaded = self._uploads.upload(self._prepare(request), transport)
+        exchange = Exchange(uploaded.prepared, self._describe(request))
+        while exchange.prepared:
+            uploaded = uploaded.continue_with(exchange.prepared)
+            attempts = Attempts(uploaded, self._encode(exchange.prepared), self._new_retry_policy(request))
+            while True:
+                reader = self._new_reader(exchange.prepared)
+                try:
+                    with transport.open(attempts.http_request) as response:
+                        reader.start(response.headers)
+                        for data in response.data:
+                            yield from exchange.shape(reader.decode(data))
+                            if reader.done:
+                                break
+                        yield from exchange.shape(reader.flush())
+                    break
+                except QwenVLError as error:
+                    if self._is_complete(error, reader, exchange):
+                        break
+                    attempts.plan_next(error)
+                uploaded = self._prepare_attempt(attempts, transport, exchange)
+            yield from exchange.finish(reader)
 
     async def astream(self, request: Request) -> AsyncGenerator[Event]:
         """Yield the events of the reply asynchronously; see `stream`."""
         transport = await self._aopen_transport()
         request = await self._detection.aapply(request, transport)
-        sent = await self._uploads.aupload(await self._aprepare(request), transport)
-        http_request = await self._aencode(sent.prepared)
-        retry_policy = RetryPolicy(self._connection.with_timeout(request.settings.timeout))
-        while True:
-            reader = self._new_reader(sent.prepared)
-            try:
-                async with transport.aopen(http_request) as response:
-                    reader.start(response.headers)
-                    async for data in response.data:
-                        for event in reader.decode(data):
+        uploaded = await self._uploads.aupload(await self._aprepare(request), transport)
+        exchange = Exchange(uploaded.prepared, self._describe(request))
+        while exchange.prepared:
+            uploaded = uploaded.continue_with(exchange.prepared)
+            attempts = Attempts(uploaded, await self._aencode(exchange.prepared), self._new_retry_policy(request))
+            while True:
+                reader = self._new_reader(exchange.prepared)
+                try:
+                    async with transport.aopen(attempts.http_request) as response:
+                        reader.start(response.headers)
+                        async for data in response.data:
+                            for event in exchange.shape(reader.decode(data)):
+                                yield event
+                            if reader.done:
+                                break
+                        for event in exchange.shape(reader.flush()):
                             yield event
-                        if reader.done:
-                            break
-                    for event in reader.flush():
-                        yield event
-                return
-            except QwenVLError as error:
-                redact(error, self._connection.api_key)
-                if reader.started:
-                    for event in reader.finish_after_error(error):
-                        yield event
-                    return
-                is_stale = sent.should_renew(error)
-                delay = 0.0 if is_stale else retry_policy.next_delay(reader.add_context(error))
-            if is_stale:
-                sent = await self._uploads.arenew(sent, transport)
-                http_request = await self._aencode(sent.prepared)
-            await asyncio.sleep(delay)
+                    break
+                except QwenVLError as error:
+                    if self._is_complete(error, reader, exchange):
+                        break
+                    attempts.plan_next(error)
+                uploaded = await self._aprepare_attempt(attempts, transport, exchange)
+            for event in exchange.finish(reader):
+                yield event
 
     @property
     def detected_context_window(self) -> int | None:
@@ -182,6 +180,43 @@ class Client:
             timeout=connection.timeout,
             chunk_timeout=connection.stream_chunk_timeout,
         )
+
+    def _new_retry_policy(self, request: Request) -> RetryPolicy:
+        return RetryPolicy(self._connection.with_timeout(request.settings.timeout))
+
+    @staticmethod
+    def _describe(request: Request) -> ModelFacts:
+        return describe_at(request.settings.model, request.settings.provider)
+
+    def _is_complete(self, error: QwenVLError, reader: ResponseReader, exchange: Exchange) -> bool:
+        """Return whether the reply is complete despite `error`; if not, the request may be repeated.
+
+        Raises:
+            QwenVLError: `error`, if a part of the reply had arrived.
+        """
+        redact(error, self._connection.api_key)
+        exchange.add_context(reader.add_context(error))
+        if reader.started:
+            reader.finish_after_error(error)
+        return reader.started
+
+    def _prepare_attempt(self, attempts: Attempts, transport: Any, exchange: Exchange) -> UploadedRequest:
+        """Wait for the next attempt, or upload the media of the request once more; return the request."""
+        if attempts.should_renew:
+            attempts.uploaded = self._uploads.renew(attempts.uploaded, transport)
+            exchange.prepared = attempts.uploaded.prepared
+            attempts.http_request = self._encode(exchange.prepared)
+        time.sleep(attempts.delay)
+        return attempts.uploaded
+
+    async def _aprepare_attempt(self, attempts: Attempts, transport: Any, exchange: Exchange) -> UploadedRequest:
+        """Wait for the next attempt asynchronously; see `_prepare_attempt`."""
+        if attempts.should_renew:
+            attempts.uploaded = await self._uploads.arenew(attempts.uploaded, transport)
+            exchange.prepared = attempts.uploaded.prepared
+            attempts.http_request = await self._aencode(exchange.prepared)
+        await asyncio.sleep(attempts.delay)
+        return attempts.uploaded
 
     def _encode(self, prepared: PreparedRequest) -> HttpRequest:
         wire = self._backend.wire
@@ -246,7 +281,7 @@ class Client:
         Raises:
             QwenVLInputError: The service would refuse the request.
         """
-        facts = describe_at(request.settings.model, request.settings.provider)
+        facts = self._describe(request)
         request = pdf_attachments.replace_pdfs(file_parts.resolve_files(request))
         check_media = partial(self._check_media, request.settings, facts)
         request = replace(request, messages=tool_media.replace_refused_media(request.messages, check_media))

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from pydantic import Field, PrivateAttr
+from pydantic import Field, PrivateAttr, model_validator
 
 from qwenvl_core.catalog.endpoints import Api, resolve_endpoint
 from qwenvl_core.catalog.provider_facts import Provider
@@ -16,7 +16,7 @@ from qwenvl_core.catalog.provider_guess import NO_KEY, describe_missing_key, fin
 from qwenvl_core.catalog.providers import AUTO
 from qwenvl_core.client.connection_config import ConnectionConfig
 from qwenvl_core.transport.connection import Connection
-from qwenvl_core.types.settings import ModelSettings, resolve_settings
+from qwenvl_core.types.settings import RENAMED_SETTINGS, ForcedOutput, ModelSettings, check_renamed, resolve_settings
 
 if TYPE_CHECKING:
     from qwenvl_core.client.client import Client
@@ -53,8 +53,11 @@ class ModelConfig(ConnectionConfig):
     """Whether earlier reasoning is sent back; by default to the models that expect it."""
     fold_system_prompt: bool = False
     """Whether system messages move into the first user message, as the vendor advises for plain chats."""
-    forced_tool_choice: Literal["no_thinking", "auto"] = "no_thinking"
-    """If a tool is forced while a hybrid model thinks: no thinking for that request, or `tool_choice="auto"`."""
+    forced_output: ForcedOutput = "think_first"
+    """What a forced tool or JSON does to a model that thinks: `"think_first"` asks for it, and forces it in a second
+    request without thinking if the reply lacks it; `"no_thinking"` does not think; `"ask"` asks for it, or raises."""
+    output_retries: int = Field(default=1, ge=0)
+    """How often a reply that holds nothing usable (no text, no whole tool call) is requested again."""
     vl_high_resolution_images: bool | None = None
     """Whether an image may have up to 16,384 tokens; `max_pixels` is ignored then."""
     min_pixels: int | None = None
@@ -94,6 +97,15 @@ class ModelConfig(ConnectionConfig):
 
     _client_cache: Client | None = PrivateAttr(default=None)
     _key_fields: ClassVar[frozenset[str]] = frozenset(("base_url", "provider", "api", "model"))
+
+    @model_validator(mode="before")
+    @classmethod
+    def _check_renamed_keywords(cls, values: Any) -> Any:
+        """Raise on the former name of a keyword."""
+        if isinstance(values, Mapping):
+            for name in RENAMED_SETTINGS.keys() & values.keys():
+                check_renamed(name)
+        return values
 
     def model_post_init(self, context: Any, /) -> None:
         """Create the client now, not on the event loop of the first call, and check the region and base URL."""

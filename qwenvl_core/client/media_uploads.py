@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
 from qwenvl_core.errors import QwenVLError
@@ -37,6 +37,12 @@ class UploadedRequest:
     def build(cls, source: PreparedRequest, plan: UploadPlan, urls: list[str], *, is_renewed: bool = False) -> Self:
         """Build the request with the URLs of its uploads."""
         return cls(plan.replace_sources(source, urls), source, plan, tuple(urls), is_renewed)
+
+    def continue_with(self, following: PreparedRequest) -> Self:
+        """Return the request that continues this one's conversation, with the same uploads."""
+        added = following.messages[len(self.source.messages) :]
+        source = replace(following, messages=(*self.source.messages, *added))
+        return replace(self, prepared=following, source=source)
 
     def should_renew(self, error: QwenVLError) -> bool:
         """Return whether to upload the media once more: the service can't read a URL, perhaps one of an upload."""

@@ -9,17 +9,23 @@ Sources: the vendor's pages "Visual reasoning", "Structured output" and "Error c
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
 
 from qwenvl_core.catalog.models import ModelFacts
 from qwenvl_core.catalog.providers import get_provider
 from qwenvl_core.errors import QwenVLInputError
-from qwenvl_core.request import provider_policy, thinking, tool_media, tool_order, tool_support, validation
+from qwenvl_core.request import (
+    forced_output,
+    provider_policy,
+    thinking,
+    tool_media,
+    tool_order,
+    tool_support,
+    validation,
+)
 from qwenvl_core.types.messages import Message, Part, Role, TextPart
 from qwenvl_core.types.request import PreparedRequest, Request
-from qwenvl_core.types.settings import ModelSettings, NamedTool
 
 
 def prepare(request: Request, facts: ModelFacts) -> PreparedRequest:
@@ -36,11 +42,24 @@ def prepare(request: Request, facts: ModelFacts) -> PreparedRequest:
         QwenVLInputError: A setting has no valid value, or the caller explicitly requests what the model can't do.
     """
     validation.check_policy_settings(request.settings)
+    prepared = _apply_rules(request, facts)
+    demand = prepared.demand
+    can_force = demand and demand.is_repeated and (demand.kind == "json" or forced_output.can_force_tool(demand, facts))
+    if not (can_force and prepared.enable_thinking):
+        return prepared
+    # The same rules build both requests, so that they differ in the thinking and its consequences only.
+    settings = replace(request.settings, enable_thinking=False)
+    forced = _apply_rules(replace(request, messages=prepared.messages, settings=settings), facts)
+    return replace(prepared, forced=forced)
+
+
+def _apply_rules(request: Request, facts: ModelFacts) -> PreparedRequest:
     prepared = PreparedRequest(
         messages=request.messages,
         settings=request.settings,
         enable_thinking=thinking.resolve_thinking(request.settings, facts),
         stream=request.stream,
+        is_streamed_to_caller=request.stream,
         adjustments=request.adjustments,
         data_uri_max_bytes=facts.data_uri_max_bytes,
         video_max_bytes=facts.video_max_bytes,
@@ -79,96 +98,6 @@ def _disable_thinking_for_partial_message(prepared: PreparedRequest, facts: Mode
         return prepared
     return prepared.adjust("enable_thinking=False: a partial message can't be continued while thinking",
                    enable_thinking=False)  # fmt: skip
-
-
-def _resolve_forced_tool(prepared: PreparedRequest, facts: ModelFacts) -> PreparedRequest:
-    """Stop forcing a tool, or disable thinking: the service rejects both together. Source: cloudwego/eino#994."""
-    choice = prepared.settings.tool_choice
-    is_forced = choice == "required" or isinstance(choice, NamedTool)
-    if not is_forced or not prepared.settings.tools or not thinking.is_thinking(prepared, facts):
-        return prepared
-    name = repr(choice.name) if isinstance(choice, NamedTool) else "'required'"
-    if facts.thinking == "always" or prepared.settings.forced_tool_choice == "auto":
-        return prepared.adjust(
-            f"tool_choice='auto' instead of {name}: a tool can't be forced while the model thinks",
-            settings=replace(prepared.settings, tool_choice="auto"),
-            needs_tool_call=(f"tool_choice {name} could only be sent as 'auto' while {prepared.settings.model} thinks"),
-        )
-    return prepared.adjust(
-        f"enable_thinking=False: the service rejects tool_choice {name} while the model thinks",
-        enable_thinking=False,
-    )
-
-
-def _get_json_type(settings: ModelSettings) -> str | None:
-    kind = (settings.response_format or {}).get("type")
-    return kind if kind in ("json_object", "json_schema") else None
-
-
-def _resolve_json_output(prepared: PreparedRequest, facts: ModelFacts) -> PreparedRequest:
-    """Request JSON in the prompt of a model without JSON mode, else disable thinking. Source: "Error codes"."""
-    kind = _get_json_type(prepared.settings)
-    if kind is None:
-        return prepared
-    if facts.thinking == "always" or not (facts.json_object or facts.json_schema):
-        reason = "always thinks" if facts.thinking == "always" else "has no JSON mode"
-        return prepared.adjust(
-            f"response_format {kind} not sent: {prepared.settings.model} {reason}; the prompt requests JSON instead",
-            messages=_add_json_instruction(prepared),
-            settings=replace(prepared.settings, response_format=None),
-            needs_json=f"{prepared.settings.model} {reason}, so JSON could only be requested in the prompt",
-        )
-    if prepared.enable_thinking:
-        return prepared.adjust(
-            f"enable_thinking=False: the service rejects response_format {kind} while the model thinks",
-            enable_thinking=False,
-        )
-    return prepared
-
-
-def _move_json_schema_to_prompt(prepared: PreparedRequest, facts: ModelFacts) -> PreparedRequest:
-    """Move the JSON schema to the prompt where the model supports JSON objects only."""
-    if _get_json_type(prepared.settings) != "json_schema" or facts.json_schema:
-        return prepared
-    return prepared.adjust(
-        f"response_format json_object instead of json_schema: {prepared.settings.model} does not support schemas; "
-        "the prompt has the schema instead",
-        messages=_add_json_instruction(prepared),
-        settings=replace(prepared.settings, response_format={"type": "json_object"}),
-    )
-
-
-def _add_json_word(prepared: PreparedRequest, facts: ModelFacts) -> PreparedRequest:
-    """Add the word "json" to the prompt where it is missing: JSON mode requires it. Source: "Error codes"."""
-    if _get_json_type(prepared.settings) is None or any(
-        "json" in message.text.lower() for message in prepared.messages
-    ):
-        return prepared
-    return prepared.adjust(
-        'instruction for JSON added to the prompt: response_format requires the word "json" in it',
-        messages=_add_json_instruction(prepared),
-    )
-
-
-def _add_json_instruction(prepared: PreparedRequest) -> tuple[Message, ...]:
-    """Add an instruction to answer in JSON, with the schema if there is one, to the last user message."""
-    json_schema = (prepared.settings.response_format or {}).get("json_schema")
-    schema = json_schema.get("schema") if isinstance(json_schema, Mapping) else None
-    instruction = "Answer with one JSON object and nothing else."
-    if schema:
-        instruction += f" It must match this JSON schema:\n{json.dumps(schema, ensure_ascii=False)}"
-    messages = list(prepared.messages)
-    last = next((index for index in reversed(range(len(messages))) if messages[index].role == "user"), None)
-    if last is None:
-        return (*messages, Message("user", (TextPart(instruction),)))
-    messages[last] = replace(messages[last], parts=_append_text(messages[last].parts, instruction))
-    return tuple(messages)
-
-
-def _append_text(parts: tuple[Part, ...], text: str) -> tuple[Part, ...]:
-    if parts and isinstance(parts[-1], TextPart):
-        return (*parts[:-1], replace(parts[-1], text=f"{parts[-1].text}\n\n{text}"))
-    return (*parts, TextPart(text))
 
 
 def _report_omissions(prepared: PreparedRequest, facts: ModelFacts) -> PreparedRequest:
@@ -265,10 +194,10 @@ _RULES: tuple[Callable[[PreparedRequest, ModelFacts], PreparedRequest], ...] = (
     provider_policy.continue_last_message,
     thinking.resolve_effort,
     _disable_thinking_for_partial_message,
-    _resolve_forced_tool,
-    _resolve_json_output,
-    _move_json_schema_to_prompt,
-    _add_json_word,
+    forced_output.resolve_forced_tool,
+    forced_output.resolve_json_output,
+    forced_output.move_json_schema_to_prompt,
+    forced_output.add_json_word,
     thinking.drop_thinking_limits,
     thinking.report_raised_temperature,
     thinking.drop_earlier_reasoning,

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
+from typing import get_args
 
 from qwenvl_core.catalog.endpoints import Api
 from qwenvl_core.catalog.models import ModelFacts
@@ -30,7 +31,7 @@ from qwenvl_core.tokens import MAX_RATIO, exceeds_max_ratio
 from qwenvl_core.types.media import InlineSource, Source, UrlSource
 from qwenvl_core.types.messages import FramesPart, ImagePart, Media, TextPart, VideoPart
 from qwenvl_core.types.request import PreparedRequest
-from qwenvl_core.types.settings import ModelSettings
+from qwenvl_core.types.settings import ForcedOutput, ModelSettings
 
 MIN_SIDE = 10
 """Both sides of an image must be larger than this, in pixels."""
@@ -78,8 +79,8 @@ def check_policy_settings(settings: ModelSettings) -> None:
     They are checked before the policy, which may drop them from the request.
 
     Raises:
-        QwenVLInputError: `thinking_budget` or `forced_tool_choice` is invalid, or settings of thinking contradict each
-            other.
+        QwenVLInputError: `thinking_budget`, `forced_output` or `output_retries` is invalid, or settings of thinking
+            contradict each other.
     """
     _raise_first(_find_policy_violations(settings))
 
@@ -165,8 +166,10 @@ def _find_general_media_violations(prepared: PreparedRequest, facts: ModelFacts)
 
 def _find_policy_violations(settings: ModelSettings) -> Iterator[str]:
     yield from Range(1, whole=True).find_violations("thinking_budget", settings.thinking_budget)
-    if settings.forced_tool_choice not in ("no_thinking", "auto"):
-        yield f'forced_tool_choice={settings.forced_tool_choice!r}: allowed are "no_thinking" and "auto".'
+    if settings.forced_output not in get_args(ForcedOutput):
+        allowed = ", ".join(f'"{value}"' for value in get_args(ForcedOutput))
+        yield f"forced_output={settings.forced_output!r}: allowed are {allowed}."
+    yield from Range(0, whole=True).find_violations("output_retries", settings.output_retries)
     if settings.reasoning_effort is not None:
         yield from _check_effort(settings)
 

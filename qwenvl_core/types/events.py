@@ -64,6 +64,38 @@ class Usage(NamedTuple):
     raw: Mapping[str, Any] = {}
 
 
+def add_usage(first: Usage | None, second: Usage | None) -> Usage | None:
+    """Add the token counts of two replies; a detail that only one of them reports keeps its count."""
+    if first is None or second is None:
+        return first or second
+    details = {
+        name: _add_counts(getattr(first, name), getattr(second, name))
+        for name in ("reasoning", "cached", "cache_creation", "image", "video")
+    }
+    return Usage(
+        first.input + second.input,
+        first.output + second.output,
+        first.total + second.total,
+        **details,
+        raw=_add_fields(first.raw, second.raw),
+    )
+
+
+def _add_counts(first: int | None, second: int | None) -> int | None:
+    return (first or 0) + (second or 0) if first is not None or second is not None else None
+
+
+def _add_fields(first: Any, second: Any) -> Any:
+    """Add the numbers in two usage objects; of other values the second one is kept."""
+    if isinstance(first, Mapping) and isinstance(second, Mapping):
+        return {
+            **first,
+            **{name: _add_fields(first[name], value) if name in first else value for name, value in second.items()},
+        }
+    is_number = all(isinstance(value, (int, float)) and not isinstance(value, bool) for value in (first, second))
+    return first + second if is_number else first if second is None else second
+
+
 _OCR_RESULT = "ocr_result"
 
 

@@ -26,6 +26,9 @@ class NamedTool:
 
 ToolChoice = Literal["auto", "none", "required"] | NamedTool
 
+ForcedOutput = Literal["think_first", "no_thinking", "ask"]
+"""What a forced tool or JSON output does to a model that thinks; see `ModelSettings.forced_output`."""
+
 
 class MediaSettings(NamedTuple):
     """The effective settings of one image or video.
@@ -57,8 +60,10 @@ class ModelSettings:
         preserve_thinking: Whether earlier reasoning is sent back; models with `ModelFacts.preserve_thinking` use it.
             `None` sends it to the models that expect it (`ModelFacts.preserve_thinking_default`).
         fold_system_prompt: Whether system messages are moved into the first user message.
-        forced_tool_choice: How a forced tool choice is sent to a hybrid model that thinks: `no_thinking` turns thinking
-            off for that request, `auto` sends the choice as `auto`.
+        forced_output: How a forced tool or JSON is requested from a model that thinks, which the service refuses to
+            force. `think_first` asks for it, and sends a second request without thinking that forces it if the reply
+            does not contain it; `no_thinking` turns thinking off; `ask` asks for it, and raises if it is not there.
+        output_retries: How often a reply that holds nothing usable is requested again.
         vl_high_resolution_images: Whether images may have up to 16,384 tokens; `max_pixels` is ignored then.
         min_pixels: Default of every image and video, in pixels.
         max_pixels: Default of every image and video, in pixels.
@@ -86,7 +91,8 @@ class ModelSettings:
     reasoning_effort: str | None = None
     preserve_thinking: bool | None = None
     fold_system_prompt: bool = False
-    forced_tool_choice: Literal["no_thinking", "auto"] = "no_thinking"
+    forced_output: ForcedOutput = "think_first"
+    output_retries: int = 1
     vl_high_resolution_images: bool | None = None
     min_pixels: int | None = None
     max_pixels: int | None = None
@@ -145,6 +151,9 @@ CALL_SETTINGS = frozenset(item.name for item in fields(ModelSettings)) - {"think
 TRANSPORT_SETTINGS = frozenset({"timeout", "extra_headers", "extra_query"})
 """The settings of a call that shape the HTTP request, not its body; the model object has its own for all calls."""
 
+RENAMED_SETTINGS = {"forced_tool_choice": "forced_output"}
+"""Former names of settings, and their names now."""
+
 _VALUE_TYPES: dict[str, tuple[type, str]] = {
     "model": (str, "the name of a model"),
     "reasoning_effort": (str, f'a string such as "low", or {THINKING_OFF!r} for no thinking'),
@@ -184,6 +193,7 @@ def resolve_settings(defaults: Mapping[str, Any], explicit: Set[str], overrides:
             raise QwenVLInputError(
                 f"{name}= belongs to the model, not to a call. Set it on the model or on a copy of it."
             )
+        check_renamed(name)
         similar = get_close_matches(name, CALL_SETTINGS, n=1)
         raise QwenVLInputError(
             f"Unknown keyword {name!r}" + (f"; did you mean {similar[0]!r}?" if similar else ".")
@@ -213,6 +223,19 @@ def resolve_settings(defaults: Mapping[str, Any], explicit: Set[str], overrides:
             "extra_body": {**(defaults.get("extra_body") or {}), **overrides.get("extra_body", {})},
         }
     )
+
+
+def check_renamed(name: str) -> None:
+    """Raise if `name` is the former name of a setting.
+
+    Raises:
+        QwenVLInputError: The setting has another name now.
+    """
+    if name in RENAMED_SETTINGS:
+        raise QwenVLInputError(
+            f"Unknown keyword {name!r}: it is {RENAMED_SETTINGS[name]!r} now. Pass {RENAMED_SETTINGS[name]}= "
+            '"think_first", "no_thinking" or "ask".'
+        )
 
 
 def find_replaced(defaults: Mapping[str, Any], overrides: Mapping[str, Any]) -> frozenset[str]:

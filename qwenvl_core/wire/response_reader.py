@@ -1,4 +1,4 @@
-"""Read a reply: decode the bytes of a response to events, without I/O.
+"""Read a reply: decode the bytes of a response to events, and build the whole reply, without I/O.
 
 The same class reads sync and async, streamed and whole replies; only the loops that fetch the bytes differ.
 """
@@ -19,14 +19,13 @@ from qwenvl_core.errors import (
     QwenVLContentFilterError,
     QwenVLError,
     QwenVLNotFoundError,
-    QwenVLOutputError,
     QwenVLPermissionDeniedError,
     QwenVLStreamInterruptedError,
     QwenVLTimeoutError,
     error_from_payload,
 )
-from qwenvl_core.parsing.json_answer import parse_json_answer
-from qwenvl_core.types.events import Event, Finish, TextDelta, ToolCallDelta, Usage
+from qwenvl_core.types.events import Event, Finish, ToolCallDelta, Usage
+from qwenvl_core.types.reply import Reply, ReplyAccumulator
 from qwenvl_core.types.request import PreparedRequest
 from qwenvl_core.wire import errors, tool_names
 from qwenvl_core.wire.error_hints import choose_hint
@@ -66,6 +65,7 @@ class ResponseReader:
     Attributes:
         started: Whether response data has arrived, so that the request must not be retried. An error event alone does
             not count.
+        last_events: Events that the decoder held back until the end of the reply.
         done: Whether the reply is complete, so that further data need not be awaited.
     """
 
@@ -85,13 +85,13 @@ class ResponseReader:
         self._sse = SSEDecoder()
         self._body_chunks: list[bytes] | None = None  # of a whole reply; `None` for a stream
         self._is_format_unknown = False
-        self._text_pieces: list[str] = []
-        self._has_tool_call = False
+        self._accumulator = ReplyAccumulator()
         self._caller_names: dict[str, str] | None = None  # read with the first call
         self._request_id = ""
         self._is_partial_response = False
         self._payload_count = 0
         self._last_progress = 0.0
+        self.last_events: list[ToolCallDelta] = []
         self.started = False
         self.done = False
 
@@ -134,7 +134,7 @@ class ResponseReader:
                 self._body_chunks = []
 
     def flush(self) -> Iterator[Event]:
-        """Yield the remaining events at the end of the body, then usage and finish.
+        """Yield the remaining events at the end of the body.
 
         Raises:
             QwenVLError: As `decode`, or the reply ended before the answer was complete.
@@ -147,9 +147,9 @@ class ResponseReader:
         else:
             yield from self._read(self._sse.flush())
         if not self.done:
-            yield from self._finish()
+            self._finish()
 
-    def finish_after_error(self, error: QwenVLError) -> Iterator[Event]:
+    def finish_after_error(self, error: QwenVLError) -> None:
         """Finish the reply despite `error`, or raise it.
 
         The reply is finished if the connection failed or stalled after the finish reason had arrived.
@@ -161,11 +161,16 @@ class ResponseReader:
         if not (is_disconnect and self._decoder.finish_reason):
             raise self.add_context(error)
         if not self.done:
-            yield from self._finish()
+            self._finish()
+
+    @property
+    def reply(self) -> Reply:
+        """Return the reply so far; the whole one, with usage and finish, once it is complete."""
+        return self._accumulator.build_reply()
 
     def add_context(self, error: QwenVLError) -> QwenVLError:
         """Add the request id and the text received so far to `error`, and a hint if the model is retired."""
-        error.partial = error.partial or "".join(self._text_pieces)
+        error.partial = error.partial or self.reply.text
         error.request_id = error.request_id or self._request_id or self._decoder.request_id or None
         if isinstance(error, QwenVLNotFoundError) or type(error) is QwenVLPermissionDeniedError:
             settings = self._prepared.settings
@@ -175,10 +180,11 @@ class ResponseReader:
 
     def _read(self, payloads: Iterator[tuple[str, Any]]) -> Iterator[Event]:
         count_before = self._payload_count
+        accumulate = self._accumulator.add
         try:
             for name, payload in payloads:
                 if payload is DONE:
-                    yield from self._finish()
+                    self._finish()
                     return
                 if name == "error" or errors.is_error_payload(payload):
                     self.started = self._payload_count > 0
@@ -191,11 +197,9 @@ class ResponseReader:
                     event = self._trimmer.trim(decoded)
                     if event is None:
                         continue
-                    if type(event) is TextDelta:
-                        self._text_pieces.append(event.text)
-                    elif type(event) is ToolCallDelta:
-                        self._has_tool_call = True
+                    if type(event) is ToolCallDelta:
                         event = self._restore_name(event)
+                    accumulate(event)
                     yield event
         except SSEDecodeError as error:
             raise QwenVLStreamInterruptedError(f"The stream ended within an event: {error}") from error
@@ -236,7 +240,7 @@ class ResponseReader:
         elif limit is not None and now - self._last_progress > limit:
             raise QwenVLTimeoutError(f"{problem} {limit:g} seconds.")
 
-    def _finish(self) -> Iterator[Event]:
+    def _finish(self) -> None:
         decoder = self._decoder
         self.done = True
         if self._is_partial_response:
@@ -244,26 +248,24 @@ class ResponseReader:
             decoder.extras["partial_response"] = True
         if not decoder.finish_reason:
             raise QwenVLStreamInterruptedError("The stream ended without a finish reason: the answer is incomplete.")
-        yield from decoder.flush()
+        self.last_events = [self._restore_name(event) for event in decoder.flush()]
+        for event in self.last_events:
+            self._accumulator.add(event)
         usage = self._read_usage()
         if usage:
-            yield usage
+            self._accumulator.add(usage)
         self._check_finish_reason()
-        finish = Finish(
-            decoder.finish_reason,
-            decoder.model or self._prepared.settings.model,
-            decoder.reply_id,
-            self._request_id or decoder.request_id,
-            self._list_adjustments(),
-            decoder.extras,
-            self._prepared.settings.provider,
+        self._accumulator.add(
+            Finish(
+                decoder.finish_reason,
+                decoder.model or self._prepared.settings.model,
+                decoder.reply_id,
+                self._request_id or decoder.request_id,
+                self._list_adjustments(),
+                decoder.extras,
+                self._prepared.settings.provider,
+            )
         )
-        try:
-            self._check_required_output()
-        except QwenVLOutputError as error:
-            error.finish = finish
-            raise
-        yield finish
 
     def _list_adjustments(self) -> tuple[str, ...]:
         """Return what policy changed, and whether a server of another provider thinks against the request."""
@@ -285,18 +287,6 @@ class ResponseReader:
             raise _FAILED_REASONS[reason](
                 f"The answer ended with finish_reason {reason!r}; the text that arrived before is in .partial."
             )
-
-    def _check_required_output(self) -> None:
-        """Raise if the reply lacks the tool call or the JSON that the request could not force."""
-        if self._prepared.needs_tool_call and not self._has_tool_call:
-            raise QwenVLOutputError(f"The model called no tool: {self._prepared.needs_tool_call}.")
-        if self._prepared.needs_json and not self._has_tool_call:
-            try:
-                parse_json_answer("".join(self._text_pieces))
-            except ValueError as error:
-                raise QwenVLOutputError(
-                    f"The answer is not valid JSON ({error}): {self._prepared.needs_json}."
-                ) from error
 
 
 def _unknown_shape_error(error: Exception) -> QwenVLAPIError:

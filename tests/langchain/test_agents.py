@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Callable
+from contextlib import nullcontext
 from typing import Annotated, Any, TypedDict
 
 import pydantic
@@ -17,7 +18,7 @@ from langgraph.graph import END, START, StateGraph
 from langgraph.graph.message import add_messages
 from langgraph.prebuilt import ToolNode
 
-from langchain_qwenvl import ChatQwenVL
+from langchain_qwenvl import ChatQwenVL, QwenVLOutputError
 from tests.emulator import Emulator, Reply, ToolCall
 from tests.langchain.conftest import PNG, Make
 
@@ -202,7 +203,7 @@ def wipe(path: str = "/") -> str:
 )
 @pytest.mark.parametrize("mode", [None, "messages", "updates", "values"])
 @pytest.mark.parametrize("output_version", [None, "v1"])
-def test_truncated_call_is_never_executed(
+def test_truncated_call_is_never_executed_and_raises(
     arguments: str, mode: Any, output_version: Any, make: Make, emulator: Emulator
 ) -> None:
     RAN.clear()
@@ -210,8 +211,10 @@ def test_truncated_call_is_never_executed(
     emulator.script(Reply(tool_calls=[ToolCall("c1", "wipe", arguments)], finish=finish), Reply(text="Sorry."))
     graph = create_agent(make(output_version=output_version), [wipe])
     state: Any = {"messages": [HumanMessage("Wipe /tmp/notes.")]}
-    _ = graph.invoke(state) if mode is None else list(graph.stream(state, stream_mode=mode))
+    with nullcontext() if arguments == "[1]" else pytest.raises(QwenVLOutputError, match=r"cut off.*Raise max_tokens"):
+        _ = graph.invoke(state) if mode is None else list(graph.stream(state, stream_mode=mode))
     assert RAN == []
+    assert len(emulator.requests) == (2 if arguments == "[1]" else 1)
     assert not emulator.refusals
 
 
@@ -220,8 +223,9 @@ def test_truncated_call_is_never_executed(
 def test_conversation_continues_after_truncated_call(
     agent: Any, mode: str, llm: ChatQwenVL, emulator: Emulator, bodies: Any
 ) -> None:
-    """The loop may give no result for a truncated call, but the service requires one."""
-    cut = Reply(tool_calls=[ToolCall("c1", "crop", '{"left": 1'), ToolCall("c2", "convert", "{")], finish="length")
+    """The loop may give no result for a truncated call beside words, but the service requires one."""
+    calls = [ToolCall("c1", "crop", '{"left": 1'), ToolCall("c2", "convert", "{")]
+    cut = Reply(text="I look.", tool_calls=calls, finish="length")
     emulator.script(cut, Reply(text="Again?"), Reply(text="Hello."))
     graph = agent(llm)
     *_, last = graph.stream({"messages": [HumanMessage("Look!")]}, stream_mode=[mode, "values"])
@@ -270,17 +274,33 @@ def build_agent(llm: ChatQwenVL, response_format: Any) -> Any:
 
 
 @pytest.mark.parametrize("response_format", [Bill, ToolStrategy(Bill)], ids=["class", "tool strategy"])
-def test_response_format_is_forced_as_tool(
-    response_format: Any, llm: ChatQwenVL, emulator: Emulator, bodies: Any
+def test_response_format_is_forced_as_tool_without_thinking(
+    response_format: Any, make: Make, emulator: Emulator, bodies: Any
 ) -> None:
-    """`create_agent` forces a tool in each turn; the model does not think then, and the service accepts it."""
+    """`create_agent` forces a tool in each turn."""
     emulator.script(LOOK_FIRST, Reply(tool_calls=[ToolCall("c2", "Bill", FINAL)]))
-    state = build_agent(llm, response_format).invoke({"messages": [QUESTION]})
+    state = build_agent(make(forced_output="no_thinking"), response_format).invoke({"messages": [QUESTION]})
     assert state["structured_response"] == Bill(amount=9.5, currency="EUR")
     assert [(sent["tool_choice"], sent["enable_thinking"]) for sent in bodies()] == [("required", False)] * 2
     assert "response_format" not in bodies()[-1]
     turns = [message for message in state["messages"] if isinstance(message, AIMessage)]
     assert all("enable_thinking=False" in turn.response_metadata["adjustments"][0] for turn in turns)
+
+
+@pytest.mark.parametrize("response_format", [Bill, ToolStrategy(Bill)], ids=["class", "tool strategy"])
+def test_response_format_as_tool_thinks_in_each_turn(
+    response_format: Any, llm: ChatQwenVL, emulator: Emulator, bodies: Any
+) -> None:
+    look = Reply(reasoning="I look.", tool_calls=LOOK_FIRST.tool_calls)
+    prose = Reply(reasoning="9.50.", text="It is 9.50 EUR.")
+    emulator.script(look, prose, Reply(tool_calls=[ToolCall("c2", "Bill", FINAL)]))
+    state = build_agent(llm, response_format).invoke({"messages": [QUESTION]})
+    assert state["structured_response"] == Bill(amount=9.5, currency="EUR")
+    assert [sent["enable_thinking"] for sent in bodies()] == [True, True, False]
+    assert [sent["tool_choice"] for sent in bodies()] == ["auto", "auto", "required"]
+    _, *turns = [message for message in state["messages"] if isinstance(message, AIMessage)]
+    assert turns[0].additional_kwargs["reasoning_content"] == "9.50."
+    assert turns[0].content == "It is 9.50 EUR."
 
 
 def test_invalid_object_is_requested_again(llm: ChatQwenVL, emulator: Emulator, bodies: Any) -> None:
@@ -292,7 +312,7 @@ def test_invalid_object_is_requested_again(llm: ChatQwenVL, emulator: Emulator, 
 
 
 def test_response_format_as_tool_keeps_thinking_if_configured(make: Make, emulator: Emulator, bodies: Any) -> None:
-    llm = make(forced_tool_choice="auto")
+    llm = make(forced_output="ask")
     look = Reply(reasoning="Hm.", tool_calls=LOOK_FIRST.tool_calls)
     emulator.script(look, Reply(reasoning="Ah.", tool_calls=[ToolCall("c2", "Bill", FINAL)]))
     state = build_agent(llm, Bill).invoke({"messages": [QUESTION]})
@@ -302,22 +322,25 @@ def test_response_format_as_tool_keeps_thinking_if_configured(make: Make, emulat
 
 @pytest.mark.parametrize("model", ["qwen3-vl-plus", "qwen3.7-plus"])
 def test_provider_strategy_sends_response_format(model: str, make: Make, emulator: Emulator, bodies: Any) -> None:
-    emulator.script(LOOK_FIRST, Reply(text=FINAL))
+    prose = Reply(reasoning="9.50.", text="It is 9.50 EUR.")
+    emulator.script(LOOK_FIRST, prose, Reply(text=FINAL))
     state = build_agent(make(model=model), ProviderStrategy(Bill)).invoke({"messages": [QUESTION]})
     assert state["structured_response"] == Bill(amount=9.5, currency="EUR")
     kind = "json_schema" if model == "qwen3.7-plus" else "json_object"
-    assert [sent["response_format"]["type"] for sent in bodies()] == [kind] * 2
-    assert [sent["enable_thinking"] for sent in bodies()] == [False] * 2
+    assert [sent.get("response_format", {}).get("type") for sent in bodies()] == [None, None, kind]
+    assert [sent["enable_thinking"] for sent in bodies()] == [True, True, False]
+    assert state["messages"][-1].additional_kwargs["reasoning_content"] == "9.50.\n\nIt is 9.50 EUR."
 
 
 def test_profile_selects_the_strategy(make: Make, emulator: Emulator, bodies: Any) -> None:
-    """The strategy is a tool while the model thinks, else the response format where the model has one."""
-    emulator.script(Reply(tool_calls=[ToolCall("c2", "Bill", FINAL)]), Reply(text=FINAL))
-    for thinks in (True, False):
-        llm = make(model="qwen3.7-plus", enable_thinking=thinks)
+    """The strategy is the response format where the model has one, else a tool."""
+    emulator.script(Reply(text=FINAL), Reply(text=FINAL), Reply(tool_calls=[ToolCall("c2", "Bill", FINAL)]))
+    for model, thinks in (("qwen3.7-plus", True), ("qwen3.7-plus", False), ("qwen3-vl-plus", True)):
+        llm = make(model=model, enable_thinking=thinks)
         state = build_agent(llm, Bill).invoke({"messages": [QUESTION]})
         assert state["structured_response"] == Bill(amount=9.5, currency="EUR")
-    assert ["response_format" in sent for sent in bodies()] == [False, True]
+    assert ["response_format" in sent for sent in bodies()] == [False, True, False]
+    assert [len(sent["tools"]) for sent in bodies()] == [1, 1, 2]
 
 
 def test_response_format_streamed_returns_object(llm: ChatQwenVL, emulator: Emulator) -> None:

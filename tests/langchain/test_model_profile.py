@@ -17,7 +17,7 @@ PROFILES: list[tuple[dict[str, Any], dict[str, Any]]] = [
         "tool_calling": True, "tool_choice": True, "image_inputs": True, "image_url_inputs": True, "video_inputs": True,
         "image_tool_message": True, "audio_inputs": False, "text_outputs": True}),
     ({"enable_thinking": False}, {"max_input_tokens": 260_096, "reasoning_output": False, "structured_output": False}),
-    ({"model": "qwen3.7-plus"}, {"reasoning_output": True, "structured_output": False}),
+    ({"model": "qwen3.7-plus"}, {"reasoning_output": True, "structured_output": True}),
     ({"model": "qwen3.7-plus", "enable_thinking": False}, {"reasoning_output": False, "structured_output": True}),
     ({"model": "qwen3-vl-8b-thinking"}, {"reasoning_output": True, "structured_output": False, "tool_choice": False}),
     ({"model": "qvq-max"}, {"reasoning_output": True, "tool_calling": False, "tool_choice": False}),
@@ -39,7 +39,7 @@ def test_profile_has_only_langchains_keys(facts: Any) -> None:
     assert profile is not None
     assert set(profile) <= set(ModelProfile.__annotations__)
     assert profile["name"] == facts.name
-    assert profile["structured_output"] is False or facts.thinking == "never"
+    assert profile["structured_output"] is facts.json_schema
 
 
 def test_profile_unknown_model_is_none() -> None:
@@ -52,9 +52,9 @@ def test_profile_of_the_user_is_kept() -> None:
 
 def test_model_copy_updates_the_profile() -> None:
     model = ChatQwenVL(model="qwen3.7-plus")
-    assert model.model_copy(update={"enable_thinking": False}).profile["structured_output"] is True  # type: ignore[index]
+    assert model.model_copy(update={"enable_thinking": False}).profile["reasoning_output"] is False  # type: ignore[index]
     assert model.model_copy(update={"model": "my-finetune"}).profile is None
-    assert model.profile["structured_output"] is False  # type: ignore[index]
+    assert model.profile["reasoning_output"] is True  # type: ignore[index]
     explicit = ChatQwenVL(profile={"max_input_tokens": 5})
     assert explicit.model_copy(update={"enable_thinking": False}).profile == {"max_input_tokens": 5}
     assert model.model_copy(update={"profile": None}).profile is None

@@ -30,7 +30,7 @@ SHAPING: dict[str, Any] = {
     "thinking_budget": 100,
     "preserve_thinking": True,
     "fold_system_prompt": True,
-    "forced_tool_choice": "auto",
+    "forced_output": "ask",
     "vl_high_resolution_images": True,
     "min_pixels": 5000,
     "max_pixels": 700000,

@@ -130,22 +130,28 @@ def test_stream_yields_objects_once_valid(method: Any, llm: ChatQwenVL, emulator
 # --- what is sent
 
 
-def test_function_calling_sends_forced_tool(llm: ChatQwenVL, emulator: Emulator, body: Any) -> None:
+@pytest.fixture
+def silent(make: Make) -> ChatQwenVL:
+    """Make a model that does not think, so that the service forces each output in one request."""
+    return make(enable_thinking=False)
+
+
+def test_function_calling_sends_forced_tool(silent: ChatQwenVL, emulator: Emulator, body: Any) -> None:
     emulator.script(answer("function_calling", TEXT), answer("function_calling", TEXT))
-    llm.with_structured_output(Joke, method="function_calling").invoke(QUESTION)
+    silent.with_structured_output(Joke, method="function_calling").invoke(QUESTION)
     sent = body()
     assert sent["tool_choice"] == {"type": "function", "function": {"name": "Joke"}}
     (tool,) = sent["tools"]
     assert tool["function"]["parameters"]["required"] == ["setup", "punchline"]
     assert "response_format" not in sent
     assert sent["enable_thinking"] is False
-    llm.with_structured_output(Joke, method="function_calling", strict=True).invoke(QUESTION)
+    silent.with_structured_output(Joke, method="function_calling", strict=True).invoke(QUESTION)
     assert body()["tools"][0]["function"]["strict"] is True
 
 
 def test_json_schema_sends_response_format(make: Make, emulator: Emulator, body: Any) -> None:
     emulator.script(answer("json_schema", TEXT), answer("json_schema", TEXT))
-    llm = make(model="qwen3.7-plus")
+    llm = make(model="qwen3.7-plus", enable_thinking=False)
     llm.with_structured_output(Joke, method="json_schema").invoke(QUESTION)
     sent = body()
     assert sent["response_format"]["type"] == "json_schema"
@@ -160,18 +166,20 @@ def test_json_schema_sends_response_format(make: Make, emulator: Emulator, body:
     assert body()["response_format"]["json_schema"]["schema"]["additionalProperties"] is False
 
 
-def test_json_schema_unsupported_sends_prompt_and_json_object(llm: ChatQwenVL, emulator: Emulator, body: Any) -> None:
+def test_json_schema_unsupported_sends_prompt_and_json_object(
+    silent: ChatQwenVL, emulator: Emulator, body: Any
+) -> None:
     emulator.script(answer("json_schema", TEXT))
-    result: Any = llm.with_structured_output(Joke, method="json_schema", include_raw=True).invoke("A joke!")
+    result: Any = silent.with_structured_output(Joke, method="json_schema", include_raw=True).invoke("A joke!")
     assert body()["response_format"] == {"type": "json_object"}
     assert "punchline" in body()["messages"][-1]["content"]
     notes = result["raw"].response_metadata["adjustments"]
     assert [note for note in notes if "instead of json_schema" in note]
 
 
-def test_json_mode_sends_json_object(llm: ChatQwenVL, emulator: Emulator, body: Any) -> None:
+def test_json_mode_sends_json_object(silent: ChatQwenVL, emulator: Emulator, body: Any) -> None:
     emulator.script(answer("json_mode", TEXT), answer("json_mode", TEXT))
-    chain = llm.with_structured_output(Joke, method="json_mode")
+    chain = silent.with_structured_output(Joke, method="json_mode")
     chain.invoke(QUESTION)
     assert body()["response_format"] == {"type": "json_object"}
     assert body()["messages"] == [{"role": "user", "content": QUESTION}]
@@ -180,11 +188,12 @@ def test_json_mode_sends_json_object(llm: ChatQwenVL, emulator: Emulator, body: 
 
 
 def test_model_is_not_changed(llm: ChatQwenVL, emulator: Emulator, bodies: Any) -> None:
-    emulator.script(answer("function_calling", TEXT))
+    emulator.script(*[answer("function_calling", TEXT)] * 2)
     llm.with_structured_output(Joke).invoke(QUESTION)
+    llm.with_structured_output(Joke, forced_output="no_thinking").invoke(QUESTION)
     llm.invoke("Hi")
-    assert [sent["enable_thinking"] for sent in bodies()] == [False, True]
-    assert llm.enable_thinking
+    assert [sent["enable_thinking"] for sent in bodies()] == [True, False, True]
+    assert (llm.enable_thinking, llm.forced_output) == (True, "think_first")
 
 
 @pytest.mark.parametrize(
@@ -213,7 +222,8 @@ def test_method_sends_only_its_own_keys(
             make().with_structured_output(Joke, method=method, strict=strict)
         return
     emulator.script(answer(method, TEXT))
-    make(model="qwen3.7-plus").with_structured_output(Joke, method=method, strict=strict).invoke(QUESTION)
+    llm = make(model="qwen3.7-plus", enable_thinking=False)
+    llm.with_structured_output(Joke, method=method, strict=strict).invoke(QUESTION)
     kinds = {"function_calling": None, "json_schema": "json_schema", "json_mode": "json_object"}
     assert body().get("response_format", {}).get("type") == kinds[method]
     assert ("tools" in body()) is (method == "function_calling")
@@ -301,10 +311,10 @@ INVALID_ROWS = [
 
 @pytest.mark.parametrize(("method", "text", "finish"), INVALID_ROWS)
 async def test_invalid_answer_raises(
-    method: Any, text: str, finish: str | None, llm: ChatQwenVL, emulator: Emulator
+    method: Any, text: str, finish: str | None, silent: ChatQwenVL, emulator: Emulator
 ) -> None:
     emulator.script(*[answer(method, text, finish=finish)] * 3)
-    chain = llm.with_structured_output(Joke, method=method)
+    chain = silent.with_structured_output(Joke, method=method)
     with pytest.raises(OutputParserException) as raised:
         chain.invoke(QUESTION)
     error = raised.value
@@ -316,23 +326,23 @@ async def test_invalid_answer_raises(
         await chain.ainvoke(QUESTION)
     with pytest.raises(OutputParserException):
         list(chain.stream(QUESTION))  # the stream may yield objects before it raises
-    await llm.aclose()
+    await silent.aclose()
 
 
 @pytest.mark.parametrize(("method", "text", "finish"), INVALID_ROWS)
 def test_include_raw_returns_the_error(
-    method: Any, text: str, finish: str | None, llm: ChatQwenVL, emulator: Emulator
+    method: Any, text: str, finish: str | None, silent: ChatQwenVL, emulator: Emulator
 ) -> None:
     emulator.script(answer(method, text, finish=finish))
-    result: Any = llm.with_structured_output(Joke, method=method, include_raw=True).invoke(QUESTION)
+    result: Any = silent.with_structured_output(Joke, method=method, include_raw=True).invoke(QUESTION)
     assert isinstance(result["raw"], AIMessage)
     assert result["parsed"] is None
     assert isinstance(result["parsing_error"], OutputParserException)
 
 
-def test_json_mode_with_dict_schema_accepts_any_object(llm: ChatQwenVL, emulator: Emulator) -> None:
+def test_json_mode_with_dict_schema_accepts_any_object(silent: ChatQwenVL, emulator: Emulator) -> None:
     emulator.script(Reply(text='{"other": 1}'), Reply(text="[1]"))
-    chain = llm.with_structured_output(JOKE_SCHEMA, method="json_mode")
+    chain = silent.with_structured_output(JOKE_SCHEMA, method="json_mode")
     assert chain.invoke(QUESTION) == {"other": 1}
     with pytest.raises(OutputParserException, match="not a JSON object"):
         chain.invoke(QUESTION)
@@ -343,11 +353,11 @@ def test_json_mode_with_dict_schema_accepts_any_object(llm: ChatQwenVL, emulator
     [Reply(text=PROSE), Reply(tool_calls=[ToolCall("c", "zoom", "{}")])],
     ids=["prose", "another tool"],
 )
-def test_missing_call_raises(reply: Reply, llm: ChatQwenVL, emulator: Emulator) -> None:
+def test_missing_call_raises(reply: Reply, silent: ChatQwenVL, emulator: Emulator) -> None:
     """A server may ignore a forced tool choice."""
     emulator.script(reply)
     with pytest.raises(OutputParserException, match="did not call Joke"):
-        llm.with_structured_output(Joke).invoke(QUESTION)
+        silent.with_structured_output(Joke).invoke(QUESTION)
 
 
 def test_several_calls_use_the_first_of_the_tool(llm: ChatQwenVL, emulator: Emulator) -> None:
@@ -413,7 +423,7 @@ class TestAlwaysThinking:
     @pytest.mark.parametrize("method", ["json_schema", "json_mode"])
     async def test_prose_answer_raises(self, model: str, method: Any, make: Make, emulator: Emulator) -> None:
         llm = make(model=model)
-        emulator.script(*[Reply(reasoning="Hm.", text=PROSE)] * 3)
+        emulator.script(*[Reply(reasoning="Hm.", text=PROSE)] * 6)
         chain = llm.with_structured_output(Joke, method=method)
         for call in (lambda: chain.invoke("A joke!"), lambda: list(chain.stream("A joke!"))):
             with pytest.raises(OutputParserException, match="not valid JSON"):
@@ -425,7 +435,7 @@ class TestAlwaysThinking:
     @pytest.mark.parametrize("method", ["json_schema", "json_mode"])
     async def test_include_raw_keeps_the_answer(self, model: str, method: Any, make: Make, emulator: Emulator) -> None:
         llm = make(model=model)
-        emulator.script(*[Reply(reasoning="Hm.", text=PROSE)] * 3)
+        emulator.script(*[Reply(reasoning="Hm.", text=PROSE)] * 6)
         chain = llm.with_structured_output(Joke, method=method, include_raw=True)
         streamed = add_up(list(chain.stream("A joke!")))
         results: list[Any] = [chain.invoke("A joke!"), await chain.ainvoke("A joke!"), streamed]
@@ -433,7 +443,8 @@ class TestAlwaysThinking:
             assert isinstance(result["parsing_error"], OutputParserException)
             assert result["parsed"] is None
             assert result["raw"].content == PROSE
-            assert result["raw"].additional_kwargs == {"reasoning_content": "Hm."}
+            reasoning = "\n\n".join(["Hm.", PROSE, "Hm."])  # the words that were no JSON, too
+            assert result["raw"].additional_kwargs == {"reasoning_content": reasoning}
             assert result["raw"].response_metadata["adjustments"]
         await llm.aclose()
 
@@ -441,7 +452,7 @@ class TestAlwaysThinking:
 async def test_always_thinking_model_gets_tool_choice_auto(make: Make, emulator: Emulator, body: Any) -> None:
     llm = make(model="qwen3-vl-8b-thinking")
     called = Reply(reasoning="Hm.", tool_calls=[ToolCall("c", "Joke", TEXT)])
-    emulator.script(called, *[Reply(reasoning="Hm.", text=PROSE)] * 3)
+    emulator.script(called, *[Reply(reasoning="Hm.", text=PROSE)] * 6)
     chain = llm.with_structured_output(Joke, method="function_calling")
     assert chain.invoke(QUESTION) == Joke(**GOOD)
     assert body()["tool_choice"] == "auto"
@@ -449,18 +460,18 @@ async def test_always_thinking_model_gets_tool_choice_auto(make: Make, emulator:
         chain.invoke(QUESTION)
     raw = llm.with_structured_output(Joke, method="function_calling", include_raw=True)
     result: Any = raw.invoke(QUESTION)
-    assert result["raw"].content == PROSE
+    assert result["raw"].content == f"{PROSE}\n\n{PROSE}"
     assert result["raw"].response_metadata["finish_reason"] == "stop"
     assert "'auto'" in result["raw"].response_metadata["adjustments"][0]
     assert result["raw"].usage_metadata
     assert isinstance(result["parsing_error"], OutputParserException)
     aresult: Any = await raw.ainvoke(QUESTION)
-    assert aresult["raw"].content == PROSE
+    assert aresult["raw"].content == f"{PROSE}\n\n{PROSE}"
     await llm.aclose()
 
 
-def test_forced_tool_choice_auto_keeps_thinking(make: Make, emulator: Emulator, body: Any) -> None:
-    llm = make(forced_tool_choice="auto")
+def test_ask_keeps_thinking(make: Make, emulator: Emulator, body: Any) -> None:
+    llm = make(forced_output="ask")
     emulator.script(Reply(reasoning="Hm.", tool_calls=[ToolCall("c", "Joke", TEXT)]))
     result: Any = llm.with_structured_output(Joke, include_raw=True).invoke(QUESTION)
     assert result["parsed"] == Joke(**GOOD)
@@ -541,7 +552,10 @@ def test_prompt_template_in_a_chain_is_sent(llm: ChatQwenVL, emulator: Emulator,
         Joke
     )
     assert chain.invoke({"topic": "cats"}) == Joke(**GOOD)
-    assert [message["content"] for message in body()["messages"]] == ["Be funny.", "About cats."]
+    assert [message["content"] for message in body()["messages"]] == [
+        "Be funny.",
+        "About cats.\n\nAnswer with a call of the tool Joke.",
+    ]
 
 
 def test_image_question_gets_instructions_at_the_end(llm: ChatQwenVL, emulator: Emulator, body: Any) -> None:

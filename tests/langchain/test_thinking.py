@@ -149,16 +149,36 @@ FORCED: list[Any] = ["any", "required", "look", True, {"type": "function", "func
 
 
 @pytest.mark.parametrize("choice", FORCED, ids=str)
-def test_forced_tool_disables_thinking_for_that_request(choice: Any, llm: ChatQwenVL, body: Body) -> None:
+def test_forced_tool_without_thinking_first_disables_thinking_for_that_request(
+    choice: Any, make: Make, body: Body
+) -> None:
+    llm = make(forced_output="no_thinking")
     answer = llm.bind_tools([LOOK], tool_choice=choice).invoke(QUESTION)
-    named_choice = {"type": "function", "function": {"name": "look"}}
-    assert body()["tool_choice"] == (named_choice if choice == "look" or isinstance(choice, dict) else "required")
+    assert body()["tool_choice"] == {"type": "function", "function": {"name": "look"}}
     assert body()["enable_thinking"] is False
     assert [call["name"] for call in answer.tool_calls] == ["look"]
     assert ["enable_thinking=False" in note for note in answer.response_metadata["adjustments"]] == [True]
     llm.bind_tools([LOOK]).invoke(QUESTION)
     assert body()["enable_thinking"] is True
     assert llm.enable_thinking
+
+
+@pytest.mark.parametrize("choice", FORCED, ids=str)
+def test_forced_tool_is_first_requested_while_thinking(choice: Any, llm: ChatQwenVL, bodies: Any) -> None:
+    answer = llm.bind_tools([LOOK], tool_choice=choice).invoke(QUESTION)
+    first, second = bodies()
+    assert (first["tool_choice"], first["enable_thinking"]) == ("auto", True)
+    assert first["messages"][-1]["content"][-1]["text"].endswith("Answer with a call of the tool look.")
+    assert second["tool_choice"] == {"type": "function", "function": {"name": "look"}}
+    assert second["enable_thinking"] is False
+    assert [message["role"] for message in second["messages"]] == ["user", "assistant", "user"]
+    assert second["messages"][0] == first["messages"][0]
+    assert first["tools"] == second["tools"]
+    assert [call["name"] for call in answer.tool_calls] == ["look"]
+    assert answer.additional_kwargs["reasoning_content"]
+    first_note, second_note = answer.response_metadata["adjustments"]
+    assert "tool_choice='auto'" in first_note
+    assert "sent another request, without thinking" in second_note
 
 
 @pytest.mark.parametrize("choice", [None, "auto", "none", False], ids=str)
@@ -172,13 +192,13 @@ def test_free_tool_choice_keeps_thinking(choice: Any, llm: ChatQwenVL, body: Bod
 def test_forced_tool_without_thinking_has_no_adjustments(make: Make, body: Body) -> None:
     llm = make(enable_thinking=False)
     answer = llm.bind_tools([LOOK], tool_choice="any").invoke(QUESTION)
-    assert body()["tool_choice"] == "required"
+    assert body()["tool_choice"] == {"type": "function", "function": {"name": "look"}}
     assert "adjustments" not in answer.response_metadata
 
 
 @pytest.mark.parametrize(
     "keywords",
-    [{"model": "qwen3-vl-8b-thinking"}, {"forced_tool_choice": "auto"}],
+    [{"model": "qwen3-vl-8b-thinking"}, {"forced_output": "ask"}],
     ids=["always thinks", "keeps thinking"],
 )
 async def test_forced_tool_while_thinking_is_sent_as_auto_and_checked(
@@ -192,7 +212,8 @@ async def test_forced_tool_while_thinking_is_sent_as_auto_and_checked(
     llm = make(**keywords).bind_tools([LOOK], tool_choice="any")
     with_call = Reply(reasoning="Hm.", tool_calls=[ToolCall("c1", "look")])
     without_call = Reply(reasoning="Hm.", text="I'd rather not.")
-    emulator.script(with_call, *[without_call] * 3)
+    count = 1 if "forced_output" in keywords else 2  # a model that always thinks is asked twice
+    emulator.script(with_call, *[without_call] * 3 * count)
     answer = llm.invoke(QUESTION)
     assert answer.tool_calls
     assert answer.additional_kwargs["reasoning_content"] == "Hm."
@@ -201,18 +222,20 @@ async def test_forced_tool_while_thinking_is_sent_as_auto_and_checked(
     with pytest.raises(OutputParserException, match=r"called no tool.*'required'") as raised:
         llm.invoke(QUESTION)
     assert isinstance(raised.value, QwenVLOutputError)
-    assert raised.value.partial == raised.value.llm_output == "I'd rather not."
+    assert raised.value.partial == raised.value.llm_output == "\n\n".join(["I'd rather not."] * count)
+    assert raised.value.reasoning == "\n\n".join(["Hm."] * count)
     with pytest.raises(OutputParserException):
         list(llm.stream(QUESTION))
     with pytest.raises(OutputParserException):
         await llm.ainvoke(QUESTION)
+    assert emulator.unused_replies == 0
 
 
-def test_forced_tool_choice_per_call_keeps_thinking(llm: ChatQwenVL, emulator: Emulator, body: Body) -> None:
+def test_forced_output_per_call_keeps_thinking(llm: ChatQwenVL, emulator: Emulator, body: Body) -> None:
     from tests.emulator import ToolCall
 
     emulator.script(Reply(reasoning="Hm.", tool_calls=[ToolCall("c1", "look")]))
-    llm.bind_tools([LOOK], tool_choice="any", forced_tool_choice="auto").invoke(QUESTION)
+    llm.bind_tools([LOOK], tool_choice="any", forced_output="ask").invoke(QUESTION)
     assert (body()["tool_choice"], body()["enable_thinking"]) == ("auto", True)
 
 
@@ -223,10 +246,12 @@ JSON_SCHEMA = {"type": "json_schema", "json_schema": {"name": "Paid", "schema": 
 @pytest.mark.parametrize(
     ("model", "response_format", "prompt", "sent", "notes"),
     [
-        ("qwen3-vl-plus", JSON_OBJECT, "As json, please.", JSON_OBJECT, ["enable_thinking=False"]),
-        ("qwen3-vl-plus", JSON_OBJECT, "Hi", JSON_OBJECT, ["enable_thinking=False", "json"]),
+        ("qwen3-vl-plus", JSON_OBJECT, "As json, please.", None, ["json_object not sent"]),
+        ("qwen3-vl-plus", JSON_SCHEMA, "Hi", None, ["json_schema not sent"]),
+        ("qwen3-vl-plus off", JSON_OBJECT, "As json, please.", JSON_OBJECT, ["enable_thinking=False"]),
+        ("qwen3-vl-plus off", JSON_OBJECT, "Hi", JSON_OBJECT, ["enable_thinking=False", "json"]),
         (
-            "qwen3-vl-plus",
+            "qwen3-vl-plus off",
             JSON_SCHEMA,
             "Hi",
             JSON_OBJECT,
@@ -250,7 +275,9 @@ def test_response_format_is_sent_as_the_model_requires(
     body: Body,
 ) -> None:
     emulator.script(Reply(text='{"paid": 1}'))
-    answer = make(model=model).invoke(prompt, response_format=response_format)
+    name, _, off = model.partition(" ")
+    llm = make(model=name, forced_output="no_thinking" if off else "think_first")
+    answer = llm.invoke(prompt, response_format=response_format)
     assert body().get("response_format") == sent
     adjustments = answer.response_metadata.get("adjustments", [])
     assert len(adjustments) == len(notes)
@@ -263,14 +290,14 @@ def test_response_format_is_sent_as_the_model_requires(
 def test_always_thinking_model_prose_instead_of_json_raises(make: Make, emulator: Emulator) -> None:
     from langchain_core.exceptions import OutputParserException
 
-    emulator.script(Reply(reasoning="Hm.", text="Well…"))
+    emulator.script(*[Reply(reasoning="Hm.", text="Well…")] * 2)
     with pytest.raises(OutputParserException, match=r"not valid JSON.*qvq-max always thinks") as raised:
         make(model="qvq-max").invoke("Hi", response_format=JSON_OBJECT)
-    assert raised.value.llm_output == "Well…"
+    assert raised.value.llm_output == "Well…\n\nWell…"
 
 
 def test_json_output_disables_thinking_for_that_request_only(llm: ChatQwenVL, emulator: Emulator, bodies: Any) -> None:
     emulator.script(Reply(text="{}"), Reply(reasoning="Hm.", text="Hi."))
-    llm.invoke("As json, please.", response_format=JSON_OBJECT)
+    llm.invoke("As json, please.", response_format=JSON_OBJECT, forced_output="no_thinking")
     llm.invoke("Hi")
     assert [sent["enable_thinking"] for sent in bodies()] == [False, True]

@@ -114,13 +114,13 @@ async def test_agent_parallel_calls_send_both_results(emulator: Emulator, llm: Q
     assert [message["role"] for message in second["messages"]] == ["user", "assistant", "tool", "tool", "user"]
 
 
-async def test_agent_forced_first_call_disables_thinking_for_one_turn(emulator: Emulator, llm: QwenVL) -> None:
-    """Thinking is off for the turn with the forced call only."""
+async def test_agent_forced_first_call_thinks_in_every_turn(emulator: Emulator, llm: QwenVL) -> None:
     emulator.script(TURNS[0], Reply(reasoning="Now I know.", text="Blue."))
     await FunctionAgent(llm=llm, tools=TOOLS, initial_tool_choice="crop").run(user_msg=QUESTION)
     first, second = (request.json for request in emulator.requests)
-    assert first["tool_choice"] == {"type": "function", "function": {"name": "crop"}}
-    assert (first["enable_thinking"], second["enable_thinking"]) == (False, True)
+    assert first["tool_choice"] == "auto"
+    assert [tool["function"]["name"] for tool in first["tools"]] == ["crop"]
+    assert (first["enable_thinking"], second["enable_thinking"]) == (True, True)
     assert "tool_choice" not in second
 
 
@@ -172,8 +172,6 @@ async def test_code_act_agent_runs_code_and_answers(emulator: Emulator, llm: Qwe
 
 
 async def test_agent_with_output_class_returns_object(emulator: Emulator, llm: QwenVL) -> None:
-    """Thinking is off for the turn that writes the object only."""
-
     class Color(BaseModel):
         """A color."""
 
@@ -182,7 +180,7 @@ async def test_agent_with_output_class_returns_object(emulator: Emulator, llm: Q
     emulator.script(*TURNS, Reply(text='{"name": "blue"}'))
     answer: Any = await FunctionAgent(llm=llm, tools=TOOLS, output_cls=Color).run(user_msg=QUESTION)
     assert answer.get_pydantic_model(Color) == Color(name="blue")
-    assert [request.json["enable_thinking"] for request in emulator.requests] == [True, True, True, False]
+    assert [request.json["enable_thinking"] for request in emulator.requests] == [True, True, True, True]
     assert emulator.refusals == []
 
 

@@ -74,7 +74,7 @@ def test_metadata_keywords_override_catalog() -> None:
         {"thinking_budget": 0},
         {"context_window": 0},
         {"api": "native"},
-        {"forced_tool_choice": "maybe"},
+        {"forced_output": "maybe"},
         {"temperature": "hot"},
     ],
 )

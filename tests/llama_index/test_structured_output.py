@@ -71,13 +71,19 @@ def reply_with_receipt(request: RecordedRequest) -> Reply:
 
 MODES: dict[str, tuple[dict[str, Any], str | None, bool | None]] = {
     # keywords, how the object is requested, the value of `enable_thinking`
-    "hybrid": ({}, "json_object", False),
-    "hybrid with JSON schemas": ({"model": "qwen3.7-plus"}, "json_schema", False),
+    "hybrid": ({}, None, True),
+    "hybrid with JSON schemas": ({"model": "qwen3.7-plus"}, None, True),
+    "hybrid without thinking first": ({"forced_output": "no_thinking"}, "json_object", False),
+    "hybrid with JSON schemas, not thinking": (
+        {"model": "qwen3.7-plus", "enable_thinking": False},
+        "json_schema",
+        False,
+    ),
     "not thinking": ({"model": "qwen3-vl-8b-instruct"}, "json_object", None),
     "always thinking": ({"model": "qwen3-vl-8b-thinking"}, None, None),
     "without JSON mode": ({"model": "qwen2.5-vl-72b-instruct"}, None, None),
     "without tools": ({"model": "qwen-vl-max"}, "json_object", None),
-    "tool": ({"pydantic_program_mode": PydanticProgramMode.FUNCTION}, "tool", False),
+    "tool": ({"pydantic_program_mode": PydanticProgramMode.FUNCTION}, "tool", True),
     "text": ({"pydantic_program_mode": PydanticProgramMode.LLM}, None, True),
 }
 
@@ -143,7 +149,7 @@ WRONG: dict[str, tuple[Reply, str]] = {
 async def test_predict_invalid_answer_raises_output_error(
     emulator: Emulator, llm: QwenVL, call_mode: Any, reply: Reply, why: str
 ) -> None:
-    emulator.script(reply)
+    emulator.script(*[reply] * 2)
     with pytest.raises(ValueError, match=why) as caught:
         await call_mode(llm)
     assert isinstance(caught.value, QwenVLOutputError)
@@ -222,4 +228,4 @@ async def test_function_calling_program_returns_object(emulator: Emulator, llm: 
     assert await program.acall(shop="x") == RECEIPT
     assert list(program.stream_call(shop="x"))[-1] == RECEIPT
     assert [result async for result in await program.astream_call(shop="x")][-1] == RECEIPT
-    assert [request.json.get("tool_choice") for request in emulator.requests] == ["required", "required", None, None]
+    assert [request.json.get("tool_choice") for request in emulator.requests] == ["auto", "auto", None, None]

@@ -86,12 +86,12 @@ NAMED = {"type": "function", "function": {"name": "crop"}}
 CHOICES: dict[str, tuple[dict[str, Any], Any, bool]] = {
     "nothing": ({}, None, True),
     "not required": ({"tool_required": False}, None, True),
-    "required": ({"tool_required": True}, "required", False),
+    "required": ({"tool_required": True}, NAMED, False),  # the only tool
     "auto": ({"tool_choice": "auto"}, "auto", True),
     "auto wins": ({"tool_choice": "auto", "tool_required": True}, "auto", True),
     "none": ({"tool_choice": "none"}, "none", True),
-    "any": ({"tool_choice": "any"}, "required", False),
-    "required by choice": ({"tool_choice": "required"}, "required", False),
+    "any": ({"tool_choice": "any"}, NAMED, False),
+    "required by choice": ({"tool_choice": "required"}, NAMED, False),
     "name": ({"tool_choice": "crop"}, NAMED, False),
     "dict": ({"tool_choice": NAMED}, NAMED, False),
     "short dict": ({"tool_choice": {"name": "crop"}}, NAMED, False),
@@ -99,10 +99,11 @@ CHOICES: dict[str, tuple[dict[str, Any], Any, bool]] = {
 
 
 @pytest.mark.parametrize(("keywords", "choice", "thinks"), CHOICES.values(), ids=CHOICES)
-def test_tool_choice_forced_disables_thinking(
-    emulator: Emulator, llm: QwenVL, keywords: dict[str, Any], choice: Any, thinks: bool
+def test_tool_choice_forced_without_thinking_first_disables_thinking(
+    emulator: Emulator, make: Callable[..., QwenVL], keywords: dict[str, Any], choice: Any, thinks: bool
 ) -> None:
-    """A forced tool and thinking exclude each other; thinking is off for that call only."""
+    """Thinking is off for that call only."""
+    llm = make(forced_output="no_thinking")
     response = llm.chat_with_tools([CROP], "Go.", **keywords)
     llm.chat([USER])
     first, second = (request.json for request in emulator.requests)
@@ -110,6 +111,22 @@ def test_tool_choice_forced_disables_thinking(
     assert first["enable_thinking"] is thinks
     assert second["enable_thinking"] is True
     assert ("adjustments" in response.additional_kwargs) is not thinks
+
+
+FORCED = {name: case for name, case in CHOICES.items() if not case[2]}
+
+
+@pytest.mark.parametrize(("keywords", "choice", "thinks"), FORCED.values(), ids=FORCED)
+def test_tool_choice_forced_is_first_requested_while_thinking(
+    emulator: Emulator, llm: QwenVL, keywords: dict[str, Any], choice: Any, thinks: bool
+) -> None:
+    response = llm.chat_with_tools([CROP], "Go.", **keywords)
+    first, second = (request.json for request in emulator.requests)
+    assert (first["tool_choice"], first["enable_thinking"]) == ("auto", True)
+    assert (second["tool_choice"], second["enable_thinking"]) == (choice, False)
+    assert [call.tool_name for call in llm.get_tool_calls_from_response(response)] == ["crop"]
+    assert response.message.additional_kwargs["reasoning_content"]
+    assert len(response.additional_kwargs["adjustments"]) == 2
 
 
 def test_tool_choice_unknown_tool_raises(llm: QwenVL) -> None:
@@ -120,17 +137,17 @@ def test_tool_choice_unknown_tool_raises(llm: QwenVL) -> None:
 def test_tool_choice_forced_on_thinking_model_is_checked_in_answer(
     emulator: Emulator, make: Callable[..., QwenVL]
 ) -> None:
-    """With `forced_tool_choice="auto"`, or a model that always thinks, `auto` is sent and the answer is checked."""
-    for llm in (make(forced_tool_choice="auto"), make(model="qwen3-vl-32b-thinking")):
-        emulator.script(
-            Reply(reasoning="Hm.", tool_calls=[ToolCall("call_1", "crop", '{"x": 1, "y": 2}')]), Reply(text="No.")
-        )
+    """With `forced_output="ask"`, or a model that always thinks, `auto` is sent and the answer is checked."""
+    for llm in (make(forced_output="ask"), make(model="qwen3-vl-32b-thinking")):
+        emulator.script(Reply(reasoning="Hm.", tool_calls=[ToolCall("call_1", "crop", '{"x": 1, "y": 2}')]))
+        emulator.script(*[Reply(text="No.")] * (2 if "thinking" in llm.model else 1))
         response = llm.chat_with_tools([CROP], "Go.", tool_required=True)
         assert response.message.additional_kwargs["reasoning_content"] == "Hm."
         assert emulator.requests[-1].json["tool_choice"] == "auto"
         with pytest.raises(ValueError, match="called no tool") as caught:
             llm.chat_with_tools([CROP], "Go.", tool_required=True)
         assert isinstance(caught.value, QwenVLOutputError)
+        assert emulator.unused_replies == 0
 
 
 @pytest.mark.parametrize("parallel", [True, False])
@@ -276,7 +293,7 @@ async def test_predict_and_call_runs_tool(emulator: Emulator, llm: QwenVL) -> No
     emulator.script(*[Reply(tool_calls=[ToolCall("call_1", "crop", '{"x": 1, "y": 2}')])] * 2)
     assert llm.predict_and_call([CROP], "Go.").response == "cropped at 1, 2"
     assert (await llm.apredict_and_call([CROP], "Go.", tool_required=True)).response == "cropped at 1, 2"
-    assert [request.json.get("tool_choice") for request in emulator.requests] == [None, "required"]
+    assert [request.json.get("tool_choice") for request in emulator.requests] == [None, "auto"]
 
 
 async def test_tool_result_is_sent_with_its_call(emulator: Emulator, llm: QwenVL) -> None:

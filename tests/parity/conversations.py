@@ -106,6 +106,21 @@ def _settings_row(body: Mapping[str, Any], settings: Mapping[str, Any], **fields
     return Row([human()], [user()], HELLO, body=body, settings=settings, **fields)
 
 
+def _demand_row(body: Mapping[str, Any], settings: Mapping[str, Any], **fields: Any) -> Row:
+    """Return a row with a forced tool that the model is asked for, because it thinks."""
+    content = f"{HELLO[0]['content']}\n\nAnswer with a call of the tool crop."
+    return Row(
+        [human()],
+        [user()],
+        [{**HELLO[0], "content": content}],
+        body={**body, "tools": [CROP], "tool_choice": "auto"},
+        settings=settings,
+        reply=_CROP_REPLY,
+        adjustments=1,
+        **fields,
+    )
+
+
 def _history_row(langchain: Sequence[Any], llama_index: Sequence[ChatMessage], *messages: Any, **fields: Any) -> Row:
     """Return a row with messages between two greetings."""
     return Row([human(), *langchain, human()], [user(), *llama_index, user()], [*HELLO, *messages, *HELLO], **fields)
@@ -384,7 +399,7 @@ SETTINGS: dict[str, Row] = {
     ),
     "an effort with a forced tool": _settings_row(
         {"enable_thinking": False, "tools": [CROP], "tool_choice": _CROP_CHOICE},
-        {"tools": [CROP], "tool_choice": "crop", "reasoning_effort": "low"},
+        {"tools": [CROP], "tool_choice": "crop", "reasoning_effort": "low", "forced_output": "no_thinking"},
         model="qwen3.8-max",
         reply=Reply(tool_calls=[ToolCall("call_1", "crop", "{}")]),
         adjustments=2,
@@ -412,30 +427,30 @@ SETTINGS: dict[str, Row] = {
     ),
     "a forced tool": _settings_row(
         {"enable_thinking": False, "tools": [CROP], "tool_choice": _CROP_CHOICE},
-        {"tools": [CROP], "tool_choice": "crop"},
+        {"tools": [CROP], "tool_choice": "crop", "forced_output": "no_thinking"},
         reply=Reply(tool_calls=[ToolCall("call_1", "crop", "{}")]),
         adjustments=1,
     ),
-    "a forced tool while thinking": _settings_row(
-        {**THINKS, "tools": [CROP], "tool_choice": "auto"},
-        {"tools": [CROP], "tool_choice": "any", "forced_tool_choice": "auto"},
-        reply=_CROP_REPLY,
-        adjustments=1,
-    ),
-    "a forced tool of a model that always thinks": _settings_row(
-        {"tools": [CROP], "tool_choice": "auto"},
-        {"tools": [CROP], "tool_choice": "required"},
-        model="qwen3-vl-32b-thinking",
-        reply=_CROP_REPLY,
-        adjustments=1,
+    "a forced tool while thinking": _demand_row({**THINKS}, {"tools": [CROP], "tool_choice": "any"}),
+    "a forced tool of a model that always thinks": _demand_row(
+        {}, {"tools": [CROP], "tool_choice": "required"}, model="qwen3-vl-32b-thinking"
     ),
     "JSON": Row(
         [human(text("Give me JSON."))],
         [user(TextBlock(text="Give me JSON."))],
         [{"role": "user", "content": "Give me JSON."}],
         body={"enable_thinking": False, "response_format": {"type": "json_object"}},
-        settings={"response_format": {"type": "json_object"}},
+        settings={"response_format": {"type": "json_object"}, "forced_output": "no_thinking"},
         reply=Reply(text="{}"),
+        adjustments=1,
+    ),
+    "JSON while thinking": Row(
+        [human(text("Give me it."))],
+        [user(TextBlock(text="Give me it."))],
+        [{"role": "user", "content": "Give me it.\n\nAnswer with one JSON object and nothing else."}],
+        body=THINKS,
+        settings={"response_format": {"type": "json_object"}},
+        reply=Reply(reasoning="Hm.", text="{}"),
         adjustments=1,
     ),
     "a model that only streams": _settings_row({}, {}, model="qvq-max"),
@@ -449,7 +464,7 @@ SETTINGS: dict[str, Row] = {
             },
         ),
     ),
-    "thinking only": _settings_row(THINKS, {}, reply=Reply(reasoning="Hm.")),
+    "thinking only": _settings_row(THINKS, {"output_retries": 0}, reply=Reply(reasoning="Hm."), adjustments=1),
     "cut off": _settings_row(THINKS, {}, reply=Reply(reasoning="Hm.", text="I was about", finish="length")),
     "a call that is cut off": _settings_row(
         {**THINKS, "tools": [CROP]},

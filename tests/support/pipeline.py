@@ -82,11 +82,19 @@ def read(
     headers: Mapping[str, str] | None = None,
 ) -> list[Event]:
     """Return the events of a reply, read as the client does; an error carries the partial text and the request id."""
-    reader = ResponseReader(wire.Decoder(), prepare(chat_request or request(stream=True)))
+    prepared = prepare(chat_request or request(stream=True))
+    return read_reply(wire.Decoder(), prepared, [blocks] if isinstance(blocks, bytes) else blocks, headers)
+
+
+def read_reply(
+    decoder: Any, prepared: PreparedRequest, blocks: Iterable[bytes], headers: Mapping[str, str] | None = None
+) -> list[Event]:
+    """Return the events of one reply as they are decoded, with its usage and finish."""
+    reader = ResponseReader(decoder, prepared)
     events: list[Event] = []
     try:
-        reader.start(headers or {"content-type": "text/event-stream"})
-        for block in [blocks] if isinstance(blocks, bytes) else blocks:
+        reader.start({"content-type": "text/event-stream"} if headers is None else headers)
+        for block in blocks:
             events += reader.decode(block)
             if reader.done:
                 break
@@ -95,7 +103,8 @@ def read(
         reader.add_context(error)
         error.events = events  # type: ignore[attr-defined]
         raise
-    return events
+    reply = reader.reply
+    return [*events, *reader.last_events, *([reply.usage] if reply.usage else []), reply.finish]
 
 
 def sse(*payloads: Any, done: bool = True) -> bytes:

@@ -176,7 +176,8 @@ def _return_image_from_tool() -> str:
     call = llm.bind_tools([_CROP], tool_choice="crop").invoke(messages)
     assert isinstance(call, AIMessage)
     assert [tool_call["name"] for tool_call in call.tool_calls] == ["crop"]
-    assert "thinking" in str(call.response_metadata["adjustments"])
+    assert "thinks" in str(call.response_metadata["adjustments"])
+    assert call.additional_kwargs["reasoning_content"]
     result = ToolMessage([{"type": "image", "url": _DOG}], tool_call_id=call.tool_calls[0]["id"])
     reply = llm.bind_tools([_CROP]).invoke([*messages, call, result])
     assert reply.additional_kwargs["reasoning_content"]
@@ -230,7 +231,10 @@ BEHAVIOUR = (
         "A forced tool, and an image in its result",
         _return_image_from_tool,
         [
-            Reply(tool_calls=[ToolCall("call_1", "crop", ['{"box": [0.1, ', "0.2, 0.5, 0.6]}"])]),
+            Reply(
+                reasoning=_split_words("I look closer."),
+                tool_calls=[ToolCall("call_1", "crop", ['{"box": [0.1, ', "0.2, 0.5, 0.6]}"])],
+            ),
             Reply(reasoning=_split_words("Now I see it."), text=_split_words("A harness.")),
         ],
         "A harness.",

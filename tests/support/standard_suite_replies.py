@@ -83,7 +83,7 @@ def _build_arguments(name: str, request: ChatRequest) -> list[str]:
 
 
 def _build_text(request: ChatRequest) -> list[str]:
-    if request.parameter("response_format"):
+    if request.parameter("response_format") or "with one JSON object" in "".join(request.texts()):
         return _build_arguments("Joke", request)
     stop = request.parameter("stop")
     return ["".join(_WORDS).partition(stop[0])[0]] if stop else _WORDS

@@ -57,7 +57,8 @@ def test_stream_only_model_streams_without_thinking() -> None:
         {"response_format": {"type": "json_schema", "json_schema": {"name": "a", "schema": {"type": "object"}}}},
     ],
 )
-def test_forced_output_disables_thinking_and_streaming(settings: dict[str, Any]) -> None:
+def test_forced_output_without_thinking_disables_thinking_and_streaming(settings: dict[str, Any]) -> None:
+    settings = {**settings, "forced_output": "no_thinking"}
     prepared = prepare(request("json?", **settings))
     assert (prepared.enable_thinking, prepared.stream) == (False, False)
     assert any("enable_thinking=False" in note for note in prepared.adjustments)
@@ -74,6 +75,7 @@ def test_adjustments_are_unique_sentences() -> None:
             response_format={"type": "json_schema", "json_schema": {"schema": {"type": "object"}}},
             thinking_budget=5,
             fold_system_prompt=True,
+            forced_output="no_thinking",
         )
     )
     assert len(prepared.adjustments) == len(set(prepared.adjustments)) == 4
@@ -81,7 +83,13 @@ def test_adjustments_are_unique_sentences() -> None:
 
 
 def test_disabled_thinking_holds_for_one_request_only() -> None:
-    original = request(tools=(TOOL,), tool_choice="required", enable_thinking=True, thinking_source="call")
+    original = request(
+        tools=(TOOL,),
+        tool_choice="required",
+        enable_thinking=True,
+        thinking_source="call",
+        forced_output="no_thinking",
+    )
     assert prepare(original).enable_thinking is False
     following = replace(original, settings=replace(original.settings, tool_choice="auto"))
     assert prepare(following).enable_thinking is True
@@ -114,10 +122,10 @@ def test_request_without_messages_is_prepared() -> None:
     st.booleans(),
     st.sampled_from([None, "auto", "required", NamedTool("crop")]),
     st.sampled_from([None, JSON_OBJECT, {"type": "text"}]),
-    st.sampled_from(["no_thinking", "auto"]),
+    st.sampled_from(["think_first", "no_thinking", "ask"]),
 )
 def test_prepare_is_pure_and_idempotent(
-    model: str, thinking: bool, source: Any, stream: bool, choice: Any, response_format: Any, forced_tool_choice: Any
+    model: str, thinking: bool, source: Any, stream: bool, choice: Any, response_format: Any, forced_output: Any
 ) -> None:
     original = request(
         model=model,
@@ -127,7 +135,7 @@ def test_prepare_is_pure_and_idempotent(
         tools=(TOOL,),
         tool_choice=choice,
         response_format=response_format,
-        forced_tool_choice=forced_tool_choice,
+        forced_output=forced_output,
     )
     facts, before = describe(model), copy.deepcopy(original)
     try:
@@ -139,7 +147,8 @@ def test_prepare_is_pure_and_idempotent(
     assert original == before
     assert prepared.enable_thinking is None or facts.thinking in ("hybrid", "unknown")
     assert prepared.stream or not (facts.stream_only or facts.thinking == "always" or prepared.enable_thinking)
-    assert bool(prepared.needs_tool_call) <= (prepared.settings.tool_choice == "auto")
+    assert bool(prepared.demand and prepared.demand.is_repeated) <= (forced_output != "ask")
+    assert bool(prepared.forced) <= bool(prepared.enable_thinking)
     # The policy changes nothing in a request that it has prepared.
     settings = prepared.settings
     if prepared.enable_thinking is not None:

@@ -166,6 +166,7 @@ def test_effort_of_another_type_raises_input_error(value: Any) -> None:
     ],
 )
 def test_effort_is_dropped_and_reported_where_policy_disables_thinking(settings: dict[str, Any]) -> None:
+    settings = {**settings, "forced_output": "no_thinking"}
     prepared = prepare(request("json", model=NEWEST, reasoning_effort="low", **settings))
     assert sent(prepared) == (False, None, None)
     assert prepared.adjustments[-1] == "reasoning_effort not sent: thinking is off for this request"
@@ -254,7 +255,10 @@ def test_earlier_reasoning_is_sent_back_by_model_or_setting(
         ("dashscope", {"max_tokens": 131_072, "reasoning_effort": "none"}),
         ("openai", {"max_completion_tokens": 300_000}),
         ("openai", {"max_completion_tokens": 1, "max_tokens": 1}),
-        ("openai", {"max_tokens": 32_769, "tools": (TOOL,), "tool_choice": "required"}),  # does not think
+        (
+            "openai",
+            {"max_tokens": 32_769, "tools": (TOOL,), "tool_choice": "required", "forced_output": "no_thinking"},
+        ),
     ],
 )
 def test_length_that_the_service_accepts_passes(api: Api, settings: dict[str, Any]) -> None:

@@ -318,7 +318,7 @@ _FORMATS: list[Any] = [
             "tool_choice": st.sampled_from(["auto", "none", "required", NamedTool("crop")]),
             "parallel_tool_calls": st.booleans(),
             "response_format": st.sampled_from(_FORMATS),
-            "forced_tool_choice": st.sampled_from(["auto", "no_thinking"]),
+            "forced_output": st.sampled_from(["think_first", "no_thinking", "ask"]),
             "thinking_budget": st.integers(1, 9),
             "fold_system_prompt": st.booleans(),
             "preserve_thinking": st.booleans(),

@@ -6,7 +6,6 @@ import json
 from typing import Any
 
 from qwenvl_core.catalog.models import describe
-from qwenvl_core.errors import QwenVLError
 from qwenvl_core.request import policy
 from qwenvl_core.types.events import Event, Finish
 from qwenvl_core.types.media import UrlSource
@@ -14,7 +13,7 @@ from qwenvl_core.types.messages import Message, TextPart
 from qwenvl_core.types.request import Request
 from qwenvl_core.types.settings import ModelSettings
 from qwenvl_core.wire import dashscope as wire
-from qwenvl_core.wire.response_reader import ResponseReader
+from tests.support.pipeline import read_reply
 
 USER = Message("user", (TextPart("Hi"),))
 FOUR = tuple(UrlSource(f"https://e.com/{n}.jpg") for n in range(4))
@@ -36,17 +35,9 @@ def read(
     prepared = policy.prepare(
         Request(messages=(USER,), settings=ModelSettings(model=model), stream=stream), describe(model)
     )
-    reader = ResponseReader(wire.Decoder(), prepared)
-    events: list[Event] = []
-    try:
-        reader.start(headers or {})
-        for start in range(0, len(body), cut or len(body)):
-            events += reader.decode(body[start : start + (cut or len(body))])
-        events += reader.flush()
-    except QwenVLError as error:
-        reader.add_context(error)
-        raise
-    return events
+    step = cut or len(body)
+    blocks = [body[start : start + step] for start in range(0, len(body), step)]
+    return read_reply(wire.Decoder(), prepared, blocks, headers or {})
 
 
 WHOLE = Finish("stop", "qwen-x", "r-1", "r-1")

@@ -26,6 +26,8 @@ NAMED = {"type": "function", "function": {"name": "crop"}}
 SCHEMA = {"type": "object", "properties": {"a": {"type": "integer", "description": "größer"}}}
 JSON_SCHEMA = {"type": "json_schema", "json_schema": {"name": "answer", "schema": SCHEMA, "strict": True}}
 JSON_OBJECT = {"type": "json_object"}
+CALL_TOOL = "Answer with a tool call."
+CALL_CROP = "Answer with a call of the tool crop."
 INSTRUCTION = "Answer with one JSON object and nothing else."
 WITH_SCHEMA = (
     f"{INSTRUCTION} It must match this JSON schema:\n"

@@ -17,8 +17,7 @@ from qwenvl_core.types.events import Event, Finish
 from qwenvl_core.types.reply import accumulate
 from qwenvl_core.types.request import Request
 from qwenvl_core.wire import dashscope, errors, openai
-from qwenvl_core.wire.response_reader import ResponseReader
-from tests.support.pipeline import chunk, prepare, request, sse
+from tests.support.pipeline import chunk, prepare, read_reply, request, sse
 
 STREAM, WHOLE = request(stream=True), request(enable_thinking=False)
 DELTAS: list[tuple[str, str]] = [
@@ -84,18 +83,11 @@ def outcome(
     api: str, segments: list[bytes], chat_request: Request = STREAM, headers: Mapping[str, str] | None = None
 ) -> tuple[list[Event], QwenVLError | None]:
     """Return the events and the error of a reply; any exception other than `QwenVLError` fails the test."""
-    reader = ResponseReader(STREAMS[api][0].Decoder(), prepare(chat_request))
-    reader.start(headers or {})
-    events: list[Event] = []
     error: QwenVLError | None = None
     try:
-        for data in segments:
-            events += reader.decode(data)
-            if reader.done:
-                break
-        events += reader.flush()
+        events = read_reply(STREAMS[api][0].Decoder(), prepare(chat_request), segments, headers or {})
     except QwenVLError as raised:
-        error = reader.add_context(raised)
+        error, events = raised, raised.events  # type: ignore[attr-defined]
         assert str(error)
         assert error.partial == accumulate(events).text
     finishes = [event for event in events if isinstance(event, Finish)]

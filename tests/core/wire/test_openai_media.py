@@ -254,7 +254,7 @@ def test_moved_media_keep_options_and_cache_markers() -> None:
             "tools": st.just((TOOL,)),
             "tool_choice": st.sampled_from(["auto", "required", NamedTool("crop")]),
             "response_format": st.sampled_from([JSON_OBJECT, JSON_SCHEMA]),
-            "forced_tool_choice": st.sampled_from(["auto", "no_thinking"]),
+            "forced_output": st.sampled_from(["think_first", "no_thinking", "ask"]),
             "thinking_budget": st.integers(1, 9),
             "fold_system_prompt": st.booleans(),
             "preserve_thinking": st.booleans(),

@@ -11,6 +11,8 @@ from qwenvl_core.errors import QwenVLInputError
 from qwenvl_core.types.request import Request
 from qwenvl_core.types.settings import NamedTool
 from tests.core.wire.openai_requests import (
+    CALL_CROP,
+    CALL_TOOL,
     HYBRID,
     NAMED,
     NEWER,
@@ -25,8 +27,9 @@ from tests.core.wire.openai_requests import (
     ZOOM,
     Case,
     check,
+    user_text,
 )
-from tests.support.pipeline import prepare, request
+from tests.support.pipeline import body_of, prepare, request
 
 # --- thinking and streaming -------------------------------------------------------------------------------------------
 
@@ -115,58 +118,72 @@ def test_thinking_budget_not_positive_raises_value_error(budget: int) -> None:
 
 # --- tools ------------------------------------------------------------------------------------------------------------
 
-TOOLS: list[tuple[dict[str, Any], dict[str, Any], tuple[str, ...]]] = [
-    # settings, fields of the body in addition to the tools, adjustments
-    ({}, ON, ()),
-    ({"tool_choice": "auto"}, {**ON, "tool_choice": "auto"}, ()),
-    ({"tool_choice": "none"}, {**ON, "tool_choice": "none"}, ()),
-    ({"tool_choice": "required"}, {**OFF, "tool_choice": "required"}, ("enable_thinking=False",)),
-    ({"tool_choice": NamedTool("crop")}, {**OFF, "tool_choice": NAMED}, ("'crop'",)),
-    (
-        {"tool_choice": "required", "enable_thinking": True, "thinking_source": "call"},
-        {**OFF, "tool_choice": "required"},
-        ("enable_thinking=False",),
-    ),
-    ({"tool_choice": "required", "enable_thinking": False}, {**OFF, "tool_choice": "required"}, ()),
-    (
-        {"tool_choice": "required", "forced_tool_choice": "auto"},
-        {**ON, "tool_choice": "auto"},
-        ("tool_choice='auto' instead of 'required'",),
-    ),
-    (
-        {"tool_choice": NamedTool("crop"), "forced_tool_choice": "auto"},
-        {**ON, "tool_choice": "auto"},
-        ("tool_choice='auto' instead of 'crop'",),
-    ),
-    (
-        {"tool_choice": NamedTool("crop"), "forced_tool_choice": "auto", "enable_thinking": False},
-        {**OFF, "tool_choice": NAMED},
-        (),
-    ),
+FORCED_CROP = {"tool_choice": NAMED, "tools": [TOOL, ZOOM]}
+FORCED = {"tool_choice": "required", "tools": [TOOL, ZOOM]}
+ONLY_CROP = {"tool_choice": "auto", "tools": [TOOL]}
+ANY_TOOL = {"tool_choice": "auto", "tools": [TOOL, ZOOM]}
+CROP = NamedTool("crop")
+NO_THINKING = {"forced_output": "no_thinking"}
+ASK = {"forced_output": "ask"}
+
+TOOLS: list[tuple[dict[str, Any], dict[str, Any], str, tuple[str, ...]]] = [
+    # settings, fields of the body, the demand at the end of the prompt, adjustments
+    ({}, {**ON, "tools": [TOOL, ZOOM]}, "", ()),
+    ({"tool_choice": "auto"}, {**ON, **ANY_TOOL}, "", ()),
+    ({"tool_choice": "none"}, {**ON, "tool_choice": "none", "tools": [TOOL, ZOOM]}, "", ()),
+    # a model that thinks is asked for the call
+    ({"tool_choice": "required"}, {**ON, **ANY_TOOL}, CALL_TOOL, ("tool_choice='auto' instead of 'required'",)),
+    ({"tool_choice": CROP}, {**ON, **ONLY_CROP}, CALL_CROP, ("tool_choice='auto' instead of 'crop'",)),
+    ({"tool_choice": "required", **ASK}, {**ON, **ANY_TOOL}, CALL_TOOL, ("tool_choice='auto' instead of",)),
+    ({"tool_choice": CROP, **ASK}, {**ON, **ONLY_CROP}, CALL_CROP, ("tool_choice='auto' instead of 'crop'",)),
     (
         {"tool_choice": "required", "thinking_budget": 500},
-        {**OFF, "tool_choice": "required"},
+        {**ON, **ANY_TOOL, "thinking_budget": 500},
+        CALL_TOOL,
+        ("tool_choice='auto'",),
+    ),
+    # … or does not think
+    ({"tool_choice": "required", **NO_THINKING}, {**OFF, **FORCED}, "", ("enable_thinking=False",)),
+    ({"tool_choice": CROP, **NO_THINKING}, {**OFF, **FORCED_CROP}, "", ("'crop'",)),
+    (
+        {"tool_choice": "required", "enable_thinking": True, "thinking_source": "call", **NO_THINKING},
+        {**OFF, **FORCED},
+        "",
+        ("enable_thinking=False",),
+    ),
+    (
+        {"tool_choice": "required", "thinking_budget": 500, **NO_THINKING},
+        {**OFF, **FORCED},
+        "",
         ("enable_thinking=False", "thinking_budget not sent"),
     ),
-    ({"model": THINKER, "tool_choice": "required"}, {**STREAM, "tool_choice": "auto"}, ("tool_choice='auto'",)),
-    (
-        {"model": THINKER, "tool_choice": NamedTool("crop"), "forced_tool_choice": "no_thinking"},
-        {**STREAM, "tool_choice": "auto"},
-        ("tool_choice='auto' instead of 'crop'",),
-    ),
-    ({"model": QVQ, "tool_choice": "auto"}, {**STREAM, "tool_choice": "auto"}, ()),
-    ({"model": PLAIN, "tool_choice": "required"}, {"tool_choice": "required"}, ()),
-    ({"model": UNKNOWN, "tool_choice": NamedTool("crop")}, {"tool_choice": NAMED}, ()),
-    ({"parallel_tool_calls": False}, {**ON, "parallel_tool_calls": False}, ()),
-    ({"parallel_tool_calls": True}, {**ON, "parallel_tool_calls": True}, ()),
+    ({"tool_choice": "required", "enable_thinking": False}, {**OFF, **FORCED}, "", ()),
+    ({"tool_choice": CROP, **ASK, "enable_thinking": False}, {**OFF, **FORCED_CROP}, "", ()),
+    # a model that always thinks is asked in any case
+    ({"model": THINKER, "tool_choice": "required"}, {**STREAM, **ANY_TOOL}, CALL_TOOL, ("tool_choice='auto'",)),
+    ({"model": THINKER, "tool_choice": CROP, **NO_THINKING}, {**STREAM, **ONLY_CROP}, CALL_CROP, ("'crop'",)),
+    ({"model": QVQ, "tool_choice": "auto"}, {**STREAM, **ANY_TOOL}, "", ()),
+    # others are forced
+    ({"model": PLAIN, "tool_choice": "required"}, FORCED, "", ()),
+    ({"model": UNKNOWN, "tool_choice": CROP}, FORCED_CROP, "", ()),
+    ({"parallel_tool_calls": False}, {**ON, "parallel_tool_calls": False, "tools": [TOOL, ZOOM]}, "", ()),
+    ({"parallel_tool_calls": True}, {**ON, "parallel_tool_calls": True, "tools": [TOOL, ZOOM]}, "", ()),
 ]
 
 
-@pytest.mark.parametrize(("settings", "sent", "adjustments"), TOOLS)
+@pytest.mark.parametrize(("settings", "sent", "demand", "adjustments"), TOOLS)
 def test_tool_choice_per_model_is_encoded(
-    settings: dict[str, Any], sent: dict[str, Any], adjustments: tuple[str, ...]
+    settings: dict[str, Any], sent: dict[str, Any], demand: str, adjustments: tuple[str, ...]
 ) -> None:
-    check(Case(request(tools=(TOOL, ZOOM), **settings), {**sent, "tools": [TOOL, ZOOM]}, adjustments=adjustments))
+    messages = user_text(f"Hi\n\n{demand}" if demand else "Hi")
+    check(Case(request(tools=(TOOL, ZOOM), **settings), sent, messages, adjustments))
+
+
+@pytest.mark.parametrize("settings", [{"enable_thinking": False}, NO_THINKING, {"model": PLAIN}, {"model": UNKNOWN}])
+def test_required_with_one_tool_is_sent_as_its_name(settings: dict[str, Any]) -> None:
+    body = body_of(request(tools=(TOOL,), tool_choice="required", **settings))
+    assert body["tool_choice"] == NAMED
+    assert body_of(request(tools=(TOOL, ZOOM), tool_choice="required", **settings))["tool_choice"] == "required"
 
 
 @pytest.mark.parametrize("choice", ["required", "auto", "none"])
@@ -174,20 +191,41 @@ def test_tool_choice_without_tools_is_not_sent(choice: Any) -> None:
     check(Case(request(tool_choice=choice), ON))
 
 
-def test_unknown_forced_tool_choice_raises_value_error() -> None:
-    with pytest.raises(ValueError, match="forced_tool_choice"):
-        prepare(request(forced_tool_choice="never"))
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"forced_output": "auto"}, 'forced_output=.auto.*"think_first", "no_thinking", "ask"'),
+        ({"output_retries": -1}, "output_retries"),
+        ({"output_retries": 1.5}, "output_retries"),
+        ({"output_retries": True}, "output_retries"),
+    ],
+)
+def test_invalid_setting_of_forced_output_raises_value_error(settings: dict[str, Any], words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        prepare(request(**settings))
 
 
 @pytest.mark.parametrize(
-    ("chat_request", "is_required"),
+    ("chat_request", "is_repeated"),
     [
-        (request(tools=(TOOL,), tool_choice="required"), False),
-        (request(tools=(TOOL,), tool_choice="required", forced_tool_choice="auto"), True),
-        (request(tools=(TOOL,), tool_choice="auto", forced_tool_choice="auto"), False),
-        (request(tools=(TOOL,), tool_choice=NamedTool("crop"), model=THINKER), True),
-        (request(tools=(TOOL,), tool_choice="auto", model=THINKER), False),
+        (request(tools=(TOOL,), tool_choice="required"), True),
+        (request(tools=(TOOL,), tool_choice="required", forced_output="no_thinking"), False),
+        (request(tools=(TOOL,), tool_choice="required", forced_output="ask"), False),
+        (request(tools=(TOOL,), tool_choice="required", enable_thinking=False), False),
+        (request(tools=(TOOL,), tool_choice="required", model=PLAIN), False),
+        (request(tools=(TOOL,), tool_choice=CROP, model=THINKER), True),
+        (request(tools=(TOOL,), tool_choice=CROP, model=THINKER, forced_output="no_thinking"), True),
+        (request(tools=(TOOL,), tool_choice=CROP, model=THINKER, forced_output="ask"), False),
     ],
 )
-def test_unforced_tool_choice_requires_call_in_reply(chat_request: Request, is_required: bool) -> None:
-    assert bool(prepare(chat_request).needs_tool_call) is is_required
+def test_forced_tool_is_a_checked_demand(chat_request: Request, is_repeated: bool) -> None:
+    demand = prepare(chat_request).demand
+    assert demand is not None
+    assert (demand.kind, demand.tool, demand.is_checked) == ("call", "crop", True)
+    assert demand.is_repeated is is_repeated
+
+
+@pytest.mark.parametrize("choice", [None, "auto", "none"])
+def test_free_tool_choice_is_no_demand(choice: Any) -> None:
+    for model in (HYBRID, THINKER, PLAIN):
+        assert prepare(request(tools=(TOOL,), tool_choice=choice, model=model)).demand is None

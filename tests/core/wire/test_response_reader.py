@@ -15,7 +15,6 @@ from qwenvl_core.errors import (
     QwenVLContextOverflowError,
     QwenVLError,
     QwenVLInvalidRequestError,
-    QwenVLOutputError,
     QwenVLRateLimitError,
     QwenVLStreamInterruptedError,
     QwenVLTimeoutError,
@@ -26,13 +25,10 @@ from qwenvl_core.types.request import Request
 from qwenvl_core.wire import openai as wire
 from qwenvl_core.wire.response_reader import ResponseReader
 from tests.core.wire.openai_chunks import (
-    CALLED,
-    COUNTED,
     STOP,
     STREAM,
     WHOLE,
     T,
-    calls,
     fragment,
     last,
     usage_chunk,
@@ -283,53 +279,6 @@ def test_error_with_echoed_media_omits_base64() -> None:
     with pytest.raises(QwenVLError) as caught:
         read(sse(payload))
     assert "iVBORw0KGgoiVBORw0KGgo" not in str(caught.value)
-
-
-# --- required output --------------------------------------------------------------------------------------------------
-
-TOOL = {"type": "function", "function": {"name": "crop", "parameters": {}}}
-MUST_CALL = request(stream=True, tools=(TOOL,), tool_choice="required", forced_tool_choice="auto")
-MUST_JSON = request(model="qvq-max", response_format={"type": "json_object"})
-
-
-def test_reply_without_required_tool_call_raises_output_error() -> None:
-    read(sse(calls(fragment(0, "c1", "crop", "{}")), CALLED), chat_request=MUST_CALL)
-    with pytest.raises(QwenVLOutputError, match=r"called no tool.*'required'.*thinks") as caught:
-        read(sse(chunk("stop", content="No."), usage_chunk()), chat_request=MUST_CALL)
-    assert isinstance(caught.value, ValueError)
-    assert caught.value.partial == "No."
-    assert COUNTED in caught.value.events  # type: ignore[attr-defined]
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        '{"a": 1}',
-        "[1]",
-        ' \n{"a": 1}\n',
-        '```json\n{"a": 1}\n```',
-        '```\n{"a": 1}\n```',
-        'Here it is:\n```json\n{"a": 1}\n```\nDone.',
-        json.dumps({"code": "```py\nprint(1)\n```"}),  # a fence within a string
-        json.dumps({"code": "```json\n{'a'}\n```"}),
-        '```json\n{"a": 1}\n',  # a fence without its end
-        '```python\nprint(1)\n```\n```json\n{"a": 1}\n```',  # a later fence
-        '{"a": "first line\nsecond line"}',  # a control character within a string
-    ],
-)
-def test_answer_with_required_json_is_accepted(text: str) -> None:
-    assert accumulate(read(sse(chunk("stop", content=text)), chat_request=MUST_JSON)).text == text
-
-
-@pytest.mark.parametrize("text", ["", "No.", '{"a": 1', "```json\n{'a'}\n```", "[" * 100_000])
-def test_answer_without_required_json_raises_output_error(text: str) -> None:
-    with pytest.raises(QwenVLOutputError, match=r"not valid JSON.*always thinks") as caught:
-        read(sse(chunk("stop", content=text)), chat_request=MUST_JSON)
-    assert caught.value.partial == text
-
-
-def test_tool_call_satisfies_required_json() -> None:
-    read(sse(calls(fragment(0, "c1", "crop", "{}")), CALLED), chat_request=MUST_JSON)
 
 
 # --- timeouts ---------------------------------------------------------------------------------------------------------

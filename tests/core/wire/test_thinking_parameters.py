@@ -67,6 +67,9 @@ def test_plain_call_per_family_is_encoded(model: str, api: Api) -> None:
     assert prepare(request(model=model)).stream is (expected == ON or model in ALWAYS)
 
 
+NO_THINKING = {"forced_output": "no_thinking"}
+AUTO = {"tool_choice": "auto"}
+
 ROWS: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
     # model, settings, parameters
     ("qwen3.8-max", {"reasoning_effort": "low"}, {**ON, "reasoning_effort": "low"}),
@@ -79,11 +82,13 @@ ROWS: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
     ("qwen3-vl-plus", {"reasoning_effort": "none"}, OFF),
     ("qwen3.8-max", {"thinking_budget": 100}, {**ON, "thinking_budget": 100}),
     ("qwen3-vl-8b-thinking", {"thinking_budget": 100}, {"thinking_budget": 100}),
-    ("qwen3.8-max", FORCED, {**OFF, **SENT_TOOL}),
-    ("qwen3.8-max", {**FORCED, "reasoning_effort": "low"}, {**OFF, **SENT_TOOL}),
-    ("qwen3.8-max", {**FORCED, "thinking_budget": 100}, {**OFF, **SENT_TOOL}),
-    ("qwen3.8-max", JSON, {**OFF, **JSON}),
-    ("qwen3.8-max", {**JSON, "reasoning_effort": "xhigh"}, {**OFF, **JSON}),
+    ("qwen3.8-max", FORCED | NO_THINKING, {**OFF, **SENT_TOOL}),
+    ("qwen3.8-max", {**FORCED, "reasoning_effort": "low"} | NO_THINKING, {**OFF, **SENT_TOOL}),
+    ("qwen3.8-max", {**FORCED, "thinking_budget": 100} | NO_THINKING, {**OFF, **SENT_TOOL}),
+    ("qwen3.8-max", JSON | NO_THINKING, {**OFF, **JSON}),
+    ("qwen3.8-max", {**JSON, "reasoning_effort": "xhigh"} | NO_THINKING, {**OFF, **JSON}),
+    ("qwen3.8-max", {**FORCED, "thinking_budget": 100}, {**ON, **SENT_TOOL, **AUTO, "thinking_budget": 100}),
+    ("qwen3.8-max", {**JSON, "reasoning_effort": "xhigh"}, {**ON, "reasoning_effort": "xhigh"}),
     ("qwen3.8-max", {"max_tokens": 32_768}, {**ON, "max_tokens": 32_768}),
     ("qwen3.8-max", {"temperature": 0.1}, {**ON, "temperature": 0.1}),
     ("qwen3.8-max", {"preserve_thinking": True}, {**ON, "preserve_thinking": True}),

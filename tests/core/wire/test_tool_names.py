@@ -85,7 +85,7 @@ def test_names_in_body_are_converted_everywhere() -> None:
 def test_name_of_response_format_is_converted() -> None:
     schema = {"type": "object", "properties": {"a": {}}}
     response_format = {"type": "json_schema", "json_schema": {"name": "发票", "schema": schema}}
-    body = body_of(request("Hi", response_format=response_format, model="qwen3.7-plus"))
+    body = body_of(request("Hi", response_format=response_format, model="qwen3.7-plus", enable_thinking=False))
     assert body["response_format"]["json_schema"] == {
         "name": to_wire_name("发票"),
         "description": "发票",
