@@ -11,7 +11,7 @@ import ctypes
 import pypdfium2 as pdfium
 import pypdfium2.raw as pdfium_c
 
-_MAX_ANNOTATIONS = 20_000  # of one page; a form has hundreds
+_MAX_ANNOTATIONS = 5_000  # of one page, since PDFium searches all fields for each; a form has hundreds
 _FIELDS_WITH_STATES = (pdfium_c.FPDF_FORMFIELD_CHECKBOX, pdfium_c.FPDF_FORMFIELD_RADIOBUTTON)
 # UTF-16 with a terminator. The type of a stamp: annotations of this type are drawn by their appearance alone.
 _STAMP = ctypes.create_string_buffer("Stamp\0".encode("utf-16-le"))
