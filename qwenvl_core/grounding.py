@@ -93,10 +93,11 @@ def parse_grounding(
     coordinates = CoordinateSpace.create(space, size)
     text, scan = _scan(sanitize(text))
     plain = replace_full_width(text)
-    objects = scan.objects or find_yaml_objects(plain, is_cut=truncated)
+    has_yaml = not scan.objects and is_yaml(plain)
+    objects = find_yaml_objects(plain, is_cut=truncated) if has_yaml else scan.objects
     found = [(found.start, item) for found in objects for item in _convert_object(found, coordinates)]
     others = [*find_xml_points(text, is_cut=truncated), *find_box_tokens(plain, text, is_cut=truncated)]
-    if not found and not others and not is_yaml(plain):
+    if not found and not others and not has_yaml:
         others = find_plain_tuples(
             plain, text, [(r.start, r.numbers, get_label(r.label)) for r in scan.rows], is_cut=truncated
         )

@@ -17,6 +17,7 @@ _RUN = re.compile(
     r"(?:\s|&nbsp;){8,}+|\|[|\s]{7,}+|([!-/:-@\[-`{-~\u2010-\u203b\u2500-\u25ff！＿－～])(?:[ \t]?\1){7,}+"
 )
 _MIN_EMPTY_ROWS = 4000  # characters; fewer can be the rows of an empty form
+_STEP = _MIN_REPEATED_LENGTH // 2
 _DOTS = frozenset(".…·•‥")
 
 
@@ -47,7 +48,19 @@ def _has_long_text(texts: Sequence[str]) -> bool:
 
 def has_endless_run(text: str) -> bool:
     """Return whether an answer has blanks, pipes or another sign, except dots, for hundreds of characters."""
+    # A long run includes one of these positions and as many characters after it; the whole text is searched then only.
+    positions = range(0, len(text), _STEP)
+    if not any(_is_in_run(text, position) for position in positions):
+        return False
     return any(_is_endless(match.group()) for match in _RUN.finditer(text) if match[1] not in _DOTS)
+
+
+def _is_in_run(text: str, position: int) -> bool:
+    """Return whether a run of signs goes on at a position, or begins a few characters after it."""
+    if text[position].isalnum() and "&nbsp;" not in text[position : position + 12]:
+        return False
+    starts = range(position, position + len("&nbsp;"))
+    return any((match := _RUN.match(text, start)) and match.end() - start > _STEP // 2 for start in starts)
 
 
 def _is_endless(run: str) -> bool:

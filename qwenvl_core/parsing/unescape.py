@@ -20,7 +20,7 @@ _FULL_WIDTH_SIGN = re.compile("[" + "".join(map(chr, _FULL_WIDTH)) + "]")
 
 def replace_full_width(text: str) -> str:
     """Replace full-width signs and curly quotes by those of JSON; the length of the text is unchanged."""
-    return text.translate(_FULL_WIDTH) if _FULL_WIDTH_SIGN.search(text) else text
+    return text if text.isascii() else text.translate(_FULL_WIDTH)
 
 
 def choose_readable_variant(text: str, is_readable: Callable[[str], bool]) -> str:

@@ -55,7 +55,7 @@ class _Mapping:
 
 def is_yaml(text: str) -> bool:
     """Return whether a text has lines with coordinate keys in YAML, and no JSON objects."""
-    return _HINT.search(text) is not None and _JSON.search(text) is None
+    return ":" in text and _HINT.search(text) is not None and _JSON.search(text) is None
 
 
 def find_yaml_objects(text: str, *, is_cut: bool = False) -> list[ScannedObject]:
@@ -65,8 +65,6 @@ def find_yaml_objects(text: str, *, is_cut: bool = False) -> list[ScannedObject]
         text: The answer.
         is_cut: Whether the answer was cut off, so that the mapping at its end may be incomplete.
     """
-    if not is_yaml(text):
-        return []
     reader = _YamlReader()
     offset = 0
     for line in text.split("\n"):

@@ -34,7 +34,7 @@ def mark_inline(tokens: Sequence[Token], *, is_formula: bool = False) -> Sequenc
     Returns:
         The tokens; the same object if nothing is marked.
     """
-    if not any(token.name in _FOUND_TAGS for token in tokens):
+    if _FOUND_TAGS.isdisjoint([token.name for token in tokens]):
         return tokens
     writer = _MarkWriter(is_formula=is_formula)
     for index, token in enumerate(tokens):

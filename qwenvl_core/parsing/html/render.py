@@ -154,6 +154,9 @@ def split_paragraphs(tokens: Sequence[Token], *, is_formula: bool = False) -> li
 
 def _split_parts(tokens: Sequence[Token]) -> Iterator[tuple[Literal["text", "table", "code"], Sequence[Token]]]:
     """Split tokens into tables, code and what is between them."""
+    if _PART_TAGS.isdisjoint([token.name for token in tokens]):
+        yield "text", tokens
+        return
     done = index = 0
     is_line_start = True  # whether the current line has no text before the token
     while index < len(tokens):

@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass
 
 from qwenvl_core.parsing.latex.inline import format_cell
-from qwenvl_core.parsing.latex.text import TOKEN
+from qwenvl_core.parsing.latex.text import TOKEN, convert_latex_to_text
 from qwenvl_core.parsing.tables import Cell, Row
 
 TABULAR_BEGIN = re.compile(r"\\begin\s{0,9}\{(?:tabular[xy]?\*?|tabulary|longtable|longtabu|tabu)\}")
@@ -123,6 +123,8 @@ def _parse_cell(source: str) -> Cell:
             parsed = _parse_spanning_command(source, match.end()) if match else None
             if parsed:
                 spans[command], source = parsed
+    if "\\" not in source and "$" not in source:
+        return Cell(convert_latex_to_text(source), spans[_MULTICOLUMN], spans[_MULTIROW])
     cell = format_cell(source)
     return Cell(cell.text, spans[_MULTICOLUMN], spans[_MULTIROW], html=cell.html)
 

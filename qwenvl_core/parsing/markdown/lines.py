@@ -157,7 +157,7 @@ def _read_cell(source: str, *, is_header: bool) -> Cell:
 
 def _format_row(line: str, cells: Sequence[Cell]) -> str:
     """Format a row in Markdown: its source, unless the Markdown of a cell differs."""
-    if [cell.strip() for cell in _split_cells(line)] == [cell.markdown for cell in cells]:
+    if not has_markup(line) or [cell.strip() for cell in _split_cells(line)] == [cell.markdown for cell in cells]:
         return line.strip()
     return "| " + " | ".join(cell.markdown or "" for cell in cells) + " |"
 
