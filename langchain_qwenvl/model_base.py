@@ -128,7 +128,10 @@ class QwenVLBase(BaseChatModel, ModelConfig):
         with exceptions.map_core_errors():
             settings = self._settings({"tools": [tools_module.to_openai_tool(tool) for tool in tools or ()]})
             return token_count.count_tokens(
-                message_conversion.convert_messages(messages), settings, local_files=self.local_files
+                message_conversion.convert_messages(messages),
+                settings,
+                local_files=self.local_files,
+                has_storage=self._has_storage,
             )
 
     # --- Serialization and copies ---

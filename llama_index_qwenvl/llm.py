@@ -164,7 +164,9 @@ class QwenVL(StructuredPrediction):
             tools: LlamaIndex tools, or dicts in OpenAI's form.
         """
         request = pipeline.build_request(self, messages, {"tools": tools} if tools else {})
-        return token_count.count_tokens(request.messages, request.settings, local_files=request.local_files)
+        return token_count.count_tokens(
+            request.messages, request.settings, local_files=request.local_files, has_storage=self._has_storage
+        )
 
     # --- Tools ---
 

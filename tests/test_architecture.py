@@ -115,6 +115,7 @@ OWNERS: dict[str, tuple[str, ...]] = {
     "numpy": ("qwenvl_core/rendering/images.py",),
     "pypdfium2": tuple(f"qwenvl_core/rendering/{name}.py" for name in ("pdf", "pdf_extent", "pdf_forms")),
     "tqdm": ("qwenvl_core/documents/progress.py",),
+    "av": ("qwenvl_core/media/video_decoding.py",),
     "PIL": (
         *(f"qwenvl_core/{name}.py" for name in PILLOW),
         "langchain_qwenvl/document_loaders.py",
@@ -143,7 +144,7 @@ def test_allowed_imports(path: Path) -> None:
 def test_what_is_optional_is_imported_when_it_is_used(path: Path) -> None:
     at_once = {name.partition(".")[0] for name, at_once in imports(path) if at_once}
     if name_of(path) not in AT_ONCE:
-        assert not at_once & {"PIL", "pypdfium2"}
+        assert not at_once & {"PIL", "pypdfium2", "av"}
     assert not at_once & {"numpy", "tqdm"}
     lazy = {module.removesuffix(".py").replace("/", ".") for module in AT_ONCE}
     lazy |= {"qwenvl_core.transport.openai", "qwenvl_core.transport.dashscope"}
@@ -495,6 +496,7 @@ EXTRAS = {
     "llama-index": {"llama_index"},
     "dashscope": {"dashscope", "httpx"},
     "documents": {"PIL", "pypdfium2", "tqdm"},
+    "video": {"av"},
 }
 """What each extra installs, by import name. numpy is imported only for arrays that a caller's own numpy saved."""
 

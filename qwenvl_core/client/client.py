@@ -32,7 +32,15 @@ from qwenvl_core.errors import (
     QwenVLInputError,
     QwenVLMissingKeyError,
 )
-from qwenvl_core.request import file_parts, image_fitting, pdf_attachments, policy, tool_media, validation
+from qwenvl_core.request import (
+    file_parts,
+    image_fitting,
+    pdf_attachments,
+    policy,
+    tool_media,
+    validation,
+    video_fitting,
+)
 from qwenvl_core.transport.connection import Connection, HttpRequest
 from qwenvl_core.transport.redaction import redact
 from qwenvl_core.transport.retry import RetryPolicy
@@ -283,9 +291,11 @@ class Client:
         """
         facts = self._describe(request)
         request = pdf_attachments.replace_pdfs(file_parts.resolve_files(request))
+        has_storage = self._connection.storage_url is not None
+        request = video_fitting.fit_videos(request, facts, has_storage=has_storage)
         check_media = partial(self._check_media, request.settings, facts)
         request = replace(request, messages=tool_media.replace_refused_media(request.messages, check_media))
-        prepared = replace(policy.prepare(request, facts), has_storage=self._connection.storage_url is not None)
+        prepared = replace(policy.prepare(request, facts), has_storage=has_storage)
         prepared = image_fitting.fit_images(prepared, facts)
         prepared = image_fitting.scale_images(prepared, facts)
         validation.check(prepared, facts, self._connection.api)

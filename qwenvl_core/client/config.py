@@ -67,7 +67,8 @@ class ModelConfig(ConnectionConfig):
     fps: float | None = None
     """Default for every video, in frames per second; a part's own value wins."""
     media_policy: Literal["check", "fit"] = "check"
-    """What happens to a local image that the service would refuse or shrink: `"fit"` converts and scales it."""
+    """What happens to local media that the service would refuse or shrink: `"fit"` converts and scales images, and
+    sends the frames of videos."""
     temperature: float | None = None
     """Sampling temperature, from 0 to below 2."""
     top_p: float | None = None
@@ -168,6 +169,11 @@ class ModelConfig(ConnectionConfig):
             default_headers=self.default_headers or {},
             upload_cache=None if self.upload_cache is None else Path(self.upload_cache).expanduser().absolute(),
         )
+
+    @property
+    def _has_storage(self) -> bool:
+        """Whether the server has temporary storage for uploads."""
+        return self._connection().storage_url is not None
 
     @property
     def _client(self) -> Client:

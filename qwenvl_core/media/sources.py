@@ -56,7 +56,10 @@ HINTS: dict[MediaKind, tuple[str, ...]] = {
 }
 """The vendor's options of each kind of medium."""
 
-SHRINK_HINT: dict[MediaKind, str] = {"image": 'Make it smaller (media_policy="fit" does)', "video": "Make it smaller"}
+SHRINK_HINT: dict[MediaKind, str] = {
+    "image": 'Make it smaller (media_policy="fit" does)',
+    "video": 'Make it smaller (media_policy="fit" sends its frames)',
+}
 """The first advice in an error about a medium that is too large."""
 
 

@@ -241,7 +241,7 @@ def _check_storage(uri: DataUri, kind: MediaKind, location: str, limit: int, pre
 
 def _check_size(uri: DataUri, kind: MediaKind, location: str, limit: int) -> int:
     """Return the size of a medium in bytes; raise if it is above the limit."""
-    size = _compute_size(uri, location)
+    size = compute_size(uri, location)
     if size > limit:
         raise QwenVLInputError(
             f"{location}: this {kind} has {size:,} bytes. "
@@ -251,7 +251,7 @@ def _check_size(uri: DataUri, kind: MediaKind, location: str, limit: int) -> int
     return size
 
 
-def _compute_size(uri: DataUri, location: str) -> int:
+def compute_size(uri: DataUri, location: str) -> int:
     """Return the size of a medium, in bytes."""
     data = uri.source
     if isinstance(data, Path):

@@ -110,8 +110,8 @@ def _check_part(part: Media, settings: ModelSettings, provider: Provider) -> Ite
 def _check_video(part: Media, provider: Provider) -> Iterator[str]:
     if isinstance(part, VideoPart) and not provider.videos:
         yield (
-            f"{provider.name} takes no videos. Send frames: qwenvl_core.media.sample_frames gives those of a local "
-            "video."
+            f'{provider.name} takes no videos. Send frames: media_policy="fit" sends those of a local video, and '
+            "qwenvl_core.media.sample_frames returns them."
         )
 
 

@@ -28,6 +28,7 @@ from qwenvl_core.catalog.provider_models import describe_at
 from qwenvl_core.catalog.providers import get_provider
 from qwenvl_core.errors import QwenVLInputError
 from qwenvl_core.media.inspection import inspect_image, inspect_video
+from qwenvl_core.request import video_fitting
 from qwenvl_core.request.file_parts import resolve_parts
 from qwenvl_core.request.image_fitting import get_scaled_size
 from qwenvl_core.request.pdf_attachments import has_pages, measure_pages
@@ -105,26 +106,35 @@ def _estimate_text_tokens(text: str) -> int:
     return max(math.ceil(total), 1) if text else 0
 
 
-def count_tokens(messages: Iterable[Message], settings: ModelSettings, *, local_files: LocalFiles = None) -> int:
+def count_tokens(
+    messages: Iterable[Message],
+    settings: ModelSettings,
+    *,
+    local_files: LocalFiles = None,
+    has_storage: bool = False,
+) -> int:
     """Count the input tokens of a conversation; the module's docstring says which counts are exact.
 
     Args:
         messages: The conversation; the headers of local media in it are read, nothing is fetched.
         settings: The model, its tools, and the defaults for images and videos.
         local_files: Which local files may be read.
+        has_storage: Whether large media can be uploaded, which decides whether a video is sent as frames.
 
     Raises:
         QwenVLInputError: There is a video, and the model does not accept videos; or a local file may not be read.
     """
     facts = describe_at(settings.model, settings.provider)
-    total = sum(_count_message(message, settings, facts) for message in resolve_parts(messages, local_files))
+    context = video_fitting.FittingContext(settings, facts, has_storage)
+    total = sum(_count_message(message, context) for message in resolve_parts(messages, local_files))
     if settings.tools:
         total += _TOOLS_TOKENS + sum(count_text_tokens(_encode_tool(tool), facts) for tool in settings.tools)
     return total
 
 
-def _count_message(message: Message, settings: ModelSettings, facts: ModelFacts) -> int:
-    total = _MESSAGE_TOKENS + sum(_count_part(part, settings, facts) for part in message.parts)
+def _count_message(message: Message, context: video_fitting.FittingContext) -> int:
+    settings, facts = context.settings, context.facts
+    total = _MESSAGE_TOKENS + sum(_count_part(part, context) for part in message.parts)
     for call in message.tool_calls:
         total += _CALL_TOKENS + count_text_tokens(call.name, facts) + count_text_tokens(call.arguments, facts)
     if message.role == "tool":
@@ -138,7 +148,8 @@ def _encode_tool(tool: object) -> str:
     return json.dumps(tool, ensure_ascii=False, default=str)
 
 
-def _count_part(part: Part, settings: ModelSettings, facts: ModelFacts) -> int:
+def _count_part(part: Part, context: video_fitting.FittingContext) -> int:
+    settings, facts = context.settings, context.facts
     match part:
         case TextPart(text):
             return count_text_tokens(text, facts)
@@ -147,7 +158,8 @@ def _count_part(part: Part, settings: ModelSettings, facts: ModelFacts) -> int:
         case ImagePart():
             return _count_image(part, settings, facts)
         case VideoPart():
-            return _count_video(part, settings, facts)
+            fitted = _count_fitted_video(part, context)
+            return _count_video(part, settings, facts) if fitted is None else fitted
         case FramesPart():
             return _count_frames(part, settings, facts)
 
@@ -188,6 +200,20 @@ def _count_video(video: VideoPart, settings: ModelSettings, facts: ModelFacts) -
         except QwenVLInputError:
             pass  # as above
     return video_tokens_upper_bound(facts)
+
+
+def _count_fitted_video(video: VideoPart, context: video_fitting.FittingContext) -> int | None:
+    """Count the frames that `media_policy="fit"` makes of a video; `None` if it is sent as it is."""
+    if not video_fitting.find_reason(video, context):
+        return None
+    try:
+        plan = video_fitting.plan_video(video, context)
+    except QwenVLInputError:
+        return None  # it can't be sent, which fitting reports
+    if context.provider.frames == "images":
+        return plan.count * image_tokens(*plan.size, context.facts)
+    facts = raise_frame_cap(context.facts, context.settings.for_part(video).max_pixels)
+    return frame_list_tokens(*plan.size, plan.count, facts)
 
 
 def _count_frames(frames: FramesPart, settings: ModelSettings, facts: ModelFacts) -> int:

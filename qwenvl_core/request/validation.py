@@ -295,7 +295,8 @@ def _check_duration(part: Media, settings: ModelSettings, facts: ModelFacts) -> 
     seconds = inspect_video(part.source).seconds
     shortest, longest = facts.video_seconds
     if seconds is not None and not shortest <= seconds <= longest:
-        hint = "Send its frames as a list" if seconds < shortest else "Cut it, or use a model that takes longer ones"
+        hint = "Send its frames as a list" if seconds < shortest else "Cut it, use a model that takes longer ones"
+        hint += ', or let its frames be sent: media_policy="fit"'
         yield (
             f"this video has {_format_duration(seconds, shortest, longest)} seconds; {settings.model} takes "
             f"{shortest:g} to {longest:,g} seconds. {hint}."

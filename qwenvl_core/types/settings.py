@@ -68,8 +68,8 @@ class ModelSettings:
         min_pixels: Default of every image and video, in pixels.
         max_pixels: Default of every image and video, in pixels.
         fps: Default of every video, in frames per second.
-        media_policy: How local images are treated that the service would reject or scale down: `check` raises for the
-            former and sends the latter unchanged, `fit` converts and scales both.
+        media_policy: How local media are treated that the service would reject or scale down: `check` raises for the
+            former and sends the latter unchanged, `fit` converts and scales images, and sends the frames of videos.
         upload: Which local media go to the vendor's temporary storage: `auto` those that do not fit inline, `always`
             all, `never` none.
         ocr_options: Task of an OCR model: `task`, `task_config`, and `enable_rotate`, the default of every image.
