@@ -14,8 +14,11 @@ from qwenvl_core.errors import QwenVLError
 
 if TYPE_CHECKING:
     from langchain_qwenvl import document_loaders as _document_loaders
+    from langchain_qwenvl import embeddings as _embeddings
     from langchain_qwenvl import exceptions as _exceptions
+    from langchain_qwenvl import rerankers as _rerankers
     from langchain_qwenvl.document_loaders import Citation, QwenVLLoader, QwenVLParser, citation, highlight
+    from langchain_qwenvl.embeddings import QwenVLEmbeddings
     from langchain_qwenvl.exceptions import (
         QwenVLAPIError,
         QwenVLArrearageError,
@@ -35,7 +38,10 @@ if TYPE_CHECKING:
         QwenVLStreamInterruptedError,
         QwenVLTimeoutError,
     )
+    from langchain_qwenvl.rerankers import QwenVLReranker
 else:
+    _embeddings = lazy_module("langchain_qwenvl.embeddings")
+    _rerankers = lazy_module("langchain_qwenvl.rerankers")
     _document_loaders = lazy_module("langchain_qwenvl.document_loaders")
     _exceptions = lazy_module("langchain_qwenvl.exceptions")
 
@@ -48,6 +54,7 @@ __all__ = [
     "QwenVLConnectionError",
     "QwenVLContentFilterError",
     "QwenVLContextOverflowError",
+    "QwenVLEmbeddings",
     "QwenVLError",
     "QwenVLInputError",
     "QwenVLInvalidRequestError",
@@ -60,6 +67,7 @@ __all__ = [
     "QwenVLPermissionDeniedError",
     "QwenVLQuotaExceededError",
     "QwenVLRateLimitError",
+    "QwenVLReranker",
     "QwenVLStreamInterruptedError",
     "QwenVLTimeoutError",
     "citation",
@@ -71,10 +79,13 @@ register_serializable(ChatQwenVL)
 
 
 def __getattr__(name: str) -> Any:
-    """Import the document loaders and the exceptions on first use."""
+    """Import what is not a chat model on first use."""
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(_exceptions if name.endswith("Error") else _document_loaders, name)
+    if name.endswith("Error"):
+        return getattr(_exceptions, name)
+    modules = {"QwenVLEmbeddings": _embeddings, "QwenVLReranker": _rerankers}
+    return getattr(modules.get(name, _document_loaders), name)
 
 
 def __dir__() -> list[str]:

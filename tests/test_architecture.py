@@ -111,7 +111,11 @@ OWNERS: dict[str, tuple[str, ...]] = {
     "dashscope": ("qwenvl_core/transport/dashscope.py", "qwenvl_core/request/text_tokenizer.py"),
     "httpx": ("qwenvl_core/transport/dashscope.py",),
     "jiter": ("qwenvl_core/wire/sse.py", "qwenvl_core/types/tool_arguments.py"),
-    "pydantic": ("qwenvl_core/client/config.py", "qwenvl_core/client/connection_config.py"),
+    "pydantic": (
+        "qwenvl_core/client/config.py",
+        "qwenvl_core/client/connection_config.py",
+        "qwenvl_core/client/retrieval_config.py",
+    ),
     "numpy": ("qwenvl_core/rendering/images.py",),
     "pypdfium2": tuple(f"qwenvl_core/rendering/{name}.py" for name in ("pdf", "pdf_extent", "pdf_forms")),
     "tqdm": ("qwenvl_core/documents/progress.py",),
@@ -226,7 +230,12 @@ def test_every_owner_is_there_and_needs_what_it_owns() -> None:
 
 def test_the_core_can_be_imported_without_any_framework_or_sdk() -> None:
     """Every module of the core but the transports, those that open files, and the base of the chat models."""
-    left_out = (*AT_ONCE, "qwenvl_core/client/config.py", "qwenvl_core/client/connection_config.py")
+    left_out = (
+        *AT_ONCE,
+        "qwenvl_core/client/config.py",
+        "qwenvl_core/client/connection_config.py",
+        "qwenvl_core/client/retrieval_config.py",
+    )
     names = [
         name_of(path).removesuffix(".py").removesuffix("/__init__").replace("/", ".")
         for path in CORE
@@ -377,15 +386,17 @@ EXPORTS = {
     "qwenvl_core": ["__version__"],
     "langchain_qwenvl": [
         "ChatQwenVL", "Citation", "QwenVLAPIError", "QwenVLArrearageError", "QwenVLAuthenticationError",
-        "QwenVLConnectionError", "QwenVLContentFilterError", "QwenVLContextOverflowError", "QwenVLError",
-        "QwenVLInputError",
-        "QwenVLInvalidRequestError", "QwenVLLoader", "QwenVLMissingKeyError", "QwenVLModelNotFoundError",
+        "QwenVLConnectionError", "QwenVLContentFilterError", "QwenVLContextOverflowError", "QwenVLEmbeddings",
+        "QwenVLError", "QwenVLInputError", "QwenVLInvalidRequestError", "QwenVLLoader", "QwenVLMissingKeyError",
+        "QwenVLModelNotFoundError",
         "QwenVLNotFoundError", "QwenVLOutputError", "QwenVLParser", "QwenVLPermissionDeniedError",
-        "QwenVLQuotaExceededError", "QwenVLRateLimitError", "QwenVLStreamInterruptedError", "QwenVLTimeoutError",
+        "QwenVLQuotaExceededError", "QwenVLRateLimitError", "QwenVLReranker", "QwenVLStreamInterruptedError",
+        "QwenVLTimeoutError",
         "citation", "highlight",
     ],
     "llama_index_qwenvl": [
-        "Citation", "QwenVL", "QwenVLError", "QwenVLReader", "citation", "highlight", "video", "video_frames",
+        "Citation", "QwenVL", "QwenVLEmbedding", "QwenVLError", "QwenVLReader", "QwenVLRerank", "citation", "highlight",
+        "video", "video_frames",
     ],
 }  # fmt: skip
 

@@ -145,3 +145,17 @@ def describe_missing_key(provider: Provider, *, name: str | None, base_url: str 
             'provider="model-studio"; else pass api_key=, and the provider= that answers.'
         )
     return hint
+
+
+def find_vendor_key(base_url: str | None) -> str | None:
+    """Return the vendor's key in the environment if it may be sent to `base_url`; `None` for the vendor's hosts."""
+    if not _is_declared_vendor(None, "openai", base_url):
+        return None
+    return os.environ.get("DASHSCOPE_API_KEY") or None
+
+
+def describe_vendor_key(base_url: str | None) -> str:
+    """Describe what to do where the vendor's key is missing."""
+    if _is_declared_vendor(None, "openai", base_url):
+        return "Pass api_key= or set the environment variable DASHSCOPE_API_KEY."
+    return "DASHSCOPE_API_KEY is not sent to this host. Pass api_key=, or set DASHSCOPE_BASE_URL to this base_url."

@@ -42,6 +42,7 @@ from qwenvl_core.request import (
     video_fitting,
 )
 from qwenvl_core.transport.connection import Connection, HttpRequest
+from qwenvl_core.transport.http_transport import HttpTransport
 from qwenvl_core.transport.redaction import redact
 from qwenvl_core.transport.retry import RetryPolicy
 from qwenvl_core.transport.upload_urls import UploadUrls
@@ -169,6 +170,26 @@ class Client:
     def detected_provider(self) -> str | None:
         """The provider that the server's list of models names; `None` until the first call of `provider="auto"`."""
         return self._detection.result.provider
+
+    @property
+    def connection(self) -> Connection:
+        """The connection."""
+        return self._connection
+
+    @property
+    def uploader(self) -> Uploader:
+        """The uploader of the connection."""
+        return self._uploads.uploader
+
+    def open_transport(self) -> HttpTransport:
+        """Return the transport, for requests that are not chats. A forked child creates its own."""
+        transport: HttpTransport = self._open_transport()
+        return transport
+
+    async def aopen_transport(self) -> HttpTransport:
+        """Return the transport; the SDK is imported off the event loop. See `open_transport`."""
+        transport: HttpTransport = await self._aopen_transport()
+        return transport
 
     def close(self) -> None:
         """Close the sync connections; the next request opens new ones."""

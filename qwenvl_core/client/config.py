@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 from collections.abc import Mapping
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field, PrivateAttr, model_validator
@@ -167,7 +166,7 @@ class ModelConfig(ConnectionConfig):
             http_client=self.http_client,
             http_async_client=self.http_async_client,
             default_headers=self.default_headers or {},
-            upload_cache=None if self.upload_cache is None else Path(self.upload_cache).expanduser().absolute(),
+            upload_cache=self._resolve_upload_cache(),
         )
 
     @property

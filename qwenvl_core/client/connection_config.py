@@ -102,6 +102,9 @@ class ConnectionConfig(BaseModel):
         """Return what decides which key of the environment may be sent."""
         raise NotImplementedError
 
+    def _resolve_upload_cache(self) -> Path | None:
+        return None if self.upload_cache is None else Path(self.upload_cache).expanduser().absolute()
+
     @field_validator("local_files", mode="before")
     @classmethod
     def _check_local_files(cls, value: Any) -> Any:

@@ -59,7 +59,7 @@ class MediaUploads:
     """
 
     def __init__(self, uploader: Uploader, encode: Callable[[PreparedRequest], Any]) -> None:
-        self._uploader = uploader
+        self.uploader = uploader
         self._encode = encode
 
     def upload(self, prepared: PreparedRequest, transport: Any) -> UploadedRequest:
@@ -71,7 +71,7 @@ class MediaUploads:
         if not may_need_upload(prepared):
             return UploadedRequest(prepared, prepared)
         plan = self._plan(prepared)
-        urls = self._uploader.upload_all(transport, plan.uploads, prepared.settings.model)
+        urls = self.uploader.upload_all(transport, plan.uploads, prepared.settings.model)
         return UploadedRequest.build(prepared, plan, urls)
 
     async def aupload(self, prepared: PreparedRequest, transport: Any) -> UploadedRequest:
@@ -79,21 +79,21 @@ class MediaUploads:
         if not await _amay_need_upload(prepared):
             return UploadedRequest(prepared, prepared)
         plan = await asyncio.to_thread(self._plan, prepared)
-        urls = await self._uploader.aupload_all(transport, plan.uploads, prepared.settings.model)
+        urls = await self.uploader.aupload_all(transport, plan.uploads, prepared.settings.model)
         return UploadedRequest.build(prepared, plan, urls)
 
     def renew(self, request: UploadedRequest, transport: Any) -> UploadedRequest:
         """Upload the media of a request once more; see `UploadedRequest.should_renew`."""
         plan, model = request.plan, request.source.settings.model
-        self._uploader.discard(plan.uploads, request.urls, model)
-        urls = self._uploader.upload_all(transport, plan.uploads, model)
+        self.uploader.discard(plan.uploads, request.urls, model)
+        urls = self.uploader.upload_all(transport, plan.uploads, model)
         return UploadedRequest.build(request.source, plan, urls, is_renewed=True)
 
     async def arenew(self, request: UploadedRequest, transport: Any) -> UploadedRequest:
         """Upload the media of a request once more asynchronously; see `renew`."""
         plan, model = request.plan, request.source.settings.model
-        await asyncio.to_thread(self._uploader.discard, plan.uploads, request.urls, model)
-        urls = await self._uploader.aupload_all(transport, plan.uploads, model)
+        await asyncio.to_thread(self.uploader.discard, plan.uploads, request.urls, model)
+        urls = await self.uploader.aupload_all(transport, plan.uploads, model)
         return UploadedRequest.build(request.source, plan, urls, is_renewed=True)
 
     def check(self, prepared: PreparedRequest) -> None:

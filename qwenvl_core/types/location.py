@@ -18,6 +18,7 @@ class Location:
         role: Role of the message; it decides which blocks are allowed.
         block_type: The framework's name for the block's type.
         attribute: The message attribute that holds the blocks: `content` in LangChain, `blocks` in LlamaIndex.
+        item: Where the block is if it is not in a message but among the items of an embedding or a ranking.
     """
 
     message: int
@@ -25,8 +26,11 @@ class Location:
     role: Role
     block_type: str = "text"
     attribute: str = "content"
+    item: str = ""
 
     def __str__(self) -> str:
+        if self.item:
+            return f"{self.item} ({self.block_type})"
         return f"messages[{self.message}].{self.attribute}[{self.block}] ({self.block_type})"
 
     def with_type(self, block_type: str) -> Location:

@@ -1,0 +1,101 @@
+"""Rank documents by their texts and pictures with LangChain."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from langchain_core.documents.base import Document
+from langchain_core.documents.compressor import BaseDocumentCompressor
+from typing_extensions import override
+
+from langchain_qwenvl.exceptions import map_core_errors
+from langchain_qwenvl.retrieval_base import RetrievalBase, convert_item_block
+from qwenvl_core.client.retrieval_config import RerankConfig
+from qwenvl_core.request import retrieval_items
+from qwenvl_core.types.retrieval import Item, Ranked
+
+if TYPE_CHECKING:
+    from langchain_core.callbacks.base import Callbacks
+
+
+class QwenVLReranker(RetrievalBase, RerankConfig, BaseDocumentCompressor):
+    """Rank documents by how well they answer a query: texts and pictures in one list.
+
+    A document whose metadata holds a picture under `image_key` is ranked by the picture, any other by its text. It is a
+    compressor for LangChain's `ContextualCompressionRetriever`.
+
+    Example:
+        ```python
+        reranker = QwenVLReranker(top_n=3)
+        best = reranker.compress_documents(pages, "What was paid?")
+        best[0].metadata["relevance_score"]
+        ```
+
+    Raises:
+        QwenVLError: As the chat model. More documents than one request takes are an error, since scores of different
+            requests do not compare.
+    """
+
+    @override
+    def compress_documents(
+        self, documents: Sequence[Document], query: str, callbacks: Callbacks | None = None
+    ) -> list[Document]:
+        """Return the best documents, best first, with the score in `metadata["relevance_score"]`."""
+        with map_core_errors():
+            query_item = retrieval_items.build_text_item(query, "query")
+            ranked = self._rank_items(query_item, self._build_document_items(documents), None)
+        return _add_scores(documents, ranked)
+
+    @override
+    async def acompress_documents(
+        self, documents: Sequence[Document], query: str, callbacks: Callbacks | None = None
+    ) -> list[Document]:
+        """Return the best documents asynchronously; see `compress_documents`."""
+        with map_core_errors():
+            query_item = retrieval_items.build_text_item(query, "query")
+            ranked = await self._arank_items(query_item, self._build_document_items(documents), None)
+        return _add_scores(documents, ranked)
+
+    def rerank(self, query: Any, items: Sequence[Any], top_n: int | None = None) -> list[Ranked]:
+        """Return the scores of items, best first; items with the same score stay in their order.
+
+        Args:
+            query: A text, an image or a video; see `QwenVLEmbeddings.embed`.
+            items: What is ranked, in the same forms, without lists.
+            top_n: How many of the best are returned.
+        """
+        with map_core_errors():
+            return self._rank_items(self._build_item(query), self._build_items(items), top_n)
+
+    async def arerank(self, query: Any, items: Sequence[Any], top_n: int | None = None) -> list[Ranked]:
+        """Return the scores of items asynchronously; see `rerank`."""
+        with map_core_errors():
+            return await self._arank_items(self._build_item(query), self._build_items(items), top_n)
+
+    def _build_item(self, query: Any) -> Item:
+        return retrieval_items.build_item(
+            query, "query", convert_block=convert_item_block, local_files=self.local_files
+        )
+
+    def _build_items(self, items: Sequence[Any]) -> list[Item]:
+        return retrieval_items.build_items(
+            items, "items", convert_block=convert_item_block, local_files=self.local_files
+        )
+
+    def _build_document_items(self, documents: Sequence[Document]) -> list[Item]:
+        return [self._build_document_item(document, index) for index, document in enumerate(documents)]
+
+    def _build_document_item(self, document: Document, index: int) -> Item:
+        picture = document.metadata.get(self.image_key)
+        if picture:
+            location = f"documents[{index}].metadata[{self.image_key!r}]"
+            return retrieval_items.build_path_item(picture, location, local_files=self.local_files)
+        return retrieval_items.build_text_item(document.page_content, f"documents[{index}]")
+
+
+def _add_scores(documents: Sequence[Document], ranked: list[Ranked]) -> list[Document]:
+    return [
+        documents[index].model_copy(update={"metadata": {**documents[index].metadata, "relevance_score": score}})
+        for index, score in ranked
+    ]

@@ -1,0 +1,102 @@
+"""Rank nodes by their texts and pictures with LlamaIndex."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from llama_index.core.postprocessor.types import BaseNodePostprocessor
+from llama_index.core.schema import NodeWithScore, QueryBundle
+from pydantic import Field
+from typing_extensions import override
+
+from llama_index_qwenvl.retrieval_base import Limiter, RetrievalBase, build_node_item, convert_item_block
+from qwenvl_core.client.retrieval_config import RerankConfig
+from qwenvl_core.errors import QwenVLInputError
+from qwenvl_core.request import retrieval_items
+from qwenvl_core.types.retrieval import Item, Ranked
+
+
+class QwenVLRerank(RetrievalBase, RerankConfig, BaseNodePostprocessor):
+    """Rank nodes by how well they answer a query: texts and pictures in one list.
+
+    An image node, and a node whose metadata holds a picture under `image_key`, is ranked by the picture, any other by
+    its text. The new score is the node's score.
+
+    Example:
+        ```python
+        engine = index.as_query_engine(node_postprocessors=[QwenVLRerank(top_n=3)])
+        ```
+
+    Raises:
+        QwenVLError: As the chat model. More nodes than one request takes are an error, since scores of different
+            requests do not compare.
+    """
+
+    rate_limiter: Any = Field(default=None, exclude=True, repr=False)
+    """Waited for once a request."""
+
+    @classmethod
+    @override
+    def class_name(cls) -> str:
+        return "QwenVLRerank"
+
+    def _get_limiter(self) -> Limiter:
+        return Limiter(self.rate_limiter)
+
+    @override
+    def _postprocess_nodes(
+        self, nodes: list[NodeWithScore], query_bundle: QueryBundle | None = None
+    ) -> list[NodeWithScore]:
+        ranked = self._rank_items(self._build_query_item(query_bundle), self._build_node_items(nodes), None)
+        return _set_scores(nodes, ranked)
+
+    @override
+    async def _apostprocess_nodes(
+        self, nodes: list[NodeWithScore], query_bundle: QueryBundle | None = None
+    ) -> list[NodeWithScore]:
+        ranked = await self._arank_items(self._build_query_item(query_bundle), self._build_node_items(nodes), None)
+        return _set_scores(nodes, ranked)
+
+    def rerank(self, query: Any, items: Sequence[Any], top_n: int | None = None) -> list[Ranked]:
+        """Return the scores of items, best first; items with the same score stay in their order.
+
+        Args:
+            query: A text, an image or a video; see `QwenVLEmbedding.embed`.
+            items: What is ranked, in the same forms, without lists.
+            top_n: How many of the best are returned.
+        """
+        return self._rank_items(self._build_item(query), self._build_items(items), top_n)
+
+    async def arerank(self, query: Any, items: Sequence[Any], top_n: int | None = None) -> list[Ranked]:
+        """Return the scores of items asynchronously; see `rerank`."""
+        return await self._arank_items(self._build_item(query), self._build_items(items), top_n)
+
+    def _build_query_item(self, query_bundle: QueryBundle | None) -> Item:
+        if query_bundle is None:
+            raise QwenVLInputError("Missing query: nodes are ranked by how well they answer one. Pass query_str=.")
+        if query_bundle.image_path:
+            return retrieval_items.build_path_item(
+                query_bundle.image_path, "query.image_path", local_files=self.local_files
+            )
+        return retrieval_items.build_text_item(query_bundle.query_str, "query")
+
+    def _build_node_items(self, nodes: Sequence[NodeWithScore]) -> list[Item]:
+        return [
+            build_node_item(node.node, f"nodes[{index}]", image_key=self.image_key, local_files=self.local_files)
+            for index, node in enumerate(nodes)
+        ]
+
+    def _build_item(self, query: Any) -> Item:
+        return retrieval_items.build_item(
+            query, "query", convert_block=convert_item_block, local_files=self.local_files
+        )
+
+    def _build_items(self, items: Sequence[Any]) -> list[Item]:
+        return retrieval_items.build_items(
+            items, "items", convert_block=convert_item_block, local_files=self.local_files
+        )
+
+
+def _set_scores(nodes: Sequence[NodeWithScore], ranked: Sequence[Ranked]) -> list[NodeWithScore]:
+    return [NodeWithScore(node=nodes[index].node, score=score) for index, score in ranked]

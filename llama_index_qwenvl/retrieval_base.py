@@ -1,0 +1,93 @@
+"""Share what embeddings and rerankers have in common: content blocks, pictures of nodes, the rate limiter, pickles."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterable
+from typing import Any, Self
+
+from llama_index.core.schema import BaseNode, ImageDocument, ImageNode, MetadataMode
+
+from llama_index_qwenvl.input_blocks import BlockContext, convert_block
+from qwenvl_core.catalog.models import describe
+from qwenvl_core.client.retrieval_config import RetrievalConfig, RunState
+from qwenvl_core.request import retrieval_items
+from qwenvl_core.types.location import Location
+from qwenvl_core.types.media import LocalFiles
+from qwenvl_core.types.messages import Part
+from qwenvl_core.types.retrieval import Item
+
+
+def convert_item_block(block: Any, location: Location) -> Iterable[Part]:
+    """Convert a content block that is an item.
+
+    Raises:
+        QwenVLInputError: The block is not supported.
+    """
+    return convert_block(block, BlockContext(location.with_type(type(block).__name__), describe(""), {}))
+
+
+def build_node_item(node: BaseNode, location: str, *, image_key: str, local_files: LocalFiles) -> Item:
+    """Build the item of a node: its picture, if it has one, else its text.
+
+    Raises:
+        QwenVLInputError: The picture can't be read, or the node has neither a picture nor text.
+    """
+    picture = _find_picture(node, image_key)
+    if picture is not None:
+        return retrieval_items.build_path_item(picture, location, local_files=local_files)
+    return retrieval_items.build_text_item(node.get_content(metadata_mode=MetadataMode.EMBED), location)
+
+
+def has_picture(node: BaseNode, image_key: str) -> bool:
+    """Return whether a node has a picture."""
+    return _find_picture(node, image_key) is not None
+
+
+def _find_picture(node: BaseNode, image_key: str) -> Any:
+    """Return the picture of a node: a path, a URL or bytes; `None` if it has none."""
+    if isinstance(node, ImageNode | ImageDocument):
+        if node.image_path or node.image_url:
+            return node.image_path or str(node.image_url)
+        if node.image:
+            return base64.b64decode(node.image)
+    return node.metadata.get(image_key) or None
+
+
+class Limiter:
+    """A rate limiter of LlamaIndex that may be missing, with one call before each request."""
+
+    def __init__(self, limiter: Any) -> None:
+        self._limiter = limiter
+
+    def acquire(self) -> None:
+        """Wait until a request may be sent."""
+        if self._limiter is not None:
+            self._limiter.acquire()
+
+    async def aacquire(self) -> None:
+        """Wait asynchronously until a request may be sent."""
+        if self._limiter is not None:
+            await self._limiter.async_acquire()
+
+
+class RetrievalBase(RetrievalConfig):
+    """Define how LlamaIndex's embeddings and rerankers are copied and pickled."""
+
+    def __deepcopy__(self, memo: dict[int, Any] | None = None) -> Self:
+        """Copy the settings, and share the caller's HTTP clients and rate limiter, which cannot be copied."""
+        memo = {} if memo is None else memo
+        shared = (self.http_client, self.http_async_client, getattr(self, "rate_limiter", None))
+        return super().__deepcopy__(memo | {id(value): value for value in shared})
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return the state without the key and the connections."""
+        copy = self.model_copy()
+        copy._state = RunState()
+        copy.__dict__["api_key"] = None
+        return super(RetrievalBase, copy).__getstate__()
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Restore the state with the key of this environment."""
+        super().__setstate__(state)
+        self._read_environment_key()

@@ -1,0 +1,188 @@
+"""Send requests for vectors and scores: several at once, each within the limits of the service.
+
+```
+items ─► validation ─► packing ─► (uploads) ─► wire.encode ─► transport ─► wire.decode ─► vectors or scores
+```
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from dataclasses import dataclass
+from typing import Any, Generic, Protocol, TypeVar
+from weakref import WeakKeyDictionary
+
+from qwenvl_core.client.client import Client
+from qwenvl_core.errors import QwenVLAPIError, QwenVLError
+from qwenvl_core.request.retrieval_uploads import plan_uploads
+from qwenvl_core.transport.connection import HttpRequest
+from qwenvl_core.transport.redaction import redact
+from qwenvl_core.transport.retry import acall_with_retries, call_with_retries
+from qwenvl_core.types.retrieval import Item
+from qwenvl_core.wire.upload_policy import is_url_rejected
+
+T = TypeVar("T")
+
+
+class RateLimiter(Protocol):
+    """What both frameworks' rate limiters are made into: one call before each request."""
+
+    def acquire(self) -> None:
+        """Wait until a request may be sent."""
+
+    async def aacquire(self) -> None:
+        """Wait asynchronously until a request may be sent."""
+
+
+@dataclass(frozen=True, slots=True)
+class RetrievalRequest(Generic[T]):
+    """One request.
+
+    Attributes:
+        model: The model, which uploads are bound to.
+        items: The items whose media may be uploaded.
+        upload: Which local images are uploaded: `"auto"`, `"always"` or `"never"`; local videos always are.
+        encode: Builds the HTTP request from the items, with the URLs of their uploads.
+        decode: Reads the parsed reply.
+    """
+
+    model: str
+    items: tuple[Item, ...]
+    upload: str
+    encode: Callable[[tuple[Item, ...]], HttpRequest]
+    decode: Callable[[Any], T]
+
+
+class RetrievalClient:
+    """Sends the requests of one object; safe to share between threads and event loops.
+
+    Args:
+        max_concurrency: How many requests are sent at once.
+    """
+
+    def __init__(self, max_concurrency: int) -> None:
+        self._slots = threading.BoundedSemaphore(max_concurrency)
+        self._async_slots: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Semaphore] = WeakKeyDictionary()
+        self._max_concurrency = max_concurrency
+
+    def run(self, client: Client, requests: Sequence[RetrievalRequest[T]], limiter: RateLimiter) -> list[T]:
+        """Send requests and return their results, in the order of the requests.
+
+        Raises:
+            QwenVLError: The first error; no further request begins after it.
+        """
+        if len(requests) <= 1:
+            return [self._run_one(client, request, limiter, threading.Event()) for request in requests]
+        stop = threading.Event()
+        workers = min(self._max_concurrency, len(requests))
+        with ThreadPoolExecutor(workers, thread_name_prefix="qwenvl-retrieval") as pool:
+            futures = [pool.submit(self._run_one, client, request, limiter, stop) for request in requests]
+            try:
+                done, _ = wait(futures, return_when=FIRST_EXCEPTION)
+            finally:
+                stop.set()  # all are done, or no further one may begin
+                pool.shutdown(wait=False, cancel_futures=True)
+        failed = [future for future in futures if future in done and future.exception() is not None]
+        return [future.result() for future in failed or futures]
+
+    async def arun(self, client: Client, requests: Sequence[RetrievalRequest[T]], limiter: RateLimiter) -> list[T]:
+        """Send requests asynchronously; see `run`. After an error, requests in progress are cancelled."""
+        if len(requests) <= 1:
+            return [await self._arun_one(client, request, limiter) for request in requests]
+        waiting = iter(enumerate(requests))
+        results: dict[int, T] = {}
+
+        async def work() -> None:
+            for index, request in waiting:
+                results[index] = await self._arun_one(client, request, limiter)
+
+        failure: BaseException | None = None
+        try:
+            async with asyncio.TaskGroup() as group:
+                for _ in range(min(self._max_concurrency, len(requests))):
+                    group.create_task(work())
+        except BaseExceptionGroup as errors:
+            failure = errors.exceptions[0]
+        if failure is not None:  # outside of the handler, so that it keeps its own cause
+            raise failure
+        return [results[index] for index in range(len(requests))]
+
+    def _run_one(self, client: Client, request: RetrievalRequest[T], limiter: RateLimiter, stop: threading.Event) -> T:
+        with self._slots:
+            if stop.is_set():
+                raise QwenVLAPIError("The request was not sent, because another one had failed.")
+            transport = client.open_transport()
+            limiter.acquire()
+            try:
+                return self._send(client, transport, request)
+            except QwenVLError as error:
+                redact(error, client.connection.api_key)
+                stop.set()
+                raise
+
+    async def _arun_one(self, client: Client, request: RetrievalRequest[T], limiter: RateLimiter) -> T:
+        loop = asyncio.get_running_loop()
+        async with self._async_slots.setdefault(loop, asyncio.Semaphore(self._max_concurrency)):
+            transport = await client.aopen_transport()
+            await limiter.aacquire()
+            try:
+                return await self._asend(client, transport, request)
+            except QwenVLError as error:
+                redact(error, client.connection.api_key)
+                raise
+
+    def _send(self, client: Client, transport: Any, request: RetrievalRequest[T]) -> T:
+        plan = plan_uploads(request.items, request.upload)
+        urls = client.uploader.upload_all(transport, plan.uploads, request.model) if plan.uploads else []
+        try:
+            return self._attempt(client, transport, request, plan.replace_sources(urls))
+        except QwenVLError as error:
+            if not urls or not is_url_rejected(error):
+                raise
+        client.uploader.discard(plan.uploads, urls, request.model)
+        urls = client.uploader.upload_all(transport, plan.uploads, request.model)
+        return self._attempt(client, transport, request, plan.replace_sources(urls))
+
+    async def _asend(self, client: Client, transport: Any, request: RetrievalRequest[T]) -> T:
+        plan = await asyncio.to_thread(plan_uploads, request.items, request.upload)
+        urls = await client.uploader.aupload_all(transport, plan.uploads, request.model) if plan.uploads else []
+        try:
+            return await self._aattempt(client, transport, request, plan.replace_sources(urls))
+        except QwenVLError as error:
+            if not urls or not is_url_rejected(error):
+                raise
+        await asyncio.to_thread(client.uploader.discard, plan.uploads, urls, request.model)
+        urls = await client.uploader.aupload_all(transport, plan.uploads, request.model)
+        return await self._aattempt(client, transport, request, plan.replace_sources(urls))
+
+    def _attempt(self, client: Client, transport: Any, request: RetrievalRequest[T], items: tuple[Item, ...]) -> T:
+        http_request = request.encode(items)
+
+        def attempt() -> bytes:
+            with transport.open(http_request) as response:
+                return b"".join(response.data)
+
+        return request.decode(_parse(call_with_retries(client.connection, attempt)))
+
+    async def _aattempt(
+        self, client: Client, transport: Any, request: RetrievalRequest[T], items: tuple[Item, ...]
+    ) -> T:
+        http_request = await asyncio.to_thread(request.encode, items)
+
+        async def attempt() -> bytes:
+            async with transport.aopen(http_request) as response:
+                return b"".join([data async for data in response.data])
+
+        body = await acall_with_retries(client.connection, attempt)
+        return request.decode(await asyncio.to_thread(_parse, body))
+
+
+def _parse(body: bytes) -> Any:
+    try:
+        return json.loads(body)
+    except (ValueError, RecursionError) as error:
+        raise QwenVLAPIError(f"The reply is not valid JSON: {error}.", status_code=200) from None
