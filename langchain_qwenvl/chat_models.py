@@ -206,11 +206,15 @@ class ChatQwenVL(QwenVLBase):
 
     @override
     def _generate_with_cache(self, *args: Any, **kwargs: Any) -> ChatResult:
-        return pipeline.finalize_result(super()._generate_with_cache(*args, **kwargs))
+        result = pipeline.finalize_result(super()._generate_with_cache(*args, **kwargs))
+        self._update_profile()
+        return result
 
     @override
     async def _agenerate_with_cache(self, *args: Any, **kwargs: Any) -> ChatResult:
-        return pipeline.finalize_result(await super()._agenerate_with_cache(*args, **kwargs))
+        result = pipeline.finalize_result(await super()._agenerate_with_cache(*args, **kwargs))
+        self._update_profile()
+        return result
 
 
 def _normalize_messages(messages: Sequence[BaseMessage]) -> list[BaseMessage]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Self, cast
 
 from langchain_core.language_models.base import LangSmithParams, LanguageModelInput
@@ -98,7 +99,15 @@ class QwenVLBase(BaseChatModel, ModelConfig):
 
     @override
     def _resolve_model_profile(self) -> ModelProfile | None:
-        return model_profile.build_profile(self._settings({}))
+        return model_profile.build_profile(self._settings({}), self._detected_context_window)
+
+    def _update_profile(self) -> None:
+        """Take the context window that `provider="auto"` has read into the profile, unless the user set the profile."""
+        if self._detected_context_window is None:
+            return
+        guessed = replace(self._settings({}), provider=self._provider_row.name)
+        if self.profile == model_profile.build_profile(guessed):
+            self.profile = self._resolve_model_profile()
 
     # --- Token counts, offline ---
 

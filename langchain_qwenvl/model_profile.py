@@ -10,10 +10,14 @@ from qwenvl_core.catalog.provider_models import describe_at
 from qwenvl_core.types.settings import ModelSettings
 
 
-def build_profile(settings: ModelSettings) -> ModelProfile | None:
+def build_profile(settings: ModelSettings, context_window: int | None = None) -> ModelProfile | None:
     """Build the profile of a model with these settings; return `None` for a model that is not in the catalog.
 
     Forced tools and JSON output work while a hybrid model thinks, by the default `forced_output`.
+
+    Args:
+        settings: The settings of the model.
+        context_window: The window that the server reports, in tokens; by default the catalog's.
     """
     facts = describe_at(settings.model, settings.provider)
     if not facts.known:
@@ -22,7 +26,7 @@ def build_profile(settings: ModelSettings) -> ModelProfile | None:
     limit = facts.max_input_thinking if is_thinking else facts.max_input
     profile: dict[str, Any] = {
         "name": facts.name,
-        "max_input_tokens": limit or facts.context_window,
+        "max_input_tokens": context_window or limit or facts.context_window,
         "max_output_tokens": facts.max_output,
         "text_inputs": True,
         "image_inputs": facts.images,

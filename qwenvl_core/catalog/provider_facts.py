@@ -53,6 +53,7 @@ class Provider:
         forces_tools_while_thinking: Whether a forced tool is obeyed while the model thinks.
         response_formats: Types of `response_format` that it obeys.
         forces_json_while_thinking: Whether these are obeyed while the model thinks.
+        needs_json_word: Whether a prompt that requests JSON by `response_format` must have the word "json" in it.
         image_options: Options of an image that have an effect.
         video_options: Options of a video that have an effect.
         option_place: Where these options are.
@@ -92,6 +93,7 @@ class Provider:
     forces_tools_while_thinking: bool = False
     response_formats: frozenset[str] = frozenset()
     forces_json_while_thinking: bool = False
+    needs_json_word: bool = True
     image_options: frozenset[str] = frozenset()
     video_options: frozenset[str] = frozenset()
     option_place: OptionPlace = "beside"

@@ -28,7 +28,7 @@ _ALL_FORMATS = frozenset(("json_object", "json_schema"))
 _JSON_OBJECT = frozenset(("json_object",))
 _PIXELS = frozenset(("min_pixels", "max_pixels"))
 _OPENAI_OUTPUT: dict[str, Any] = {"tool_choices": _ALL_CHOICES, "response_formats": _ALL_FORMATS}
-_TEMPLATE: dict[str, Any] = {"tool_media": True, "joins_system": True}
+_TEMPLATE: dict[str, Any] = {"tool_media": True, "joins_system": True, "needs_json_word": False}
 """Rules of servers that render the chat template of the weights.
 
 Source: the templates of Qwen3-VL, Qwen3.5, Qwen3.6 and Qwen3.8: a second system message is dropped or an exception, and
@@ -184,6 +184,7 @@ _OLLAMA = Provider(
     can_stop_always_thinking=True,
     history="plain",
     response_formats=_ALL_FORMATS,  # there is no `tool_choice`
+    needs_json_word=False,
     remote_media=False,
     image_formats=("image/jpeg", "image/png", "image/webp"),
     start_command="ollama pull qwen3-vl:8b && ollama serve",

@@ -16,6 +16,7 @@ from dataclasses import replace
 from typing import Any
 
 from qwenvl_core.catalog.models import ModelFacts
+from qwenvl_core.catalog.providers import get_provider
 from qwenvl_core.request import thinking
 from qwenvl_core.request.output_schema import ROOT_PROPERTY, get_root_type, inline_root
 from qwenvl_core.types.messages import Message, Part, TextPart
@@ -105,9 +106,23 @@ def move_json_schema_to_prompt(prepared: PreparedRequest, facts: ModelFacts) -> 
     )
 
 
+def widen_json_object(prepared: PreparedRequest, facts: ModelFacts) -> PreparedRequest:
+    """Request a JSON object by a schema where the server takes schemas only."""
+    if get_json_type(prepared.settings) != "json_object" or facts.json_object or not facts.json_schema:
+        return prepared
+    any_object = {"name": "answer", "schema": {"type": "object"}}
+    return prepared.adjust(
+        "response_format json_schema instead of json_object, which the server does not take",
+        settings=replace(prepared.settings, response_format={"type": "json_schema", "json_schema": any_object}),
+    )
+
+
 def add_json_word(prepared: PreparedRequest, facts: ModelFacts) -> PreparedRequest:
     """Add the word "json" to the prompt where it is missing: JSON mode requires it. Source: "Error codes"."""
-    if get_json_type(prepared.settings) is None or any("json" in message.text.lower() for message in prepared.messages):
+    needs_word = get_provider(prepared.settings.provider).needs_json_word
+    if not needs_word or get_json_type(prepared.settings) is None:
+        return prepared
+    if any("json" in message.text.lower() for message in prepared.messages):
         return prepared
     return prepared.adjust(
         'instruction for JSON added to the prompt: response_format requires the word "json" in it',

@@ -197,6 +197,7 @@ _RULES: tuple[Callable[[PreparedRequest, ModelFacts], PreparedRequest], ...] = (
     forced_output.resolve_forced_tool,
     forced_output.resolve_json_output,
     forced_output.move_json_schema_to_prompt,
+    forced_output.widen_json_object,
     forced_output.add_json_word,
     thinking.drop_thinking_limits,
     thinking.report_raised_temperature,

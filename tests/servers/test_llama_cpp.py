@@ -227,6 +227,13 @@ def test_auto_reads_the_name_and_the_context_window(hello: LlamaServer) -> None:
         return [reply.response_metadata["provider"] for reply in replies]
 
     assert asyncio.run(call()) == ["llama.cpp"] * 2
+    again = chat(hello, provider="auto")
+    again.invoke("Hi")
+    assert again.profile is not None
+    assert again.profile["max_input_tokens"] == 8192
+    own = chat(hello, provider="auto", profile={"max_input_tokens": 100})
+    own.invoke("Hi")
+    assert own.profile == {"max_input_tokens": 100}
 
 
 def test_server_killed_in_the_stream_raises_with_the_text_so_far() -> None:
