@@ -511,11 +511,13 @@ def test_pdf_block_that_cannot_be_sent_raises_error_with_location(
     assert emulator.requests == []
 
 
-def test_pdf_path_in_tool_result_is_not_read(file: Path, llm: ChatQwenVL) -> None:
+def test_pdf_path_in_tool_result_is_not_read(file: Path, llm: ChatQwenVL, emulator: Emulator) -> None:
+    emulator.respond = None
     call = AIMessage("", tool_calls=[{"name": "fetch", "args": {}, "id": "call_1"}])
     result = ToolMessage([{"type": "file", "path": str(file), "mime_type": "application/pdf"}], tool_call_id="call_1")
-    with pytest.raises(QwenVLInputError, match="only in the media parts of user messages"):
-        llm.invoke([HumanMessage("Fetch it."), call, result])
+    reply = llm.invoke([HumanMessage("Fetch it."), call, result])
+    assert b"data:image" not in emulator.requests[0].body
+    assert any("messages[2].content[0]" in note for note in reply.response_metadata["adjustments"])
 
 
 def test_pdf_block_without_pypdfium2_raises_error_that_names_extra(
