@@ -15,10 +15,11 @@ from pathlib import Path
 
 from bench import import_cost, page_rendering, report, venvs
 from bench.libraries import BASELINE, LIBRARIES
-from bench.metrics import MEMORY, METRICS, Metric
+from bench.metrics import AGENT, MEMORY, METRICS, Metric
 from bench.worker_process import WorkerProcess
 
 _IMAGES = 20
+_AGENT_IMAGES = 10
 _IMAGE_BYTES = 5_000_000
 _JPEG_HEADER = b"\xff\xd8\xff\xe0\x00\x10JFIF\x00\x01\x01\x00\x00\x01\x00\x01\x00\x00"  # random bytes follow it
 
@@ -65,7 +66,8 @@ class Benchmark:
         return WorkerProcess(LIBRARIES[name].venv, "bench.worker", name, self._host)
 
     def _measure_figure(self, metric: Metric, worker: WorkerProcess) -> float | None:
-        files = {"files": self._create_images()} if metric.table == MEMORY else {}
+        count = {MEMORY: _IMAGES, AGENT: _AGENT_IMAGES}.get(metric.table)
+        files = {"files": self._create_images()[:count]} if count else {}
         self._server.request(metric.script)
         result = worker.request({**metric.request, **files})
         return metric.compute(result, self._server.request(metric.script)["requests"])

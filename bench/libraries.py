@@ -42,6 +42,7 @@ class LibraryCalls(NamedTuple):
         astream: Stream a reply asynchronously.
         text_of_chunk: Return the text of one chunk: reasoning or answer.
         invoke: Return the text of a complete reply; `None` where the library has no such call.
+        invoke_uploaded: The same, with local images uploaded first; `None` where the library has no uploads.
     """
 
     build_prompt: Callable[[Workload], Any]
@@ -49,6 +50,7 @@ class LibraryCalls(NamedTuple):
     astream: Callable[[Any], Awaitable[Any]]
     text_of_chunk: Callable[[Any], str]
     invoke: Callable[[Any], str] | None = None
+    invoke_uploaded: Callable[[Any], str] | None = None
 
 
 class Library(NamedTuple):
@@ -110,7 +112,7 @@ def _build_openai_messages(workload: Workload) -> list[Any]:
     return [{"role": "user", "content": [*images, {"type": "text", "text": _QUESTION}]}]
 
 
-def _create_langchain_calls(llm: Any, invoke_llm: Any, to_url: Callable[[ImageSource], str]) -> LibraryCalls:
+def _create_langchain_calls(llm: Any, invoke_llm: Any, to_url: Callable[[ImageSource], ImageSource]) -> LibraryCalls:
     from langchain_core.messages import HumanMessage
 
     def build_prompt(workload: Workload) -> list[Any]:
@@ -142,8 +144,9 @@ def _connect_langchain_openai(url: str) -> LibraryCalls:
 def _connect_langchain_qwenvl(url: str, api: Any = "openai") -> LibraryCalls:
     from langchain_qwenvl import ChatQwenVL
 
-    llm = ChatQwenVL(model=MODEL, base_url=url, api=api)
-    return _create_langchain_calls(llm, llm, str)
+    llm = ChatQwenVL(model=MODEL, base_url=url, api=api, api_key=_KEY)
+    calls = _create_langchain_calls(llm, llm, lambda image: image)
+    return calls._replace(invoke_uploaded=lambda messages: llm.invoke(messages, upload="always").text)
 
 
 def _connect_bare_langchain(url: str) -> LibraryCalls:
@@ -221,7 +224,9 @@ def _connect_openai_like(url: str) -> LibraryCalls:
 def _connect_llama_index_qwenvl(url: str, api: Any = "openai") -> LibraryCalls:
     from llama_index_qwenvl import QwenVL
 
-    return _create_llama_index_calls(QwenVL(model=MODEL, base_url=url, api=api), _build_image_block)
+    llm = QwenVL(model=MODEL, base_url=url, api=api, api_key=_KEY)
+    calls = _create_llama_index_calls(llm, _build_image_block)
+    return calls._replace(invoke_uploaded=lambda messages: llm.chat(messages, upload="always").message.content or "")
 
 
 def _connect_bare_llama_index(url: str) -> LibraryCalls:

@@ -1,7 +1,8 @@
 """A loopback HTTP server that streams replies rendered beforehand, in a process of its own.
 
 Each line on its standard input is the script of the next replies. It responds with a log of the requests since the
-last line; see `worker_process.py`. Each event is an HTTP chunk of its own, as the service sends them.
+last line; see `worker_process.py`. Each event is an HTTP chunk of its own, as the service sends them. Uploads to the
+temporary storage are received, and their bytes counted.
 """
 
 from __future__ import annotations
@@ -147,7 +148,10 @@ class Connection(asyncio.Protocol):
 
     def _start_request(self, head: bytes) -> None:
         lines = head.decode("latin-1").lower().split("\r\n")
+        self._target = lines[0]
+        self._host = next((line.partition(":")[2].strip() for line in lines if line.startswith("host:")), "")
         lengths = [line.partition(":")[2] for line in lines if line.startswith("content-length:")]
+        lengths = lengths or ["0"] * self._target.startswith("get ")
         if not lengths:
             self._transport.write(b"HTTP/1.1 411 Length Required\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
             self._transport.close()
@@ -157,7 +161,11 @@ class Connection(asyncio.Protocol):
         self.requests.append(self._log)
 
     def _respond(self) -> None:
-        if self.script.gap:
+        if "/uploads?" in self._target:
+            self._transport.write(_render_whole(_build_upload_policy(self._host)))
+        elif self._target.startswith("post /oss"):
+            self._transport.write(_render_whole(b""))
+        elif self.script.gap:
             self._send(_HEAD, render(self._api, self.script), 0)
         else:
             self._transport.write(_render_response(self._api, self.script))
@@ -168,6 +176,16 @@ class Connection(asyncio.Protocol):
         self._transport.write(head + chunks[index])
         if index + 1 < len(chunks):
             asyncio.get_running_loop().call_later(self.script.gap, self._send, b"", chunks, index + 1)
+
+
+def _build_upload_policy(host: str) -> bytes:
+    names = ("policy", "signature", "oss_access_key_id", "x_oss_object_acl", "x_oss_forbid_overwrite")
+    fields = {**dict.fromkeys(names, "x"), "upload_dir": "bench", "upload_host": f"http://{host}/oss"}
+    return _dump_json(data=fields, request_id="0d95e615-76a9-9b3f").encode()
+
+
+def _render_whole(body: bytes) -> bytes:
+    return b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body)
 
 
 @cache

@@ -18,6 +18,7 @@ INVOKE = "CPU per chunk of invoke and chat over a streaming wire"
 THROUGHPUT = "Chunks per second of concurrent async streams"
 FIRST_TOKEN = "Time from the server's first byte to the first token"
 IN_TIME = "Share of tokens delivered before the server sends the next one, 3 ms later"
+AGENT = "Bytes on the wire of an agent of 20 turns over 10 local images of 5 MB, over the size of the images"
 MEMORY = "Peak memory of a request with 20 images of 5 MB, over their size as base64"
 
 
@@ -54,6 +55,11 @@ def read_peak_memory(result: WorkerResult, logs: RequestLogs) -> float:
     if largest < result["size"]:
         raise RuntimeError(f"The largest request has {largest:,} bytes. The images have {result['size']:,} as base64.")
     return float(result["value"])
+
+
+def compute_sent_bytes(result: WorkerResult, logs: RequestLogs) -> float:
+    """Return the bytes of all requests, over the size of the images."""
+    return sum(float(log["body_size"]) for log in logs) / float(result["size"])
 
 
 @dataclass(frozen=True, eq=False)
@@ -125,6 +131,18 @@ def _create_memory_metric(column: str, mode: str, form: str, excluded: tuple[str
     )
 
 
+_AGENT_METRIC = Metric(
+    AGENT,
+    "sync",
+    "{:.2f}",
+    {"operation": "agent", "turns": 20},
+    {"chunks": 2},
+    repetitions=1,
+    compute=compute_sent_bytes,
+    is_absolute=True,
+    excluded=("bare langchain-core", "bare llama-index-core"),
+)
+
 _MODES = (("sync", "stream"), ("async", "astream"))
 _LANGCHAIN = ("langchain-openai", "langchain_qwenvl", "langchain_qwenvl, native")
 _LLAMA_INDEX = ("llama-index-openai-like", "llama_index_qwenvl", "llama_index_qwenvl, native")
@@ -151,6 +169,7 @@ METRICS = (
         )
         for name, mode in _MODES
     ),
+    _AGENT_METRIC,
 )
 
 
@@ -180,6 +199,7 @@ def _create_goals(library: str, image_form: str, *cpu: tuple[str, float]) -> lis
         Goal(library, THROUGHPUT, "64", 2.5),
         *(Goal(library, MEMORY, f"{image_form} {name}", 2.1) for name, _ in _MODES),
         *(Goal(library, MEMORY, f"paths {name}", 0.01) for name, _ in _MODES),
+        Goal(library, AGENT, "sync", 1.1),
     ]
 
 

@@ -99,6 +99,16 @@ def measure_memory(calls: LibraryCalls, mode: str, form: str, files: list[str]) 
     return {"value": peak / size, "size": size}
 
 
+def measure_agent(calls: LibraryCalls, turns: int, files: list[str]) -> dict[str, Any]:
+    """Send a conversation with local images once a turn; the server counts the bytes."""
+    call = calls.invoke_uploaded or calls.invoke
+    assert call is not None
+    images: list[ImageSource] = [Path(file) for file in files]
+    for _ in range(turns):
+        call(calls.build_prompt(Workload(2, images)))
+    return {"size": sum(Path(file).stat().st_size for file in files)}
+
+
 def measure_peak_memory(work: Callable[[], Any]) -> int:
     """Measure the peak growth of this process's resident memory during `work`, in bytes."""
     gc.collect()
@@ -126,6 +136,7 @@ _OPERATIONS: dict[str, Callable[..., dict[str, Any]]] = {
     "throughput": measure_throughput,
     "arrivals": measure_arrivals,
     "memory": measure_memory,
+    "agent": measure_agent,
 }
 
 
