@@ -345,10 +345,10 @@ class Client:
     async def _aprepare(self, request: Request) -> PreparedRequest:
         """Prepare a request; files are read and images scaled off the event loop. See `_prepare`."""
         if (
-            request.settings.media_policy == "fit"
+            file_parts.has_files(request.messages)  # first: the next ones may read files
+            or request.settings.media_policy == "fit"
             or image_fitting.needs_scaling(request)
             or pdf_attachments.has_pdfs(request)
-            or file_parts.has_files(request.messages)
         ):
             return await asyncio.to_thread(self._prepare, request)
         return self._prepare(request)

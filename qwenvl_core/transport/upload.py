@@ -6,6 +6,7 @@ files of the same name to the same address. So the two requests of an upload are
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import json
 import threading
@@ -75,7 +76,7 @@ def _upload_once(
 async def _aupload_once(transport: HttpTransport, upload: Upload, model: str, storage_url: str) -> str:
     async with transport.aopen(_build_policy_request(model, storage_url)) as response:
         form = _read_form(b"".join([data async for data in response.data]), upload, storage_url)
-    with upload.open() as file:
+    with await asyncio.to_thread(upload.open) as file:
         sent = _SentFile(file)
         async with transport.aopen(_build_storage_request(form, upload, sent)):
             sent.check(upload)

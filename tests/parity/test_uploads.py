@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from blockbuster import blockbuster_ctx
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, ToolMessage
 from llama_index.core.base.llms.types import ChatMessage, ImageBlock, MessageRole, TextBlock, ToolCallBlock
 
@@ -122,6 +123,24 @@ def test_agent_uploads_each_medium_once(
     assert not emulator.refusals
     urls = [upload.url for upload in emulator.uploads]
     assert all(json.dumps(sent_messages(emulator)).count(url) == 2 for url in urls)
+
+
+async def test_async_upload_reads_no_file_on_the_event_loop(
+    emulator: Emulator, api: Api, picture: Path, tmp_path: Path
+) -> None:
+    url = emulator.compat_url if api == "openai" else emulator.native_url
+    keywords: dict[str, Any] = {"api": api, "base_url": url, "api_key": KEY, "upload": "always"}
+    chat_model, llm = ChatQwenVL(upload_cache=tmp_path / "urls", **keywords), QwenVL(**keywords)
+    langchain_message, llama_index_message = build_turn(picture)
+    await chat_model.ainvoke("Hi")  # imports modules
+    with blockbuster_ctx():
+        await chat_model.ainvoke([langchain_message])
+        await llm.achat([llama_index_message])
+        emulator.storage.files.clear()
+        await chat_model.ainvoke([langchain_message])
+    assert len(emulator.uploads) == 1
+    await chat_model.aclose()
+    await llm.aclose()
 
 
 def test_threads_of_one_model_upload_once(models: ModelPair, emulator: Emulator, picture: Path) -> None:
