@@ -18,7 +18,8 @@ from qwenvl_core.catalog.endpoints import Api
 from qwenvl_core.documents.chat_transcriber import ChatTranscriber
 from qwenvl_core.documents.citations import Citation, build_citation, draw_citation
 from qwenvl_core.documents.options import Coordinates, Dpi, LoaderOptions, Mode, OnError, Output, Progress
-from qwenvl_core.documents.page_cache import PageTranscription, UsageTotals
+from qwenvl_core.documents.page_cache import PageTranscription, Transcriber, UsageTotals
+from qwenvl_core.documents.page_pictures import PictureTranscriber
 from qwenvl_core.documents.records import Record
 from qwenvl_core.documents.transcription import Transcription
 from qwenvl_core.rendering.open import Document as File
@@ -53,6 +54,7 @@ class QwenVLLoader(BaseLoader):
     Documents are in page order. Their metadata is flat: `source`, `page` (from 0), `page_number` (from 1),
     `page_label`, `total_pages`, `page_width`, `page_height`, `model`, `finish_reason`, `truncated`, `warnings`,
     with `image_dir` `image_path`, for elements and chunks `category`, `element_index` and `bbox`, for chunks `bboxes`.
+    With `mode="image"`, the text is empty and the picture under `image_path`: pass those paths to `embed_image`.
     `citation` and `highlight` use them. Keys and types depend on the options only, so that stores with a schema take
     all documents: a missing value is `""`. A page without text has the text "[no text]" and the warning "no text".
     Token counts are in `usage`.
@@ -86,7 +88,8 @@ class QwenVLLoader(BaseLoader):
             llm: The model, also with keywords bound to it. Its settings apply, including thinking. By default
                 `ChatQwenVL()`.
             mode: One document for each `"page"`, for each `"element"` of the pages, for each `"chunk"` of neighbouring
-                elements (tables stay whole), or a `"single"` one.
+                elements (tables stay whole), or a `"single"` one; with `"image"` one for the picture of each page in
+                `image_dir`, for visual retrieval: that asks no model and needs no key.
             output: Format of the text: `"html"`, `"markdown"` or `"text"`. With `"html"` and `"text"` the model returns
                 boxes for all elements, with `"markdown"` for tables and pictures only.
             prompt: Prompt for each page, instead of the vendor's prompt for `output`.
@@ -197,7 +200,7 @@ class QwenVLParser(BaseBlobParser):
             max_concurrency=max_concurrency, on_error=on_error, cache_dir=cache_dir, image_dir=image_dir,
             progress=progress, password=password, coordinates=coordinates, chunk_size=chunk_size,
         )  # fmt: skip
-        self._transcriber = _Transcriber(ChatQwenVL() if llm is None else llm, self._options)
+        self._transcriber = _create_transcriber(llm, self._options)
 
     @override
     def lazy_parse(self, blob: Blob) -> Iterator[Document]:
@@ -235,6 +238,13 @@ def highlight(document: Document | Citation, file: File, *, password: str | None
     """
     cited = document if isinstance(document, Citation) else citation(document)
     return draw_citation(cited, file, password=password)
+
+
+def _create_transcriber(llm: Model | None, options: LoaderOptions) -> Transcriber:
+    """Create what transcribes pages; with `mode="image"` it asks no model, so no key is read."""
+    if options.mode == "image":
+        return PictureTranscriber(ModelSettings() if llm is None else _resolve_settings(llm, {})[1], options)
+    return _Transcriber(ChatQwenVL() if llm is None else llm, options)
 
 
 class _Transcriber(ChatTranscriber[HumanMessage, AIMessage]):

@@ -12,7 +12,7 @@ from uuid import NAMESPACE_URL, uuid5
 
 from llama_index.core.base.llms.types import ChatMessage, ChatResponse, ImageBlock, MessageRole, TextBlock
 from llama_index.core.readers.base import BasePydanticReader
-from llama_index.core.schema import BaseNode, Document, MetadataMode, NodeWithScore
+from llama_index.core.schema import BaseNode, Document, ImageDocument, MetadataMode, NodeWithScore
 from pydantic import ConfigDict, Field, PrivateAttr, SerializeAsAny, field_validator, model_validator
 from typing_extensions import override
 
@@ -21,7 +21,8 @@ from qwenvl_core.catalog.endpoints import Api
 from qwenvl_core.documents.chat_transcriber import ChatTranscriber
 from qwenvl_core.documents.citations import Citation, build_citation, draw_citation
 from qwenvl_core.documents.options import Coordinates, Dpi, LoaderOptions, Mode, OnError, Output, Progress
-from qwenvl_core.documents.page_cache import PageTranscription, UsageTotals
+from qwenvl_core.documents.page_cache import PageTranscription, Transcriber, UsageTotals
+from qwenvl_core.documents.page_pictures import PictureTranscriber
 from qwenvl_core.documents.records import Record
 from qwenvl_core.documents.transcription import Transcription
 from qwenvl_core.rendering.open import Document as File
@@ -54,6 +55,7 @@ class QwenVLReader(BasePydanticReader):
     Documents are in page order. Their metadata is flat: `file_name`, `file_path`, `page_number` (from 1),
     `page_label`, `total_pages`, `page_width`, `page_height`, `model`, `finish_reason`, `truncated`, `warnings`,
     with `image_dir` `image_path`, for elements and chunks `category`, `element_index` and `bbox`, for chunks `bboxes`.
+    With `mode="image"`, documents are an `ImageDocument` without text.
     `citation` and `highlight` use them. Keys and types depend on the options only, so that stores with a schema take
     all documents: a missing value is `""`. A page without text has the text "[no text]" and the warning "no text".
     Token counts are in `usage`. Embeddings and prompts include only `file_name` and
@@ -67,7 +69,8 @@ class QwenVLReader(BasePydanticReader):
     """The model. Its settings apply, including thinking. By default `QwenVL()`."""
     mode: Mode = "page"
     """One document for each `"page"`, for each `"element"` of the pages, for each `"chunk"` of neighbouring elements
-    (tables stay whole), or a `"single"` one."""
+    (tables stay whole), or a `"single"` one; with `"image"` an `ImageDocument` of each page, in `image_dir`,
+    for visual retrieval: that asks no model and needs no key."""
     output: Output = "html"
     """Format of the text: `"html"`, `"markdown"` or `"text"`. With `"html"` and `"text"` the model returns boxes for
     all elements, with `"markdown"` for tables and pictures only."""
@@ -189,13 +192,12 @@ class QwenVLReader(BasePydanticReader):
         else:
             document = DocumentFile(Path(file) if isinstance(file, PurePath) else file)
             path = document.path
-        llm = QwenVL() if self.llm is None else self.llm
         options = self._build_options()
-        self._last_run = Transcription(document, options, _Transcriber(llm, options), name=path)
+        self._last_run = Transcription(document, options, _create_transcriber(self.llm, options), name=path)
         name = document.name if path is None else path
         metadata = {"file_name": PurePath(name).name, "file_path": path or "", **(extra_info or {})}
         identity = ":".join((path or document.identity, self.mode, self.prompt or ""))
-        return self._last_run, _DocumentBuilder(metadata, identity)
+        return self._last_run, _DocumentBuilder(metadata, identity, has_pictures=self.mode == "image")
 
 
 def citation(document: BaseNode | NodeWithScore) -> Citation:
@@ -214,6 +216,13 @@ def highlight(document: BaseNode | NodeWithScore | Citation, file: File, *, pass
     """
     cited = document if isinstance(document, Citation) else citation(document)
     return draw_citation(cited, file, password=password)
+
+
+def _create_transcriber(llm: QwenVL | None, options: LoaderOptions) -> Transcriber:
+    """Create what transcribes pages; with `mode="image"` it asks no model, so no key is read."""
+    if options.mode == "image":
+        return PictureTranscriber(ModelSettings() if llm is None else llm._settings({}), options)
+    return _Transcriber(QwenVL() if llm is None else llm, options)
 
 
 class _Transcriber(ChatTranscriber[ChatMessage, ChatResponse]):
@@ -269,19 +278,21 @@ class _DocumentBuilder:
     documents of a file that is loaded again, and replace those that have changed.
     """
 
-    def __init__(self, file_metadata: Mapping[str, Any], identity: str) -> None:
-        self._file_metadata, self._identity = file_metadata, identity
+    def __init__(self, file_metadata: Mapping[str, Any], identity: str, *, has_pictures: bool) -> None:
+        self._file_metadata, self._identity, self._has_pictures = file_metadata, identity, has_pictures
         self._counts: Counter[int] = Counter()
 
-    def __call__(self, record: Record) -> Document:
+    def __call__(self, record: Record) -> Document | ImageDocument:
         """Convert a record to a LlamaIndex document."""
         page = record.metadata.get("page_number", 0)
         self._counts[page] += 1
         hidden = [name for name in ("file_path", *record.metadata) if name not in _VISIBLE_METADATA]
-        return Document(
-            id_=str(uuid5(NAMESPACE_URL, f"{self._identity}:{page}:{self._counts[page]}")),
-            text=record.text,
-            metadata={**self._file_metadata, **record.metadata},
-            excluded_embed_metadata_keys=hidden,
-            excluded_llm_metadata_keys=list(hidden),
-        )
+        fields: dict[str, Any] = {
+            "id_": str(uuid5(NAMESPACE_URL, f"{self._identity}:{page}:{self._counts[page]}")),
+            "metadata": {**self._file_metadata, **record.metadata},
+            "excluded_embed_metadata_keys": hidden,
+            "excluded_llm_metadata_keys": list(hidden),
+        }
+        if self._has_pictures:
+            return ImageDocument(**fields, image_path=record.metadata["image_path"], image_mimetype="image/jpeg")
+        return Document(**fields, text=record.text)

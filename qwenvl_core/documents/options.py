@@ -11,7 +11,7 @@ from typing import Any, Literal, get_args
 
 from qwenvl_core.errors import QwenVLInputError
 
-Mode = Literal["page", "element", "chunk", "single"]
+Mode = Literal["page", "element", "chunk", "single", "image"]
 Output = Literal["html", "markdown", "text"]
 OnError = Literal["raise", "skip"]
 Dpi = float | Literal["auto"]
@@ -33,7 +33,7 @@ class LoaderOptions:
 
     Attributes:
         mode: One record for each `"page"`, for each `"element"` of the pages, for each `"chunk"` of neighbouring
-            elements, or a `"single"` one.
+            elements, or a `"single"` one; with `"image"` one for the picture of each page, without a model.
         output: Format of the records' text: `"html"`, `"markdown"` or `"text"`.
         prompt: Prompt for each page, instead of the vendor's prompt for `output`.
         pages: Page numbers and ranges, such as `"1-3,7,9-"`; `None` for all pages.
@@ -72,6 +72,10 @@ class LoaderOptions:
         _check_choice("mode", self.mode, get_args(Mode))
         _check_choice("output", self.output, get_args(Output))
         _check_choice("on_error", self.on_error, get_args(OnError))
+        if self.mode == "image" and self.image_dir is None:
+            raise QwenVLInputError(
+                'Missing image_dir: mode="image" writes the pictures of pages there. Pass image_dir=.'
+            )
         _check_choice("coordinates", self.coordinates, (None, *get_args(Coordinates)))
         _check_positive("max_concurrency", self.max_concurrency, int, "a whole number above 0")
         _check_positive("chunk_size", self.chunk_size, int, "a whole number above 0")

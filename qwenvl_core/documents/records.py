@@ -74,7 +74,7 @@ class TranscribedPage:
 
 
 def build_records(page: TranscribedPage, total: int, options: LoaderOptions) -> Iterator[Record]:
-    """Build the records of one page, for the modes `"page"`, `"element"` and `"chunk"`.
+    """Build the records of one page, for all modes but `"single"`.
 
     Args:
         page: The page.
@@ -82,6 +82,8 @@ def build_records(page: TranscribedPage, total: int, options: LoaderOptions) -> 
         options: The loader's options.
     """
     match options.mode:
+        case "image":
+            yield Record("", _build_page_metadata(page, total))
         case "element":
             page_metadata = _build_page_metadata(page, total)
             for element in page.layout.elements:

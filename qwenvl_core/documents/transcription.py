@@ -62,7 +62,7 @@ class Transcription:
         self._name = name
         self._options = options
         self._transcriber = transcriber
-        self._cache = PageCache(options.cache_dir)
+        self._cache = PageCache(options.cache_dir if options.mode != "image" else None)
         self._facts = describe(transcriber.settings.model)
         self._prompt = choose_prompt(options, transcriber.settings)
         self._single_record_pages: list[TranscribedPage] = []
@@ -131,7 +131,7 @@ class Transcription:
     @property
     def _has_cache(self) -> bool:
         """Whether transcriptions are cached. Closing early then waits for pages in progress, since these are billed."""
-        return self._options.cache_dir is not None
+        return self._options.cache_dir is not None and self._options.mode != "image"
 
     # --- One page, in a thread or a task ---
 
@@ -190,6 +190,8 @@ class Transcription:
         try:
             path, crops = export_images(self._options.image_dir, self.name, page, layout)
         except OSError as error:
+            if self._options.mode == "image":  # the picture is all that the page gives
+                raise
             path, crops = "", {}
             warnings = (*warnings, self._describe_unwritten("image_dir", page, error))
         return TranscribedPage(

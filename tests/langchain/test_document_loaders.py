@@ -197,7 +197,8 @@ def test_llm_omitted_uses_default_model(monkeypatch: pytest.MonkeyPatch, emulato
     loader = QwenVLLoader(scan(1))
     assert len(loader.load()) == 1
     assert emulator.requests[0].json["enable_thinking"] is True
-    loader._parser._transcriber._llm.close()
+    transcriber: Any = loader._parser._transcriber
+    transcriber._llm.close()
 
 
 def test_native_api_transcribes_pages(make: Make, emulator: Emulator) -> None:
