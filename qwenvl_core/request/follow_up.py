@@ -15,6 +15,7 @@ from qwenvl_core.request.reply_check import Fault
 from qwenvl_core.types.messages import Message, TextPart
 from qwenvl_core.types.reply import Reply
 from qwenvl_core.types.request import PreparedRequest
+from qwenvl_core.wire.tool_names import to_wire_name
 
 
 def plan_follow_up(prepared: PreparedRequest, reply: Reply, fault: Fault, facts: ModelFacts) -> PreparedRequest | None:
@@ -85,5 +86,5 @@ def _build_instruction(prepared: PreparedRequest, fault: Fault) -> str:
             return "Now call a tool, or answer with the JSON only."
         return "Now answer with the JSON only."
     if demand:
-        return f"Now call the tool {demand.tool}." if demand.tool else "Now answer with a tool call."
+        return f"Now call the tool {to_wire_name(demand.tool)}." if demand.tool else "Now answer with a tool call."
     return "Now answer, or call a tool." if prepared.settings.tools else "Now answer."

@@ -22,6 +22,7 @@ from qwenvl_core.request.output_schema import ROOT_PROPERTY, get_root_type, inli
 from qwenvl_core.types.messages import Message, Part, TextPart
 from qwenvl_core.types.request import Demand, PreparedRequest
 from qwenvl_core.types.settings import ModelSettings, NamedTool
+from qwenvl_core.wire.tool_names import to_wire_name
 
 
 def resolve_forced_tool(prepared: PreparedRequest, facts: ModelFacts) -> PreparedRequest:
@@ -50,7 +51,7 @@ def resolve_forced_tool(prepared: PreparedRequest, facts: ModelFacts) -> Prepare
     if facts.thinking == "always" or settings.forced_output == "ask":
         when = f"while {settings.model} thinks" if can_force else "to this server"
         demand = replace(demand, description=f"tool_choice {label} could only be sent as 'auto' {when}")
-    instruction = f"Answer with a call of the tool {name}." if name else "Answer with a tool call."
+    instruction = f"Answer with a call of the tool {to_wire_name(name)}." if name else "Answer with a tool call."
     return prepared.adjust(
         f"tool_choice='auto' instead of {label}: a tool can't be forced {reason}; the prompt asks for the call",
         messages=append_instruction(prepared.messages, instruction),

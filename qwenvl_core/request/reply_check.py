@@ -6,18 +6,20 @@ prepared request, such as one of a batch, and `build_output_error` turns a fault
 
 from __future__ import annotations
 
+import uuid
 from dataclasses import dataclass, replace
 from typing import Literal
 
 from qwenvl_core.errors import QwenVLOutputError
 from qwenvl_core.parsing.json_answer import describe_empty_answer
 from qwenvl_core.parsing.json_stream import JsonSplitter
-from qwenvl_core.parsing.text_calls import TextCall, read_text_call
+from qwenvl_core.parsing.text_calls import read_text_call
 from qwenvl_core.request.forced_output import list_tool_names
 from qwenvl_core.types.messages import ToolCall
 from qwenvl_core.types.reply import Reply
 from qwenvl_core.types.request import Demand, PreparedRequest
 from qwenvl_core.types.tool_arguments import parse_tool_calls
+from qwenvl_core.wire.tool_names import read_caller_names
 
 _RAISE_LIMIT = "Raise max_tokens=, or limit the thinking with thinking_budget=."
 _EMPTY_HINT = (
@@ -45,10 +47,15 @@ class Fault:
 
 
 def find_callable_names(prepared: PreparedRequest) -> list[str]:
-    """Return the names of the tools that may be called by text: none where JSON is required or calls are off."""
+    """Return the names of the tools that may be called by text: none where JSON is required or calls are off.
+
+    The names that are sent follow the caller's where they differ: the model knows only the former.
+    """
     settings = prepared.settings
     is_json = prepared.demand is not None and prepared.demand.kind == "json"
-    return [] if is_json or settings.tool_choice == "none" else list_tool_names(settings)
+    if is_json or settings.tool_choice == "none":
+        return []
+    return [*list_tool_names(settings), *read_caller_names(settings.tools)]
 
 
 def normalize_reply(prepared: PreparedRequest, reply: Reply) -> Reply:
@@ -57,12 +64,13 @@ def normalize_reply(prepared: PreparedRequest, reply: Reply) -> Reply:
         return _isolate_json(reply, prepared.demand)
     names = [] if reply.tool_calls else find_callable_names(prepared)
     call = read_text_call(reply.text, names) if names else None
-    return replace(reply, text="", tool_calls=(build_tool_call(call, reply, 0),)) if call else reply
-
-
-def build_tool_call(call: TextCall, reply: Reply, index: int) -> ToolCall:
-    """Build the tool call at `index` of a call from text; its id derives from the reply's."""
-    return ToolCall(f"call_{reply.finish.reply_id or 'text'}_{index}", call.name, call.arguments)
+    if call is None:
+        return reply
+    name = read_caller_names(prepared.settings.tools).get(call.name, call.name)
+    tool_call = ToolCall(f"call_{reply.finish.reply_id or uuid.uuid4().hex}_text", name, call.arguments)
+    note = f"the answer, a call of {name} that was written as text, is returned as a tool call"
+    finish = reply.finish._replace(adjustments=(*reply.finish.adjustments, note))
+    return replace(reply, text="", tool_calls=(tool_call,), finish=finish)
 
 
 def _isolate_json(reply: Reply, demand: Demand) -> Reply:

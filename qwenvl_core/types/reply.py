@@ -71,10 +71,15 @@ class Snapshot(NamedTuple):
 
 @dataclass(slots=True)
 class ReplyAccumulator:
-    """Accumulate events in O(total length): pieces of text are kept in lists and joined by `build_reply`."""
+    """Accumulate events in O(total length): pieces of text are kept in lists and joined by `build_reply`.
 
-    _reasoning: TextBuffer = field(default_factory=TextBuffer)
-    _text: TextBuffer = field(default_factory=TextBuffer)
+    Attributes:
+        reasoning: Pieces of the reasoning.
+        text: Pieces of the text.
+    """
+
+    reasoning: TextBuffer = field(default_factory=TextBuffer)
+    text: TextBuffer = field(default_factory=TextBuffer)
     _calls: dict[int, tuple[str, str, TextBuffer]] = field(default_factory=dict)
     _usage: Usage | None = None
     _finish: Finish = field(default=_UNFINISHED)
@@ -83,9 +88,9 @@ class ReplyAccumulator:
         """Add one event."""
         # `type(...) is` takes half the time of `match`, and this runs for every chunk.
         if type(event) is TextDelta:
-            self._text.append(event.text)
+            self.text.append(event.text)
         elif type(event) is ReasoningDelta:
-            self._reasoning.append(event.text)
+            self.reasoning.append(event.text)
         elif type(event) is ToolCallDelta:
             call_id, name, arguments = self._calls.get(event.call_index) or ("", "", TextBuffer())
             arguments.append(event.arguments)
@@ -98,8 +103,8 @@ class ReplyAccumulator:
     def snapshot(self) -> Snapshot:
         """Return the state so far, without joining any text yet."""
         return Snapshot(
-            (self._reasoning, len(self._reasoning)),
-            (self._text, len(self._text)),
+            (self.reasoning, len(self.reasoning)),
+            (self.text, len(self.text)),
             tuple((*call, len(call[2])) for call in self._calls.values()) if self._calls else (),
             self._usage,
             self._finish,

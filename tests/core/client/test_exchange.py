@@ -20,6 +20,7 @@ from qwenvl_core.types.reply import Reply as CoreReply
 from qwenvl_core.types.reply import accumulate
 from qwenvl_core.types.request import Request
 from qwenvl_core.types.settings import NamedTool
+from qwenvl_core.wire.tool_names import to_wire_name
 from tests.emulator import Emulator, Fault, Reply, ToolCall
 from tests.support.pipeline import CALL_MODES, client, events_of, request
 
@@ -318,6 +319,17 @@ def test_text_is_no_call_where_none_is_possible(server: Emulator, settings: Any)
     server.script(Reply(text=text))
     reply = accumulate(events_of(client(server.compat_url), forced(stream=True, **settings), "sync"))
     assert (reply.text, reply.tool_calls) == (text, ())
+
+
+def test_name_that_is_converted_is_read_from_text(server: Emulator, run: Run) -> None:
+    tool = {"type": "function", "function": {"name": "裁剪", "parameters": {"type": "object", "properties": {}}}}
+    name = to_wire_name("裁剪")
+    server.script(Reply(text=f'call\n{{"name": "{name}", "arguments": {{}}}}'))
+    reply = accumulate(run(request("Hi", tools=(tool,), tool_choice="required")))
+    assert [call.name for call in reply.tool_calls] == ["裁剪"]
+    assert "written as text" in reply.finish.adjustments[-1]
+    (body,) = bodies(server)
+    assert body["messages"][0]["content"].endswith(f"Answer with a call of the tool {name}.")
 
 
 def test_other_text_streams_at_once(server: Emulator) -> None:
