@@ -338,6 +338,7 @@ class Client:
             has_storage=self._connection.storage_url is not None,
             is_text_only=facts.is_text_only,
         )
+        video_fitting.check_fitted(part, video_fitting.FittingContext(settings, facts, single.has_storage))
         single = image_fitting.fit_images(single, facts)
         validation.check_media(single, facts)
         self._uploads.check(single)

@@ -14,6 +14,7 @@ from qwenvl_core.media.local_files import expand_home
 from qwenvl_core.media.video_decoding import Size, VideoMeasures, iterate_frames, measure_video
 from qwenvl_core.types.media import FileSource, InlineSource
 
+_ROUNDING = 0.05  # of a frame, since containers round the times of frames
 _SIDE_FACTOR = 32  # of the sides of frames, in pixels: the square of one token
 
 
@@ -81,7 +82,7 @@ def sample_frames(
 
 def count_frames(seconds: float, fps: float, *, low: int, high: int) -> tuple[int, float]:
     """Return the number of frames to sample of a video, and the rate per second that gives them evenly."""
-    regular = max(1, math.ceil(seconds * fps - 1e-6))
+    regular = max(1, math.ceil(seconds * fps - _ROUNDING))
     count = min(max(regular, low), high)
     return count, fps if count == regular else count / max(seconds, 1e-3)
 

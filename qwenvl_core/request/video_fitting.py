@@ -100,6 +100,17 @@ def find_reason(part: Part, context: FittingContext) -> str | None:
     return _find_excess(part, context)
 
 
+def check_fitted(part: Part, context: FittingContext) -> None:
+    """Check that a video needs no fitting, after `fit_videos`.
+
+    Raises:
+        QwenVLInputError: The video could not be fitted.
+    """
+    reason = find_reason(part, context)
+    if reason is not None and isinstance(part, VideoPart):
+        raise QwenVLInputError(f"{part.location}: this video can't be sent ({reason}), nor decoded.")
+
+
 def plan_video(part: VideoPart, context: FittingContext) -> SamplingPlan:
     """Return the frames to sample of a local video.
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from langchain_core.messages import HumanMessage
+from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
 from llama_index.core.base.llms.types import ChatMessage, TextBlock
 from PIL import Image
 
@@ -130,6 +130,26 @@ def test_broken_video_raises_value_error_with_location(
     with pytest.raises(ValueError, match=r"messages\[0\].*can't be decoded"):
         models.send(call_mode, [build_turn(path)])
     assert not emulator.requests
+
+
+@pytest.mark.parametrize("is_broken", [False, True])
+def test_video_of_a_tool_is_fitted_or_described(emulator: Emulator, api: Api, is_broken: bool) -> None:
+    data = encode_video(30, container="webm", codec="libvpx-vp9")
+    if is_broken:
+        data = data[:40] + bytes(500)
+    url = emulator.compat_url if api == "openai" else emulator.native_url
+    model = ChatQwenVL(api=api, base_url=url, api_key=KEY, media_policy="fit", enable_thinking=False)
+    block: dict[str, Any] = {"type": "video", "base64": base64.b64encode(data).decode(), "mime_type": "video/webm"}
+    assert model.invoke([
+        HumanMessage("Look."),
+        AIMessage("", tool_calls=[{"name": "look", "args": {}, "id": "1"}]),
+        ToolMessage([block], tool_call_id="1"),
+    ]).content  # fmt: skip
+    body = emulator.requests[-1].body
+    assert (b"data:image/jpeg" in body) is not is_broken
+    assert b"data:video" not in body
+    assert not emulator.refusals
+    model.close()
 
 
 def test_check_names_fit_for_size_and_duration(emulator: Emulator, api: Api, tmp_path: Path) -> None:

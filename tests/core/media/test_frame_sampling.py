@@ -65,6 +65,12 @@ def test_long_video_is_sampled_evenly_within_max_frames(path: Path) -> None:
     assert_levels(frames.jpegs, [0, 5, 10, 15, 20, 25])
 
 
+@pytest.mark.parametrize("fps", [24, 25, 30, 60])
+def test_number_of_frames_is_that_of_the_seconds(path: Path, fps: int) -> None:
+    path.write_bytes(encode_video(4 * fps, fps=fps))
+    assert len(sample_frames(path, fps=2).jpegs) == 8
+
+
 def test_variable_rate_is_sampled_by_time(path: Path) -> None:
     path.write_bytes(encode_video(6, times=[0, 0.1, 0.2, 3, 3.1, 6]))
     frames = sample_frames(path, fps=1)
