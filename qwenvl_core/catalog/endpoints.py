@@ -28,16 +28,24 @@ class Region:
         host: The public host; `None` if the region has workspace gateways only.
         has_storage: Whether it has the temporary storage for uploads. Source: the vendor's page "Upload local files to
             get temporary URLs".
+        batch_host: The host of Batch Chat; `None` where there is none. Source: the vendor's page "Batch Chat".
     """
 
     id: str
     aliases: tuple[str, ...]
     host: str | None
     has_storage: bool = False
+    batch_host: str | None = None
 
 
 REGIONS = (
-    Region("cn-beijing", ("beijing", "cn", "china"), "dashscope.aliyuncs.com", has_storage=True),
+    Region(
+        "cn-beijing",
+        ("beijing", "cn", "china"),
+        "dashscope.aliyuncs.com",
+        has_storage=True,
+        batch_host="batch.dashscope.aliyuncs.com",
+    ),
     Region("ap-southeast-1", ("singapore", "intl", "international"), "dashscope-intl.aliyuncs.com", has_storage=True),
     Region("us-east-1", ("us", "virginia", "us-virginia"), "dashscope-us.aliyuncs.com"),
     Region("cn-hongkong", ("hongkong", "hong-kong", "hk"), "cn-hongkong.dashscope.aliyuncs.com"),
@@ -47,6 +55,8 @@ REGIONS = (
 _BY_NAME = {name: region for region in REGIONS for name in (region.id, *region.aliases)}
 STORAGE_REGIONS = tuple(region.id for region in REGIONS if region.has_storage)
 """Ids of the regions with temporary storage."""
+BATCH_REGIONS = tuple(region.id for region in REGIONS if region.batch_host)
+"""Ids of the regions with Batch Chat."""
 
 
 def resolve_endpoint(
@@ -96,6 +106,14 @@ def resolve_endpoint(
 def find_region(name: str) -> Region | None:
     """Return the region with this id or alias; case is ignored."""
     return _BY_NAME.get(name.strip().lower())
+
+
+def find_batch_url(region: str, base_url: str | None) -> str | None:
+    """Return the endpoint of Batch Chat: `base_url` where the caller passes one, else that of the region, if any."""
+    if base_url:
+        return base_url
+    row = find_region(region)
+    return f"https://{row.batch_host}{PATHS['openai']}" if row and row.batch_host else None
 
 
 def derive_endpoint(base_url: str, api: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from qwenvl_core.client.batch_chat import is_final
 from qwenvl_core.client.media_uploads import UploadedRequest
 from qwenvl_core.errors import QwenVLError
 from qwenvl_core.transport.connection import HttpRequest
@@ -34,5 +35,7 @@ class Attempts:
         Raises:
             QwenVLError: `error`, if there is none.
         """
+        if is_final(error, self.uploaded.prepared.settings):
+            raise error
         self.should_renew = self.uploaded.should_renew(error)
         self.delay = 0.0 if self.should_renew else self.retry_policy.next_delay(error)

@@ -22,6 +22,7 @@ from typing import Any
 
 from qwenvl_core.catalog.models import ModelFacts
 from qwenvl_core.catalog.provider_models import describe_at
+from qwenvl_core.client import batch_chat
 from qwenvl_core.client.attempts import Attempts
 from qwenvl_core.client.exchange import Exchange
 from qwenvl_core.client.media_uploads import MediaUploads, UploadedRequest
@@ -107,7 +108,7 @@ class Client:
             QwenVLError: See `qwenvl_core.errors`; the text received so far is in `partial`.
         """
         transport = self._open_transport()
-        request = self._detection.apply(request, transport)
+        request = batch_chat.apply_tier(self._detection.apply(request, transport), self._connection)
         uploaded = self._uploads.upload(self._prepare(request), transport)
         exchange = Exchange(uploaded.prepared, self._describe(request))
         while exchange.prepared:
@@ -125,7 +126,7 @@ class Client:
                         yield from exchange.shape(reader.flush())
                     break
                 except QwenVLError as error:
-                    if self._is_complete(error, reader, exchange):
+                    if self._is_complete(error, reader, exchange, attempts):
                         break
                     attempts.plan_next(error)
                 uploaded = self._prepare_attempt(attempts, transport, exchange)
@@ -134,7 +135,7 @@ class Client:
     async def astream(self, request: Request) -> AsyncGenerator[Event]:
         """Yield the events of the reply asynchronously; see `stream`."""
         transport = await self._aopen_transport()
-        request = await self._detection.aapply(request, transport)
+        request = batch_chat.apply_tier(await self._detection.aapply(request, transport), self._connection)
         uploaded = await self._uploads.aupload(await self._aprepare(request), transport)
         exchange = Exchange(uploaded.prepared, self._describe(request))
         while exchange.prepared:
@@ -154,7 +155,7 @@ class Client:
                             yield event
                     break
                 except QwenVLError as error:
-                    if self._is_complete(error, reader, exchange):
+                    if self._is_complete(error, reader, exchange, attempts):
                         break
                     attempts.plan_next(error)
                 uploaded = await self._aprepare_attempt(attempts, transport, exchange)
@@ -217,7 +218,7 @@ class Client:
     def _describe(request: Request) -> ModelFacts:
         return describe_at(request.settings.model, request.settings.provider)
 
-    def _is_complete(self, error: QwenVLError, reader: ResponseReader, exchange: Exchange) -> bool:
+    def _is_complete(self, error: QwenVLError, reader: ResponseReader, exchange: Exchange, attempts: Attempts) -> bool:
         """Return whether the reply is complete despite `error`; if not, the request may be repeated.
 
         Raises:
@@ -225,6 +226,7 @@ class Client:
         """
         redact(error, self._connection.api_key)
         exchange.add_context(reader.add_context(error))
+        batch_chat.add_timeout_hint(error, attempts.uploaded.prepared.settings)
         if reader.started:
             reader.finish_after_error(error)
         return reader.started
@@ -252,7 +254,7 @@ class Client:
         body, headers = wire.encode(prepared), wire.headers(prepared)
         return HttpRequest(
             "POST",
-            wire.get_path(prepared),
+            batch_chat.build_url(wire.get_path(prepared), prepared.settings, self._connection),
             body,
             {**headers, **prepared.settings.extra_headers},
             prepared.settings.extra_query or None,

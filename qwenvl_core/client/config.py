@@ -9,13 +9,20 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field, PrivateAttr, model_validator
 
-from qwenvl_core.catalog.endpoints import Api, resolve_endpoint
+from qwenvl_core.catalog.endpoints import Api, find_batch_url, resolve_endpoint
 from qwenvl_core.catalog.provider_facts import Provider
 from qwenvl_core.catalog.provider_guess import NO_KEY, describe_missing_key, find_environment_key, resolve_provider
 from qwenvl_core.catalog.providers import AUTO
 from qwenvl_core.client.connection_config import ConnectionConfig
-from qwenvl_core.transport.connection import Connection
-from qwenvl_core.types.settings import RENAMED_SETTINGS, ForcedOutput, ModelSettings, check_renamed, resolve_settings
+from qwenvl_core.transport.connection import BatchChat, Connection
+from qwenvl_core.types.settings import (
+    RENAMED_SETTINGS,
+    ForcedOutput,
+    ModelSettings,
+    ServiceTier,
+    check_renamed,
+    resolve_settings,
+)
 
 if TYPE_CHECKING:
     from qwenvl_core.client.client import Client
@@ -90,6 +97,8 @@ class ModelConfig(ConnectionConfig):
     """Whether the log probabilities of the answer's tokens are returned."""
     top_logprobs: int | None = None
     """How many alternatives to each token are returned with `logprobs`."""
+    service_tier: ServiceTier | None = None
+    """`"batch"`: Batch Chat, at half the price; a reply may take up to an hour (`timeout`)."""
     ocr_options: Mapping[str, Any] | None = None
     """Task of an OCR model (native API): `task`, `task_config`, and `enable_rotate` for all images."""
     extra_body: Mapping[str, Any] | None = None
@@ -167,7 +176,16 @@ class ModelConfig(ConnectionConfig):
             http_async_client=self.http_async_client,
             default_headers=self.default_headers or {},
             upload_cache=self._resolve_upload_cache(),
+            batch_chat=self._resolve_batch_chat(),
         )
+
+    def _resolve_batch_chat(self) -> BatchChat:
+        workspace: Any = None
+        if self.workspace:
+            workspace = "caller" if "workspace" in self.model_fields_set else "environment"
+        url = find_batch_url(self.region, self._base_url() if self.base_url else None)
+        timeout = {"timeout": self.timeout} if "timeout" in self.model_fields_set else {}
+        return BatchChat(url=url, region=self.region, workspace=workspace, **timeout)
 
     @property
     def _has_storage(self) -> bool:

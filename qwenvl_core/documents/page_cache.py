@@ -16,6 +16,7 @@ from qwenvl_core.types.settings import ModelSettings
 _COUNTS = ("input_tokens", "output_tokens", "total_tokens", "reasoning_tokens", "image_tokens")
 _DEFAULTS = ModelSettings()
 # Names that settings have in cache keys. A renamed setting keeps its old name here, so that caches on disk stay valid.
+_NOT_IN_KEY = frozenset(("service_tier",))  # what a page costs does not change its transcription
 _KEY_NAMES = {"thinking_source": "thinking_set_by"}
 
 
@@ -91,7 +92,7 @@ def compute_cache_key(page: PageImage, prompt: str, settings: ModelSettings) -> 
     changed_settings = {
         _KEY_NAMES.get(item.name, item.name): getattr(settings, item.name)
         for item in fields(settings)
-        if getattr(settings, item.name) != getattr(_DEFAULTS, item.name)
+        if item.name not in _NOT_IN_KEY and getattr(settings, item.name) != getattr(_DEFAULTS, item.name)
     }
     image = hashlib.sha256(page.jpeg).hexdigest()
     request = {"image": image, "prompt": prompt, **changed_settings, "model": settings.model}

@@ -61,7 +61,8 @@ def _choose_request(prepared: PreparedRequest, fault: Fault, facts: ModelFacts) 
     if prepared.forced:
         return prepared.forced
     if fault.kind == "empty" and prepared.enable_thinking:
-        silent = replace(prepared, enable_thinking=False, stream=prepared.is_streamed_to_caller or facts.stream_only)
+        silent = replace(prepared, enable_thinking=False)
+        silent = replace(silent, stream=thinking.must_stream(silent, facts))
         return thinking.drop_thinking_limits(silent, facts)
     return prepared
 

@@ -67,7 +67,7 @@ def _apply_rules(request: Request, facts: ModelFacts) -> PreparedRequest:
     )
     for apply_rule in _RULES:
         prepared = apply_rule(prepared, facts)
-    return replace(prepared, stream=prepared.stream or facts.stream_only or thinking.is_thinking(prepared, facts))
+    return replace(prepared, stream=thinking.must_stream(prepared, facts))
 
 
 def _clear_stale_partials(prepared: PreparedRequest, facts: ModelFacts) -> PreparedRequest:

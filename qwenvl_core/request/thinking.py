@@ -59,6 +59,13 @@ def is_thinking(prepared: PreparedRequest, facts: ModelFacts) -> bool:
     return facts.thinking == "always" or bool(prepared.enable_thinking)
 
 
+def must_stream(prepared: PreparedRequest, facts: ModelFacts) -> bool:
+    """Return whether the reply is streamed on the wire: always while the model thinks, never in a batch."""
+    if prepared.settings.service_tier == "batch":
+        return False
+    return prepared.is_streamed_to_caller or facts.stream_only or is_thinking(prepared, facts)
+
+
 def should_send_reasoning(settings: ModelSettings, facts: ModelFacts) -> bool:
     """Return whether earlier reasoning is sent back: as `preserve_thinking` says, else as the model expects."""
     if settings.preserve_thinking is None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from qwenvl_core import __version__
 from qwenvl_core.catalog.endpoints import Api, find_storage_url
@@ -13,6 +13,24 @@ from qwenvl_core.catalog.provider_facts import Provider
 from qwenvl_core.catalog.providers import MODEL_STUDIO
 
 USER_AGENT = {"User-Agent": f"qwenvl-adapters/{__version__}"}
+
+
+@dataclass(frozen=True, slots=True)
+class BatchChat:
+    """How Batch Chat is reached over a connection.
+
+    Attributes:
+        url: Its base URL; `None` in a region without Batch Chat.
+        timeout: Seconds to wait for a reply, unless a call passes its own; `None` for no limit.
+        region: The caller's region, for errors.
+        workspace: `caller` if the caller passed a workspace, which Batch Chat does not have; `environment` if a
+            variable sets one.
+    """
+
+    url: str | None = None
+    timeout: float | None = 3600.0
+    region: str = ""
+    workspace: Literal["caller", "environment"] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +53,7 @@ class Connection:
         provider: Who answers, for the hints of errors.
         detects_provider: Whether the server is asked once for its name.
         missing_key_hint: What to do where the key is missing.
+        batch_chat: How Batch Chat is reached.
     """
 
     api: Api
@@ -50,6 +69,7 @@ class Connection:
     provider: Provider = field(default=MODEL_STUDIO, repr=False)
     detects_provider: bool = False
     missing_key_hint: str = ""
+    batch_chat: BatchChat = BatchChat()
 
     @property
     def headers(self) -> dict[str, str]:

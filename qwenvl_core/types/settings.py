@@ -30,6 +30,10 @@ ForcedOutput = Literal["think_first", "no_thinking", "ask"]
 """What a forced tool or JSON output does to a model that thinks; see `ModelSettings.forced_output`."""
 
 
+ServiceTier = Literal["batch"]
+"""Where a request is answered if not at once: Batch Chat. Source: the vendor's page "Batch Chat"."""
+
+
 class MediaSettings(NamedTuple):
     """The effective settings of one image or video.
 
@@ -74,6 +78,7 @@ class ModelSettings:
             all, `never` none.
         ocr_options: Task of an OCR model: `task`, `task_config`, and `enable_rotate`, the default of every image.
         extra_body: Fields that are merged into the body last and override all others.
+        service_tier: `batch` sends the request to Batch Chat, at half the price. The setting is not sent.
         timeout: Seconds of this call, in place of the model's `timeout`.
         extra_headers: HTTP headers of this call; they override all others.
         extra_query: Query parameters of this call's URL.
@@ -116,6 +121,7 @@ class ModelSettings:
     response_format: Mapping[str, Any] | None = None
     ocr_options: Mapping[str, Any] | None = None
     extra_body: Mapping[str, Any] = field(default_factory=dict)
+    service_tier: ServiceTier | None = None
     timeout: float | None = None
     extra_headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     extra_query: Mapping[str, Any] = field(default_factory=dict)
@@ -205,6 +211,7 @@ def resolve_settings(defaults: Mapping[str, Any], explicit: Set[str], overrides:
         if name in CALL_SETTINGS - TRANSPORT_SETTINGS - replaced and value is not None
     } | overrides
     _check_timeout(values.get("timeout"))
+    _check_service_tier(values.get("service_tier"))
     for name, (value_type, description) in _VALUE_TYPES.items():
         value = values.get(name)
         if value is not None and (value == "" or not isinstance(value, value_type)):
@@ -266,6 +273,11 @@ def _check_timeout(timeout: Any) -> None:
     is_number = isinstance(timeout, int | float) and not isinstance(timeout, bool)
     if timeout is not None and not (is_number and timeout > 0):
         raise QwenVLInputError(f"timeout={timeout!r} is invalid. Pass a number of seconds above 0.")
+
+
+def _check_service_tier(tier: Any) -> None:
+    if tier is not None and tier != "batch":
+        raise QwenVLInputError(f'service_tier={tier!r} is invalid. Pass "batch", or leave it out.')
 
 
 def _parse_stop(value: Any) -> tuple[str, ...]:
