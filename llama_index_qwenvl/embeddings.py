@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+import asyncio
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any
 
+from llama_index.core.callbacks.schema import CBEventType, EventPayload
 from llama_index.core.embeddings import MultiModalEmbedding
-from llama_index.core.schema import BaseNode, ImageType
+from llama_index.core.instrumentation import get_dispatcher  # type: ignore[attr-defined]  # re-exported
+from llama_index.core.instrumentation.events.embedding import EmbeddingEndEvent, EmbeddingStartEvent
+from llama_index.core.schema import BaseNode, ImageType, MetadataMode
 from pydantic import Field, model_validator
 from typing_extensions import override
 
@@ -22,6 +28,11 @@ from qwenvl_core.client.retrieval_config import EmbeddingConfig
 from qwenvl_core.request import retrieval_items
 from qwenvl_core.types.retrieval import Item
 
+if TYPE_CHECKING:
+    from qwenvl_core.client.retrieval_client import CallGuard
+
+_dispatcher = get_dispatcher(__name__)
+_guard: ContextVar[CallGuard | None] = ContextVar("qwenvl_embedding_guard", default=None)
 _MAX_BATCH = 2048  # LlamaIndex accepts no larger `embed_batch_size`
 
 
@@ -117,7 +128,7 @@ class QwenVLEmbedding(RetrievalBase, EmbeddingConfig, MultiModalEmbedding):
 
     @override
     async def _aget_text_embeddings(self, texts: list[str]) -> list[list[float]]:
-        return await self._aembed_items(retrieval_items.build_text_items(texts, "texts"))
+        return await self._aembed_items(retrieval_items.build_text_items(texts, "texts"), guard=_guard.get())
 
     @override
     def _get_image_embedding(self, img_file_path: ImageType) -> list[float]:
@@ -133,7 +144,8 @@ class QwenVLEmbedding(RetrievalBase, EmbeddingConfig, MultiModalEmbedding):
 
     @override
     async def _aget_image_embeddings(self, img_file_paths: list[ImageType]) -> list[list[float]]:
-        return await self._aembed_items(self._build_image_items(img_file_paths))
+        items = await asyncio.to_thread(self._build_image_items, img_file_paths)
+        return await self._aembed_items(items, guard=_guard.get())
 
     def embed(self, items: Sequence[Any]) -> list[list[float]]:
         """Return the vectors of texts, images and videos.
@@ -148,23 +160,88 @@ class QwenVLEmbedding(RetrievalBase, EmbeddingConfig, MultiModalEmbedding):
         """Return the vectors of texts, images and videos, asynchronously; see `embed`."""
         return await self._aembed_items(self._build_items(items))
 
+    # LlamaIndex splits a call into batches. These methods check all of it before the first batch, and start no request
+    # after an error in another batch.
+
+    @override
+    def get_text_embedding_batch(
+        self, texts: list[str], show_progress: bool = False, **kwargs: Any
+    ) -> list[list[float]]:
+        self._check_items(retrieval_items.build_text_items(texts, "texts"))
+        vectors: list[list[float]] = super().get_text_embedding_batch(texts, show_progress, **kwargs)
+        return vectors
+
+    @override
+    async def aget_text_embedding_batch(
+        self, texts: list[str], show_progress: bool = False, **kwargs: Any
+    ) -> list[list[float]]:
+        self._check_items(retrieval_items.build_text_items(texts, "texts"))
+        with _share_guard():
+            vectors: list[list[float]] = await super().aget_text_embedding_batch(texts, show_progress, **kwargs)
+        return vectors
+
+    @override
+    def get_image_embedding_batch(
+        self, img_file_paths: list[ImageType], show_progress: bool = False
+    ) -> list[list[float]]:
+        self._check_items(self._build_image_items(img_file_paths))
+        return super().get_image_embedding_batch(img_file_paths, show_progress)
+
+    @override
+    async def aget_image_embedding_batch(
+        self, img_file_paths: list[ImageType], show_progress: bool = False
+    ) -> list[list[float]]:
+        await asyncio.to_thread(lambda: self._check_items(self._build_image_items(img_file_paths)))
+        with _share_guard():
+            return await super().aget_image_embedding_batch(img_file_paths, show_progress)
+
     @override
     def __call__(self, nodes: Sequence[BaseNode], **kwargs: Any) -> Sequence[BaseNode]:
-        """Embed nodes: those with a picture by it, the others by their text."""
+        """Embed nodes: those with a picture by it, the others by their text.
+
+        Texts and pictures share requests. With an `embeddings_cache`, which is for texts, texts
+        and pictures have requests of their own.
+        """
         pictured, others = _split_nodes(nodes)
-        items = self._build_node_items(pictured)  # checked before the first request
-        super().__call__(others, **kwargs)
-        _set_embeddings(pictured, self._embed_items(items))
+        if not pictured:
+            return super().__call__(nodes, **kwargs)
+        items = self._build_node_items(nodes)
+        self._check_items(items)
+        together = pictured if self.embeddings_cache else nodes
+        if self.embeddings_cache:
+            super().__call__(others, **kwargs)
+        with self._report_embedding(together) as vectors:
+            vectors += self._embed_items(_select_items(nodes, items, together))
         return nodes
 
     @override
     async def acall(self, nodes: Sequence[BaseNode], **kwargs: Any) -> Sequence[BaseNode]:
         """Embed nodes asynchronously; see `__call__`."""
         pictured, others = _split_nodes(nodes)
-        items = self._build_node_items(pictured)
-        await super().acall(others, **kwargs)
-        _set_embeddings(pictured, await self._aembed_items(items))
+        if not pictured:
+            return await super().acall(nodes, **kwargs)
+        items = await asyncio.to_thread(self._build_node_items, nodes)
+        await asyncio.to_thread(self._check_items, items)
+        together = pictured if self.embeddings_cache else nodes
+        if self.embeddings_cache:
+            await super().acall(others, **kwargs)
+        with self._report_embedding(together) as vectors:
+            vectors += await self._aembed_items(_select_items(nodes, items, together))
         return nodes
+
+    @contextmanager
+    def _report_embedding(self, nodes: Sequence[BaseNode]) -> Iterator[list[list[float]]]:
+        """Report the embedding of nodes to LlamaIndex's callbacks; the vectors put into the list become the nodes'."""
+        model_dict = self.to_payload()
+        vectors: list[list[float]] = []
+        chunks = [node.get_content(metadata_mode=MetadataMode.EMBED) for node in nodes]
+        _dispatcher.event(EmbeddingStartEvent(model_dict=model_dict))
+        with self.callback_manager.event(CBEventType.EMBEDDING, payload={EventPayload.SERIALIZED: model_dict}) as event:
+            yield vectors
+            event.on_end(payload={EventPayload.CHUNKS: chunks, EventPayload.EMBEDDINGS: vectors})
+        _dispatcher.event(EmbeddingEndEvent(chunks=chunks, embeddings=vectors))
+        for node, vector in zip(nodes, vectors, strict=True):
+            node.embedding = vector
 
     def _build_items(self, items: Sequence[Any]) -> list[Item]:
         return retrieval_items.build_items(
@@ -187,6 +264,19 @@ def _split_nodes(nodes: Sequence[BaseNode]) -> tuple[list[BaseNode], list[BaseNo
     return pictured, [node for node in nodes if not has_picture(node, "")]
 
 
-def _set_embeddings(nodes: Sequence[BaseNode], vectors: Sequence[list[float]]) -> None:
-    for node, vector in zip(nodes, vectors, strict=True):
-        node.embedding = vector
+def _select_items(nodes: Sequence[BaseNode], items: Sequence[Item], selected: Sequence[BaseNode]) -> list[Item]:
+    """Return the items of the selected nodes."""
+    chosen = {id(node) for node in selected}
+    return [item for node, item in zip(nodes, items, strict=True) if id(node) in chosen]
+
+
+@contextmanager
+def _share_guard() -> Iterator[None]:
+    """Share one guard among the batches of a call, which LlamaIndex runs in tasks."""
+    from qwenvl_core.client.retrieval_client import CallGuard
+
+    token = _guard.set(CallGuard())
+    try:
+        yield
+    finally:
+        _guard.reset(token)

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
+from llama_index.core.callbacks.schema import CBEventType, EventPayload
+from llama_index.core.instrumentation import get_dispatcher  # type: ignore[attr-defined]  # re-exported
+from llama_index.core.instrumentation.events.rerank import ReRankEndEvent, ReRankStartEvent
 from llama_index.core.postprocessor.types import BaseNodePostprocessor
 from llama_index.core.schema import NodeWithScore, QueryBundle
 from pydantic import Field
@@ -15,6 +20,8 @@ from qwenvl_core.client.retrieval_config import RerankConfig
 from qwenvl_core.errors import QwenVLInputError
 from qwenvl_core.request import retrieval_items
 from qwenvl_core.types.retrieval import Item, Ranked
+
+_dispatcher = get_dispatcher(__name__)
 
 
 class QwenVLRerank(RetrievalBase, RerankConfig, BaseNodePostprocessor):
@@ -48,15 +55,24 @@ class QwenVLRerank(RetrievalBase, RerankConfig, BaseNodePostprocessor):
     def _postprocess_nodes(
         self, nodes: list[NodeWithScore], query_bundle: QueryBundle | None = None
     ) -> list[NodeWithScore]:
-        ranked = self._rank_items(self._build_query_item(query_bundle), self._build_node_items(nodes), None)
-        return _set_scores(nodes, ranked)
+        if not nodes:
+            return []
+        query = self._build_query_item(query_bundle)
+        with self._report_ranking(nodes, query_bundle) as best:
+            best += _set_scores(nodes, self._rank_items(query, self._build_node_items(nodes), None))
+        return best
 
     @override
     async def _apostprocess_nodes(
         self, nodes: list[NodeWithScore], query_bundle: QueryBundle | None = None
     ) -> list[NodeWithScore]:
-        ranked = await self._arank_items(self._build_query_item(query_bundle), self._build_node_items(nodes), None)
-        return _set_scores(nodes, ranked)
+        if not nodes:
+            return []
+        query = self._build_query_item(query_bundle)
+        items = await asyncio.to_thread(self._build_node_items, nodes)
+        with self._report_ranking(nodes, query_bundle) as best:
+            best += _set_scores(nodes, await self._arank_items(query, items, None))
+        return best
 
     def rerank(self, query: Any, items: Sequence[Any], top_n: int | None = None) -> list[Ranked]:
         """Return the scores of items, best first; items with the same score stay in their order.
@@ -71,6 +87,25 @@ class QwenVLRerank(RetrievalBase, RerankConfig, BaseNodePostprocessor):
     async def arerank(self, query: Any, items: Sequence[Any], top_n: int | None = None) -> list[Ranked]:
         """Return the scores of items asynchronously; see `rerank`."""
         return await self._arank_items(self._build_item(query), self._build_items(items), top_n)
+
+    @contextmanager
+    def _report_ranking(
+        self, nodes: Sequence[NodeWithScore], query_bundle: QueryBundle | None
+    ) -> Iterator[list[NodeWithScore]]:
+        """Report a ranking to LlamaIndex's callbacks; the nodes put into the list are its result."""
+        top_n = len(nodes) if self.top_n is None else self.top_n
+        best: list[NodeWithScore] = []
+        _dispatcher.event(ReRankStartEvent(query=query_bundle, nodes=list(nodes), top_n=top_n, model_name=self.model))
+        payload: dict[str, Any] = {
+            EventPayload.NODES: nodes,
+            EventPayload.MODEL_NAME: self.model,
+            EventPayload.QUERY_STR: query_bundle.query_str if query_bundle else "",
+            EventPayload.TOP_K: top_n,
+        }
+        with self.callback_manager.event(CBEventType.RERANKING, payload=payload) as event:
+            yield best
+            event.on_end(payload={EventPayload.NODES: best})
+        _dispatcher.event(ReRankEndEvent(nodes=best))
 
     def _build_query_item(self, query_bundle: QueryBundle | None) -> Item:
         if query_bundle is None:

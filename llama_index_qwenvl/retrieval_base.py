@@ -6,7 +6,7 @@ import base64
 from collections.abc import Iterable
 from typing import Any, Self
 
-from llama_index.core.schema import BaseNode, ImageDocument, ImageNode, MetadataMode
+from llama_index.core.schema import BaseNode, ImageNode, MetadataMode, Node
 
 from llama_index_qwenvl.input_blocks import BlockContext, convert_block
 from qwenvl_core.catalog.models import describe
@@ -46,11 +46,17 @@ def has_picture(node: BaseNode, image_key: str) -> bool:
 
 def _find_picture(node: BaseNode, image_key: str) -> Any:
     """Return the picture of a node: a path, a URL or bytes; `None` if it has none."""
-    if isinstance(node, ImageNode | ImageDocument):
+    if isinstance(node, ImageNode):
         if node.image_path or node.image_url:
             return node.image_path or str(node.image_url)
         if node.image:
             return base64.b64decode(node.image)
+    elif isinstance(node, Node) and node.image_resource is not None:  # also an `ImageDocument`
+        resource = node.image_resource
+        if resource.path or resource.url:
+            return resource.path or str(resource.url)
+        if resource.data:
+            return base64.b64decode(resource.data)  # validated and encoded by LlamaIndex
     return node.metadata.get(image_key) or None
 
 

@@ -12,6 +12,7 @@ import json
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from contextvars import copy_context
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 from weakref import WeakKeyDictionary
@@ -57,6 +58,27 @@ class RetrievalRequest(Generic[T]):
     decode: Callable[[Any], T]
 
 
+class CallGuard:
+    """Ends a call at its first error: requests that have not begun, and attempts to repeat one, raise that error too.
+
+    Attributes:
+        error: The first error; `None` if there is none.
+    """
+
+    def __init__(self) -> None:
+        self.error: BaseException | None = None
+
+    def check(self) -> None:
+        """Raise the first error, if there is one."""
+        if self.error is not None:
+            raise self.error
+
+    def end(self, error: BaseException) -> None:
+        """Record an error; the first one stays."""
+        if self.error is None:
+            self.error = error
+
+
 class RetrievalClient:
     """Sends the requests of one object; safe to share between threads and event loops.
 
@@ -65,9 +87,9 @@ class RetrievalClient:
     """
 
     def __init__(self, max_concurrency: int) -> None:
+        self.max_concurrency = max_concurrency
         self._slots = threading.BoundedSemaphore(max_concurrency)
         self._async_slots: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Semaphore] = WeakKeyDictionary()
-        self._max_concurrency = max_concurrency
 
     def run(self, client: Client, requests: Sequence[RetrievalRequest[T]], limiter: RateLimiter) -> list[T]:
         """Send requests and return their results, in the order of the requests.
@@ -75,35 +97,52 @@ class RetrievalClient:
         Raises:
             QwenVLError: The first error; no further request begins after it.
         """
+        guard = CallGuard()
         if len(requests) <= 1:
-            return [self._run_one(client, request, limiter, threading.Event()) for request in requests]
-        stop = threading.Event()
-        workers = min(self._max_concurrency, len(requests))
-        with ThreadPoolExecutor(workers, thread_name_prefix="qwenvl-retrieval") as pool:
-            futures = [pool.submit(self._run_one, client, request, limiter, stop) for request in requests]
-            try:
-                done, _ = wait(futures, return_when=FIRST_EXCEPTION)
-            finally:
-                stop.set()  # all are done, or no further one may begin
-                pool.shutdown(wait=False, cancel_futures=True)
-        failed = [future for future in futures if future in done and future.exception() is not None]
-        return [future.result() for future in failed or futures]
+            return [self._run_one(client, request, limiter, guard) for request in requests]
+        pool = ThreadPoolExecutor(min(self.max_concurrency, len(requests)), thread_name_prefix="qwenvl-retrieval")
+        try:
+            futures = [
+                pool.submit(copy_context().run, self._run_one, client, request, limiter, guard) for request in requests
+            ]
+            wait(futures, return_when=FIRST_EXCEPTION)
+            guard.check()
+            return [future.result() for future in futures]
+        except BaseException as error:  # also an interrupt: no further request may begin
+            guard.end(error)
+            raise
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
 
-    async def arun(self, client: Client, requests: Sequence[RetrievalRequest[T]], limiter: RateLimiter) -> list[T]:
-        """Send requests asynchronously; see `run`. After an error, requests in progress are cancelled."""
+    async def arun(
+        self,
+        client: Client,
+        requests: Sequence[RetrievalRequest[T]],
+        limiter: RateLimiter,
+        guard: CallGuard | None = None,
+    ) -> list[T]:
+        """Send requests asynchronously; see `run`. After an error, requests in progress are cancelled.
+
+        Args:
+            client: The client of the connection.
+            requests: The requests.
+            limiter: Waited for once a request.
+            guard: Shared by the parts of a call that a framework has split into batches.
+        """
+        guard = guard or CallGuard()
         if len(requests) <= 1:
-            return [await self._arun_one(client, request, limiter) for request in requests]
+            return [await self._arun_one(client, request, limiter, guard) for request in requests]
         waiting = iter(enumerate(requests))
         results: dict[int, T] = {}
 
         async def work() -> None:
             for index, request in waiting:
-                results[index] = await self._arun_one(client, request, limiter)
+                results[index] = await self._arun_one(client, request, limiter, guard)
 
         failure: BaseException | None = None
         try:
             async with asyncio.TaskGroup() as group:
-                for _ in range(min(self._max_concurrency, len(requests))):
+                for _ in range(min(self.max_concurrency, len(requests))):
                     group.create_task(work())
         except BaseExceptionGroup as errors:
             failure = errors.exceptions[0]
@@ -111,74 +150,101 @@ class RetrievalClient:
             raise failure
         return [results[index] for index in range(len(requests))]
 
-    def _run_one(self, client: Client, request: RetrievalRequest[T], limiter: RateLimiter, stop: threading.Event) -> T:
+    def _run_one(self, client: Client, request: RetrievalRequest[T], limiter: RateLimiter, guard: CallGuard) -> T:
         with self._slots:
-            if stop.is_set():
-                raise QwenVLAPIError("The request was not sent, because another one had failed.")
-            transport = client.open_transport()
-            limiter.acquire()
             try:
-                return self._send(client, transport, request)
-            except QwenVLError as error:
-                redact(error, client.connection.api_key)
-                stop.set()
+                guard.check()
+                transport = client.open_transport()
+                limiter.acquire()
+                guard.check()  # waiting may have taken long
+                return self._send(client, transport, request, guard)
+            except Exception as error:
+                if isinstance(error, QwenVLError):
+                    redact(error, client.connection.api_key)
+                guard.end(error)
                 raise
 
-    async def _arun_one(self, client: Client, request: RetrievalRequest[T], limiter: RateLimiter) -> T:
+    async def _arun_one(
+        self, client: Client, request: RetrievalRequest[T], limiter: RateLimiter, guard: CallGuard
+    ) -> T:
         loop = asyncio.get_running_loop()
-        async with self._async_slots.setdefault(loop, asyncio.Semaphore(self._max_concurrency)):
-            transport = await client.aopen_transport()
-            await limiter.aacquire()
+        async with self._async_slots.setdefault(loop, asyncio.Semaphore(self.max_concurrency)):
             try:
-                return await self._asend(client, transport, request)
-            except QwenVLError as error:
-                redact(error, client.connection.api_key)
+                guard.check()
+                transport = await client.aopen_transport()
+                await limiter.aacquire()
+                guard.check()
+                return await self._asend(client, transport, request, guard)
+            except Exception as error:
+                if isinstance(error, QwenVLError):
+                    redact(error, client.connection.api_key)
+                guard.end(error)
                 raise
 
-    def _send(self, client: Client, transport: Any, request: RetrievalRequest[T]) -> T:
+    def _send(self, client: Client, transport: Any, request: RetrievalRequest[T], guard: CallGuard) -> T:
         plan = plan_uploads(request.items, request.upload)
         urls = client.uploader.upload_all(transport, plan.uploads, request.model) if plan.uploads else []
         try:
-            return self._attempt(client, transport, request, plan.replace_sources(urls))
+            return self._attempt(client, transport, request, plan.replace_sources(urls), guard)
         except QwenVLError as error:
             if not urls or not is_url_rejected(error):
                 raise
         client.uploader.discard(plan.uploads, urls, request.model)
         urls = client.uploader.upload_all(transport, plan.uploads, request.model)
-        return self._attempt(client, transport, request, plan.replace_sources(urls))
+        return self._attempt(client, transport, request, plan.replace_sources(urls), guard)
 
-    async def _asend(self, client: Client, transport: Any, request: RetrievalRequest[T]) -> T:
+    async def _asend(self, client: Client, transport: Any, request: RetrievalRequest[T], guard: CallGuard) -> T:
         plan = await asyncio.to_thread(plan_uploads, request.items, request.upload)
         urls = await client.uploader.aupload_all(transport, plan.uploads, request.model) if plan.uploads else []
         try:
-            return await self._aattempt(client, transport, request, plan.replace_sources(urls))
+            return await self._aattempt(client, transport, request, plan.replace_sources(urls), guard)
         except QwenVLError as error:
             if not urls or not is_url_rejected(error):
                 raise
         await asyncio.to_thread(client.uploader.discard, plan.uploads, urls, request.model)
         urls = await client.uploader.aupload_all(transport, plan.uploads, request.model)
-        return await self._aattempt(client, transport, request, plan.replace_sources(urls))
+        return await self._aattempt(client, transport, request, plan.replace_sources(urls), guard)
 
-    def _attempt(self, client: Client, transport: Any, request: RetrievalRequest[T], items: tuple[Item, ...]) -> T:
+    def _attempt(
+        self,
+        client: Client,
+        transport: Any,
+        request: RetrievalRequest[T],
+        items: tuple[Item, ...],
+        guard: CallGuard,
+    ) -> T:
         http_request = request.encode(items)
 
         def attempt() -> bytes:
+            _check_repetition(guard)
             with transport.open(http_request) as response:
                 return b"".join(response.data)
 
         return request.decode(_parse(call_with_retries(client.connection, attempt)))
 
     async def _aattempt(
-        self, client: Client, transport: Any, request: RetrievalRequest[T], items: tuple[Item, ...]
+        self,
+        client: Client,
+        transport: Any,
+        request: RetrievalRequest[T],
+        items: tuple[Item, ...],
+        guard: CallGuard,
     ) -> T:
         http_request = await asyncio.to_thread(request.encode, items)
 
         async def attempt() -> bytes:
+            _check_repetition(guard)
             async with transport.aopen(http_request) as response:
                 return b"".join([data async for data in response.data])
 
         body = await acall_with_retries(client.connection, attempt)
         return request.decode(await asyncio.to_thread(_parse, body))
+
+
+def _check_repetition(guard: CallGuard) -> None:
+    """Raise if the call has ended; the error must not be one that is worth repeating the request for."""
+    if guard.error is not None:
+        raise QwenVLError("The request was not repeated, because another one of the call failed.") from guard.error
 
 
 def _parse(body: bytes) -> Any:

@@ -25,7 +25,7 @@ from qwenvl_core.wire.retrieval_fields import build_headers
 
 if TYPE_CHECKING:
     from qwenvl_core.client.client import Client
-    from qwenvl_core.client.retrieval_client import RateLimiter, RetrievalClient, RetrievalRequest
+    from qwenvl_core.client.retrieval_client import CallGuard, RateLimiter, RetrievalClient, RetrievalRequest
 
 T = TypeVar("T")
 
@@ -134,7 +134,9 @@ class RetrievalConfig(ConnectionConfig):
         from qwenvl_core.client.retrieval_client import RetrievalClient
 
         with _client_lock:
-            self._state.runner = runner = self._state.runner or RetrievalClient(max_concurrency)
+            runner = self._state.runner
+            if runner is None or runner.max_concurrency != max_concurrency:
+                self._state.runner = runner = RetrievalClient(max_concurrency)
         return runner
 
     def _get_limiter(self) -> RateLimiter:
@@ -170,12 +172,22 @@ class EmbeddingConfig(RetrievalConfig):
         results = runner.run(self._get_client(), requests, self._get_limiter()) if requests else []
         return _unpack(packed, results, len(items))
 
-    async def _aembed_items(self, items: Sequence[Item], *, is_query: bool = False) -> list[list[float]]:
-        """Return the vectors of items asynchronously, in their order."""
+    async def _aembed_items(
+        self, items: Sequence[Item], *, is_query: bool = False, guard: CallGuard | None = None
+    ) -> list[list[float]]:
+        """Return the vectors of items asynchronously, in their order; see `RetrievalClient.arun` for `guard`."""
         packed, requests = self._build_requests(items, is_query=is_query)
         runner = self._get_runner(self.max_concurrency)
-        results = await runner.arun(self._get_client(), requests, self._get_limiter()) if requests else []
+        results = await runner.arun(self._get_client(), requests, self._get_limiter(), guard) if requests else []
         return _unpack(packed, results, len(items))
+
+    def _check_items(self, items: Sequence[Item]) -> None:
+        """Check items that a framework splits into batches, before the first of these is sent.
+
+        Raises:
+            QwenVLInputError: An item or a setting is invalid.
+        """
+        self._build_requests(items, is_query=False)
 
     def _build_requests(
         self, items: Sequence[Item], *, is_query: bool
