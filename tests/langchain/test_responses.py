@@ -268,8 +268,8 @@ class TestInvokeEqualsStream:
         server, llm = served
         reply = Reply(reasoning, text, tool_calls, finish="length" if is_truncated else None, quirks=quirks)
         server.script(reply, reply)
-        message = llm.invoke("Hi", enable_thinking=thinking)
-        summed = total(llm.stream("Hi", enable_thinking=thinking))
+        message = llm.invoke("Hi", enable_thinking=thinking, output_retries=0)
+        summed = total(llm.stream("Hi", enable_thinking=thinking, output_retries=0))
         assert message.content == summed.content == "".join(text)
         assert message.additional_kwargs.get("reasoning_content", "") == "".join(reasoning)
         assert essence(finalize_tool_calls(summed)) == essence(message)
@@ -357,7 +357,7 @@ class TestV1Content:
     ids=["whole", "reasoning", "text", "calls", "nothing"],
 )
 async def test_async_results_equal_sync_results(scripted: Reply, llm: ChatQwenVL, emulator: Emulator) -> None:
-    emulator.script(*[scripted] * 4)
+    emulator.script(*[scripted] * 8)  # an empty one is requested again
     invoked, streamed = llm.invoke("Hi"), list(llm.stream("Hi"))
     ainvoked, astreamed = await llm.ainvoke("Hi"), [chunk async for chunk in llm.astream("Hi")]
     await llm.aclose()

@@ -177,7 +177,7 @@ class TestInvokeWithHandler:
         self, reply: Reply, valid: Any, invalid: Any, output_version: Any, make: Make, emulator: Emulator
     ) -> None:
         llm = make(output_version=output_version)
-        emulator.script(reply, reply, reply)
+        emulator.script(*[reply] * 6)  # an empty one is requested again
         plain, handler = llm.invoke("Hi"), StreamingHandler()
         for message in (
             llm.invoke("Hi", {"callbacks": [handler]}),
@@ -199,7 +199,7 @@ class TestInvokeWithHandler:
     async def test_event_handler_does_not_change_the_message(
         self, reply: Reply, valid: Any, invalid: Any, llm: ChatQwenVL, emulator: Emulator
     ) -> None:
-        emulator.script(reply, reply, reply)
+        emulator.script(*[reply] * 6)  # an empty one is requested again
         plain = llm.invoke("Hi")
         handlers = [EventHandler(), EventHandler()]
         messages = [
@@ -262,7 +262,7 @@ class TestV3:
     async def test_events_are_valid_and_output_equals_invoke(
         self, reply: Reply, valid: Any, invalid: Any, llm: ChatQwenVL, emulator: Emulator
     ) -> None:
-        emulator.script(reply, reply, reply)
+        emulator.script(*[reply] * 6)  # an empty one is requested again
         plain = llm.invoke("Hi")
         stream = llm.stream_events("Hi", version="v3")
         events = list(stream)

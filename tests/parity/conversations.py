@@ -423,7 +423,7 @@ SETTINGS: dict[str, Row] = {
     "tools, one at a time": _settings_row(
         {**THINKS, "tools": [CROP], "tool_choice": "auto", "parallel_tool_calls": False},
         {"tools": [CROP], "tool_choice": "auto", "parallel_tool_calls": False},
-        reply=_CROP_REPLY,
+        reply=Reply(reasoning="Crop it.", tool_calls=[ToolCall("call_1", "crop", "{}")]),
     ),
     "a forced tool": _settings_row(
         {"enable_thinking": False, "tools": [CROP], "tool_choice": _CROP_CHOICE},

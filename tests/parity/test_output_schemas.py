@@ -67,6 +67,7 @@ class OldBoxes(pydantic.v1.BaseModel):
 Fapiao = create_model("发票", __doc__="An invoice.", total=(float, ...))
 BOXES: list[dict[str, Any]] = [{"label": "cat", "bbox_2d": [1, 2, 3, 4]}, {"label": "dog", "bbox_2d": [5, 6, 7, 8]}]
 TREE = {"name": "a", "children": [{"name": "b", "children": [{"name": "c", "children": []}]}]}
+TYPED_TREE = {"name": "a", "children": [], "parent": None, "named": {}, "boxes": BOXES}
 ARRAY = {"type": "array", "items": Box.model_json_schema()}
 SCHEMAS: dict[str, tuple[Any, Any, Any]] = {  # schema, the value that the model finds, the result
     "root model": (Boxes, BOXES, Boxes.model_validate(BOXES)),
@@ -79,7 +80,7 @@ SCHEMAS: dict[str, tuple[Any, Any, Any]] = {  # schema, the value that the model
     "pydantic 1 root": (OldBoxes, [1, 2], OldBoxes(__root__=[1, 2])),
     "recursive": (Node, TREE, Node.model_validate(TREE)),
     "recursive schema": ({"title": "Tree", **Node.model_json_schema()}, TREE, TREE),
-    "recursive TypedDict": (Tree, TREE, TREE),
+    "recursive TypedDict": (Tree, TYPED_TREE, TYPED_TREE),
     "list of recursive": (Nodes, [TREE, TREE], Nodes.model_validate([TREE, TREE])),
     "dict": (RootModel[dict[str, int]], {"a": 1}, RootModel[dict[str, int]]({"a": 1})),
     "union": (RootModel[Box | list[int]], BOXES[0], RootModel[Box | list[int]](Box(**BOXES[0]))),
@@ -140,6 +141,8 @@ def make_llama_index(emulator: Emulator) -> Iterator[Callable[..., QwenVL]]:
 async def test_langchain_returns_value_whole_and_streamed(
     emulator: Emulator, make_langchain: Any, schema: Any, value: Any, expected: Any, method: str, model: str
 ) -> None:
+    if method == "json_mode" and not isinstance(value, dict | list):
+        pytest.skip("The JSON mode of the service answers with an object or a list.")
     emulator.respond = answer_with(value)
     llm = make_langchain(model=model)
     chain = llm.with_structured_output(schema, method=method)
@@ -186,7 +189,7 @@ def test_langchain_empty_answer_is_called_empty(emulator: Emulator, make_langcha
     error = raw["parsing_error"]
     assert "empty" in str(error)
     assert "A cat, I think." in str(error)
-    assert error.reasoning == "A cat, I think."
+    assert error.reasoning == "A cat, I think.\n\nA cat, I think."  # of both requests
 
 
 def test_langchain_recursive_tools_keep_their_definitions(emulator: Emulator, make_langchain: Any) -> None:

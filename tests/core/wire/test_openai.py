@@ -91,8 +91,8 @@ MESSAGES: list[tuple[tuple[Message, ...], list[dict[str, Any]]]] = [
         (user("a", "b"),),
         [{"role": "user", "content": [{"type": "text", "text": "a"}, {"type": "text", "text": "b"}]}],
     ),
-    ((assistant("a", "b"),), [{"role": "assistant", "content": "a\nb"}]),
-    ((assistant(),), [{"role": "assistant", "content": ""}]),
+    ((user("Hi"), assistant("a", "b")), [*HI, {"role": "assistant", "content": "a\nb"}]),
+    ((user("Hi"), assistant()), [*HI, {"role": "assistant", "content": ""}]),
     (
         (
             Message("system", (TextPart("Be brief."),)),
@@ -125,13 +125,14 @@ MESSAGES: list[tuple[tuple[Message, ...], list[dict[str, Any]]]] = [
         ],
     ),
     (
-        (assistant("I look.", tool_calls=(call(),)), tool("call_1", "Done.")),
+        (user("Hi"), assistant("I look.", tool_calls=(call(),)), tool("call_1", "Done.")),
         [
+            *HI,
             {"role": "assistant", "content": "I look.", "tool_calls": [sent_call()]},
             {"role": "tool", "content": "Done.", "tool_call_id": "call_1"},
         ],
     ),
-    ((assistant("a", reasoning="Hm."),), [{"role": "assistant", "content": "a"}]),
+    ((user("Hi"), assistant("a", reasoning="Hm.")), [*HI, {"role": "assistant", "content": "a"}]),
 ]
 
 

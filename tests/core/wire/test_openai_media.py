@@ -108,8 +108,9 @@ def test_part_options_override_defaults(part: Any, bare: dict[str, Any], default
 
 @pytest.mark.parametrize("role", ["system", "user", "assistant", "tool"])
 def test_cached_text_is_sent_as_part(role: Any) -> None:
-    marked = Message(role, (TextPart("Hi", cache=True),), tool_call_id="1" if role == "tool" else None)
-    content = body_of(request(user("?"), marked, model=UNKNOWN))["messages"][1]["content"]
+    marked = Message(role, (TextPart("Hi", cache=True),), tool_call_id="call_1" if role == "tool" else None)
+    before = (assistant(tool_calls=(call(),)),) if role == "tool" else ()
+    content = body_of(request(user("?"), *before, marked, model=UNKNOWN))["messages"][-1]["content"]
     assert content == [{"type": "text", "text": "Hi", "cache_control": {"type": "ephemeral"}}]
 
 
