@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
+import re
 from collections.abc import Iterable, Iterator
 from typing import Any, cast
 
@@ -43,6 +44,8 @@ def total(chunks: Iterable[AIMessageChunk]) -> AIMessageChunk:
 def essence(message: AIMessage) -> dict[str, Any]:
     """Return the facts of a message that must not depend on how it was requested."""
     metadata = {key: value for key, value in message.response_metadata.items() if key not in ("request_id", "id")}
+    if "adjustments" in metadata:
+        metadata["adjustments"] = [re.sub(r"request id [\w-]+", "", text) for text in metadata["adjustments"]]
     return {
         "content": message.content,
         "additional_kwargs": message.additional_kwargs,
