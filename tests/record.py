@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 from tests.emulator import Emulator
+from tests.support.pictures import shrink
 from tests.support.scenarios import SCENARIOS, Scenario
 from tests.support.standard_suite_replies import FILE, SUITES
 from tests.support.vcr_config import path_of, recorded
@@ -17,6 +18,9 @@ def record_from_emulator(scenario: Scenario, path: Path | None = None) -> None:
     """Record the cassette of a scenario from the emulator with the replies of the scenario."""
     with Emulator() as server:
         server.script(*scenario.replies)
+        server.eyes.shrink = shrink
+        for picture, caption in scenario.describe_pictures():
+            server.eyes.learn(picture, caption)
         with recorded(path or path_of(scenario.name), emulator=server):
             scenario.run()
 

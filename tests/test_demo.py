@@ -64,10 +64,9 @@ def test_demo_without_key_names_cassettes_and_provenance(output: str) -> None:
 def test_document_demos_write_different_pictures(folder: Path, output: str) -> None:
     pictures = sorted(folder.iterdir())
     assert [picture.name for picture in pictures] == [
-        "langchain_cited_1.png",
-        "langchain_cited_2.png",
-        "llama_index_cited_1.png",
-        "llama_index_cited_2.png",
+        f"{framework}_{name}.png"
+        for framework in ("langchain", "llama_index")
+        for name in ("cited_1", "cited_2", "page_1", "page_3")
     ]
     for picture in pictures:
         assert output.count(str(picture)) == 1

@@ -13,7 +13,13 @@ import dask
 import pytest
 from PIL import Image, ImageChops
 
-from examples import folder_with_dask, langchain_documents, llama_index_documents
+from examples import (
+    folder_with_dask,
+    langchain_documents,
+    langchain_visual,
+    llama_index_documents,
+    llama_index_visual,
+)
 from qwenvl_core.rendering.open import open_pages
 from tests.emulator import Emulator, Fault, RecordedRequest, Reply
 from tests.support.scanned_pages import answer, page_in, scan
@@ -40,6 +46,25 @@ def test_document_example_draws_cited_boxes_on_page(
     left, top, right, bottom = drawn
     assert (left, top) == pytest.approx((0.088 * 1344, 0.061 * 1920), abs=2)
     assert (right, bottom) == pytest.approx((0.877 * 1344, 0.163 * 1920), abs=2)
+
+
+@pytest.mark.parametrize(
+    ("example", "name"),
+    [(langchain_visual, "langchain"), (llama_index_visual, "llama_index")],
+)
+def test_visual_example_cites_and_saves_pages(
+    example: Any, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    with replayed(f"demo_{name}_visual"):
+        example.main()
+    assert sorted(file.name for file in tmp_path.iterdir()) == [f"{name}_page_1.png", f"{name}_page_3.png"]
+    printed = capsys.readouterr().out
+    assert f"[1] agreement.pdf, page 3, relevance 0.58: {tmp_path / f'{name}_page_1.png'}" in printed
+    assert "[3] agreement.pdf, page 2, relevance" in printed
+    with Image.open(tmp_path / f"{name}_page_1.png") as cited, open_pages(example.SCAN) as pages:
+        page = pages.render(3, lambda extent: cited.size).convert("RGB")
+        assert ImageChops.difference(cited.convert("RGB"), page).getbbox() is None
 
 
 @pytest.fixture

@@ -3,8 +3,14 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
+from qwenvl_core.catalog.models import describe
+from qwenvl_core.rendering.open import open_pages
+from qwenvl_core.rendering.page_size import PageSizing
+from qwenvl_core.rendering.pages import render_page
 from tests.emulator import Reply
+from tests.support.paths import ROOT
 
 
 def _build_page(*elements: str) -> Reply:
@@ -78,3 +84,14 @@ ANSWER = Reply(
     ),
     text=re.findall(r"\s*\S+", "370.00: a quarter of the hire price is kept [1], which is 1,480.00 [2]."),
 )
+ANSWER_FROM_PAGES = replace(ANSWER, text=[word.replace("[2]", "[3]") for word in ANSWER.text])
+"""The same answer where the pages are 3, 1 and 2, in the order of their relevance."""
+
+
+def describe_pictures() -> list[tuple[bytes, str]]:
+    """Return the picture of each page, and its words."""
+    sizing = PageSizing(describe("qwen3-vl-plus"))
+    with open_pages(ROOT / "examples" / "agreement.pdf") as pages:
+        pictures = [render_page(pages, number, sizing.fit).jpeg for number in range(1, pages.count + 1)]
+    captions = [re.sub(r"<[^>]+>", " ", "".join(page.text)) for page in PAGES]
+    return list(zip(pictures, captions, strict=True))

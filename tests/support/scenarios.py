@@ -16,9 +16,11 @@ from examples import (
     langchain_agent,
     langchain_documents,
     langchain_image,
+    langchain_visual,
     llama_index_agent,
     llama_index_documents,
     llama_index_image,
+    llama_index_visual,
 )
 from langchain_qwenvl import ChatQwenVL
 from qwenvl_core.errors import QwenVLAuthenticationError
@@ -38,6 +40,7 @@ class Scenario:
             answer of any model, and returns the text of the answer.
         replies: Replies of the emulator.
         answer: Text that `run` returns with these replies; `None` if it returns none.
+        describe_pictures: Returns the pictures that are embedded or ranked, and what they show.
     """
 
     name: str
@@ -45,6 +48,7 @@ class Scenario:
     run: Callable[[], str | None]
     replies: Sequence[Reply | Fault]
     answer: str | None = None
+    describe_pictures: Callable[[], Sequence[tuple[bytes, str]]] = tuple
 
 
 def _split_words(text: str) -> list[str]:
@@ -112,6 +116,22 @@ DEMO = (
         partial(llama_index_documents.main, max_concurrency=1),
         [*sample_agreement.PAGES, sample_agreement.ANSWER],
         "".join(sample_agreement.ANSWER.text),
+    ),
+    Scenario(
+        "demo_langchain_visual",
+        "LangChain: pages found by what they look like, ranked, shown to the model",
+        langchain_visual.main,
+        [sample_agreement.ANSWER_FROM_PAGES],
+        "".join(sample_agreement.ANSWER_FROM_PAGES.text),
+        sample_agreement.describe_pictures,
+    ),
+    Scenario(
+        "demo_llama_index_visual",
+        "LlamaIndex: the same",
+        llama_index_visual.main,
+        [sample_agreement.ANSWER_FROM_PAGES],
+        "".join(sample_agreement.ANSWER_FROM_PAGES.text),
+        sample_agreement.describe_pictures,
     ),
 )
 
