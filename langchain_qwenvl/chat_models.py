@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from langchain_core.callbacks.manager import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
 from langchain_core.language_models.base import LanguageModelInput
@@ -20,15 +20,20 @@ from qwenvl_core.client.lazy_import import lazy_module
 
 if TYPE_CHECKING:
     from langchain_core.messages import AIMessage
-    from langchain_core.runnables import Runnable
+    from langchain_core.runnables import Runnable, RunnableConfig
     from langchain_core.tools import BaseTool
     from pydantic import BaseModel
 
-    from langchain_qwenvl import exceptions, message_normalization, pipeline, structured_output
+    from langchain_qwenvl import batches, bound_model, exceptions, message_normalization, pipeline, structured_output
     from langchain_qwenvl import tools as tools_module
+    from langchain_qwenvl.bound_model import BoundModel
     from langchain_qwenvl.structured_output import Method
     from qwenvl_core.catalog import provider_models as catalog
+    from qwenvl_core.client.batch_job import BatchJob
+    from qwenvl_core.errors import QwenVLError
 else:
+    batches = lazy_module("langchain_qwenvl.batches")
+    bound_model = lazy_module("langchain_qwenvl.bound_model")
     catalog = lazy_module("qwenvl_core.catalog.provider_models")
     exceptions = lazy_module("langchain_qwenvl.exceptions")
     message_normalization = lazy_module("langchain_qwenvl.message_normalization")
@@ -142,6 +147,67 @@ class ChatQwenVL(QwenVLBase):
             llm = self.bind(**kwargs, **bound, **{pipeline.INCLUDE_RAW: True})
             return structured_output.include_raw_message(llm, parser)
         return self.bind(**kwargs, **bound) | parser
+
+    # --- Batches ---
+
+    def submit_batch(
+        self,
+        inputs: Sequence[LanguageModelInput],
+        *,
+        window: str = "24h",
+        tools: Sequence[dict[str, Any] | type | Callable[..., Any] | BaseTool] | None = None,
+        tool_choice: dict[str, Any] | str | bool | None = None,
+        response_format: dict[str, Any] | type | None = None,
+        **kwargs: Any,
+    ) -> BatchJob[AIMessage | QwenVLError]:
+        """Submit inputs as batch files, which are answered within `window` at half the price.
+
+        Args:
+            inputs: The conversations, each as for `invoke`.
+            window: The time within which the service answers, at least `"24h"`.
+            tools: Tools of all inputs, as for `bind_tools`.
+            tool_choice: Which tool must be called, as for `bind_tools`.
+            response_format: Format of the answers, as for `bind_tools`.
+            kwargs: Settings of all inputs, as for `invoke`.
+
+        Returns:
+            The job. Its `results()` are one message or `QwenVLError` for each input, in their order.
+
+        Raises:
+            QwenVLInputError: An input can't be sent; the message has its index, and nothing was sent.
+            QwenVLError: A request failed.
+        """
+        settings = batches.build_call_settings(tools, tool_choice, response_format, kwargs)
+        return batches.submit(self, inputs, settings, window=window)
+
+    async def asubmit_batch(
+        self,
+        inputs: Sequence[LanguageModelInput],
+        *,
+        window: str = "24h",
+        tools: Sequence[dict[str, Any] | type | Callable[..., Any] | BaseTool] | None = None,
+        tool_choice: dict[str, Any] | str | bool | None = None,
+        response_format: dict[str, Any] | type | None = None,
+        **kwargs: Any,
+    ) -> BatchJob[AIMessage | QwenVLError]:
+        """Submit inputs as batch files asynchronously; see `submit_batch`."""
+        settings = batches.build_call_settings(tools, tool_choice, response_format, kwargs)
+        return await batches.asubmit(self, inputs, settings, window=window)
+
+    def batch_job(self, ids: str | Sequence[str]) -> BatchJob[AIMessage | QwenVLError]:
+        """Return the job of batches that were submitted earlier, by their ids."""
+        return batches.find_job(self, ids)
+
+    @override
+    def bind(self, **kwargs: Any) -> BoundModel:
+        return bound_model.BoundModel(bound=self, kwargs=kwargs, config={})
+
+    @override
+    def with_config(
+        self, config: RunnableConfig | None = None, **kwargs: Any
+    ) -> Runnable[LanguageModelInput, AIMessage]:
+        merged = cast("RunnableConfig", {**(config or {}), **kwargs})
+        return bound_model.BoundModel(bound=self, config=merged, kwargs={})
 
     # --- The request ---
 

@@ -8,6 +8,7 @@ from langchain_core.runnables.configurable import RunnableConfigurableFields
 from langchain_core.runnables.utils import ConfigurableField
 from typing_extensions import override
 
+from langchain_qwenvl.exceptions import QwenVLInputError
 from qwenvl_core.types.settings import find_replaced
 
 if TYPE_CHECKING:
@@ -36,6 +37,18 @@ class ConfigurableModel(RunnableConfigurableFields):  # type: ignore[type-arg]  
         }
         update |= dict.fromkeys(find_replaced(self.default.__dict__, update))
         return self.default.model_copy(update=update), config
+
+    def submit_batch(self, *args: Any, **kwargs: Any) -> Any:
+        """Raise: the fields are set by the config of a call, which a batch does not have.
+
+        Raises:
+            QwenVLInputError: Always.
+        """
+        raise QwenVLInputError(
+            "submit_batch is not possible with configurable fields. Call it on a model that has their values."
+        )
+
+    asubmit_batch = submit_batch
 
     @classmethod
     @override

@@ -143,6 +143,16 @@ def map_core_errors() -> Iterator[None]:
         raise _convert_error(error, cls) from error.__cause__
 
 
+def convert_core_error(error: core.QwenVLError) -> core.QwenVLError:
+    """Return a core error as the class of this module, with the same attributes and the same cause."""
+    cls = _BY_CORE_CLASS.get(type(error))
+    if cls is None:
+        return error
+    converted = _convert_error(error, cls)
+    converted.__cause__ = error.__cause__
+    return converted
+
+
 def _convert_error(error: core.QwenVLError, cls: type[core.QwenVLError]) -> core.QwenVLError:
     converted = cls(
         error.message,

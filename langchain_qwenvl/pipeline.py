@@ -138,7 +138,7 @@ def _stream_events(
     *,
     stream: bool = False,
 ) -> Generator[Event]:
-    events = llm._client.stream(_build_request(llm, messages, stop, call_settings, stream=stream))
+    events = llm._client.stream(build_request(llm, messages, stop, call_settings, stream=stream))
     return structured_output.suppress_output_errors(events) if call_settings.get(INCLUDE_RAW) else events
 
 
@@ -150,11 +150,11 @@ def _astream_events(
     *,
     stream: bool = False,
 ) -> AsyncGenerator[Event]:
-    events = llm._client.astream(_build_request(llm, messages, stop, call_settings, stream=stream))
+    events = llm._client.astream(build_request(llm, messages, stop, call_settings, stream=stream))
     return structured_output.asuppress_output_errors(events) if call_settings.get(INCLUDE_RAW) else events
 
 
-def _build_request(
+def build_request(
     llm: ModelConfig,
     messages: Sequence[BaseMessage],
     stop: list[str] | None,
@@ -162,6 +162,11 @@ def _build_request(
     *,
     stream: bool,
 ) -> Request:
+    """Build the request of a call.
+
+    Raises:
+        QwenVLInputError: The messages or settings can't be sent.
+    """
     overrides = normalize_call_settings(
         {name: value for name, value in call_settings.items() if name not in _INTERNAL_KEYWORDS}
     )

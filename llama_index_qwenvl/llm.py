@@ -28,11 +28,14 @@ if TYPE_CHECKING:
     from llama_index.core.llms.llm import ToolSelection
     from llama_index.core.tools.types import BaseTool
 
-    from llama_index_qwenvl import pipeline
+    from llama_index_qwenvl import batches, pipeline
     from llama_index_qwenvl import tools as tools_module
     from qwenvl_core.catalog import provider_models as models
+    from qwenvl_core.client.batch_job import BatchJob
+    from qwenvl_core.errors import QwenVLError
     from qwenvl_core.request import token_count
 else:
+    batches = lazy_module("llama_index_qwenvl.batches")
     pipeline = lazy_module("llama_index_qwenvl.pipeline")
     tools_module = lazy_module("llama_index_qwenvl.tools")
     models = lazy_module("qwenvl_core.catalog.provider_models")
@@ -149,6 +152,37 @@ class QwenVL(StructuredPrediction):
     async def astream_complete(self, prompt: str, formatted: bool = False, **kwargs: Any) -> CompletionResponseAsyncGen:
         """Stream the answer to one prompt asynchronously; see `complete`."""
         return pipeline.astream_complete(self, prompt, kwargs)
+
+    # --- Batches ---
+
+    def submit_batch(
+        self, list_of_messages: Sequence[Sequence[ChatMessage]], *, window: str = "24h", **kwargs: Any
+    ) -> BatchJob[ChatResponse | QwenVLError]:
+        """Submit conversations as batch files, which are answered within `window` at half the price.
+
+        Args:
+            list_of_messages: The conversations, each as for `chat`.
+            window: The time within which the service answers, at least `"24h"`.
+            kwargs: Settings of all conversations, as for `chat`: also `tools`, `tool_choice`, `response_format`.
+
+        Returns:
+            The job. Its `results()` are one response or `QwenVLError` for each conversation, in their order.
+
+        Raises:
+            QwenVLInputError: A conversation can't be sent; the message has its index, and nothing was sent.
+            QwenVLError: A request failed.
+        """
+        return batches.submit(self, list_of_messages, kwargs, window=window)
+
+    async def asubmit_batch(
+        self, list_of_messages: Sequence[Sequence[ChatMessage]], *, window: str = "24h", **kwargs: Any
+    ) -> BatchJob[ChatResponse | QwenVLError]:
+        """Submit conversations as batch files asynchronously; see `submit_batch`."""
+        return await batches.asubmit(self, list_of_messages, kwargs, window=window)
+
+    def batch_job(self, ids: str | Sequence[str]) -> BatchJob[ChatResponse | QwenVLError]:
+        """Return the job of batches that were submitted earlier, by their ids."""
+        return batches.find_job(self, ids)
 
     def count_tokens(
         self, messages: Sequence[ChatMessage], tools: Sequence[BaseTool | Mapping[str, Any]] | None = None

@@ -22,7 +22,7 @@ from typing import Any
 
 from qwenvl_core.catalog.models import ModelFacts
 from qwenvl_core.catalog.provider_models import describe_at
-from qwenvl_core.client import batch_chat
+from qwenvl_core.client import batch_chat, batch_files
 from qwenvl_core.client.attempts import Attempts
 from qwenvl_core.client.exchange import Exchange
 from qwenvl_core.client.media_uploads import MediaUploads, UploadedRequest
@@ -161,6 +161,15 @@ class Client:
                 uploaded = await self._aprepare_attempt(attempts, transport, exchange)
             for event in exchange.finish(reader):
                 yield event
+
+    def prepare_batch_body(self, request: Request) -> tuple[PreparedRequest, dict[str, Any]]:
+        """Return a request as batch files have it, and its body, whose media may be `DataUri` objects.
+
+        Raises:
+            QwenVLInputError: It can't be sent in a batch file.
+        """
+        prepared = self._prepare(batch_files.adapt_request(request, self._connection))
+        return prepared, batch_files.build_body(self._encode(prepared))
 
     @property
     def detected_context_window(self) -> int | None:

@@ -31,7 +31,7 @@ def resolve_forced_tool(prepared: PreparedRequest, facts: ModelFacts) -> Prepare
     choice = settings.tool_choice
     if not settings.tools or not (choice == "required" or isinstance(choice, NamedTool)):
         return prepared
-    name = _find_forced_name(settings)
+    name = find_forced_name(settings)
     label = repr(choice.name) if isinstance(choice, NamedTool) else "'required'"
     demand = Demand(kind="call", tool=name, description=f"required by tool_choice {label}")
     offered = tuple(tool for tool in settings.tools if read_tool_name(tool) == name) if name else settings.tools
@@ -51,10 +51,9 @@ def resolve_forced_tool(prepared: PreparedRequest, facts: ModelFacts) -> Prepare
     if facts.thinking == "always" or settings.forced_output == "ask":
         when = f"while {settings.model} thinks" if can_force else "to this server"
         demand = replace(demand, description=f"tool_choice {label} could only be sent as 'auto' {when}")
-    instruction = f"Answer with a call of the tool {to_wire_name(name)}." if name else "Answer with a tool call."
     return prepared.adjust(
         f"tool_choice='auto' instead of {label}: a tool can't be forced {reason}; the prompt asks for the call",
-        messages=append_instruction(prepared.messages, instruction),
+        messages=append_instruction(prepared.messages, build_call_instruction(name)),
         settings=replace(settings, tool_choice="auto", tools=offered),
         demand=replace(demand, is_repeated=settings.forced_output != "ask"),
     )
@@ -136,7 +135,7 @@ def can_force_tool(demand: Demand, facts: ModelFacts) -> bool:
     return "required" in facts.tool_choices or (demand.tool is not None and "named" in facts.tool_choices)
 
 
-def _find_forced_name(settings: ModelSettings) -> str | None:
+def find_forced_name(settings: ModelSettings) -> str | None:
     """Return the name of the tool that must be called; `None` if any of several tools may be.
 
     The service does not guarantee a call for `required`, so the only tool is forced by its name.
@@ -144,6 +143,11 @@ def _find_forced_name(settings: ModelSettings) -> str | None:
     if isinstance(settings.tool_choice, NamedTool):
         return settings.tool_choice.name
     return read_tool_name(settings.tools[0]) or None if len(settings.tools) == 1 else None
+
+
+def build_call_instruction(name: str | None) -> str:
+    """Build the instruction to call a tool: the one of this name, or any."""
+    return f"Answer with a call of the tool {to_wire_name(name)}." if name else "Answer with a tool call."
 
 
 def get_json_type(settings: ModelSettings) -> str | None:

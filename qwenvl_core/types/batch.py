@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -87,3 +87,30 @@ class BatchResult:
     body: dict[str, Any] | None = field(repr=False)
     error: QwenVLError | None
     request_id: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BatchRequest:
+    """What a line of an input file states about the reply that it requires.
+
+    Attributes:
+        custom_id: The id of the request.
+        model: The model.
+        tools: The tools that it may call.
+        tool_choice: Which of them it must call, as it was sent.
+        response_format: The form of the answer.
+        parallel_tool_calls: Whether it may call several tools.
+        enable_thinking: Whether it thinks.
+        instruction: The last text of the last user message.
+        is_continued: Whether it continues a partial message.
+    """
+
+    custom_id: str
+    model: str = ""
+    tools: tuple[Mapping[str, Any], ...] = ()
+    tool_choice: Any = None
+    response_format: Mapping[str, Any] | None = None
+    parallel_tool_calls: bool | None = None
+    enable_thinking: bool | None = None
+    instruction: str = field(default="", repr=False)
+    is_continued: bool = False

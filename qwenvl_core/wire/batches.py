@@ -27,7 +27,7 @@ from typing import Any
 from urllib.parse import quote
 
 from qwenvl_core.errors import QwenVLAPIError, QwenVLError, error_from_payload
-from qwenvl_core.types.batch import Batch, BatchResult, BatchStatus
+from qwenvl_core.types.batch import Batch, BatchRequest, BatchResult, BatchStatus
 from qwenvl_core.wire.errors import parse_error_payload
 from qwenvl_core.wire.fields import read_count, read_string
 
@@ -72,6 +72,45 @@ def encode_create(input_file_id: str, *, model: str, window: str, metadata: Mapp
 def wrap_body(custom_id: str, body: Mapping[str, Any]) -> dict[str, Any]:
     """Return the line of a chat's body, which may hold `DataUri` objects."""
     return {"custom_id": custom_id, "method": "POST", "url": get_chat_url(body["model"]), "body": body}
+
+
+def drop_stream_fields(body: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the body of a chat without what only streams have."""
+    return {name: value for name, value in body.items() if name not in ("stream", "stream_options")}
+
+
+def decode_request(line: bytes) -> BatchRequest:
+    """Decode one line of an input file.
+
+    Raises:
+        QwenVLAPIError: The line is no request.
+    """
+    try:
+        row = json.loads(line)
+        body = row["body"]
+        messages = [message for message in body.get("messages") or () if isinstance(message, Mapping)]
+        response_format = body.get("response_format")
+        return BatchRequest(
+            custom_id=_require_string(row["custom_id"]),
+            model=read_string(body.get("model")),
+            tools=tuple(tool for tool in body.get("tools") or () if isinstance(tool, Mapping)),
+            tool_choice=body.get("tool_choice"),
+            response_format=response_format if isinstance(response_format, Mapping) else None,
+            parallel_tool_calls=body.get("parallel_tool_calls"),
+            enable_thinking=body.get("enable_thinking"),
+            instruction=_find_last_user_text(messages),
+            is_continued=bool(messages) and bool(messages[-1].get("partial")),
+        )
+    except (AttributeError, KeyError, TypeError, ValueError, RecursionError) as error:
+        raise QwenVLAPIError(f"A line of a batch's requests has an unknown shape ({error!r}).") from error
+
+
+def _find_last_user_text(messages: Sequence[Mapping[str, Any]]) -> str:
+    content = next((message.get("content") for message in reversed(messages) if message.get("role") == "user"), "")
+    if isinstance(content, str):
+        return content
+    texts = [part.get("text") for part in content or () if isinstance(part, Mapping) and part.get("type") == "text"]
+    return read_string(texts[-1]) if texts else ""
 
 
 def decode_batch(payload: Any) -> Batch:

@@ -1,0 +1,235 @@
+"""Describe the requests that submit, follow and cancel batches, without I/O.
+
+Each function is a generator that yields a `Call` or a `Pause` and receives the parsed reply; an error is raised at the
+`yield`. `client.batch_io` runs them, sync or async.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable, Generator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, BinaryIO, TypeVar
+
+from qwenvl_core.errors import QwenVLError, QwenVLInputError, QwenVLTimeoutError
+from qwenvl_core.transport.connection import Connection, HttpRequest
+from qwenvl_core.transport.multipart import MultipartForm
+from qwenvl_core.transport.retry import RetryPolicy
+from qwenvl_core.types.batch import Batch, BatchStatus, merge_statuses
+from qwenvl_core.wire import batches, files
+
+T = TypeVar("T")
+Progress = Callable[[BatchStatus], object]
+
+_FIRST_PAUSE = 2.0  # seconds
+_MAX_PAUSE = 60.0  # seconds
+_LOOK_UP_PAUSE = 0.5  # seconds, in which a batch whose reply was lost appears in the list
+_UNCERTAIN = (408, 409, 429)  # statuses below 500 after which a request may be sent again
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One request, whose reply is JSON.
+
+    Attributes:
+        build: Builds the request; it receives the open `file`.
+        file: The file that is sent.
+        is_repeated: Whether the request is repeated after a transient error.
+    """
+
+    build: Callable[[BinaryIO | None], HttpRequest]
+    file: Path | None = None
+    is_repeated: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """Wait for some seconds."""
+
+    seconds: float
+
+
+Flow = Generator[Call | Pause, Any, T]
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What all batches of one submission share.
+
+    Attributes:
+        connection: The connection, for its retries.
+        model: The model.
+        window: The time within which the service answers, e.g. `"24h"`.
+    """
+
+    connection: Connection
+    model: str
+    window: str
+
+
+def check_window(window: str) -> None:
+    """Check the time within which a batch is answered.
+
+    Raises:
+        QwenVLInputError: It is not a number of hours or days, or is below 24 hours.
+    """
+    match = re.fullmatch(r"([0-9]{1,5})([hd])", str(window))
+    if match is None or int(match[1]) * (24 if match[2] == "d" else 1) < 24:
+        raise QwenVLInputError(f'window={window!r} is invalid. Pass at least 24 hours, such as "24h" or "7d".')
+
+
+def submit_files(order: Order, paths: Sequence[Path]) -> Flow[list[str]]:
+    """Upload files and create a batch for each; return the ids of the batches.
+
+    Raises:
+        QwenVLError: A request failed; the hint names the batches that were created before.
+    """
+    ids: list[str] = []
+    try:
+        for path in paths:
+            file_id = yield from upload_file(path)
+            batch = yield from create_batch(order, file_id)
+            ids.append(batch.id)
+    except QwenVLError as error:
+        if ids:
+            error.hint = f"Batches created before the error, which batch_job({ids!r}) finds again. {error.hint}"
+        raise
+    return ids
+
+
+def upload_file(path: Path) -> Flow[str]:
+    """Upload an input file; return its id."""
+
+    def build(file: BinaryIO | None) -> HttpRequest:
+        assert file is not None
+        form = MultipartForm(files.FIELDS, file, name=files.NAME, mime=files.MIME)
+        return HttpRequest("POST", files.PATH, form, reads_files=True)
+
+    return files.read_file_id((yield Call(build, path)))
+
+
+def create_batch(order: Order, file_id: str, *, may_exist: bool = False) -> Flow[Batch]:
+    """Create the batch of an input file, once: it is looked up before the request is ever repeated.
+
+    Args:
+        order: What the batch shares with others.
+        file_id: The input file.
+        may_exist: Whether an earlier request may have created it.
+    """
+    body = batches.encode_create(file_id, model=order.model, window=order.window, metadata={})
+    policy = RetryPolicy(order.connection)
+    while True:
+        if may_exist:
+            found = yield from find_batch(file_id)
+            if found:
+                return found
+        try:
+            payload = yield Call(lambda _: HttpRequest("POST", batches.PATH, body), is_repeated=False)
+            return batches.decode_batch(payload)
+        except QwenVLError as error:
+            if _is_refused(error):
+                raise
+            failure = error
+        delay = _find_delay(policy, failure)
+        yield Pause(_LOOK_UP_PAUSE if delay is None else delay)
+        if delay is None:  # the last attempt may have created it too
+            found = yield from find_batch(file_id)
+            if found:
+                return found
+            raise failure
+        may_exist = True
+
+
+def find_batch(file_id: str) -> Flow[Batch | None]:
+    """Find the newest batch of an input file."""
+    query = batches.build_query([file_id])
+    payload = yield Call(lambda _: HttpRequest("GET", batches.PATH, params=query))
+    return next((batch for batch in batches.decode_batches(payload) if batch.input_file_id == file_id), None)
+
+
+def read_batch(batch_id: str) -> Flow[Batch]:
+    """Read the description of a batch."""
+    payload = yield Call(lambda _: HttpRequest("GET", batches.build_path(batch_id)))
+    return batches.decode_batch(payload)
+
+
+def read_batches(ids: Sequence[str]) -> Flow[list[Batch]]:
+    """Read the descriptions of batches."""
+    found: list[Batch] = []
+    for batch_id in ids:
+        batch = yield from read_batch(batch_id)
+        found.append(batch)
+    return found
+
+
+def read_status(ids: Sequence[str]) -> Flow[BatchStatus]:
+    """Read the status of batches together."""
+    found = yield from read_batches(ids)
+    return merge_statuses(batch.status for batch in found)
+
+
+def cancel_batches(ids: Sequence[str]) -> Flow[BatchStatus]:
+    """Cancel the batches that are not finished; return the status of all."""
+    found = yield from read_batches(ids)
+    for index, batch in enumerate(found):
+        if not batch.status.is_finished:
+            request = HttpRequest("POST", batches.build_path(batch.id, "cancel"))
+            found[index] = batches.decode_batch((yield Call(partial(_return_request, request))))
+    return merge_statuses(batch.status for batch in found)
+
+
+def poll_batches(ids: Sequence[str], timeout: float | None, progress: Progress | None) -> Flow[BatchStatus]:
+    """Wait until batches are finished; return their status.
+
+    Args:
+        ids: The batches.
+        timeout: Seconds to wait at most; `None` for no limit.
+        progress: Called with each status.
+
+    Raises:
+        QwenVLTimeoutError: They are not finished in time.
+    """
+    deadline = None if timeout is None else time.monotonic() + timeout
+    finished: dict[str, BatchStatus] = {}
+    pause = _FIRST_PAUSE
+    while True:
+        current = dict(finished)
+        for batch_id in ids:
+            if batch_id not in finished:
+                batch = yield from read_batch(batch_id)
+                current[batch_id] = batch.status
+        finished = {batch_id: status for batch_id, status in current.items() if status.is_finished}
+        status = merge_statuses(current.values())
+        if progress is not None:
+            progress(status)
+        if status.is_finished:
+            return status
+        left = pause if deadline is None else deadline - time.monotonic()
+        if left <= 0:
+            raise QwenVLTimeoutError(
+                f"The batch is not finished after {timeout:g} seconds: its state is {status.state!r}.",
+                hint="It goes on. Wait again with a longer timeout=, or later.",
+            )
+        yield Pause(min(pause, left))
+        pause = min(pause * 2, _MAX_PAUSE)
+
+
+def _return_request(request: HttpRequest, _file: BinaryIO | None) -> HttpRequest:
+    return request
+
+
+def _is_refused(error: QwenVLError) -> bool:
+    """Return whether the service refused a request, so that it had no effect and is not sent again."""
+    status = error.status_code
+    return status is not None and 400 <= status < 500 and status not in _UNCERTAIN
+
+
+def _find_delay(policy: RetryPolicy, error: QwenVLError) -> float | None:
+    """Return the seconds before the next attempt; `None` if there is none."""
+    try:
+        return policy.next_delay(error)
+    except QwenVLError:
+        return None
