@@ -14,6 +14,7 @@ from langchain_core.messages.human import HumanMessage
 from typing_extensions import override
 
 from langchain_qwenvl.chat_models import ChatQwenVL
+from langchain_qwenvl.exceptions import map_core_errors
 from qwenvl_core.catalog.endpoints import Api
 from qwenvl_core.documents.chat_transcriber import ChatTranscriber
 from qwenvl_core.documents.citations import Citation, build_citation, draw_citation
@@ -142,16 +143,18 @@ class QwenVLLoader(BaseLoader):
                 page does not exist, or `image_dir` can't be written.
             QwenVLPageError: A page failed, and `on_error` is `"raise"`; it has the `page_number` and the `cause`.
         """
-        self._last_run = transcription = self._parser.transcribe(self._reopen())
-        for record in transcription.records():
-            yield _to_document(record, transcription.name)
+        with map_core_errors():
+            self._last_run = transcription = self._parser.transcribe(self._reopen())
+            for record in transcription.records():
+                yield _to_document(record, transcription.name)
 
     @override
     async def alazy_load(self) -> AsyncIterator[Document]:
         """Load the documents asynchronously; see `lazy_load`."""
-        self._last_run = transcription = self._parser.transcribe(self._reopen())
-        async for record in transcription.arecords():
-            yield _to_document(record, transcription.name)
+        with map_core_errors():
+            self._last_run = transcription = self._parser.transcribe(self._reopen())
+            async for record in transcription.arecords():
+                yield _to_document(record, transcription.name)
 
     def _reopen(self) -> DocumentFile:
         if self._document.file is not self.file:
@@ -195,12 +198,13 @@ class QwenVLParser(BaseBlobParser):
             TypeError: `llm` is not a `ChatQwenVL`.
             ValueError: An option's value is not allowed.
         """
-        self._options = LoaderOptions(
-            mode=mode, output=output, prompt=prompt, pages=pages, dpi=dpi, high_resolution=high_resolution,
-            max_concurrency=max_concurrency, on_error=on_error, cache_dir=cache_dir, image_dir=image_dir,
-            progress=progress, password=password, coordinates=coordinates, chunk_size=chunk_size,
-        )  # fmt: skip
-        self._transcriber = _create_transcriber(llm, self._options)
+        with map_core_errors():
+            self._options = LoaderOptions(
+                mode=mode, output=output, prompt=prompt, pages=pages, dpi=dpi, high_resolution=high_resolution,
+                max_concurrency=max_concurrency, on_error=on_error, cache_dir=cache_dir, image_dir=image_dir,
+                progress=progress, password=password, coordinates=coordinates, chunk_size=chunk_size,
+            )  # fmt: skip
+            self._transcriber = _create_transcriber(llm, self._options)
 
     @override
     def lazy_parse(self, blob: Blob) -> Iterator[Document]:
@@ -213,10 +217,11 @@ class QwenVLParser(BaseBlobParser):
                 page does not exist, or `image_dir` can't be written.
             QwenVLPageError: A page failed, and `on_error` is `"raise"`; it has the `page_number` and the `cause`.
         """
-        file = Path(blob.path) if blob.data is None and blob.path is not None else blob.as_bytes()
-        transcription = self.transcribe(file, name=blob.source)
-        for record in transcription.records():
-            yield _to_document(record, transcription.name, blob.metadata)
+        with map_core_errors():
+            file = Path(blob.path) if blob.data is None and blob.path is not None else blob.as_bytes()
+            transcription = self.transcribe(file, name=blob.source)
+            for record in transcription.records():
+                yield _to_document(record, transcription.name, blob.metadata)
 
     def transcribe(self, file: File | DocumentFile, *, name: str | None = None) -> Transcription:
         """Set up the transcription of a document; its `records` run it."""
@@ -236,8 +241,9 @@ def highlight(document: Document | Citation, file: File, *, password: str | None
 
     See `qwenvl_core.documents.citations.draw_citation` for the arguments, the image and the errors.
     """
-    cited = document if isinstance(document, Citation) else citation(document)
-    return draw_citation(cited, file, password=password)
+    with map_core_errors():
+        cited = document if isinstance(document, Citation) else citation(document)
+        return draw_citation(cited, file, password=password)
 
 
 def _create_transcriber(llm: Model | None, options: LoaderOptions) -> Transcriber:
