@@ -18,7 +18,7 @@ from qwenvl_core.types.messages import FilePart, FramesPart, ImagePart, Part, Te
 _AUDIO_WAY_OUT = "Qwen-VL does not hear: send a transcript as text, or the video that the audio belongs to."
 _WAYS_OUT = {"audio": _AUDIO_WAY_OUT, "input_audio": _AUDIO_WAY_OUT}
 """What to do instead of sending an unsupported block, by its type."""
-_VENDOR_KEYS = ("image", "video", "audio", "text")
+_VENDOR_KEYS = ("image", "video", "audio", "document", "text")
 
 
 def convert_block(block: Any, location: Location) -> Part:
@@ -37,7 +37,7 @@ def convert_block(block: Any, location: Location) -> Part:
     if not isinstance(block, Mapping):
         location = location.with_type(type(block).__name__)
         raise location.error("unsupported content block. Pass a string or a dict.")
-    # The vendor's blocks have no `type`: their only key is the type.
+    # The vendor's blocks and those of Bedrock's Converse API have no `type`: their only key is the type.
     block_type = str(block.get("type") or " and ".join([key for key in _VENDOR_KEYS if key in block]) or None)
     location = location.with_type(block_type)
     convert = _CONVERTERS.get(block_type)
@@ -145,12 +145,12 @@ def _find_source(block: Mapping[str, Any], location: Location) -> Source:
     can_read_files = location.role == "user"
     if any(block.get(key) for key in _FILE_ID_KEYS) or block.get("source_type") == "id":
         raise location.error("file ids are not supported. Pass a URL, base64 data, bytes or a path.")
-    for name in _NESTED_KEYS:
-        nested = block.get(name)
-        if isinstance(nested, Mapping):
-            return _find_source(nested, location)
-        if nested is not None:
-            return parse_source(nested, location=str(location), files=can_read_files)
+    bedrock = (block[name] for name in _BEDROCK_KEYS if isinstance(block.get(name), Mapping))
+    nested = next((value for value in (*map(block.get, _NESTED_KEYS), *bedrock) if value is not None), None)
+    if isinstance(nested, Mapping):
+        return _find_source(nested, location)
+    if nested is not None:
+        return parse_source(nested, location=str(location), files=can_read_files)
     is_base64 = block.get("type") in ("data", "base64")  # `value` of AG-UI's sources
     for name in (*_BASE64_KEYS, *(["value"] if is_base64 else [])):
         if block.get(name) is not None:
@@ -166,8 +166,10 @@ _MIME_KEYS = ("mime_type", "media_type", "mimeType", "mediaType")
 _NAME_KEYS = ("filename", "file_name", "fileName", "name")
 _FILE_ID_KEYS = ("file_id", "fileId")
 _NESTED_KEYS = ("image_url", "video_url", "source", "file", "inline_data", "inlineData", "file_data", "fileData")
+_BEDROCK_KEYS = ("image", "video", "document")
+"""Keys of an object of Bedrock's Converse API: `{"format": "png", "source": {"bytes": …}}`."""
 _BASE64_KEYS = ("base64", "data")
-_URL_KEYS = ("url", "path", "image", "video", "file_uri", "fileUri", "value")
+_URL_KEYS = ("url", "path", "image", "video", "bytes", "file_uri", "fileUri", "value")
 
 _CONVERTERS: dict[str, Callable[[Mapping[str, Any], Location], Part]] = {
     "text": _convert_text,

@@ -6,7 +6,7 @@ import base64
 from typing import Any
 
 import pytest
-from langchain_core.messages import HumanMessage
+from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
 
 from langchain_qwenvl import ChatQwenVL, QwenVLInputError
 from tests.langchain.conftest import PNG
@@ -32,6 +32,9 @@ URL = "https://example.com/a.png"
         ({"type": "binary", "mimeType": "image/png", "data": B64, "filename": "a.png"}, DATA),
         ({"type": "image", "source": {"type": "data", "value": B64, "mimeType": "image/png"}}, DATA),
         ({"type": "image", "source": {"type": "url", "value": URL}}, URL),
+        ({"image": {"format": "png", "source": {"bytes": PNG}}}, DATA),  # Bedrock
+        ({"image": {"format": "png", "source": {"bytes": DATA}}}, DATA),
+        ({"document": {"format": "png", "name": "a", "source": {"bytes": PNG}}}, DATA),
     ],
 )
 def test_picture_in_block_of_other_interface_is_sent(
@@ -47,6 +50,15 @@ def test_frames_in_one_data_uri_are_sent_as_list(key: str, llm: ChatQwenVL, body
     block: dict[str, Any] = {"type": "video", "url": uri} if key == "url" else {"type": key, key: {"url": uri}}
     llm.invoke([HumanMessage([{**block, "fps": 2}])])
     assert body()["messages"][0]["content"] == [{"type": "video", "video": [DATA] * 4, "fps": 2}]
+
+
+def test_picture_in_bedrocks_tool_result_is_sent(llm: ChatQwenVL, body: Any) -> None:
+    call = AIMessage("", tool_calls=[{"id": "c1", "name": "look", "args": {}, "type": "tool_call"}])
+    result: Any = [{"text": "Here."}, {"image": {"format": "png", "source": {"bytes": PNG}}}]
+    llm.invoke([HumanMessage("Hi"), call, ToolMessage(result, tool_call_id="c1")])
+    tool, media = body()["messages"][2:]
+    assert tool["content"] == "Here."
+    assert media["content"] == [{"type": "image_url", "image_url": {"url": DATA}}]
 
 
 @pytest.mark.parametrize("encoding", ["gbk", "utf-16", "utf-8"])
