@@ -18,6 +18,8 @@ from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -96,14 +98,33 @@ def expand_home(path: Path) -> Path:
         return path
 
 
+@contextmanager
+def map_file_errors(source: object, location: str) -> Iterator[None]:
+    """Raise `QwenVLInputError`, which names the file, if a medium can't be read.
+
+    Args:
+        source: The medium; a path is named in the error.
+        location: Where the value is in the caller's input.
+    """
+    try:
+        yield
+    except OSError as error:
+        path = source.path if isinstance(source, FileSource) else source
+        name = path if isinstance(path, Path) else "this medium"
+        raise QwenVLInputError(f"{location}: can't read {name}: {error.strerror or error}.") from error
+
+
 def open_file(path: Path) -> BinaryIO:
     """Open a regular file for reading.
 
     Raises:
-        OSError: The file can't be read, or is a pipe, a device or a directory, on which a read could wait forever.
-        ValueError: The path has a null character.
+        OSError: The file can't be read, or is a pipe, a device or a directory, on which a read could wait forever; or
+            no file can have this path.
     """
-    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    try:
+        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    except ValueError as error:
+        raise OSError(str(error)) from error  # a null character in the path
     try:
         mode = os.fstat(descriptor).st_mode
         if stat.S_ISDIR(mode):

@@ -27,7 +27,7 @@ from qwenvl_core.media.base64_text import (
     iter_chunks,
     to_bytes,
 )
-from qwenvl_core.media.local_files import open_file
+from qwenvl_core.media.local_files import map_file_errors, open_file
 from qwenvl_core.media.sniffing import HEAD_BYTES, sniff
 from qwenvl_core.types.media import FileSource, InlineSource, Source, UrlSource
 
@@ -357,13 +357,9 @@ def may_exceed_data_uri(source: Source, limit: int = DATA_URI_LIMIT) -> bool:
 
 
 def _build_from_file(path: Path, kind: MediaKind, location: str) -> DataUri:
-    try:
-        with open_file(path) as file:
-            head = file.read(HEAD_BYTES)
-            size = file.seek(0, 2)
-    except (OSError, ValueError) as error:  # a path with a null character raises ValueError
-        reason = getattr(error, "strerror", None) or error
-        raise QwenVLInputError(f"{location}: can't read {path}: {reason}.") from error
+    with map_file_errors(path, location), open_file(path) as file:
+        head = file.read(HEAD_BYTES)
+        size = file.seek(0, 2)
     return DataUri(_choose_mime(head, None, kind, location), path, compute_base64_length(size))
 
 

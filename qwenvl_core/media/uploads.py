@@ -13,7 +13,6 @@ import hashlib
 import io
 import mimetypes
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple, cast
@@ -21,7 +20,7 @@ from typing import Any, BinaryIO, NamedTuple, cast
 from qwenvl_core.catalog.endpoints import STORAGE_REGIONS
 from qwenvl_core.errors import QwenVLInputError
 from qwenvl_core.media.base64_text import CHUNK_SIZE, decode_range
-from qwenvl_core.media.local_files import open_file
+from qwenvl_core.media.local_files import map_file_errors, open_file
 from qwenvl_core.media.sources import (
     SHRINK_HINT,
     DataUri,
@@ -255,7 +254,7 @@ def compute_size(uri: DataUri, location: str) -> int:
     """Return the size of a medium, in bytes."""
     data = uri.source
     if isinstance(data, Path):
-        with _map_file_errors(data, location):
+        with map_file_errors(data, location):
             return data.stat().st_size
     if uri.base64_from is None:
         return len(data)
@@ -266,28 +265,18 @@ def compute_size(uri: DataUri, location: str) -> int:
 def _compute_digest(uri: DataUri, size: int, location: str) -> str:
     if isinstance(uri.source, bytes) and uri.base64_from is None:
         return hashlib.sha256(uri.source).hexdigest()
-    with _open_uri(uri, size, location) as file, _map_file_errors(uri.source, location):
+    with _open_uri(uri, size, location) as file, map_file_errors(uri.source, location):
         return hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]
 
 
 def _open_uri(uri: DataUri, size: int, location: str) -> BinaryIO:
     data = uri.source
     if isinstance(data, Path):
-        with _map_file_errors(data, location):
+        with map_file_errors(data, location):
             return open_file(data)
     if uri.base64_from is None:
         return io.BytesIO(cast("bytes", data))  # BytesIO shares the bytes, it does not copy them
     return cast("BinaryIO", _Base64File(data, uri.base64_from, size))
-
-
-@contextmanager
-def _map_file_errors(source: bytes | str | Path, location: str) -> Iterator[None]:
-    """Raise `QwenVLInputError` if a file can't be read any more."""
-    try:
-        yield
-    except OSError as error:
-        name = source if isinstance(source, Path) else "this medium"
-        raise QwenVLInputError(f"{location}: can't read {name}: {error.strerror or error}.") from error
 
 
 class _Base64File(io.RawIOBase):

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 from qwenvl_core.errors import QwenVLInputError
 from qwenvl_core.media.inspection import inspect_image, read_bytes
-from qwenvl_core.media.local_files import authorize
+from qwenvl_core.media.local_files import authorize, map_file_errors
 from qwenvl_core.media.sources import split_frames
 from qwenvl_core.media.text_files import decode_text
 from qwenvl_core.request.tool_media import replace_part
@@ -176,14 +176,13 @@ def _read_text(file: FilePart, notes: list[str]) -> TextPart:
         raise QwenVLInputError(
             f"{file.location}: a text file is not fetched from a URL. Read it and send its text in a text block."
         )
-    try:
-        text, encoding = decode_text(read_bytes(file.source), file.mime)
-    except OSError as error:
-        raise QwenVLInputError(f"{file.location}: can't read the file: {error.strerror or error}.") from error
-    except ValueError as error:
-        if "text" not in (_get_kind(file.mime), _get_kind_of_name(file)):
-            raise _unsupported(file) from error
-        raise QwenVLInputError(f"{file.location}: the text can't be read: {error}. Save it as UTF-8.") from error
+    with map_file_errors(file.source, file.location):
+        try:
+            text, encoding = decode_text(read_bytes(file.source), file.mime)
+        except ValueError as error:
+            if "text" not in (_get_kind(file.mime), _get_kind_of_name(file)):
+                raise _unsupported(file) from error
+            raise QwenVLInputError(f"{file.location}: the text can't be read: {error}. Save it as UTF-8.") from error
     if encoding not in ("utf-8", "utf-8-sig"):
         notes.append(f"{file.location}: text decoded as {encoding}")
     return TextPart(text, cache=file.cache)

@@ -17,6 +17,7 @@ from qwenvl_core.catalog.models import ModelFacts
 from qwenvl_core.catalog.provider_models import describe_at
 from qwenvl_core.errors import QwenVLInputError
 from qwenvl_core.media.inspection import count_tiff_pages, read_bytes
+from qwenvl_core.media.local_files import map_file_errors
 from qwenvl_core.request.tool_media import replace_part
 from qwenvl_core.types.media import InlineSource, UrlSource
 from qwenvl_core.types.messages import ImagePart, Message, Omission, Part, PdfPart
@@ -125,11 +126,12 @@ def _open(pdf: ImagePart) -> Iterator[Pages]:
 
     if isinstance(pdf.source, UrlSource):
         raise QwenVLInputError(f"{pdf.location}: a PDF is not fetched from a URL. Give its bytes, base64 text or path.")
-    try:
-        pages = open_pages(read_bytes(pdf.source))
-    except (ImportError, OSError, ValueError) as error:
-        reason = error.message if isinstance(error, QwenVLInputError) else str(error)
-        raise QwenVLInputError(f"{pdf.location}: {reason}") from error
+    with map_file_errors(pdf.source, pdf.location):
+        try:
+            pages = open_pages(read_bytes(pdf.source))
+        except (ImportError, ValueError) as error:
+            reason = error.message if isinstance(error, QwenVLInputError) else str(error)
+            raise QwenVLInputError(f"{pdf.location}: {reason}") from error
     with pages:
         if pages.count > MAX_PAGES:
             raise QwenVLInputError(

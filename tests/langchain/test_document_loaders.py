@@ -7,6 +7,7 @@ import base64
 import inspect
 import io
 import json
+import os
 import pickle
 import random
 import sys
@@ -22,6 +23,7 @@ from langchain_core.document_loaders import BaseBlobParser, BaseLoader
 from langchain_core.documents import Document
 from langchain_core.documents.base import Blob
 from langchain_core.embeddings import DeterministicFakeEmbedding
+from langchain_core.exceptions import ModelInvalidRequestError
 from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
 from langchain_core.vectorstores import InMemoryVectorStore
 from PIL import Image
@@ -93,7 +95,7 @@ def test_keywords_equal_loader_options_in_name_type_and_default(cls: Callable[..
 def test_unknown_keywords_and_invalid_values_raise_in_constructor() -> None:
     with pytest.raises(TypeError, match="modus"):
         QwenVLLoader("none.pdf", modus="page")  # type: ignore[call-arg]
-    with pytest.raises(ValueError, match="mode"):
+    with pytest.raises(QwenVLInputError, match="mode"):
         QwenVLLoader("none.pdf", mode="pages")  # type: ignore[arg-type]
     with pytest.raises(TypeError, match="ChatQwenVL"):
         QwenVLLoader("none.pdf", llm=object())  # type: ignore[arg-type]
@@ -286,8 +288,12 @@ def test_cut_page_is_marked_as_truncated(call_mode: CallMode, llm: ChatQwenVL, e
 def test_wrong_password_raises_input_error(llm: ChatQwenVL, emulator: Emulator) -> None:
     from tests.core.rendering.pdf_samples import LOCKED
 
-    with pytest.raises(QwenVLInputError, match="password"):
-        QwenVLLoader(LOCKED, llm=llm, password="wrong", on_error="skip").load()
+    loader = QwenVLLoader(LOCKED, llm=llm, password="wrong", on_error="skip")
+    parser = QwenVLParser(llm=llm, password="wrong")
+    for read in (loader.load, lambda: asyncio.run(loader.aload()), lambda: parser.parse(Blob.from_data(LOCKED))):
+        with pytest.raises(ModelInvalidRequestError, match="password") as raised:
+            read()
+        assert isinstance(raised.value, QwenVLInputError)
     assert len(QwenVLLoader(LOCKED, llm=llm, password="open").load()) == 1
 
 
@@ -509,6 +515,20 @@ def test_pdf_block_that_cannot_be_sent_raises_error_with_location(
 ) -> None:
     with pytest.raises(QwenVLInputError, match=rf"messages\[0\]\.content\[0\] \(file\).*{reason}"):
         llm.invoke([HumanMessage([block])])
+    assert emulator.requests == []
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"), [("pipe.pdf", "it is not a regular file"), ("gone.pdf", "No such file or directory")]
+)
+def test_pdf_path_that_cannot_be_read_raises_error_with_path(
+    name: str, reason: str, llm: ChatQwenVL, emulator: Emulator, tmp_path: Path
+) -> None:
+    os.mkfifo(tmp_path / "pipe.pdf")
+    message = HumanMessage([{"type": "file", "path": tmp_path / name}])
+    with pytest.raises(QwenVLInputError) as raised:
+        llm.invoke([message])
+    assert raised.value.message == f"messages[0].content[0] (file): can't read {tmp_path / name}: {reason}."
     assert emulator.requests == []
 
 

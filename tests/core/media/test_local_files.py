@@ -138,6 +138,11 @@ def test_open_file_special_file_raises(kind: str, tmp_path: Path) -> None:
         open_file(path)
 
 
+def test_open_file_path_with_null_character_raises() -> None:
+    with pytest.raises(OSError, match="null"):
+        open_file(Path("a\0.png"))
+
+
 @pytest.mark.parametrize(
     "text",
     ["iVBORw0KGgoAAAANSUhEUgAAAAEAAAAB", "/9j/4AAQSkZJRgABAQAAAQABAAD/2wBD", "R0lGODlhAQABAIAAAAAAAP___yH5BAEAAAAA"],

@@ -89,7 +89,9 @@ def test_text_in_guessed_encoding_is_reported() -> None:
         (FilePart(InlineSource(b"ID3\x03"), mime="audio/mpeg"), "Transcribe it"),
         (FilePart(UrlSource("https://example.com/a")), "State its MIME type"),
         (FilePart(UrlSource("https://example.com/a.txt")), "not fetched"),
-        (FilePart(FileSource(Path("gone.txt"))), "can't read the file: No such file"),
+        (FilePart(FileSource(Path("gone.txt"))), "can't read gone.txt: No such file"),
+        (FilePart(FileSource(Path("a\0.txt"))), "can't read .*null"),
+        (FilePart(FileSource(Path("/dev/null")), mime="text/plain"), "can't read /dev/null: it is not a regular file"),
         (FilePart(FileSource(Path("gone"), origin="string")), "is not read"),
     ],
 )
