@@ -1,7 +1,8 @@
 """Trim what servers put around a reply: line breaks in front of text and reasoning, and a repeated beginning.
 
 Servers of open weights send the line breaks of the chat template: vLLM begins the text with two, transformers sends
-reasoning that is white space alone while thinking is off. A whole reply of llama.cpp to a partial message repeats it.
+reasoning of line breaks alone while thinking is off. Other white space is the model's, and kept. A whole reply of
+llama.cpp to a partial message repeats it.
 """
 
 from __future__ import annotations
@@ -25,8 +26,7 @@ class ReplyTrimmer:
         last = prepared.messages[-1] if prepared.messages else None
         self._prefix = last.text if last is not None and last.partial else None
         self._repeats_prefix = get_provider(prepared.settings.provider).repeats_prefix
-        self._has_text = False
-        self._held = ""  # white space in front of the reasoning
+        self._has_text = self._has_reasoning_start = False
         self.has_reasoning = False
         self.is_whole = False
 
@@ -47,8 +47,8 @@ class ReplyTrimmer:
         return TextDelta(text) if text else None
 
     def _trim_reasoning(self, text: str) -> ReasoningDelta | None:
-        self._held += text
-        if self._held.isspace():
-            return None
-        self.has_reasoning = True
-        return ReasoningDelta(self._held.lstrip(_LINE_BREAKS))
+        if not self._has_reasoning_start:
+            text = text.lstrip(_LINE_BREAKS)
+        self._has_reasoning_start = self._has_reasoning_start or bool(text)
+        self.has_reasoning = bool(text.strip())
+        return ReasoningDelta(text) if text else None

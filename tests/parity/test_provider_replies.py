@@ -75,12 +75,24 @@ def test_line_breaks_in_front_of_text_and_reasoning_are_dropped(cls: Any) -> Non
 
 @pytest.mark.parametrize("cls", CLASSES)
 @pytest.mark.parametrize("streamed", [False, True])
-def test_reasoning_of_white_space_alone_is_none(cls: Any, streamed: bool) -> None:
+def test_reasoning_of_line_breaks_alone_is_none(cls: Any, streamed: bool) -> None:
     reply = whole(content="Yes.", reasoning_content="\n\n")
     if streamed:
         reply = stream_of(chunk(reasoning_content="\n"), chunk(reasoning_content="\n"), chunk("stop", content="Yes."))
     with answering(reply) as server:
         assert ask(cls, server, enable_thinking=False, provider="transformers") == ("Yes.", "", [], "transformers")
+
+
+@pytest.mark.parametrize("cls", CLASSES)
+@pytest.mark.parametrize("streamed", [False, True])
+@pytest.mark.parametrize("space", ["\u2028", "\u3000", "  ", "\t\n"])
+def test_reasoning_of_other_white_space_is_kept(cls: Any, streamed: bool, space: str) -> None:
+    reply = whole(content="Yes.", reasoning_content=f"\r\n{space}")
+    if streamed:
+        pieces = [chunk(reasoning_content="\r"), chunk(reasoning_content=f"\n{space}"), chunk("stop", content="Yes.")]
+        reply = stream_of(*pieces)
+    with answering(reply) as server:
+        assert ask(cls, server, enable_thinking=False) == ("Yes.", space, [], "vllm")  # no thought to report
 
 
 @pytest.mark.parametrize("cls", CLASSES)
