@@ -9,6 +9,7 @@ succeed: 429 is also the status for an unpaid bill.
 from __future__ import annotations
 
 import asyncio
+import re
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
@@ -28,6 +29,9 @@ from qwenvl_core.transport.multipart import MultipartForm
 from qwenvl_core.transport.response_stream import AsyncResponseContext, iterate_data
 from qwenvl_core.wire.json_body import AsyncBody, SyncBody, encode_body
 
+_NAME = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_VALUE = re.compile(rb"([^\x00\s]+([ \t]+[^\x00\s]+)*)?")
+"""Names and values of headers that HTTP allows (RFC 9110, section 5); the HTTP libraries check them in the network."""
 _POOL_SIZE = {"max_connections": 1000, "max_keepalive_connections": 100}
 
 
@@ -183,10 +187,14 @@ class HttpTransport(ABC):
             headers.update(self.connection.headers if request.authenticate else USER_AGENT)
             headers.update(content_headers)
             headers.update(request.headers)
-        except (TypeError, UnicodeEncodeError):  # not quoted: a header may contain a secret
+            is_valid = all(_NAME.fullmatch(name) and _VALUE.fullmatch(value) for name, value in headers.raw)
+        except (TypeError, UnicodeEncodeError):
+            is_valid = False
+        if not is_valid:  # not quoted: a header may contain a secret
             raise QwenVLInputError(
-                "Invalid HTTP header: names and values must be ASCII text. Check default_headers= and extra_headers=."
-            ) from None
+                "Invalid HTTP header: names and values must be ASCII text without line breaks, and names without "
+                "spaces. Check default_headers= and extra_headers=."
+            )
         return headers
 
     def _set_read_timeout(self, response: Any, request: HttpRequest) -> None:

@@ -54,6 +54,9 @@ def test_timeout_of_a_call_is_in_force(call_mode: CallMode, pair: ModelPair, emu
         ({"timeout": float("nan")}, "above 0"),
         ({"extra_headers": ["a"]}, "extra_headers=.*a dict"),
         ({"extra_headers": {"a": "ü"}}, "extra_headers="),
+        ({"extra_headers": {"a": "b\r\nx-other: c"}}, "without line breaks"),
+        ({"extra_headers": {"a b": "c"}}, "names without spaces"),
+        ({"extra_headers": {"": "c"}}, "extra_headers="),
         ({"extra_query": "a=b"}, "extra_query=.*a dict"),
     ],
 )
