@@ -17,8 +17,13 @@ from qwenvl_core.catalog.provider_facts import Provider
 from qwenvl_core.catalog.providers import AUTO, MODEL_STUDIO, OPENAI_COMPATIBLE, PROVIDERS, get_provider
 from qwenvl_core.errors import QwenVLInputError
 
-_VENDOR_HOST = re.compile(r"dashscope[^.]*\.aliyuncs\.com|[^.].*\.(dashscope|maas)\.aliyuncs\.com")
-"""Model Studio's hosts. Other hosts below aliyuncs.com serve other products, for example vLLM (PAI-EAS)."""
+_VENDOR_HOST = re.compile(
+    r"dashscope[a-z0-9-]*\.aliyuncs\.com|[a-z0-9-]+(\.[a-z0-9-]+)*\.(dashscope|maas)\.aliyuncs\.com"
+)
+"""Model Studio's hosts. Other hosts below aliyuncs.com serve other products, for example vLLM (PAI-EAS).
+
+Only characters of host names count: HTTP libraries differ in where the host of `evil.com\\.maas.aliyuncs.com` ends.
+"""
 _COMMERCIAL = frozenset(("plus", "flash", "max"))
 """Parts of the names of models that the vendor serves only."""
 NO_KEY = "EMPTY"
