@@ -273,8 +273,8 @@ class TestInvokeEqualsStream:
         server.script(reply, reply)
         message = llm.invoke("Hi", enable_thinking=thinking, output_retries=0)
         summed = total(llm.stream("Hi", enable_thinking=thinking, output_retries=0))
-        assert message.content == summed.content == "".join(text)
-        assert message.additional_kwargs.get("reasoning_content", "") == "".join(reasoning)
+        assert message.content == summed.content == "".join(text).lstrip("\r\n")
+        assert message.additional_kwargs.get("reasoning_content", "") == "".join(reasoning).lstrip("\r\n")
         assert essence(finalize_tool_calls(summed)) == essence(message)
         assert {call["id"] for call in [*message.tool_calls, *message.invalid_tool_calls]} == {c.id for c in tool_calls}
 
