@@ -294,5 +294,7 @@ class _DocumentBuilder:
             "excluded_llm_metadata_keys": list(hidden),
         }
         if self._has_pictures:
-            return ImageDocument(**fields, image_path=record.metadata["image_path"], image_mimetype="image/jpeg")
+            return ImageDocument(
+                **fields, text="", image_path=record.metadata["image_path"], image_mimetype="image/jpeg"
+            )
         return Document(**fields, text=record.text)

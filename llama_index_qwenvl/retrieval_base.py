@@ -54,7 +54,7 @@ def _find_picture(node: BaseNode, image_key: str) -> Any:
     elif isinstance(node, Node) and node.image_resource is not None:  # also an `ImageDocument`
         resource = node.image_resource
         if resource.path or resource.url:
-            return resource.path or str(resource.url)
+            return str(resource.path or resource.url)
         if resource.data:
             return base64.b64decode(resource.data)  # validated and encoded by LlamaIndex
     return node.metadata.get(image_key) or None

@@ -61,7 +61,7 @@ def build_path_item(value: Any, location: str, *, local_files: LocalFiles) -> It
     Raises:
         QwenVLInputError: The value is no URL, path or image, or the file may not be read.
     """
-    source = parse_source(value, location=location, files=True, is_path_field=True)
+    source = parse_source(value, location=location, files=True, is_path_field=not isinstance(value, Path))
     part = resolve_parts([Message("user", (ImagePart(source, location=location),))], local_files)[0].parts[0]
     return Item((_require_item_part(part, location),), location)
 
