@@ -61,6 +61,10 @@ class ChatQwenVL(QwenVLBase):
     and the connection are both a `QwenVLError` and one of langchain-core's `Model...Error` classes; this package
     exports them.
 
+    `create_agent` keeps each answer with its reasoning in the thread. It goes back to models that use earlier reasoning
+    (Qwen3.8 by default, others with `preserve_thinking=True`, other servers in the current turn) and is not sent to the
+    others. At Model Studio, `preserve_thinking=False` sends none.
+
     Source: the vendor's pages "Visual understanding (Qwen-VL)" and "Visual reasoning".
     """
 

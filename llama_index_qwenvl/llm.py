@@ -67,8 +67,13 @@ class QwenVL(StructuredPrediction):
     ```
 
     Files are read from the `path` of a block, and from strings only as far as `local_files` allows. Every keyword that
-    shapes a request can also be passed per call. Errors are `qwenvl_core.errors.QwenVLError`. Vendor
-    pages: "Visual understanding (Qwen-VL)", "Visual reasoning".
+    shapes a request can also be passed per call. Errors are `qwenvl_core.errors.QwenVLError`.
+
+    `FunctionAgent` keeps each answer with its `ThinkingBlock` in the memory. It goes back to models that use earlier
+    reasoning (Qwen3.8 by default, others with `preserve_thinking=True`, other servers in the current turn) and is not
+    sent to the others. At Model Studio, `preserve_thinking=False` sends none.
+
+    Source: the vendor's pages "Visual understanding (Qwen-VL)" and "Visual reasoning".
     """
 
     model_config = ConfigDict(defer_build=False)
