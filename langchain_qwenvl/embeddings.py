@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from typing import Any
 
@@ -64,7 +65,7 @@ class QwenVLEmbeddings(RetrievalBase, EmbeddingConfig, Embeddings):
     async def aembed_image(self, uris: list[str]) -> list[list[float]]:
         """Return the vectors of images at URLs or paths, asynchronously; see `embed_image`."""
         with map_core_errors():
-            return await self._aembed_items(self._build_image_items(uris))
+            return await self._aembed_items(await asyncio.to_thread(self._build_image_items, uris))
 
     def embed(self, items: Sequence[Any]) -> list[list[float]]:
         """Return the vectors of texts, images and videos.
@@ -79,7 +80,7 @@ class QwenVLEmbeddings(RetrievalBase, EmbeddingConfig, Embeddings):
     async def aembed(self, items: Sequence[Any]) -> list[list[float]]:
         """Return the vectors of texts, images and videos, asynchronously; see `embed`."""
         with map_core_errors():
-            return await self._aembed_items(self._build_items(items))
+            return await self._aembed_items(await asyncio.to_thread(self._build_items, items))
 
     def _build_items(self, items: Sequence[Any]) -> list[Item]:
         return retrieval_items.build_items(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -54,7 +55,8 @@ class QwenVLReranker(RetrievalBase, RerankConfig, BaseDocumentCompressor):
         """Return the best documents asynchronously; see `compress_documents`."""
         with map_core_errors():
             query_item = retrieval_items.build_text_item(query, "query")
-            ranked = await self._arank_items(query_item, self._build_document_items(documents), None)
+            items = await asyncio.to_thread(self._build_document_items, documents)
+            ranked = await self._arank_items(query_item, items, None)
         return _add_scores(documents, ranked)
 
     def rerank(self, query: Any, items: Sequence[Any], top_n: int | None = None) -> list[Ranked]:
@@ -71,7 +73,8 @@ class QwenVLReranker(RetrievalBase, RerankConfig, BaseDocumentCompressor):
     async def arerank(self, query: Any, items: Sequence[Any], top_n: int | None = None) -> list[Ranked]:
         """Return the scores of items asynchronously; see `rerank`."""
         with map_core_errors():
-            return await self._arank_items(self._build_item(query), self._build_items(items), top_n)
+            query_item = await asyncio.to_thread(self._build_item, query)
+            return await self._arank_items(query_item, await asyncio.to_thread(self._build_items, items), top_n)
 
     def _build_item(self, query: Any) -> Item:
         return retrieval_items.build_item(

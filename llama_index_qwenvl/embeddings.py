@@ -158,7 +158,7 @@ class QwenVLEmbedding(RetrievalBase, EmbeddingConfig, MultiModalEmbedding):
 
     async def aembed(self, items: Sequence[Any]) -> list[list[float]]:
         """Return the vectors of texts, images and videos, asynchronously; see `embed`."""
-        return await self._aembed_items(self._build_items(items))
+        return await self._aembed_items(await asyncio.to_thread(self._build_items, items))
 
     # LlamaIndex splits a call into batches. These methods check all of it before the first batch, and start no request
     # after an error in another batch.

@@ -86,7 +86,8 @@ class QwenVLRerank(RetrievalBase, RerankConfig, BaseNodePostprocessor):
 
     async def arerank(self, query: Any, items: Sequence[Any], top_n: int | None = None) -> list[Ranked]:
         """Return the scores of items asynchronously; see `rerank`."""
-        return await self._arank_items(self._build_item(query), self._build_items(items), top_n)
+        query_item = await asyncio.to_thread(self._build_item, query)
+        return await self._arank_items(query_item, await asyncio.to_thread(self._build_items, items), top_n)
 
     @contextmanager
     def _report_ranking(

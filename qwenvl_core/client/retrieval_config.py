@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import re
 import threading
@@ -21,7 +22,7 @@ from qwenvl_core.request.retrieval_validation import check_embedding, check_regi
 from qwenvl_core.transport.connection import Connection, HttpRequest
 from qwenvl_core.types.retrieval import EmbeddingSettings, Item, Ranked, RerankSettings, RetrievalUsage
 from qwenvl_core.wire import embeddings, rerank
-from qwenvl_core.wire.retrieval_fields import build_headers
+from qwenvl_core.wire.retrieval_fields import build_headers, has_files
 
 if TYPE_CHECKING:
     from qwenvl_core.client.client import Client
@@ -176,7 +177,7 @@ class EmbeddingConfig(RetrievalConfig):
         self, items: Sequence[Item], *, is_query: bool = False, guard: CallGuard | None = None
     ) -> list[list[float]]:
         """Return the vectors of items asynchronously, in their order; see `RetrievalClient.arun` for `guard`."""
-        packed, requests = self._build_requests(items, is_query=is_query)
+        packed, requests = await asyncio.to_thread(self._build_requests, items, is_query=is_query)  # it reads files
         runner = self._get_runner(self.max_concurrency)
         results = await runner.arun(self._get_client(), requests, self._get_limiter(), guard) if requests else []
         return _unpack(packed, results, len(items))
@@ -216,7 +217,8 @@ class EmbeddingConfig(RetrievalConfig):
         url = self._resolve_prefix() + embeddings.get_path(facts)
 
         def encode(part: tuple[Item, ...]) -> HttpRequest:
-            return HttpRequest("POST", url, embeddings.encode(part, settings, facts), build_headers(part))
+            body = embeddings.encode(part, settings, facts)
+            return HttpRequest("POST", url, body, build_headers(part), reads_files=has_files(part))
 
         requests = [
             RetrievalRequest(
@@ -259,7 +261,8 @@ class RerankConfig(RetrievalConfig):
 
     async def _arank_items(self, query: Item, documents: Sequence[Item], top_n: int | None) -> list[Ranked]:
         """Return the scores of documents asynchronously, best first."""
-        requests = list(self._build_requests(query, documents, top_n))
+        # It reads files.
+        requests = await asyncio.to_thread(lambda: list(self._build_requests(query, documents, top_n)))
         runner = self._get_runner(1_000)
         return (await runner.arun(self._get_client(), requests, self._get_limiter()))[0] if requests else []
 
@@ -288,7 +291,8 @@ class RerankConfig(RetrievalConfig):
         expected = len(documents) if top_n is None else min(top_n, len(documents))
 
         def encode(part: tuple[Item, ...]) -> HttpRequest:
-            return HttpRequest("POST", url, rerank.encode(part[0], part[1:], settings, facts), build_headers(part))
+            body = rerank.encode(part[0], part[1:], settings, facts)
+            return HttpRequest("POST", url, body, build_headers(part), reads_files=has_files(part))
 
         def decode(payload: Any) -> list[Ranked]:
             reply = rerank.decode(payload, len(documents), expected)

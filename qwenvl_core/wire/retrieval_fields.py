@@ -7,7 +7,7 @@ from typing import Any
 
 from qwenvl_core.errors import QwenVLAPIError
 from qwenvl_core.media.sources import DataUri, to_url_or_data_uri
-from qwenvl_core.types.media import UrlSource
+from qwenvl_core.types.media import FileSource, Source, UrlSource
 from qwenvl_core.types.messages import ImagePart, TextPart
 from qwenvl_core.types.retrieval import Item, ItemPart, RetrievalUsage
 from qwenvl_core.wire.fields import read_count
@@ -27,10 +27,18 @@ def encode_part(part: ItemPart) -> dict[str, str | DataUri]:
 
 def build_headers(items: Iterable[Item]) -> dict[str, str]:
     """Return the header that makes the service read `oss://` URLs, if there are any."""
-    sources = (part.source for item in items for part in item.parts if not isinstance(part, TextPart))
-    if any(isinstance(source, UrlSource) and source.url[:6].lower() == "oss://" for source in sources):
+    if any(isinstance(source, UrlSource) and source.url[:6].lower() == "oss://" for source in _list_sources(items)):
         return {"X-DashScope-OssResourceResolve": "enable"}
     return {}
+
+
+def has_files(items: Iterable[Item]) -> bool:
+    """Return whether media of the items are read from disk while the body is built and sent."""
+    return any(isinstance(source, FileSource) for source in _list_sources(items))
+
+
+def _list_sources(items: Iterable[Item]) -> list[Source]:
+    return [part.source for item in items for part in item.parts if not isinstance(part, TextPart)]
 
 
 def drop_unset(parameters: Mapping[str, Any]) -> dict[str, Any]:

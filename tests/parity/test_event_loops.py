@@ -10,11 +10,13 @@ from typing import Any
 
 import pytest
 from blockbuster import BlockingError, blockbuster_ctx
+from langchain_core.documents import Document
 from langchain_core.messages import HumanMessage
 from llama_index.core.base.llms.types import ChatMessage, DocumentBlock, ImageBlock, VideoBlock
+from llama_index.core.schema import ImageNode, NodeWithScore
 
-from langchain_qwenvl import ChatQwenVL
-from llama_index_qwenvl import QwenVL, video_frames
+from langchain_qwenvl import ChatQwenVL, QwenVLEmbeddings, QwenVLReranker
+from llama_index_qwenvl import QwenVL, QwenVLEmbedding, QwenVLRerank, video_frames
 from qwenvl_core.media.inspection import read_bytes
 from qwenvl_core.types.media import FileSource
 from tests.emulator import Emulator
@@ -73,6 +75,24 @@ async def test_async_calls_do_not_block(api: Api, keywords: dict[str, Any], file
     assert [chunk async for chunk in await llm.astream_chat(llama_index_messages)]
     await chat.aclose()
     await llm.aclose()
+
+
+@pytest.mark.usefixtures("_blocking_calls_raise")
+@pytest.mark.parametrize("upload", ["auto", "always"])
+async def test_async_retrieval_does_not_block(upload: Any, files: Path, emulator: Emulator) -> None:
+    path = files / "big.png"
+    options: dict[str, Any] = {"base_url": emulator.native_url, "api_key": KEY, "upload": upload}
+    embeddings, embedding = QwenVLEmbeddings(**options), QwenVLEmbedding(**options)
+    reranker, rerank = QwenVLReranker(**options), QwenVLRerank(**options)
+    assert await embeddings.aembed(["a", path])
+    assert await embeddings.aembed_image([str(path)])
+    assert await embedding.aembed(["a", path])
+    assert await embedding.aget_image_embedding(str(path))
+    assert await embedding.acall([ImageNode(image_path=str(path))])
+    assert await reranker.arerank("a", [path])
+    assert await reranker.acompress_documents([Document("a", metadata={"image_path": str(path)})], "a")
+    assert await rerank.arerank(path, ["a"])
+    assert await rerank.apostprocess_nodes([NodeWithScore(node=ImageNode(image_path=str(path)))], query_str="a")
 
 
 @pytest.mark.usefixtures("_blocking_calls_raise")
