@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from bench import import_cost, page_rendering, report, venvs
+from bench import embedding_requests, import_cost, page_rendering, report, venvs
 from bench.libraries import BASELINE, LIBRARIES
 from bench.metrics import AGENT, MEMORY, METRICS, Metric
 from bench.worker_process import WorkerProcess
@@ -23,7 +23,12 @@ _AGENT_IMAGES = 10
 _IMAGE_BYTES = 5_000_000
 _JPEG_HEADER = b"\xff\xd8\xff\xe0\x00\x10JFIF\x00\x01\x01\x00\x00\x01\x00\x01\x00\x00"  # random bytes follow it
 
-TABLES = (*dict.fromkeys(metric.table for metric in METRICS), import_cost.TABLE, page_rendering.TABLE)
+TABLES = (
+    *dict.fromkeys(metric.table for metric in METRICS),
+    import_cost.TABLE,
+    page_rendering.TABLE,
+    embedding_requests.TABLE,
+)
 
 
 class Benchmark:
@@ -105,7 +110,8 @@ def _measure_tables(arguments: argparse.Namespace, folder: Path) -> str:
     rates = None
     if _is_selected(page_rendering.TABLE, only, TABLES) and not quick:
         rates = page_rendering.measure(5, folder, arguments.pdf)
-    return report.format_tables(results, costs, rates)
+    embeddings = embedding_requests.measure(folder) if _is_selected(embedding_requests.TABLE, only, TABLES) else []
+    return report.format_tables(results, costs, rates, embeddings)
 
 
 def _measure_metrics(metrics: Sequence[Metric], names: Sequence[str], folder: Path) -> report.Results:

@@ -218,3 +218,6 @@ MAX_OWN_IMPORT_MS = 40.0
 """Highest allowed self time of our modules at import, in ms."""
 MIN_PAGE_SPEEDUP = 5.0
 """Lowest allowed ratio of pages per second: ours over PNG files at 200 DPI."""
+
+MAX_EMBEDDING_GROWTH_MB = 20.0
+"""Highest allowed growth of the memory with 150 pictures of 1 MB more; about the size of three requests."""

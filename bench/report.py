@@ -9,10 +9,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import distributions
 
-from bench import import_cost, page_rendering
+from bench import embedding_requests, import_cost, page_rendering
+from bench.embedding_requests import FEW_PICTURES, MANY_PICTURES, TEXTS, EmbeddingCost
 from bench.import_cost import ImportCost
 from bench.libraries import BASELINE, LIBRARIES
-from bench.metrics import GOALS, MAX_OWN_IMPORT_MS, MIN_PAGE_SPEEDUP, Metric
+from bench.metrics import GOALS, MAX_EMBEDDING_GROWTH_MB, MAX_OWN_IMPORT_MS, MIN_PAGE_SPEEDUP, Metric
 from bench.page_rendering import FEW_PAGES, MANY_PAGES, PageRates
 from bench.venvs import REPORTED_PACKAGES, find_site_packages
 
@@ -20,7 +21,12 @@ Results = Mapping[Metric, Mapping[str, Sequence[float]]]
 """The values of each metric by library, one for each repetition."""
 
 
-def format_tables(results: Results, import_costs: Sequence[ImportCost], page_rates: PageRates | None) -> str:
+def format_tables(
+    results: Results,
+    import_costs: Sequence[ImportCost],
+    page_rates: PageRates | None,
+    embedding_costs: Sequence[EmbeddingCost],
+) -> str:
     """Format all tables in Markdown."""
     titles = dict.fromkeys(metric.table for metric in results)
     sections = [
@@ -31,7 +37,10 @@ def format_tables(results: Results, import_costs: Sequence[ImportCost], page_rat
         sections.append(f"## {import_cost.TABLE}\n\n{_format_import_costs(import_costs)}")
     if page_rates:
         sections.append(f"## {page_rendering.TABLE}\n\n{_format_page_rates(page_rates)}")
-    return "\n\n".join((*sections, f"## Goals\n\n{_format_goals(results, import_costs, page_rates)}"))
+    if embedding_costs:
+        sections.append(f"## {embedding_requests.TABLE}\n\n{_format_embedding_costs(embedding_costs)}")
+    goals = [*_build_goals(results, import_costs, page_rates), *_build_embedding_goals(embedding_costs)]
+    return "\n\n".join((*sections, f"## Goals\n\n{_format_grid(goals)}"))
 
 
 def _format_metrics(results: Results) -> str:
@@ -94,7 +103,28 @@ def _format_page_rates(rates: PageRates) -> str:
     return f"{speed}\n\n{_format_grid([head, *memory_rows])}"
 
 
-def _format_goals(results: Results, import_costs: Sequence[ImportCost], page_rates: PageRates | None) -> str:
+def _format_embedding_costs(costs: Sequence[EmbeddingCost]) -> str:
+    few, many = (f"peak memory, MB: {count} pictures of 1 MB" for count in (FEW_PICTURES, MANY_PICTURES))
+    head = ["", f"requests for {TEXTS:,} texts and {MANY_PICTURES} pictures", "over the least possible", few, many]
+    rows = [
+        [cost.library, str(cost.requests), f"{cost.ratio:.2f}", f"{cost.few_pictures:.0f}", f"{cost.many_pictures:.0f}"]
+        for cost in costs
+    ]
+    return _format_grid([head, *rows])
+
+
+def _build_embedding_goals(costs: Sequence[EmbeddingCost]) -> list[list[str]]:
+    rows = []
+    for cost in costs:
+        growth = cost.many_pictures - cost.few_pictures
+        verdicts = [_format_verdict(cost.ratio <= 1), _format_verdict(growth <= MAX_EMBEDDING_GROWTH_MB)]
+        name, limit = "Embeddings: requests over the least possible", f"≤ {MAX_EMBEDDING_GROWTH_MB:.0f} MB"
+        rows.append([name, cost.library, "1.00", f"{cost.ratio:.2f}", verdicts[0]])
+        rows.append(["Embeddings: memory for 150 pictures more", cost.library, limit, f"{growth:.0f} MB", verdicts[1]])
+    return rows
+
+
+def _build_goals(results: Results, import_costs: Sequence[ImportCost], page_rates: PageRates | None) -> list[list[str]]:
     metrics = {(metric.table, metric.column): metric for metric in results}
     rows = [["", "library", "goal", "measured", ""]]
     for goal in GOALS:
@@ -113,7 +143,7 @@ def _format_goals(results: Results, import_costs: Sequence[ImportCost], page_rat
         speedup = statistics.median(page_rates.speedups)
         limit, verdict = f"≥ {MIN_PAGE_SPEEDUP:.0f}", _format_verdict(speedup >= MIN_PAGE_SPEEDUP)
         rows.append(["Scanned pages: pages/s, ours over PNG", "both", limit, f"{speedup:.1f}", verdict])
-    return _format_grid(rows)
+    return rows
 
 
 def _format_verdict(is_reached: bool) -> str:
