@@ -43,7 +43,6 @@ from qwenvl_core.request import (
     video_fitting,
 )
 from qwenvl_core.transport.connection import Connection, HttpRequest
-from qwenvl_core.transport.http_transport import HttpTransport
 from qwenvl_core.transport.redaction import redact
 from qwenvl_core.transport.retry import RetryPolicy
 from qwenvl_core.transport.upload_urls import UploadUrls
@@ -107,7 +106,7 @@ class Client:
         Raises:
             QwenVLError: See `qwenvl_core.errors`; the text received so far is in `partial`.
         """
-        transport = self._open_transport()
+        transport = self.open_transport()
         request = batch_chat.apply_tier(self._detection.apply(request, transport), self._connection)
         uploaded = self._uploads.upload(self._prepare(request), transport)
         exchange = Exchange(uploaded.prepared, self._describe(request))
@@ -134,7 +133,7 @@ class Client:
 
     async def astream(self, request: Request) -> AsyncGenerator[Event]:
         """Yield the events of the reply asynchronously; see `stream`."""
-        transport = await self._aopen_transport()
+        transport = await self.aopen_transport()
         request = batch_chat.apply_tier(await self._detection.aapply(request, transport), self._connection)
         uploaded = await self._uploads.aupload(await self._aprepare(request), transport)
         exchange = Exchange(uploaded.prepared, self._describe(request))
@@ -190,16 +189,6 @@ class Client:
     def uploader(self) -> Uploader:
         """The uploader of the connection."""
         return self._uploads.uploader
-
-    def open_transport(self) -> HttpTransport:
-        """Return the transport, for requests that are not chats. A forked child creates its own."""
-        transport: HttpTransport = self._open_transport()
-        return transport
-
-    async def aopen_transport(self) -> HttpTransport:
-        """Return the transport; the SDK is imported off the event loop. See `open_transport`."""
-        transport: HttpTransport = await self._aopen_transport()
-        return transport
 
     def close(self) -> None:
         """Close the sync connections; the next request opens new ones."""
@@ -278,7 +267,7 @@ class Client:
             return await asyncio.to_thread(self._encode, prepared)
         return self._encode(prepared)
 
-    def _open_transport(self) -> Any:
+    def open_transport(self) -> Any:
         """Return the transport. A forked child creates its own: it can't share sockets and threads with its parent."""
         self._check_key()
         with self._lock:
@@ -297,11 +286,11 @@ class Client:
                 "Invalid API key: it contains whitespace, control characters or non-ASCII characters."
             )
 
-    async def _aopen_transport(self) -> Any:
-        """Return the transport; the SDK is imported off the event loop. See `_open_transport`."""
+    async def aopen_transport(self) -> Any:
+        """Return the transport; the SDK is imported off the event loop. See `open_transport`."""
         self._check_key()
         if self._transport is None or self._pid != os.getpid():
-            return await asyncio.to_thread(self._open_transport)
+            return await asyncio.to_thread(self.open_transport)
         return self._transport
 
     def _create_transport(self) -> Any:
