@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Iterable
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 from llama_index.core.schema import BaseNode, ImageNode, MetadataMode, Node
 
@@ -35,7 +35,9 @@ def build_node_item(node: BaseNode, location: str, *, image_key: str, local_file
     """
     picture = _find_picture(node, image_key)
     if picture is not None:
-        return retrieval_items.build_path_item(picture, location, local_files=local_files)
+        return retrieval_items.build_path_item(
+            picture.value, location, local_files=local_files, is_url_field=picture.is_url
+        )
     return retrieval_items.build_text_item(node.get_content(metadata_mode=MetadataMode.EMBED), location)
 
 
@@ -44,20 +46,35 @@ def has_picture(node: BaseNode, image_key: str) -> bool:
     return _find_picture(node, image_key) is not None
 
 
-def _find_picture(node: BaseNode, image_key: str) -> Any:
-    """Return the picture of a node: a path, a URL or bytes; `None` if it has none."""
+class _Picture(NamedTuple):
+    """The picture of a node.
+
+    Attributes:
+        value: A path, a URL or bytes.
+        is_url: Whether it is from a field for URLs, which may hold what a website or a client wrote.
+    """
+
+    value: Any
+    is_url: bool = False
+
+
+def _find_picture(node: BaseNode, image_key: str) -> _Picture | None:
+    """Return the picture of a node; `None` if it has none."""
+    path: Any = None
+    url: Any = None
+    data: Any = None
     if isinstance(node, ImageNode):
-        if node.image_path or node.image_url:
-            return node.image_path or str(node.image_url)
-        if node.image:
-            return base64.b64decode(node.image)
+        path, url, data = node.image_path, node.image_url, node.image
     elif isinstance(node, Node) and node.image_resource is not None:  # also an `ImageDocument`
-        resource = node.image_resource
-        if resource.path or resource.url:
-            return str(resource.path or resource.url)
-        if resource.data:
-            return base64.b64decode(resource.data)  # validated and encoded by LlamaIndex
-    return node.metadata.get(image_key) or None
+        resource = node.image_resource  # its data is validated and encoded by LlamaIndex
+        path, url, data = resource.path, resource.url, resource.data
+    if path:
+        return _Picture(str(path))
+    if url:
+        return _Picture(str(url), is_url=True)
+    if data:
+        return _Picture(base64.b64decode(data))
+    return _Picture(node.metadata[image_key]) if node.metadata.get(image_key) else None
 
 
 class Limiter:

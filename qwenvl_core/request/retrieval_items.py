@@ -55,13 +55,20 @@ def build_item(value: Any, location: str, *, convert_block: ConvertBlock, local_
     return Item(tuple(_require_item_part(part, location) for part in resolved), location)
 
 
-def build_path_item(value: Any, location: str, *, local_files: LocalFiles) -> Item:
+def build_path_item(value: Any, location: str, *, local_files: LocalFiles, is_url_field: bool = False) -> Item:
     """Build the item of an image at a URL or at a path that the caller typed as one.
+
+    Args:
+        value: A URL, a path, or an image.
+        location: Where the value is in the caller's input, for errors.
+        local_files: The object's setting.
+        is_url_field: Whether the framework types the value as a URL: a path in it is a string like any other.
 
     Raises:
         QwenVLInputError: The value is no URL, path or image, or the file may not be read.
     """
-    source = parse_source(value, location=location, files=True, is_path_field=not isinstance(value, Path))
+    is_path_field = not (is_url_field or isinstance(value, Path))
+    source = parse_source(value, location=location, files=True, is_path_field=is_path_field)
     part = resolve_parts([Message("user", (ImagePart(source, location=location),))], local_files)[0].parts[0]
     return Item((_require_item_part(part, location),), location)
 

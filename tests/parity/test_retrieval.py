@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from llama_index.core.schema import ImageNode, MediaResource, Node, NodeWithScore
 from PIL import Image
 
 from langchain_qwenvl import QwenVLEmbeddings, QwenVLReranker
@@ -258,3 +259,22 @@ def test_flat_reranker_uses_its_own_endpoint(reranker: Any, emulator: Emulator) 
     assert [row.index for row in ranked] == [1, 0]
     assert emulator.requests[0].route == "/compatible-api/v1/reranks"
     assert emulator.refusals == []
+
+
+@pytest.mark.parametrize("url", ["file://{}", "{}"])
+@pytest.mark.parametrize("field", ["image_url", "image_resource"])
+def test_path_in_url_of_node_is_a_string(url: str, field: str, emulator: Emulator, tmp_path: Path) -> None:
+    path = tmp_path / "a.png"
+    path.write_bytes(encode_picture())
+    text = url.format(path)
+    node: Any = ImageNode.model_construct(image_url=text)  # LlamaIndex's validation takes URLs only
+    if field == "image_resource":
+        node = Node.model_construct(image_resource=MediaResource.model_construct(url=text))
+    for local_files in (None, False, str(tmp_path / "other")):
+        with pytest.raises(QwenVLInputError, match="is not read"):
+            make(QwenVLEmbedding, emulator, local_files=local_files)([node])
+        rerank = make(QwenVLRerank, emulator, local_files=local_files)
+        with pytest.raises(QwenVLInputError, match="is not read"):
+            rerank.postprocess_nodes([NodeWithScore(node=node)], query_str="a")
+    assert emulator.requests == []
+    assert make(QwenVLEmbedding, emulator, local_files=tmp_path)([node])[0].embedding
