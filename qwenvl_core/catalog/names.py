@@ -19,7 +19,7 @@ _REVISION = re.compile(r"(?<=[^/\\])@(refs[/\\]pr[/\\]\d+|[^@/\\]+)$")
 _NOT_A_NAME = re.compile(r"snapshots|tree|main|[0-9a-f]{12,64}|checkpoint-\d+")
 """Folders below that of the model: in the Hugging Face cache and its web pages, and of a training run."""
 _WEIGHTS_FILE = re.compile(r"(-\d{5}-of-\d{5})?\.gguf$")
-_ORGANISATION = re.compile(r"^(models--)?(.+--)?(qwen-)?(?=qwen\d|qwen-|qvq-)")
+_ORGANISATION = re.compile(r"^(models--)?(.+--)?(qwen[-_])?(?=qwen\d|qwen-|qvq-)")
 """An organisation that a folder's name holds, with `--` or, at some hosts, `-` for the slash."""
 _VENDOR = re.compile(r"^([a-z]+\.)?qwen\.(?=q)")
 _SEPARATORS = re.compile(r"[\s_:]+|\.(?=[a-z])")

@@ -38,6 +38,7 @@ SPELLINGS = {
         "Qwen3.8-27B-Q4_K_M.gguf",
         "Qwen3.8-27B-BF16-00001-of-00002.gguf",
         "models--Qwen--Qwen3.8-27B",
+        "Qwen_Qwen3.8-27B-Q4_K_M.gguf",
         "Qwen--Qwen3.8-27B",
         "mlx-community--Qwen3.8-27B-4bit",
         "Qwen-Qwen3.8-27B",
