@@ -67,7 +67,7 @@ class OldBoxes(pydantic.v1.BaseModel):
 Fapiao = create_model("发票", __doc__="An invoice.", total=(float, ...))
 BOXES: list[dict[str, Any]] = [{"label": "cat", "bbox_2d": [1, 2, 3, 4]}, {"label": "dog", "bbox_2d": [5, 6, 7, 8]}]
 TREE = {"name": "a", "children": [{"name": "b", "children": [{"name": "c", "children": []}]}]}
-TYPED_TREE = {"name": "a", "children": [], "parent": None, "named": {}, "boxes": BOXES}
+TYPED_TREE: dict[str, Any] = {"name": "a", "children": [], "parent": None, "named": {}, "boxes": BOXES}
 ARRAY = {"type": "array", "items": Box.model_json_schema()}
 SCHEMAS: dict[str, tuple[Any, Any, Any]] = {  # schema, the value that the model finds, the result
     "root model": (Boxes, BOXES, Boxes.model_validate(BOXES)),
