@@ -2,31 +2,27 @@
 
 from __future__ import annotations
 
-import base64
-from collections.abc import AsyncIterator, Iterator, Mapping
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from langchain_core.document_loaders.base import BaseBlobParser, BaseLoader
 from langchain_core.documents.base import Document
 from langchain_core.messages.ai import AIMessage
-from langchain_core.messages.human import HumanMessage
 from typing_extensions import override
 
-from langchain_qwenvl.chat_models import ChatQwenVL
 from langchain_qwenvl.exceptions import map_core_errors
-from qwenvl_core.catalog.endpoints import Api
-from qwenvl_core.documents.chat_transcriber import ChatTranscriber
+from langchain_qwenvl.page_transcriber import PageTranscriber, create_transcriber
+from qwenvl_core.client.lazy_import import lazy_module
+from qwenvl_core.documents.batch_loading import build_mode_error, collect_loader_pages
 from qwenvl_core.documents.citations import Citation, build_citation, draw_citation
 from qwenvl_core.documents.options import Coordinates, Dpi, LoaderOptions, Mode, OnError, Output, Progress
-from qwenvl_core.documents.page_cache import PageTranscription, Transcriber, UsageTotals
-from qwenvl_core.documents.page_pictures import PictureTranscriber
+from qwenvl_core.documents.page_cache import UsageTotals
 from qwenvl_core.documents.records import Record
 from qwenvl_core.documents.transcription import Transcription
 from qwenvl_core.rendering.open import Document as File
 from qwenvl_core.rendering.open import DocumentFile
-from qwenvl_core.rendering.pages import PageImage
-from qwenvl_core.types.settings import ModelSettings
 
 if TYPE_CHECKING:
     from langchain_core.documents.base import Blob
@@ -34,7 +30,13 @@ if TYPE_CHECKING:
     from langchain_core.runnables.base import Runnable
     from PIL.Image import Image
 
+    from qwenvl_core.client import batch_job
+    from qwenvl_core.client.batch_job import BatchJob
+    from qwenvl_core.types.batch import BatchStatus
+
     Model = Runnable[LanguageModelInput, AIMessage]
+else:
+    batch_job = lazy_module("qwenvl_core.client.batch_job")
 
 __all__ = ["Citation", "QwenVLLoader", "QwenVLParser", "citation", "highlight"]
 
@@ -156,6 +158,57 @@ class QwenVLLoader(BaseLoader):
             async for record in transcription.arecords():
                 yield _to_document(record, transcription.name)
 
+    def submit_batch(self, *, window: str = "24h") -> BatchJob[Any]:
+        """Submit the pages that `cache_dir` lacks as batch files, which are answered at half the price.
+
+        Pages that wait in a batch are not submitted again; pages that failed or were cut off in one are. A submission
+        that a crash interrupted is completed first.
+
+        Args:
+            window: The time within which the service answers, at least `"24h"`.
+
+        Returns:
+            The job of the batches that the pages wait in; `collect_batch` fetches their results.
+
+        Raises:
+            QwenVLInputError: There is no `cache_dir`, or the pages can't be sent in a batch.
+            QwenVLError: A request failed.
+        """
+        with map_core_errors():
+            builder = self._parser.get_builder()
+            ids = self._parser.transcribe(self._reopen()).submit_batch(builder, window)
+            return batch_job.BatchJob(ids, builder.model, None, error_context=map_core_errors)
+
+    async def asubmit_batch(self, *, window: str = "24h") -> BatchJob[Any]:
+        """Submit the pages asynchronously, in a thread; see `submit_batch`."""
+        return await asyncio.to_thread(self.submit_batch, window=window)
+
+    def collect_batch(
+        self, wait: bool = False, timeout: float | None = None, progress: Callable[[BatchStatus], object] | None = None
+    ) -> BatchStatus:
+        """Fetch the answers of all finished batches of `cache_dir`; then loading asks nothing.
+
+        Args:
+            wait: Whether to wait until all batches are finished.
+            timeout: Seconds to wait at most; `None` for no limit.
+            progress: Called with each `BatchStatus`.
+
+        Returns:
+            The status of the batches that were waited for; the last one if none was.
+
+        Raises:
+            QwenVLTimeoutError: The batches are not finished in time.
+            QwenVLInputError: There is no `cache_dir`, or the state in it is damaged.
+            QwenVLError: A request failed.
+        """
+        return self._parser.collect_batch(wait, timeout, progress)
+
+    async def acollect_batch(
+        self, wait: bool = False, timeout: float | None = None, progress: Callable[[BatchStatus], object] | None = None
+    ) -> BatchStatus:
+        """Fetch the answers asynchronously, in a thread; see `collect_batch`."""
+        return await asyncio.to_thread(self.collect_batch, wait, timeout, progress)
+
     def _reopen(self) -> DocumentFile:
         if self._document.file is not self.file:
             self._document = DocumentFile(self.file)
@@ -204,7 +257,7 @@ class QwenVLParser(BaseBlobParser):
                 max_concurrency=max_concurrency, on_error=on_error, cache_dir=cache_dir, image_dir=image_dir,
                 progress=progress, password=password, coordinates=coordinates, chunk_size=chunk_size,
             )  # fmt: skip
-            self._transcriber = _create_transcriber(llm, self._options)
+            self._transcriber = create_transcriber(llm, self._options)
 
     @override
     def lazy_parse(self, blob: Blob) -> Iterator[Document]:
@@ -227,6 +280,24 @@ class QwenVLParser(BaseBlobParser):
         """Set up the transcription of a document; its `records` run it."""
         return Transcription(file, self._options, self._transcriber, name=name)
 
+    def get_builder(self) -> PageTranscriber:
+        """Return what builds the requests of pages.
+
+        Raises:
+            QwenVLInputError: The mode asks no model.
+        """
+        if not isinstance(self._transcriber, PageTranscriber):
+            raise build_mode_error()
+        return self._transcriber
+
+    def collect_batch(
+        self, wait: bool = False, timeout: float | None = None, progress: Callable[[BatchStatus], object] | None = None
+    ) -> BatchStatus:
+        """Fetch the answers of all finished batches; see `QwenVLLoader.collect_batch`."""
+        with map_core_errors():
+            builder = self.get_builder()
+            return collect_loader_pages(self._options, builder, wait=wait, timeout=timeout, progress=progress)
+
 
 def citation(document: Document) -> Citation:
     """Build the citation of a document, or of a piece that a text splitter created from it.
@@ -244,71 +315,6 @@ def highlight(document: Document | Citation, file: File, *, password: str | None
     with map_core_errors():
         cited = document if isinstance(document, Citation) else citation(document)
         return draw_citation(cited, file, password=password)
-
-
-def _create_transcriber(llm: Model | None, options: LoaderOptions) -> Transcriber:
-    """Create what transcribes pages; with `mode="image"` it asks no model, so no key is read."""
-    if options.mode == "image":
-        return PictureTranscriber(ModelSettings() if llm is None else _resolve_settings(llm, {})[1], options)
-    return _Transcriber(ChatQwenVL() if llm is None else llm, options)
-
-
-class _Transcriber(ChatTranscriber[HumanMessage, AIMessage]):
-    """Transcribe pages with a LangChain chat model."""
-
-    def __init__(self, llm: Any, options: LoaderOptions) -> None:
-        self._llm = llm
-        super().__init__(options)
-
-    @override
-    def _resolve_settings(self) -> tuple[Api, ModelSettings]:
-        return _resolve_settings(self._llm, self.call_settings)
-
-    @override
-    def _build_message(self, page: PageImage, prompt: str) -> HumanMessage:
-        image = {"type": "image", "base64": base64.b64encode(page.jpeg).decode(), "mime_type": "image/jpeg"}
-        return HumanMessage([image, *([{"type": "text", "text": prompt}] if prompt else [])])
-
-    @override
-    def _chat(self, message: HumanMessage) -> AIMessage:
-        reply: AIMessage = self._llm.invoke([message], **self.call_settings)
-        return reply
-
-    @override
-    async def _achat(self, message: HumanMessage) -> AIMessage:
-        reply: AIMessage = await self._llm.ainvoke([message], **self.call_settings)
-        return reply
-
-    @override
-    def _read_reply(self, reply: AIMessage) -> PageTranscription:
-        usage: Any = reply.usage_metadata or {}
-        counts = {
-            **{name: usage[name] for name in ("input_tokens", "output_tokens", "total_tokens") if name in usage},
-            "reasoning_tokens": usage.get("output_token_details", {}).get("reasoning", 0),
-            "image_tokens": usage.get("input_token_details", {}).get("image", 0),
-        }
-        metadata = reply.response_metadata
-        return PageTranscription(
-            reply.text,
-            metadata.get("finish_reason", ""),
-            metadata.get("model_name", ""),
-            counts,
-            reply.additional_kwargs.get("ocr_result"),
-        )
-
-
-def _resolve_settings(llm: Any, call_settings: Mapping[str, Any]) -> tuple[Api, ModelSettings]:
-    """Return the API of the model in `llm` and the settings of its requests, with the keywords that are bound to it."""
-    bound = llm
-    while not isinstance(bound, ChatQwenVL):
-        call_settings = {**getattr(bound, "kwargs", {}), **call_settings}
-        bound = getattr(bound, "bound", None)
-        if bound is None:
-            raise TypeError(
-                f"Unsupported llm: {type(llm).__name__}. "
-                "Pass a ChatQwenVL, or one with keywords, a config or retries bound to it."
-            )
-    return bound.api, bound._settings(call_settings)
 
 
 def _to_document(record: Record, source: str, blob_metadata: Mapping[str, Any] | None = None) -> Document:

@@ -10,28 +10,31 @@ from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any
 from uuid import NAMESPACE_URL, uuid5
 
-from llama_index.core.base.llms.types import ChatMessage, ChatResponse, ImageBlock, MessageRole, TextBlock
 from llama_index.core.readers.base import BasePydanticReader
 from llama_index.core.schema import BaseNode, Document, ImageDocument, MetadataMode, NodeWithScore
 from pydantic import ConfigDict, Field, PrivateAttr, SerializeAsAny, field_validator, model_validator
 from typing_extensions import override
 
 from llama_index_qwenvl.llm import QwenVL
-from qwenvl_core.catalog.endpoints import Api
-from qwenvl_core.documents.chat_transcriber import ChatTranscriber
+from llama_index_qwenvl.page_transcriber import PageTranscriber, create_transcriber
+from qwenvl_core.client.lazy_import import lazy_module
+from qwenvl_core.documents.batch_loading import build_mode_error, collect_loader_pages
 from qwenvl_core.documents.citations import Citation, build_citation, draw_citation
 from qwenvl_core.documents.options import Coordinates, Dpi, LoaderOptions, Mode, OnError, Output, Progress
-from qwenvl_core.documents.page_cache import PageTranscription, Transcriber, UsageTotals
-from qwenvl_core.documents.page_pictures import PictureTranscriber
+from qwenvl_core.documents.page_cache import UsageTotals
 from qwenvl_core.documents.records import Record
 from qwenvl_core.documents.transcription import Transcription
 from qwenvl_core.rendering.open import Document as File
 from qwenvl_core.rendering.open import DocumentFile
-from qwenvl_core.rendering.pages import PageImage
-from qwenvl_core.types.settings import ModelSettings
+from qwenvl_core.types.batch import BatchStatus
 
 if TYPE_CHECKING:
     from PIL.Image import Image
+
+    from qwenvl_core.client import batch_job
+    from qwenvl_core.client.batch_job import BatchJob
+else:
+    batch_job = lazy_module("qwenvl_core.client.batch_job")
 
 __all__ = ["Citation", "QwenVLReader", "citation", "highlight"]
 
@@ -178,6 +181,66 @@ class QwenVLReader(BasePydanticReader):
         """Load the documents of a file; the same as `aload_data`, since LlamaIndex expects a plain iterable here."""
         return await self.aload_data(file, extra_info, fs)
 
+    def submit_batch(self, file: File | PurePath, fs: Any = None, *, window: str = "24h") -> BatchJob[Any]:
+        """Submit the pages that `cache_dir` lacks as batch files, which are answered at half the price.
+
+        Pages that wait in a batch are not submitted again; pages that failed or were cut off in one are. A submission
+        that a crash interrupted is completed first.
+
+        Args:
+            file: The document, as for `load_data`.
+            fs: The fsspec file system of the path, if it is not a local one.
+            window: The time within which the service answers, at least `"24h"`.
+
+        Returns:
+            The job of the batches that the pages wait in; `collect_batch` fetches their results.
+
+        Raises:
+            QwenVLInputError: There is no `cache_dir`, or the pages can't be sent in a batch.
+            QwenVLError: A request failed.
+        """
+        transcription, _ = self._start_transcription(file, None, fs)
+        builder = self._create_builder()
+        return batch_job.BatchJob(transcription.submit_batch(builder, window), builder.model, None)
+
+    async def asubmit_batch(self, file: File | PurePath, fs: Any = None, *, window: str = "24h") -> BatchJob[Any]:
+        """Submit the pages asynchronously, in a thread; see `submit_batch`."""
+        return await asyncio.to_thread(self.submit_batch, file, fs, window=window)
+
+    def collect_batch(
+        self, wait: bool = False, timeout: float | None = None, progress: Callable[[BatchStatus], object] | None = None
+    ) -> BatchStatus:
+        """Fetch the answers of all finished batches of `cache_dir`; then loading asks nothing.
+
+        Args:
+            wait: Whether to wait until all batches are finished.
+            timeout: Seconds to wait at most; `None` for no limit.
+            progress: Called with each `BatchStatus`.
+
+        Returns:
+            The status of the batches that were waited for; the last one if none was.
+
+        Raises:
+            QwenVLTimeoutError: The batches are not finished in time.
+            QwenVLInputError: There is no `cache_dir`, or the state in it is damaged.
+            QwenVLError: A request failed.
+        """
+        return collect_loader_pages(
+            self._build_options(), self._create_builder(), wait=wait, timeout=timeout, progress=progress
+        )
+
+    def _create_builder(self) -> PageTranscriber:
+        transcriber = create_transcriber(self.llm, self._build_options())
+        if not isinstance(transcriber, PageTranscriber):
+            raise build_mode_error()
+        return transcriber
+
+    async def acollect_batch(
+        self, wait: bool = False, timeout: float | None = None, progress: Callable[[BatchStatus], object] | None = None
+    ) -> BatchStatus:
+        """Fetch the answers asynchronously, in a thread; see `collect_batch`."""
+        return await asyncio.to_thread(self.collect_batch, wait, timeout, progress)
+
     def _build_options(self) -> LoaderOptions:
         return LoaderOptions(**{item.name: getattr(self, item.name) for item in fields(LoaderOptions)})
 
@@ -193,7 +256,7 @@ class QwenVLReader(BasePydanticReader):
             document = DocumentFile(Path(file) if isinstance(file, PurePath) else file)
             path = document.path
         options = self._build_options()
-        self._last_run = Transcription(document, options, _create_transcriber(self.llm, options), name=path)
+        self._last_run = Transcription(document, options, create_transcriber(self.llm, options), name=path)
         name = document.name if path is None else path
         metadata = {"file_name": PurePath(name).name, "file_path": path or "", **(extra_info or {})}
         identity = ":".join((path or document.identity, self.mode, self.prompt or ""))
@@ -216,59 +279,6 @@ def highlight(document: BaseNode | NodeWithScore | Citation, file: File, *, pass
     """
     cited = document if isinstance(document, Citation) else citation(document)
     return draw_citation(cited, file, password=password)
-
-
-def _create_transcriber(llm: QwenVL | None, options: LoaderOptions) -> Transcriber:
-    """Create what transcribes pages; with `mode="image"` it asks no model, so no key is read."""
-    if options.mode == "image":
-        return PictureTranscriber(ModelSettings() if llm is None else llm._settings({}), options)
-    return _Transcriber(QwenVL() if llm is None else llm, options)
-
-
-class _Transcriber(ChatTranscriber[ChatMessage, ChatResponse]):
-    """Transcribe pages with a LlamaIndex LLM."""
-
-    def __init__(self, llm: QwenVL, options: LoaderOptions) -> None:
-        self._llm = llm
-        super().__init__(options)
-
-    @override
-    def _resolve_settings(self) -> tuple[Api, ModelSettings]:
-        return self._llm.api, self._llm._settings(self.call_settings)
-
-    @override
-    def _build_message(self, page: PageImage, prompt: str) -> ChatMessage:
-        image = ImageBlock(image=page.jpeg, image_mimetype="image/jpeg")
-        return ChatMessage(role=MessageRole.USER, blocks=[image, *([TextBlock(text=prompt)] if prompt else [])])
-
-    @override
-    def _chat(self, message: ChatMessage) -> ChatResponse:
-        reply: ChatResponse = self._llm.chat([message], **self.call_settings)
-        return reply
-
-    @override
-    async def _achat(self, message: ChatMessage) -> ChatResponse:
-        reply: ChatResponse = await self._llm.achat([message], **self.call_settings)
-        return reply
-
-    @override
-    def _read_reply(self, reply: ChatResponse) -> PageTranscription:
-        metadata = reply.additional_kwargs
-        counts = {
-            "input_tokens": metadata.get("prompt_tokens", 0),
-            "output_tokens": metadata.get("completion_tokens", 0),
-            "total_tokens": metadata.get("total_tokens", 0),
-            "reasoning_tokens": metadata.get("reasoning_tokens", 0),
-            "image_tokens": metadata.get("image_tokens", 0),
-        }
-        raw = reply.raw if isinstance(reply.raw, Mapping) else {}
-        return PageTranscription(
-            reply.message.content or "",
-            metadata.get("finish_reason", ""),
-            raw.get("model") or "",
-            counts,
-            reply.message.additional_kwargs.get("ocr_result"),
-        )
 
 
 class _DocumentBuilder:

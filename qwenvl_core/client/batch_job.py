@@ -9,19 +9,13 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Generic, TypeVar
 
-from qwenvl_core.client import batch_calls
-from qwenvl_core.client.batch_calls import Order, Progress
-from qwenvl_core.client.batch_files import BatchFileWriter, check_length, encode_line
-from qwenvl_core.client.batch_io import aiterate_lines, arun, iterate_lines, run
-from qwenvl_core.client.batch_results import (
-    Convert,
-    ResultCollector,
-    check_finished,
-    list_result_files,
-    number_requests,
-)
+from qwenvl_core.client.batch_results import Convert, ResultCollector, number_requests
 from qwenvl_core.errors import QwenVLError, QwenVLInputError
 from qwenvl_core.request.batch_demand import reduce_request
+from qwenvl_core.transport import batch_calls
+from qwenvl_core.transport.batch_calls import Order, Progress, check_finished, list_result_files
+from qwenvl_core.transport.batch_files import BatchFileWriter, check_length, encode_line
+from qwenvl_core.transport.batch_io import aiterate_lines, arun, iterate_lines, run
 from qwenvl_core.types.batch import Batch, BatchStatus
 from qwenvl_core.types.request import PreparedRequest, Request
 

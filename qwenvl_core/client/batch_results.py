@@ -10,12 +10,10 @@ from typing import Generic, TypeVar
 from qwenvl_core.catalog.provider_models import describe_at
 from qwenvl_core.client.exchange import Exchange
 from qwenvl_core.errors import (
-    QwenVLAPIError,
     QwenVLError,
-    QwenVLInputError,
-    QwenVLInvalidRequestError,
 )
 from qwenvl_core.request.batch_demand import build_request, build_unchecked_request
+from qwenvl_core.transport.batch_calls import build_missing_error
 from qwenvl_core.types.batch import Batch, BatchResult
 from qwenvl_core.types.reply import Reply, ReplyAccumulator
 from qwenvl_core.types.request import PreparedRequest
@@ -27,24 +25,6 @@ T = TypeVar("T")
 Outcome = Reply | QwenVLError
 Convert = Callable[[Outcome, PreparedRequest], T]
 """Converts an outcome to what a framework's callers receive."""
-
-
-def check_finished(found: Iterable[Batch]) -> None:
-    """Check that batches have results.
-
-    Raises:
-        QwenVLInputError: A batch is not finished.
-    """
-    for batch in found:
-        if not batch.status.is_finished:
-            raise QwenVLInputError(
-                f"Batch {batch.id} has no results yet: its state is {batch.status.state!r}. Wait for it with poll()."
-            )
-
-
-def list_result_files(batch: Batch) -> list[str]:
-    """Return the ids of the files with the results of a batch; the answers come last."""
-    return [file_id for file_id in (batch.error_file_id, batch.output_file_id) if file_id]
 
 
 def decode_outcome(result: BatchResult, prepared: PreparedRequest) -> Outcome:
@@ -112,7 +92,7 @@ class ResultCollector(Generic[T]):
         return [
             self._outcomes[custom_id]
             if custom_id in self._outcomes
-            else self.convert(_build_missing_error(self.batch, custom_id), prepared)
+            else self.convert(build_missing_error(self.batch, custom_id), prepared)
             for custom_id, prepared in requests.items()
         ]
 
@@ -129,13 +109,3 @@ def number_requests(requests: Sequence[Sequence[PreparedRequest]]) -> list[dict[
 def _order_ids(custom_ids: Iterable[str]) -> list[str]:
     """Return custom ids in their order: numbers by value, before others."""
     return sorted(custom_ids, key=lambda text: (0, int(text), "") if text.isdecimal() else (1, 0, text))
-
-
-def _build_missing_error(batch: Batch, custom_id: str) -> QwenVLError:
-    """Build the error of a request that is in neither file."""
-    state = batch.status.state
-    if batch.errors:
-        return QwenVLInvalidRequestError(f"Batch {batch.id} is {state}: {'; '.join(batch.errors)}")
-    return QwenVLAPIError(
-        f"Batch {batch.id} is {state} and has no result for request {custom_id!r}.", hint="Submit the request again."
-    )

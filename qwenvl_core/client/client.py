@@ -22,7 +22,7 @@ from typing import Any
 
 from qwenvl_core.catalog.models import ModelFacts
 from qwenvl_core.catalog.provider_models import describe_at
-from qwenvl_core.client import batch_chat, batch_files
+from qwenvl_core.client import batch_chat, batch_results
 from qwenvl_core.client.attempts import Attempts
 from qwenvl_core.client.exchange import Exchange
 from qwenvl_core.client.media_uploads import MediaUploads, UploadedRequest
@@ -42,13 +42,17 @@ from qwenvl_core.request import (
     validation,
     video_fitting,
 )
+from qwenvl_core.request.batch_demand import build_unchecked_request
+from qwenvl_core.transport import batch_files
 from qwenvl_core.transport.connection import Connection, HttpRequest
 from qwenvl_core.transport.redaction import redact
 from qwenvl_core.transport.retry import RetryPolicy
 from qwenvl_core.transport.upload_urls import UploadUrls
 from qwenvl_core.transport.uploader import Uploader
+from qwenvl_core.types.batch import BatchResult
 from qwenvl_core.types.events import Event
 from qwenvl_core.types.messages import Media, Message
+from qwenvl_core.types.reply import Reply
 from qwenvl_core.types.request import PreparedRequest, Request
 from qwenvl_core.types.settings import ModelSettings
 from qwenvl_core.wire import dashscope, openai
@@ -169,6 +173,10 @@ class Client:
         """
         prepared = self._prepare(batch_files.adapt_request(request, self._connection))
         return prepared, batch_files.build_body(self._encode(prepared))
+
+    def decode_batch_result(self, result: BatchResult, model: str) -> Reply | QwenVLError:
+        """Decode a result of a batch whose requests state no demand: the reply, or the error."""
+        return batch_results.decode_outcome(result, replace(build_unchecked_request(model), adjustments=()))
 
     @property
     def detected_context_window(self) -> int | None:

@@ -6,10 +6,12 @@ from abc import ABC, abstractmethod
 from typing import Any, Generic, TypeVar
 
 from qwenvl_core.catalog.endpoints import Api
+from qwenvl_core.documents.batch import BatchClient
 from qwenvl_core.documents.options import LoaderOptions
 from qwenvl_core.documents.page_cache import PageTranscription
 from qwenvl_core.documents.page_task import choose_ocr_options
 from qwenvl_core.rendering.pages import PageImage
+from qwenvl_core.types.request import Request
 from qwenvl_core.types.settings import ModelSettings
 
 Message = TypeVar("Message")
@@ -46,6 +48,18 @@ class ChatTranscriber(ABC, Generic[Message, Reply]):
     async def atranscribe(self, page: PageImage, prompt: str) -> PageTranscription:
         """Transcribe a page asynchronously; see `transcribe`."""
         return self._read_reply(await self._achat(self._build_message(page, prompt)))
+
+    def build_request(self, page: PageImage, prompt: str) -> Request:
+        """Build the request of a page, as `transcribe` would send it."""
+        return self._build_request(self._build_message(page, prompt))
+
+    @abstractmethod
+    def get_client(self) -> BatchClient:
+        """Return the client of the model."""
+
+    @abstractmethod
+    def _build_request(self, message: Message) -> Request:
+        """Build the request of a message with `call_settings`."""
 
     @abstractmethod
     def _resolve_settings(self) -> tuple[Api, ModelSettings]:

@@ -30,6 +30,7 @@ class PageTranscription:
         model: Name of the model, as the server reports it.
         usage: Token counts: `input_tokens`, `output_tokens`, `total_tokens`, `reasoning_tokens`, `image_tokens`.
         ocr_result: What an OCR task located on the page, else `None`.
+        image_reduced: Whether the page's image was reduced to fit a batch; `None` if not.
     """
 
     text: str
@@ -37,6 +38,7 @@ class PageTranscription:
     model: str = ""
     usage: Mapping[str, int] = field(default_factory=dict)
     ocr_result: Mapping[str, Any] | None = None
+    image_reduced: bool | None = None
 
 
 class Transcriber(Protocol):

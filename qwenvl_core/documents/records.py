@@ -59,6 +59,7 @@ class TranscribedPage:
         warnings: Problems with the page besides those of its layout.
         answer_format: Whether the transcription is plain text, markup such as LaTeX that is converted to the loader's
             output, or in a format that its text shows.
+        image_reduced: Whether the image that a batch sent was reduced; `None` without `cache_dir`.
     """
 
     number: int
@@ -71,6 +72,7 @@ class TranscribedPage:
     crops: Mapping[int, str] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
     answer_format: AnswerFormat = "detect"
+    image_reduced: bool | None = None
 
 
 def build_records(page: TranscribedPage, total: int, options: LoaderOptions) -> Iterator[Record]:
@@ -143,6 +145,7 @@ def _build_page_metadata(page: TranscribedPage, total: int, *, has_text: bool = 
     transcription, layout = page.transcription, page.layout
     warnings = (*layout.warnings, *page.warnings, *(() if has_text else (NO_TEXT,)))
     image = {} if page.image_path is None else {"image_path": page.image_path}
+    reduced = {} if page.image_reduced is None else {"image_reduced": page.image_reduced}
     return {
         "page_label": page.label,
         "page_number": page.number,
@@ -154,6 +157,7 @@ def _build_page_metadata(page: TranscribedPage, total: int, *, has_text: bool = 
         "truncated": layout.truncated or transcription.finish_reason == "length",
         "warnings": "; ".join(warnings),
         **image,
+        **reduced,
     }
 
 

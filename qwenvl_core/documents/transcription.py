@@ -16,6 +16,9 @@ from contextlib import aclosing, closing
 from copy import copy
 
 from qwenvl_core.catalog.models import describe
+from qwenvl_core.documents import batch
+from qwenvl_core.documents.batch import RequestBuilder
+from qwenvl_core.documents.batch_state import BatchState, PendingPageError
 from qwenvl_core.documents.concurrency import amap_ordered, map_ordered
 from qwenvl_core.documents.image_export import check_folder, export_images
 from qwenvl_core.documents.options import LoaderOptions
@@ -63,6 +66,7 @@ class Transcription:
         self._options = options
         self._transcriber = transcriber
         self._cache = PageCache(options.cache_dir if options.mode != "image" else None)
+        self._batches = BatchState(options.cache_dir) if options.cache_dir and options.mode != "image" else None
         self._facts = describe(transcriber.settings.model)
         self._prompt = choose_prompt(options, transcriber.settings)
         self._single_record_pages: list[TranscribedPage] = []
@@ -115,6 +119,17 @@ class Transcription:
             for record in self._build_last_record(pages.count):
                 yield record
 
+    def submit_batch(self, builder: RequestBuilder, window: str) -> list[str]:
+        """Submit the pages that the cache lacks; return the ids of their batches.
+
+        See `qwenvl_core.documents.batch.submit_pages`.
+
+        Raises:
+            QwenVLInputError: There is no `cache_dir`, or a page can't be sent in a batch.
+        """
+        state = batch.get_state(self._options.cache_dir)
+        return batch.submit_pages(state, builder, self._render_missing_pages(), self._prompt, window)
+
     def _select_pages(self, pages: Pages) -> list[int]:
         """Select the pages; the first of them has the warnings about the document in its metadata."""
         numbers = self._options.select_pages(pages.count)
@@ -152,7 +167,20 @@ class Transcription:
     def _prepare_page(
         self, pages: Pages, number: int
     ) -> tuple[PageImage, str, tuple[PageTranscription, PageLayout] | None]:
-        """Render a page; return it with its cache key, and with its cached transcription and layout."""
+        """Render a page; return it with its cache key, and with its cached transcription and layout.
+
+        Raises:
+            PendingPageError: The page waits in a batch.
+            QwenVLError: The page failed in a batch.
+        """
+        page, key, cached, is_good = self._look_up_page(pages, number)
+        if not is_good and self._batches is not None:
+            cached = self._batches.find_outcome(key)
+            is_good = cached is not None
+        return page, key, (cached, self._parse(page, cached)) if cached is not None and is_good else None
+
+    def _look_up_page(self, pages: Pages, number: int) -> tuple[PageImage, str, PageTranscription | None, bool]:
+        """Render a page; return it with its cache key, its cached transcription, and whether that one is good."""
         settings = self._transcriber.settings
         sizing = PageSizing(
             self._facts, self._options.dpi, bool(settings.vl_high_resolution_images), settings.max_pixels
@@ -160,10 +188,15 @@ class Transcription:
         page = render_page(pages, number, sizing.fit)
         key = compute_cache_key(page, self._prompt, settings) if self._has_cache else ""
         cached = self._cache.get(key)
-        if cached is None:
-            return page, key, None
-        layout = self._parse(page, cached)
-        return page, key, (cached, layout) if _can_be_cached(cached, layout) else None
+        return page, key, cached, cached is not None and _can_be_cached(cached, self._parse(page, cached))
+
+    def _render_missing_pages(self) -> Generator[tuple[PageImage, str]]:
+        """Yield the pages that are not in the cache, with their cache keys."""
+        with self._open() as pages:
+            for number in self._select_pages(pages):
+                page, key, _, is_good = self._look_up_page(pages, number)
+                if not is_good:
+                    yield page, key
 
     def _finish_new_page(self, page: PageImage, key: str, transcription: PageTranscription) -> TranscribedPage:
         """Parse a new transcription and cache it; export the page's images."""
@@ -205,6 +238,7 @@ class Transcription:
             crops,
             (*self._document_warnings.get(page.number, ()), *warnings),
             get_answer_format(self._options, self._transcriber.settings),
+            bool(transcription.image_reduced) if self._batches is not None else None,
         )
 
     def _parse(self, page: PageImage, transcription: PageTranscription) -> PageLayout:
@@ -236,7 +270,7 @@ class Transcription:
 
     def _add_failure(self, number: int, error: Exception) -> None:
         self.failures.append((number, error))
-        if self._options.on_error == "raise":
+        if self._options.on_error == "raise" or isinstance(error, PendingPageError):
             raise QwenVLPageError.from_cause(error, number, self.name) from error
         _LOG.warning("%s: skipped page %d: %s", self.name, number, error)
 

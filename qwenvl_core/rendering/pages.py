@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -18,6 +19,10 @@ if TYPE_CHECKING:
 
 SizeFunction = Callable[[PageExtent], tuple[int, int]]
 """Compute the width and height, in pixels, at which a page of this extent is rendered."""
+
+
+_SHRINK_QUALITIES = (80, 65, 50, 35)  # JPEG qualities
+_SMALLEST_SIDE = 64  # pixels
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,3 +127,20 @@ def render_page(pages: Pages, number: int, fit: SizeFunction) -> PageImage:
     image = pages.render(number, fit)
     width, height = image.size
     return PageImage(number, pages.display_label(number), width, height, encode_jpeg(image))
+
+
+def shrink_jpeg(jpeg: bytes, max_bytes: int) -> bytes:
+    """Encode a JPEG again with a lower quality, then with fewer pixels, until it has at most `max_bytes`."""
+    import PIL.Image
+
+    image = PIL.Image.open(io.BytesIO(jpeg))
+    scale = 1.0
+    while True:
+        size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
+        scaled = image if size == image.size else image.resize(size)
+        for quality in _SHRINK_QUALITIES:
+            buffer = io.BytesIO()
+            scaled.save(buffer, "JPEG", quality=quality)
+            if buffer.tell() <= max_bytes or max(size) < _SMALLEST_SIDE:
+                return buffer.getvalue()
+        scale *= 0.8

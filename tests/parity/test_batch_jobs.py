@@ -17,8 +17,8 @@ from pydantic import BaseModel
 import langchain_qwenvl
 from langchain_qwenvl import ChatQwenVL
 from llama_index_qwenvl import QwenVL
-from qwenvl_core.client import batch_calls
 from qwenvl_core.errors import QwenVLError, QwenVLInputError, QwenVLOutputError, QwenVLTimeoutError
+from qwenvl_core.transport import batch_calls
 from qwenvl_core.wire import batches
 from tests.emulator import Emulator, Reply, ToolCall
 from tests.support.media_files import grey_png

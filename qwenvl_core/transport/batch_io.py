@@ -1,4 +1,4 @@
-"""Run the requests of batches (`client.batch_calls`) over a client, and stream the lines of their files."""
+"""Run the requests of batches (`transport.batch_calls`) over a transport, and stream the lines of their files."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ import json
 import time
 from collections.abc import AsyncGenerator, Generator
 from contextlib import nullcontext
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
-from qwenvl_core.client.batch_calls import Call, Flow, Pause
-from qwenvl_core.client.client import Client
 from qwenvl_core.errors import QwenVLAPIError, QwenVLError
-from qwenvl_core.transport.connection import HttpRequest
+from qwenvl_core.transport.batch_calls import Call, Flow, Pause
+from qwenvl_core.transport.connection import Connection, HttpRequest
+from qwenvl_core.transport.http_transport import HttpTransport
 from qwenvl_core.transport.redaction import redact
 from qwenvl_core.transport.retry import RetryPolicy, acall_with_retries, call_with_retries
 from qwenvl_core.wire import files
@@ -20,7 +20,21 @@ from qwenvl_core.wire import files
 T = TypeVar("T")
 
 
-def run(client: Client, flow: Flow[T]) -> T:
+class TransportSource(Protocol):
+    """What opens the transport of a connection: `qwenvl_core.client.client.Client`."""
+
+    @property
+    def connection(self) -> Connection:
+        """The connection."""
+
+    def open_transport(self) -> HttpTransport:
+        """Return the transport."""
+
+    async def aopen_transport(self) -> HttpTransport:
+        """Return the transport; the SDK is imported off the event loop."""
+
+
+def run(client: TransportSource, flow: Flow[T]) -> T:
     """Run a flow.
 
     Raises:
@@ -41,7 +55,7 @@ def run(client: Client, flow: Flow[T]) -> T:
         return result
 
 
-async def arun(client: Client, flow: Flow[T]) -> T:
+async def arun(client: TransportSource, flow: Flow[T]) -> T:
     """Run a flow asynchronously; see `run`."""
     try:
         step = next(flow)
@@ -58,7 +72,7 @@ async def arun(client: Client, flow: Flow[T]) -> T:
         return result
 
 
-def iterate_lines(client: Client, file_id: str) -> Generator[bytes]:
+def iterate_lines(client: TransportSource, file_id: str) -> Generator[bytes]:
     """Yield the lines of a file as they arrive; after an interruption, the file is requested again.
 
     Raises:
@@ -85,7 +99,7 @@ def iterate_lines(client: Client, file_id: str) -> Generator[bytes]:
         yield from decoder.flush()
 
 
-async def aiterate_lines(client: Client, file_id: str) -> AsyncGenerator[bytes]:
+async def aiterate_lines(client: TransportSource, file_id: str) -> AsyncGenerator[bytes]:
     """Yield the lines of a file asynchronously; see `iterate_lines`."""
     request, policy = _build_content_request(file_id), RetryPolicy(client.connection)
     count = 0
@@ -113,7 +127,7 @@ def _build_content_request(file_id: str) -> HttpRequest:
     return HttpRequest("GET", files.build_content_path(file_id))
 
 
-def _perform(client: Client, step: Call | Pause) -> Any:
+def _perform(client: TransportSource, step: Call | Pause) -> Any:
     if isinstance(step, Pause):
         time.sleep(step.seconds)
         return None
@@ -129,7 +143,7 @@ def _perform(client: Client, step: Call | Pause) -> Any:
     return _parse(call_with_retries(client.connection, attempt) if step.is_repeated else attempt())
 
 
-async def _aperform(client: Client, step: Call | Pause) -> Any:
+async def _aperform(client: TransportSource, step: Call | Pause) -> Any:
     if isinstance(step, Pause):
         await asyncio.sleep(step.seconds)
         return None

@@ -78,6 +78,11 @@ def is_too_long(line: Body | bytes) -> bool:
     return len(line) > batches.MAX_LINE_BYTES
 
 
+def get_excess(line: Body | bytes) -> int:
+    """Return by how many bytes a line is too long."""
+    return len(line) - batches.MAX_LINE_BYTES
+
+
 def check_length(line: Body | bytes) -> None:
     """Check the length of a line.
 

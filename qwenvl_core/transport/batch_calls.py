@@ -1,20 +1,26 @@
 """Describe the requests that submit, follow and cancel batches, without I/O.
 
 Each function is a generator that yields a `Call` or a `Pause` and receives the parsed reply; an error is raised at the
-`yield`. `client.batch_io` runs them, sync or async.
+`yield`. `transport.batch_io` runs them, sync or async.
 """
 
 from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
 
-from qwenvl_core.errors import QwenVLError, QwenVLInputError, QwenVLTimeoutError
+from qwenvl_core.errors import (
+    QwenVLAPIError,
+    QwenVLError,
+    QwenVLInputError,
+    QwenVLInvalidRequestError,
+    QwenVLTimeoutError,
+)
 from qwenvl_core.transport.connection import Connection, HttpRequest
 from qwenvl_core.transport.multipart import MultipartForm
 from qwenvl_core.transport.retry import RetryPolicy
@@ -215,6 +221,34 @@ def poll_batches(ids: Sequence[str], timeout: float | None, progress: Progress |
             )
         yield Pause(min(pause, left))
         pause = min(pause * 2, _MAX_PAUSE)
+
+
+def check_finished(found: Iterable[Batch]) -> None:
+    """Check that batches have results.
+
+    Raises:
+        QwenVLInputError: A batch is not finished.
+    """
+    for batch in found:
+        if not batch.status.is_finished:
+            raise QwenVLInputError(
+                f"Batch {batch.id} has no results yet: its state is {batch.status.state!r}. Wait for it with poll()."
+            )
+
+
+def list_result_files(batch: Batch) -> list[str]:
+    """Return the ids of the files with the results of a batch; the answers come last."""
+    return [file_id for file_id in (batch.error_file_id, batch.output_file_id) if file_id]
+
+
+def build_missing_error(batch: Batch, custom_id: str) -> QwenVLError:
+    """Build the error of a request that is in neither file."""
+    state = batch.status.state
+    if batch.errors:
+        return QwenVLInvalidRequestError(f"Batch {batch.id} is {state}: {'; '.join(batch.errors)}")
+    return QwenVLAPIError(
+        f"Batch {batch.id} is {state} and has no result for request {custom_id!r}.", hint="Submit the request again."
+    )
 
 
 def _return_request(request: HttpRequest, _file: BinaryIO | None) -> HttpRequest:
