@@ -8,7 +8,6 @@ items ─► validation ─► packing ─► (uploads) ─► wire.encode ─�
 from __future__ import annotations
 
 import asyncio
-import json
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
@@ -18,12 +17,13 @@ from typing import Any, Generic, Protocol, TypeVar
 from weakref import WeakKeyDictionary
 
 from qwenvl_core.client.client import Client
-from qwenvl_core.errors import QwenVLAPIError, QwenVLError
+from qwenvl_core.errors import QwenVLError
 from qwenvl_core.request.retrieval_uploads import plan_uploads
 from qwenvl_core.transport.connection import HttpRequest
 from qwenvl_core.transport.redaction import redact
 from qwenvl_core.transport.retry import acall_with_retries, call_with_retries
 from qwenvl_core.types.retrieval import Item
+from qwenvl_core.wire.retrieval_fields import parse_reply
 from qwenvl_core.wire.upload_policy import is_url_rejected
 
 T = TypeVar("T")
@@ -220,7 +220,7 @@ class RetrievalClient:
             with transport.open(http_request) as response:
                 return b"".join(response.data)
 
-        return request.decode(_parse(call_with_retries(client.connection, attempt)))
+        return request.decode(parse_reply(call_with_retries(client.connection, attempt)))
 
     async def _aattempt(
         self,
@@ -238,17 +238,10 @@ class RetrievalClient:
                 return b"".join([data async for data in response.data])
 
         body = await acall_with_retries(client.connection, attempt)
-        return request.decode(await asyncio.to_thread(_parse, body))
+        return request.decode(await asyncio.to_thread(parse_reply, body))
 
 
 def _check_repetition(guard: CallGuard) -> None:
     """Raise if the call has ended; the error must not be one that is worth repeating the request for."""
     if guard.error is not None:
         raise QwenVLError("The request was not repeated, because another one of the call failed.") from guard.error
-
-
-def _parse(body: bytes) -> Any:
-    try:
-        return json.loads(body)
-    except (ValueError, RecursionError) as error:
-        raise QwenVLAPIError(f"The reply is not valid JSON: {error}.", status_code=200) from None

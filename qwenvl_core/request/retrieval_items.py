@@ -52,6 +52,9 @@ def build_item(value: Any, location: str, *, convert_block: ConvertBlock, local_
         element_location = f"{location}[{index}]" if isinstance(value, list | tuple) else location
         parts += _convert_element(element, element_location, convert_block)
     resolved = resolve_parts([Message("user", tuple(parts))], local_files)[0].parts
+    for part, found in zip(parts, resolved, strict=True):
+        if isinstance(part, FilePart) and isinstance(found, TextPart):
+            raise QwenVLInputError(f"{location}: this file is text, neither an image nor a video. Pass its text.")
     return Item(tuple(_require_item_part(part, location) for part in resolved), location)
 
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from qwenvl_core.errors import QwenVLAPIError
+from qwenvl_core.errors import QwenVLAPIError, error_from_payload
 from qwenvl_core.media.sources import DataUri, to_url_or_data_uri
 from qwenvl_core.types.media import FileSource, Source, UrlSource
 from qwenvl_core.types.messages import ImagePart, TextPart
 from qwenvl_core.types.retrieval import Item, ItemPart, RetrievalUsage
+from qwenvl_core.wire.errors import is_error_payload, parse_error_payload
 from qwenvl_core.wire.fields import read_count
 
 
@@ -68,6 +70,23 @@ def read_usage(payload: Mapping[str, Any]) -> RetrievalUsage:
         total_tokens=input_tokens if total is None else total,
         requests=1,
     )
+
+
+def parse_reply(body: bytes) -> Any:
+    """Parse the JSON of a whole reply.
+
+    Raises:
+        QwenVLAPIError: It is not JSON.
+        QwenVLError: It reports an error with status 200.
+    """
+    try:
+        payload = json.loads(body)
+    except (ValueError, RecursionError) as error:
+        raise QwenVLAPIError(f"The reply is not valid JSON: {error}.", status_code=200) from None
+    has_answer = isinstance(payload, dict) and bool(payload.get("output") or payload.get("results"))
+    if isinstance(payload, dict) and not has_answer and is_error_payload(payload):
+        raise error_from_payload(parse_error_payload(payload, status_code=200))
+    return payload
 
 
 def reject_reply(reason: str, payload: Any) -> QwenVLAPIError:

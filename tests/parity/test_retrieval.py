@@ -16,7 +16,13 @@ from PIL import Image
 
 from langchain_qwenvl import QwenVLEmbeddings, QwenVLReranker
 from llama_index_qwenvl import QwenVLEmbedding, QwenVLRerank
-from qwenvl_core.errors import QwenVLAPIError, QwenVLError, QwenVLInputError, QwenVLMissingKeyError
+from qwenvl_core.errors import (
+    QwenVLAPIError,
+    QwenVLContentFilterError,
+    QwenVLError,
+    QwenVLInputError,
+    QwenVLMissingKeyError,
+)
 from tests.emulator import Emulator, Fault
 
 EMBEDDERS = (QwenVLEmbeddings, QwenVLEmbedding)
@@ -122,6 +128,7 @@ def test_empty_input_costs_no_request(embedder: Any, emulator: Emulator, is_asyn
         ([["a", ["b"]]], r"items\[0\]\[1\].*a list within"),
         ("text", "pass a list"),
         ([Path("missing.png")], r"items\[0\].*missing.png"),
+        (["a", Path(__file__)], r"items\[1\].*this file is text"),
         ([{"type": "video", "video": ["a.png", "b.png"]}], r"items\[0\]"),
     ],
 )
@@ -155,6 +162,16 @@ def test_incomplete_reply_raises(embedder: Any, emulator: Emulator, is_async: bo
 
 @per_embedder
 @per_mode
+def test_error_in_a_reply_of_status_200_raises_with_code(embedder: Any, emulator: Emulator, is_async: bool) -> None:
+    error = {"code": "DataInspectionFailed", "message": "Input data may contain bad content.", "request_id": "r-1"}
+    emulator.alter_retrieval = lambda payload: error
+    with pytest.raises(QwenVLContentFilterError, match="bad content") as caught:
+        embed(make(embedder, emulator), ["a"], is_async=is_async)
+    assert (caught.value.code, caught.value.request_id) == ("DataInspectionFailed", "r-1")
+
+
+@per_embedder
+@per_mode
 def test_failed_request_is_repeated_and_no_other_begins_after_an_error(
     embedder: Any, emulator: Emulator, is_async: bool
 ) -> None:
@@ -179,6 +196,21 @@ def test_large_image_and_local_video_are_uploaded_once(embedder: Any, emulator: 
     assert emulator.refusals == []
     with pytest.raises(QwenVLInputError, match='upload="never"'):
         make(embedder, emulator, upload="never").embed([video])
+
+
+@per_embedder
+@per_mode
+def test_upload_that_the_service_lost_is_repeated_within_the_call(
+    embedder: Any, emulator: Emulator, is_async: bool, tmp_path: Path
+) -> None:
+    video = tmp_path / "clip.mp4"
+    video.write_bytes(b"\0\0\0\x18ftypmp42\0\0\0\0mp42isom" + bytes(1000))
+    model = make(embedder, emulator)
+    first = embed(model, [video], is_async=is_async)
+    emulator.uploads.clear()
+    assert embed(model, [video], is_async=is_async) == first
+    assert len(emulator.uploads) == 1
+    assert len(emulator.refusals) == 1  # of the first attempt of the second call
 
 
 @per_embedder
