@@ -15,7 +15,7 @@ run() { # Make the environment NAME with the given pins and $EXTRAS, and run the
     "${PYTHON:-python3}" -m venv --clear "$env"
     "$env/bin/python" -m pip install --quiet uv
     VIRTUAL_ENV=$env "$env/bin/uv" pip install --quiet --link-mode copy --editable ".[${EXTRAS:-all}]" --group test "$@"
-    "$env/bin/python" -m pytest -n auto ${TESTS:-} || ./tests/rerun.sh "$env"
+    "$env/bin/python" -m pytest -n auto ${TESTS:-} || ./tests/rerun.sh "$env" ${TESTS:-}
 }
 
 run lowest "$(lowest openai)" "$(lowest langchain-core)" "$(lowest llama-index-core)" "$(lowest dashscope)"
