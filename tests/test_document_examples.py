@@ -148,3 +148,18 @@ def test_folder_example_after_failure_resumes(scans: Path, tmp_path: Path, emula
     assert done == ["a.pdf: skipped, it was read before", "b.pdf: read", "c.pdf: skipped, it was read before"]
     assert [page_in(request) for request in emulator.requests] == [4]
     assert len(read_json_lines(out / "b.jsonl")) == 4
+
+
+def test_folder_in_batches_example_collects_in_another_process(scans: Path, tmp_path: Path, emulator: Emulator) -> None:
+    out = tmp_path / "read"
+    for action in ("submit", "collect"):
+        subprocess.run(
+            [sys.executable, "-m", "examples.folder_in_batches", action, str(scans), str(out)],
+            cwd=Path(folder_with_dask.__file__).parent.parent, capture_output=True, text=True, check=True,
+        )  # fmt: skip
+    assert sorted(file.name for file in out.iterdir()) == ["a.jsonl", "answers", "b.jsonl", "c.jsonl"]
+    pages = read_json_lines(out / "b.jsonl")
+    assert [page["page_number"] for page in pages] == [1, 2, 3, 4]
+    assert "Words of page 4." in pages[3]["text"]
+    assert not any(request.route.endswith("/chat/completions") for request in emulator.requests)
+    assert len(emulator.batch_store.batches) == 3
