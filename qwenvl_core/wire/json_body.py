@@ -33,11 +33,7 @@ class Body:
 
     def blocks(self) -> Iterator[bytes]:
         """Iterate over the bytes of the body."""
-        for piece in self._pieces:
-            if isinstance(piece, bytes):
-                yield piece
-            else:
-                yield from piece.blocks()
+        return _iterate_blocks(self._pieces)
 
     def read(self, size: int = -1) -> bytes:
         """Return the next bytes, regardless of `size`; `b""` at the end."""
@@ -122,5 +118,15 @@ def encode_body(value: Any, body_class: type[Body]) -> Body | bytes:
     pieces: list[bytes | DataUri | FrameSequence] = [first]
     for uri, following in zip(uris, others, strict=True):
         pieces += (uri, following)
-    body = body_class(pieces)
-    return body if len(body) > _STREAMED_FROM else _Joined(b"".join(body.blocks()))
+    if sum(map(len, pieces)) > _STREAMED_FROM:
+        return body_class(pieces)
+    # Not by way of a `Body`, which references itself: its media would stay in memory until the garbage is collected.
+    return _Joined(b"".join(_iterate_blocks(pieces)))
+
+
+def _iterate_blocks(pieces: list[bytes | DataUri | FrameSequence]) -> Iterator[bytes]:
+    for piece in pieces:
+        if isinstance(piece, bytes):
+            yield piece
+        else:
+            yield from piece.blocks()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import gc
 import json
 import tracemalloc
 from pathlib import Path
@@ -157,3 +158,13 @@ def test_body_repr_omits_content() -> None:
         body = encode_body({"image": media}, SyncBody)
         assert "secret" not in f"{body!r} {body!s} {format(body)} {[body]}"
         assert b"".join(body.blocks() if isinstance(body, Body) else [body]).startswith(b'{"image":"')
+
+
+def test_small_body_leaves_its_media_to_no_garbage_collection() -> None:
+    gc.collect()
+    gc.disable()
+    try:
+        encode_body({"image": uri(InlineSource(PNG))}, SyncBody)
+        assert not [item for item in gc.get_objects() if isinstance(item, Body)]
+    finally:
+        gc.enable()
