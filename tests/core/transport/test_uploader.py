@@ -274,7 +274,7 @@ def test_waiting_calls_get_the_error_with_their_own_location(service: ServiceApi
     with ThreadPoolExecutor(3) as pool:
         messages = list(pool.map(call, range(3)))
     assert [message.partition(":")[0] for message in messages] == ["call 0", "call 1", "call 2"]
-    assert all(message.count("the upload of this image failed") == 1 for message in messages)
+    assert [message.count("the upload of this image failed") for message in messages] == [1, 1, 1], messages
     client.close()
 
 
