@@ -148,8 +148,12 @@ class BatchState:
         """Return the batch in which a page waits."""
         return next((record for record in self.list_pending() if key in record.pages), None)
 
-    def find_outcome(self, key: str) -> PageTranscription | None:
+    def find_outcome(self, key: str, cached: PageTranscription | None = None) -> PageTranscription | None:
         """Return the transcription of a page that a batch cut off; `None` for a page that is not known.
+
+        Args:
+            key: The page's cache key.
+            cached: Its transcription in the cache, returned if a batch gave it.
 
         Raises:
             PendingPageError: The page waits in a batch.
@@ -160,7 +164,7 @@ class BatchState:
             raise PendingPageError(f"The page waits in batch {record.batch_id or record.name}.")
         for record in reversed(self.read_records()):
             if key in record.pages:
-                return _read_outcome(record.outcomes[key]) if key in record.outcomes else None
+                return _read_outcome(record.outcomes[key]) if key in record.outcomes else cached
         return None
 
 

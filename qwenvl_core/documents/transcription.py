@@ -175,7 +175,7 @@ class Transcription:
         """
         page, key, cached, is_good = self._look_up_page(pages, number)
         if not is_good and self._batches is not None:
-            cached = self._batches.find_outcome(key)
+            cached = self._batches.find_outcome(key, cached)
             is_good = cached is not None
         return page, key, (cached, self._parse(page, cached)) if cached is not None and is_good else None
 
