@@ -83,5 +83,6 @@ def copy_error(result: Result) -> Result:
     if not isinstance(result, QwenVLError):
         return result
     error = copy.copy(result)
+    error.__dict__ = dict(result.__dict__)  # Dask registers a way to copy exceptions that shares their attributes
     error.__cause__ = result.__cause__
     return error

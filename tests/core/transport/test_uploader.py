@@ -16,6 +16,7 @@ import pytest
 
 from qwenvl_core.client.client import Client
 from qwenvl_core.errors import QwenVLAPIError, QwenVLInputError, QwenVLInvalidRequestError
+from qwenvl_core.transport.shared_upload import copy_error
 from qwenvl_core.transport.upload_urls import REUSE_SECONDS, UploadUrls
 from qwenvl_core.types.media import FileSource, InlineSource
 from qwenvl_core.types.messages import FramesPart, ImagePart, TextPart, VideoPart
@@ -276,6 +277,16 @@ def test_waiting_calls_get_the_error_with_their_own_location(service: ServiceApi
     assert [message.partition(":")[0] for message in messages] == ["call 0", "call 1", "call 2"]
     assert [message.count("the upload of this image failed") for message in messages] == [1, 1, 1], messages
     client.close()
+
+
+def test_copied_error_has_attributes_of_its_own_with_dask() -> None:
+    import distributed  # noqa: F401  # registers its own way to copy exceptions
+
+    error = QwenVLAPIError("one", status_code=503)
+    twin = copy_error(error)
+    assert isinstance(twin, QwenVLAPIError)
+    twin.message = "two"
+    assert (error.message, twin.status_code) == ("one", 503)
 
 
 async def test_cancelled_upload_is_taken_over(service: ServiceApi) -> None:
