@@ -204,6 +204,15 @@ def _return_image_from_tool() -> str:
     return reply.text
 
 
+def _upload_image_once() -> str:
+    picture = ROOT / "examples" / "receipt.png"
+    llm = ChatQwenVL(upload="always")
+    image, question = {"type": "image", "url": picture}, {"type": "text", "text": "What was paid?"}
+    answers = [llm.invoke([HumanMessage([image, question])]).text for _ in range(2)]  # the second uses the same upload
+    assert answers[0] == answers[1]
+    return answers[0]
+
+
 def _send_wrong_key() -> None:
     with pytest.raises(QwenVLAuthenticationError, match="region") as caught:
         ChatQwenVL(api_key=SecretStr("wrong")).invoke("hi")
@@ -258,6 +267,13 @@ BEHAVIOUR = (
             Reply(reasoning=_split_words("Now I see it."), text=_split_words("A harness.")),
         ],
         "A harness.",
+    ),
+    Scenario(
+        "upload",
+        "An image in temporary storage, sent twice and uploaded once",
+        _upload_image_once,
+        [Reply(reasoning=["It is printed."], text=["18.37."])] * 2,
+        "18.37.",
     ),
     Scenario(
         "refused_key",

@@ -3,7 +3,7 @@
 A cassette holds the HTTP traffic of one scenario (`tests/support/scenarios.py`). vcrpy records it from the emulator or
 from the live service, always under the vendor's real URL, so that a live recording replaces the same file. The first
 line of a cassette states its provenance. Requests are matched on method, URL and JSON body. Inline media are stored as
-media type and size, tool descriptions without indentation.
+media type and size, uploads as the names of their form's fields, tool descriptions without indentation.
 """
 
 from __future__ import annotations
@@ -30,6 +30,9 @@ REPLAY_KEY = "sk-replayed"
 
 _HOSTS = {"compatible-mode": "https://dashscope.aliyuncs.com", "api": "https://dashscope.aliyuncs.com"}
 _KEPT_HEADERS = ("content-type", "x-request-id", "x-dashscope-partialresponse", "retry-after")
+_STORAGE = "https://dashscope-file-mgr.oss-cn-beijing.aliyuncs.com"  # where the emulator's policy has its own address
+_EMULATED_STORAGE = re.compile(r"http://127\.0\.0\.1:\d+/oss")
+_FORM_FIELD = re.compile(r'Content-Disposition: form-data; name="([^"]*)"', re.IGNORECASE)
 _DATA_URI = re.compile(r"data:([\w.+/-]*);base64,([A-Za-z0-9+/=]{64,})")
 
 
@@ -105,9 +108,14 @@ def _require(same: bool) -> None:
 
 
 def _parse_body(request: vcr.request.Request) -> Any:
-    body = request.body
-    text = body.decode() if isinstance(body, bytes) else body or "null"
-    return _normalize(json.loads(text))
+    return _parse_text(request.body)
+
+
+def _parse_text(body: Any) -> Any:
+    """Parse a request's body: JSON, or a multipart form, whose boundary is random."""
+    text = (body.decode(errors="ignore") if isinstance(body, bytes) else body) or "null"
+    fields = _FORM_FIELD.findall(text) if text.startswith("--") else None
+    return _normalize(json.loads(text)) if fields is None else {"form": fields}
 
 
 def _normalize(value: Any, key: str = "") -> Any:
@@ -135,6 +143,8 @@ def _describe_media(uri: re.Match[str]) -> str:
 def _clean_request(request: vcr.request.Request) -> vcr.request.Request:
     """Remove the key and the client's headers, and replace the emulator's address by the vendor's."""
     request.headers = {"Content-Type": "application/json"}
+    if _EMULATED_STORAGE.match(request.uri):
+        request.uri = _STORAGE
     match = re.match(r"https?://127\.0\.0\.1:\d+(/([\w-]+)/.*)", request.uri)
     if match:
         request.uri = _HOSTS[match[2]] + match[1]
@@ -159,12 +169,12 @@ class _ReadableSerializer:
             {
                 "request": {
                     **item["request"],
-                    "body": _normalize(json.loads(item["request"]["body"] or "null")),
+                    "body": _parse_text(item["request"]["body"]),
                 },
                 "response": {
                     "status": item["response"]["status"],
                     "headers": item["response"]["headers"],
-                    "body": _parse_if_json(item["response"]["body"]["string"]),
+                    "body": _parse_if_json(_EMULATED_STORAGE.sub(_STORAGE, item["response"]["body"]["string"])),
                 },
             }
             for item in cassette["interactions"]

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import socket
+import struct
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -98,6 +101,42 @@ def test_upload_that_gets_no_response_raises_timeout_error(
     client = service.create_client(timeout=0.3, max_retries=0)
     with pytest.raises(QwenVLTimeoutError, match="the upload of this video failed"):
         fetch_reply(client, make_request(parts=(VideoPart(FileSource(video)),)), call_mode)
+    assert not service.chats
+
+
+@contextmanager
+def storage_that_resets() -> Iterator[tuple[str, list[int]]]:
+    """Yield the URL of a storage that resets connections in the middle of a file, and the bytes that it received."""
+    received: list[int] = []
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def serve() -> None:
+            with suppress(OSError):
+                while True:
+                    connection, _ = listener.accept()
+                    received.append(len(connection.recv(70_000, socket.MSG_WAITALL)))
+                    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                    connection.close()
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{listener.getsockname()[1]}", received
+        finally:
+            listener.shutdown(socket.SHUT_RDWR)
+            thread.join()
+
+
+@both_call_modes
+def test_connection_that_is_reset_within_the_file_raises_connection_error(
+    service: ServiceApi, video: Path, monkeypatch: pytest.MonkeyPatch, call_mode: CallMode
+) -> None:
+    with storage_that_resets() as (url, received):
+        _set_upload_host(monkeypatch, url)
+        part = VideoPart(FileSource(video), location="here")
+        with pytest.raises(QwenVLConnectionError, match="here: the upload of this video failed: "):
+            fetch_reply(service.create_client(), make_request(parts=(part,)), call_mode)
+    assert received == [70_000] * 3
     assert not service.chats
 
 
