@@ -213,6 +213,14 @@ def _upload_image_once() -> str:
     return answers[0]
 
 
+def _ask_in_a_batch() -> str:
+    job = ChatQwenVL(enable_thinking=False).submit_batch(["What is 17 times 23?"])
+    assert job.poll().state == "completed"
+    reply = job.results()[0]
+    assert isinstance(reply, AIMessage)
+    return reply.text
+
+
 def _send_wrong_key() -> None:
     with pytest.raises(QwenVLAuthenticationError, match="region") as caught:
         ChatQwenVL(api_key=SecretStr("wrong")).invoke("hi")
@@ -275,6 +283,7 @@ BEHAVIOUR = (
         [Reply(reasoning=["It is printed."], text=["18.37."])] * 2,
         "18.37.",
     ),
+    Scenario("batch", "A batch file: submitted, awaited, read", _ask_in_a_batch, [Reply(text=["391"])], "391"),
     Scenario(
         "refused_key",
         "A key that the endpoint refuses",
