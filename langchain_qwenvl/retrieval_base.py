@@ -1,15 +1,15 @@
-"""Share what embeddings and rerankers have in common: content blocks, the rate limiter, pickles."""
+"""Share what embeddings and rerankers have in common: content blocks, the rate limiter."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, Self
+from typing import Any
 
 from langchain_core.rate_limiters import BaseRateLimiter
 from pydantic import Field
 
 from langchain_qwenvl.input_blocks import convert_block
-from qwenvl_core.client.retrieval_config import RetrievalConfig, RunState
+from qwenvl_core.client.retrieval_config import RetrievalConfig
 from qwenvl_core.types.location import Location
 from qwenvl_core.types.messages import Part
 
@@ -48,19 +48,3 @@ class RetrievalBase(RetrievalConfig):
 
     def _get_limiter(self) -> Limiter:
         return Limiter(self.rate_limiter)
-
-    def __deepcopy__(self, memo: dict[int, Any] | None = None) -> Self:
-        """Copy the settings, and share the caller's HTTP clients and rate limiter, which cannot be copied."""
-        memo = {} if memo is None else memo
-        shared = (self.http_client, self.http_async_client, self.rate_limiter)
-        return super().__deepcopy__(memo | {id(value): value for value in shared})
-
-    def __getstate__(self) -> dict[Any, Any]:
-        """Omit the API key and the connections."""
-        state = super().__getstate__()
-        private = {**(state["__pydantic_private__"] or {}), "_state": RunState()}
-        return {**state, "__dict__": {**state["__dict__"], "api_key": None}, "__pydantic_private__": private}
-
-    def __setstate__(self, state: dict[Any, Any]) -> None:
-        super().__setstate__(state)
-        self._read_environment_key()

@@ -18,7 +18,6 @@ from typing_extensions import override
 
 from llama_index_qwenvl.retrieval_base import (
     Limiter,
-    RetrievalBase,
     build_node_item,
     convert_item_block,
     has_picture,
@@ -52,7 +51,7 @@ class RequestLimiter:
         """Return at once."""
 
 
-class QwenVLEmbedding(RetrievalBase, EmbeddingConfig, MultiModalEmbedding):
+class QwenVLEmbedding(EmbeddingConfig, MultiModalEmbedding):
     """Embed texts, images and videos in one vector space.
 
     Items are packed into as few requests as the model's limits allow, sent `max_concurrency` at once, and put back in

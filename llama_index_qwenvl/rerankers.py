@@ -15,7 +15,7 @@ from llama_index.core.schema import NodeWithScore, QueryBundle
 from pydantic import Field
 from typing_extensions import override
 
-from llama_index_qwenvl.retrieval_base import Limiter, RetrievalBase, build_node_item, convert_item_block
+from llama_index_qwenvl.retrieval_base import Limiter, build_node_item, convert_item_block
 from qwenvl_core.client.retrieval_config import RerankConfig
 from qwenvl_core.errors import QwenVLInputError
 from qwenvl_core.request import retrieval_items
@@ -24,7 +24,7 @@ from qwenvl_core.types.retrieval import Item, Ranked
 _dispatcher = get_dispatcher(__name__)
 
 
-class QwenVLRerank(RetrievalBase, RerankConfig, BaseNodePostprocessor):
+class QwenVLRerank(RerankConfig, BaseNodePostprocessor):
     """Rank nodes by how well they answer a query: texts and pictures in one list.
 
     An image node, and a node whose metadata holds a picture under `image_key`, is ranked by the picture, any other by

@@ -1,16 +1,15 @@
-"""Share what embeddings and rerankers have in common: content blocks, pictures of nodes, the rate limiter, pickles."""
+"""Share what embeddings and rerankers have in common: content blocks, pictures of nodes, the rate limiter."""
 
 from __future__ import annotations
 
 import base64
 from collections.abc import Iterable
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple
 
 from llama_index.core.schema import BaseNode, ImageNode, MetadataMode, Node
 
 from llama_index_qwenvl.input_blocks import BlockContext, convert_block
 from qwenvl_core.catalog.models import describe
-from qwenvl_core.client.retrieval_config import RetrievalConfig, RunState
 from qwenvl_core.request import retrieval_items
 from qwenvl_core.types.location import Location
 from qwenvl_core.types.media import LocalFiles
@@ -92,25 +91,3 @@ class Limiter:
         """Wait asynchronously until a request may be sent."""
         if self._limiter is not None:
             await self._limiter.async_acquire()
-
-
-class RetrievalBase(RetrievalConfig):
-    """Define how LlamaIndex's embeddings and rerankers are copied and pickled."""
-
-    def __deepcopy__(self, memo: dict[int, Any] | None = None) -> Self:
-        """Copy the settings, and share the caller's HTTP clients and rate limiter, which cannot be copied."""
-        memo = {} if memo is None else memo
-        shared = (self.http_client, self.http_async_client, getattr(self, "rate_limiter", None))
-        return super().__deepcopy__(memo | {id(value): value for value in shared})
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Return the state without the key and the connections."""
-        copy = self.model_copy()
-        copy._state = RunState()
-        copy.__dict__["api_key"] = None
-        return super(RetrievalBase, copy).__getstate__()
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        """Restore the state with the key of this environment."""
-        super().__setstate__(state)
-        self._read_environment_key()

@@ -7,7 +7,7 @@ import hashlib
 import re
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from pydantic import Field, PrivateAttr
 
@@ -76,6 +76,23 @@ class RetrievalConfig(ConnectionConfig):
 
         super().model_post_init(context)
         self._resolve_prefix()
+        self._read_environment_key()
+
+    def __deepcopy__(self, memo: dict[int, Any] | None = None) -> Self:
+        """Copy the settings, and share the caller's HTTP clients and rate limiter, which cannot be copied."""
+        memo = {} if memo is None else memo
+        shared = (self.http_client, self.http_async_client, getattr(self, "rate_limiter", None))
+        return super().__deepcopy__(memo | {id(value): value for value in shared})
+
+    def __getstate__(self) -> dict[Any, Any]:
+        """Omit the API key; a pickled `RunState` begins anew."""
+        copy = self.model_copy()  # LlamaIndex removes from the object what can't be pickled
+        copy.__dict__["api_key"] = None
+        return super(RetrievalConfig, copy).__getstate__()
+
+    def __setstate__(self, state: dict[Any, Any]) -> None:
+        """Restore the state with the key of this environment."""
+        super().__setstate__(state)
         self._read_environment_key()
 
     @property
