@@ -11,11 +11,11 @@ from langchain_core.documents import BaseDocumentCompressor, Document
 from langchain_core.exceptions import ModelAuthenticationError, ModelInvalidRequestError, ModelRateLimitError
 from langchain_core.rate_limiters import BaseRateLimiter
 from langchain_core.vectorstores import InMemoryVectorStore
-from PIL import Image
 
 from langchain_qwenvl import QwenVLEmbeddings, QwenVLError, QwenVLReranker
 from qwenvl_core.errors import QwenVLInputError
 from tests.emulator import Emulator, Fault
+from tests.support.pictures import save_picture
 
 per_mode = pytest.mark.parametrize("is_async", [False, True], ids=["sync", "async"])
 
@@ -28,14 +28,6 @@ def make(emulator: Emulator, **keywords: Any) -> QwenVLEmbeddings:
 
 def make_reranker(emulator: Emulator, **keywords: Any) -> QwenVLReranker:
     return QwenVLReranker(api_key="sk-test", base_url=emulator.compat_url, max_retries=0, **keywords)
-
-
-def save_picture(folder: Path, colour: str, emulator: Emulator, caption: str) -> str:
-    """Save a picture, and let the emulator know what it shows."""
-    path = folder / f"{colour}.png"
-    Image.new("RGB", (64, 64), colour).save(path)
-    emulator.eyes.learn(path.read_bytes(), caption)
-    return str(path)
 
 
 class Limiter(BaseRateLimiter):

@@ -26,12 +26,12 @@ from llama_index.core.schema import (
     TextNode,
 )
 from llama_index.core.storage.kvstore import SimpleKVStore
-from PIL import Image
 
 from llama_index_qwenvl import QwenVLEmbedding, QwenVLReader, QwenVLRerank
 from qwenvl_core.errors import QwenVLError, QwenVLInputError
 from tests.emulator import Emulator, Fault
 from tests.llama_index.callback_handlers import RecordingCallbackHandler
+from tests.support.pictures import save_picture
 from tests.support.scanned_pages import scan
 
 per_mode = pytest.mark.parametrize("is_async", [False, True], ids=["sync", "async"])
@@ -45,14 +45,6 @@ def make(emulator: Emulator, **keywords: Any) -> QwenVLEmbedding:
 
 def make_reranker(emulator: Emulator, **keywords: Any) -> QwenVLRerank:
     return QwenVLRerank(api_key="sk-test", base_url=emulator.compat_url, max_retries=0, **keywords)
-
-
-def save_picture(folder: Path, colour: str, emulator: Emulator, caption: str) -> str:
-    """Save a picture, and let the emulator know what it shows."""
-    path = folder / f"{colour}.png"
-    Image.new("RGB", (64, 64), colour).save(path)
-    emulator.eyes.learn(path.read_bytes(), caption)
-    return str(path)
 
 
 class Limiter(BaseRateLimiter):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import base64
 import io
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -16,9 +15,10 @@ from llama_index.core.agent.workflow import FunctionAgent
 from llama_index.core.base.llms.types import ChatMessage, ImageBlock, MessageRole, TextBlock
 from llama_index.core.tools import FunctionTool
 
-from langchain_qwenvl import ChatQwenVL, QwenVLLoader
-from llama_index_qwenvl import QwenVL, QwenVLReader, video_frames
+from langchain_qwenvl import QwenVLLoader
+from llama_index_qwenvl import QwenVLReader, video_frames
 from qwenvl_core.errors import QwenVLContextOverflowError, QwenVLError, QwenVLInputError
+from tests.servers.conftest import chat, llm
 from tests.support import llama_server
 from tests.support.llama_server import LlamaServer
 from tests.support.pipeline import png
@@ -28,29 +28,8 @@ pytestmark = [
     pytest.mark.llama_cpp,
     pytest.mark.skipif(not llama_server.is_available(), reason=llama_server.REASON),
 ]
-HYBRID = "Qwen/Qwen3.5-27B"
 GREETING, THOUGHT = "Hello! How can I help you today?", "A greeting.\n\nI answer politely."
 SIZES = [(640, 480), (1920, 1080), (64, 64), (1000, 333), (20, 20), (3000, 4000)]
-
-
-@pytest.fixture(scope="module")
-def hello() -> Iterator[LlamaServer]:
-    with llama_server.serve("hello") as server:
-        yield server
-
-
-@pytest.fixture(scope="module")
-def caller() -> Iterator[LlamaServer]:
-    with llama_server.serve("tool") as server:
-        yield server
-
-
-def chat(server: LlamaServer, **keywords: Any) -> ChatQwenVL:
-    return ChatQwenVL(**{"model": HYBRID, "base_url": server.base_url, "provider": "llama.cpp", **keywords})
-
-
-def llm(server: LlamaServer, **keywords: Any) -> QwenVL:
-    return QwenVL(**{"model": HYBRID, "base_url": server.base_url, "provider": "llama.cpp", **keywords})
 
 
 def merge(chunks: list[Any]) -> AIMessageChunk:

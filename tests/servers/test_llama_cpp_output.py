@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Iterator
 from typing import Any, cast
 
 import pytest
@@ -16,8 +15,7 @@ from llama_index.core.prompts import PromptTemplate
 from llama_index.core.tools import FunctionTool
 from pydantic import BaseModel
 
-from langchain_qwenvl import ChatQwenVL
-from llama_index_qwenvl import QwenVL
+from tests.servers.conftest import HYBRID, chat, llm
 from tests.support import llama_server
 from tests.support.llama_server import LlamaServer
 
@@ -25,33 +23,13 @@ pytestmark = [
     pytest.mark.llama_cpp,
     pytest.mark.skipif(not llama_server.is_available(), reason=llama_server.REASON),
 ]
-HYBRID, THINKING = "Qwen/Qwen3.5-27B", "Qwen/Qwen3-VL-8B-Thinking"
+THINKING = "Qwen/Qwen3-VL-8B-Thinking"
 
 
 class Total(BaseModel):
     """A total."""
 
     paid: bool
-
-
-@pytest.fixture(scope="module")
-def hello() -> Iterator[LlamaServer]:
-    with llama_server.serve("hello") as server:
-        yield server
-
-
-@pytest.fixture(scope="module")
-def caller() -> Iterator[LlamaServer]:
-    with llama_server.serve("tool") as server:
-        yield server
-
-
-def chat(server: LlamaServer, **keywords: Any) -> ChatQwenVL:
-    return ChatQwenVL(**{"model": HYBRID, "base_url": server.base_url, "provider": "llama.cpp", **keywords})
-
-
-def llm(server: LlamaServer, **keywords: Any) -> QwenVL:
-    return QwenVL(**{"model": HYBRID, "base_url": server.base_url, "provider": "llama.cpp", **keywords})
 
 
 def weather(city: str, days: int) -> str:

@@ -30,7 +30,7 @@ class Response(io.RawIOBase):
 
 
 class Urllib3Response(Response):
-    """A response that gives compressed bytes unless it is told to decode them."""
+    """A response that gives compressed bytes by default."""
 
     decode_content = False
 

@@ -91,10 +91,11 @@ def test_references_to_a_wrapped_root_are_moved() -> None:
     references = [{"$ref": "#"}, {"$ref": "#/$defs/A"}, {"$ref": "#/items"}]
     schema = {"type": "array", "items": {"anyOf": references}, "$defs": {"A": {"$ref": "#"}}}
     fitted = fit_to_object(schema)
+    root = "#/properties/root"
     assert fitted["properties"]["root"]["items"]["anyOf"] == [
-        {"$ref": "#/properties/root"},
+        {"$ref": root},
         {"$ref": "#/$defs/A"},
-        {"$ref": "#/properties/root/items"},
+        {"$ref": f"{root}/items"},
     ]
     assert fitted["$defs"] == {"A": {"$ref": "#/properties/root"}}
     assert schema["$defs"] == {"A": {"$ref": "#"}}
