@@ -37,7 +37,7 @@ def read_file_object(file: Any) -> bytes:
         position = file.tell() if can_seek(file) else None
         if position is not None:
             file.seek(0)
-        # urllib3's responses, as of `requests.get(…, stream=True).raw`, give compressed bytes unless told otherwise.
+        # urllib3's responses, as of `requests.get(…, stream=True).raw`, give compressed bytes by default.
         data = file.read(decode_content=True) if hasattr(file, "decode_content") else file.read()
         if position is not None:
             file.seek(position)

@@ -41,7 +41,7 @@ def measure_page(page: pdfium.PdfPage) -> PageExtent:
 
 
 def has_visible_area(page: pdfium.PdfPage) -> bool:
-    """Return whether a page shows anything of its media box; it does not if its crop box lies beside it."""
+    """Return whether a page shows anything of its media box; it does not if its crop box is outside of it."""
     return bool(min(page.get_size()) >= _MIN_SIDE)
 
 
