@@ -5,7 +5,8 @@ VENV   := .venv
 INSTALL = uv pip install --quiet --link-mode copy --constraints constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all test-versions test-stores coverage lint record constraints bench soak clean
+.PHONY: help demo test test-all test-versions test-stores test-docs coverage lint record \
+	constraints bench soak docs docs-serve clean
 
 help:              ## Show this list
 	@grep -hE '^[a-z-]+: .*## ' $(MAKEFILE_LIST) | sed 's/: .*## /\t/' | expand -t 18
@@ -16,13 +17,16 @@ demo: $(VENV)/.made   ## See it work: live with DASHSCOPE_API_KEY, replayed with
 test: $(VENV)/.made   ## Run the tests, offline
 	$(VENV)/bin/python -m pytest -n auto
 
-test-all: lint coverage test-versions test-stores   ## Run every check: lint, all tests with coverage, other versions, stores
+test-all: lint coverage test-versions test-stores test-docs   ## Run every check: lint, coverage, other versions, stores, docs
 
 test-versions:     ## Run the tests with the lowest allowed and with older dependencies
 	PYTHON=$(PYTHON) ./tests/versions.sh
 
 test-stores:       ## Run the tests with real vector stores, in an environment of their own
 	PYTHON=$(PYTHON) ./tests/stores.sh
+
+test-docs:         ## Build the documentation and check its links and its reference, in an environment of their own
+	PYTHON=$(PYTHON) ./tests/docs.sh test
 
 coverage: $(VENV)/.made   ## Run the tests and measure branch coverage of the packages (at least 97 %)
 	$(VENV)/bin/python -m pytest -n auto --cov --cov-report= || ./tests/rerun.sh $(VENV)
@@ -47,8 +51,14 @@ bench:             ## Measure beside the peers (ARGS=--quick: in two minutes); w
 soak: $(VENV)/.made   ## Stream for a minute from a service that fails at random (ARGS=--seconds=10)
 	@$(VENV)/bin/python -m bench.soak $(ARGS)
 
+docs:              ## Build the documentation into site/; a warning is an error
+	@PYTHON=$(PYTHON) ./tests/docs.sh build
+
+docs-serve:        ## Show the documentation on 127.0.0.1:8000, and build it anew with each change
+	@PYTHON=$(PYTHON) ./tests/docs.sh serve
+
 clean:             ## Remove what these targets made
-	rm -rf $(VENV) .venvs .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage
+	rm -rf $(VENV) .venvs site .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage
 
 $(VENV)/.made: pyproject.toml constraints.txt
 	$(PYTHON) -m venv --clear $(VENV)
