@@ -1,4 +1,4 @@
-"""LangChain: find pages of a scan by what they look like, rank them, and answer from the best, without text."""
+"""LangChain: find pages of a scan by what they look like, rank them, answer from the best, and draw what is cited."""
 
 import re
 import tempfile
@@ -7,13 +7,19 @@ from pathlib import Path
 
 from langchain_core.documents import Document
 from langchain_core.messages import HumanMessage
+from PIL import Image
 
 from examples.terminal import bold, dim
-from langchain_qwenvl import ChatQwenVL, QwenVLEmbeddings, QwenVLLoader, QwenVLReranker, citation, highlight
+from langchain_qwenvl import ChatQwenVL, QwenVLEmbeddings, QwenVLLoader, QwenVLReranker, citation
+from qwenvl_core.grounding import Grounded, draw, parse_grounding
 
 SCAN = Path(__file__).parent / "agreement.pdf"
 QUESTION = "What does it cost to cancel the hire six weeks before it begins?"
 PROMPT = "Answer from these pages only, and cite them by their numbers, as in [1]."
+LOCATE = (
+    "Locate the passage of this page that supports the answer. Reply with JSON only: "
+    '[{{"bbox_2d": [x1, y1, x2, y2], "label": "its first words"}}].\n\nQuestion: {question}\nAnswer: {answer}'
+)
 
 
 def main() -> str:
@@ -28,12 +34,14 @@ def main() -> str:
         print(f"{len(pages)} pages, {embeddings.usage.total_tokens + reranker.usage.total_tokens:,} tokens")
         answer = ask(best)
 
-    for number in sorted({int(digits) for digits in re.findall(r"\[(\d+)\]", answer)} & {1, 2, 3}):
-        cited = best[number - 1]
-        picture = Path(tempfile.gettempdir()) / f"langchain_page_{number}.png"
-        highlight(cited, SCAN).save(picture)
-        score = cited.metadata["relevance_score"]
-        print(f"[{number}] {SCAN.name}, page {citation(cited).page_label}, relevance {score:.2f}: {picture}")
+        for number in sorted({int(digits) for digits in re.findall(r"\[(\d+)\]", answer)} & {1, 2, 3}):
+            cited = best[number - 1]
+            passages = locate(cited, answer)
+            picture = Path(tempfile.gettempdir()) / f"langchain_page_{number}.png"
+            draw(Image.open(cited.metadata["image_path"]), passages, labels=False).save(picture)
+            score = cited.metadata["relevance_score"]
+            print(f"[{number}] {SCAN.name}, page {citation(cited).page_label}, relevance {score:.2f}: {picture}")
+            print(f"    cited: {'; '.join(str(passage.label) for passage in passages) or 'no place was found'}")
     return answer
 
 
@@ -73,6 +81,14 @@ def ask(pages: list[Document]) -> str:
                 answer += block["text"]
     print("\n")
     return answer
+
+
+def locate(page: Document, answer: str) -> list[Grounded]:
+    """Ask where on the page the passage is that the answer cites, without thinking, which is billed as output."""
+    image = {"type": "image", "url": Path(page.metadata["image_path"])}
+    text = {"type": "text", "text": LOCATE.format(question=QUESTION, answer=answer)}
+    reply = ChatQwenVL(enable_thinking=False).invoke([HumanMessage([image, text])])
+    return [item for item in parse_grounding(reply.text) if item.box]
 
 
 if __name__ == "__main__":

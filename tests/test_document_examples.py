@@ -52,7 +52,7 @@ def test_document_example_draws_cited_boxes_on_page(
     ("example", "name"),
     [(langchain_visual, "langchain"), (llama_index_visual, "llama_index")],
 )
-def test_visual_example_cites_and_saves_pages(
+def test_visual_example_draws_cited_boxes_on_pages(
     example: Any, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
@@ -61,10 +61,47 @@ def test_visual_example_cites_and_saves_pages(
     assert sorted(file.name for file in tmp_path.iterdir()) == [f"{name}_page_1.png", f"{name}_page_3.png"]
     printed = capsys.readouterr().out
     assert f"[1] agreement.pdf, page 3, relevance 0.58: {tmp_path / f'{name}_page_1.png'}" in printed
+    assert "cited: The hirer may cancel in writing" in printed
     assert "[3] agreement.pdf, page 2, relevance" in printed
-    with Image.open(tmp_path / f"{name}_page_1.png") as cited, open_pages(example.SCAN) as pages:
-        page = pages.render(3, lambda extent: cited.size).convert("RGB")
-        assert ImageChops.difference(cited.convert("RGB"), page).getbbox() is None
+    assert find_drawn_area(tmp_path / f"{name}_page_1.png", example.SCAN, 3) == pytest.approx(
+        (0.088, 0.112, 0.877, 0.163), abs=0.005
+    )
+    assert find_drawn_area(tmp_path / f"{name}_page_3.png", example.SCAN, 2) == pytest.approx(
+        (0.094, 0.139, 0.905, 0.172), abs=0.005
+    )
+
+
+@pytest.mark.parametrize("example", [langchain_visual, llama_index_visual])
+@pytest.mark.parametrize("reply", ["No passage supports it.", '{"bbox_2d": [10, 10, 10, 10], "label": "nothing"}', ""])
+def test_visual_example_without_box_saves_page_and_reports_it(
+    example: Any,
+    reply: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    emulator: Emulator,
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    monkeypatch.setenv("DASHSCOPE_API_KEY", "sk-test")
+    monkeypatch.setenv("DASHSCOPE_BASE_URL", emulator.compat_url)
+    emulator.script(Reply(text="370.00 [1]."), *[Reply(text=reply)] * 4)
+    example.main()
+    assert "cited: no place was found" in capsys.readouterr().out
+    (picture,) = tmp_path.iterdir()
+    with Image.open(picture) as page:
+        assert page.size == (1344, 1920)
+
+
+def find_drawn_area(picture: Path, scan: Path, number: int) -> tuple[float, float, float, float]:
+    """Find the area of a drawn page that differs from the page of the scan, in fractions of its sides."""
+    with Image.open(picture) as drawn, open_pages(scan) as pages:
+        page = pages.render(number, lambda extent: drawn.size).convert("L")
+        # The page was saved as a JPEG, so pixels differ a little everywhere.
+        difference = ImageChops.difference(drawn.convert("L"), page).point(lambda value: 255 if value > 100 else 0)
+        area = difference.getbbox()
+        assert area is not None
+        left, top, right, bottom = area
+        return left / drawn.width, top / drawn.height, right / drawn.width, bottom / drawn.height
 
 
 @pytest.fixture

@@ -87,6 +87,12 @@ ANSWER = Reply(
 ANSWER_FROM_PAGES = replace(ANSWER, text=[word.replace("[2]", "[3]") for word in ANSWER.text])
 """The same answer where the pages are 3, 1 and 2, in the order of their relevance."""
 
+PASSAGES = [
+    Reply(text='```json\n[{"bbox_2d": [88, 112, 877, 163], "label": "The hirer may cancel in writing"}]\n```'),
+    Reply(text='```json\n[{"bbox_2d": [94, 139, 905, 172], "label": "Hire, one week: 1,480.00"}]\n```'),
+]
+"""The places of the two passages that the answer cites: on page 3, and on page 2."""
+
 
 def describe_pictures() -> list[tuple[bytes, str]]:
     """Return the picture of each page, and its words."""
