@@ -38,8 +38,8 @@ lint: $(VENV)/.made   ## Check style, spelling and types
 	$(VENV)/bin/codespell
 	$(VENV)/bin/mypy
 
-record: $(VENV)/.made   ## Record the cassettes anew: live with DASHSCOPE_API_KEY
-	@$(VENV)/bin/python -m tests.record
+record: $(VENV)/.made   ## Record the cassettes anew, or one (ARGS=docs_thinking): live with DASHSCOPE_API_KEY
+	@$(VENV)/bin/python -m tests.record $(ARGS)
 
 constraints: $(VENV)/.made   ## Pin the newest versions that pyproject.toml allows in constraints.txt
 	$(VENV)/bin/uv pip compile --quiet --universal --upgrade --no-annotate --no-header --no-emit-index-url \

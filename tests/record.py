@@ -9,7 +9,8 @@ from pathlib import Path
 
 from tests.emulator import Emulator
 from tests.support.pictures import shrink
-from tests.support.scenarios import SCENARIOS, Scenario
+from tests.support.scenario import Scenario
+from tests.support.scenarios import SCENARIOS
 from tests.support.standard_suite_replies import FILE, SUITES
 from tests.support.vcr_config import path_of, recorded
 
@@ -37,7 +38,10 @@ def main() -> None:
     report = sys.stdout.write
     if not live:
         report("DASHSCOPE_API_KEY is not set: recording from the project's emulator (provenance: emulator).\n")
-    for name in sys.argv[1:] or [*SCENARIOS, *SUITES]:
+    names = sys.argv[1:] or [*SCENARIOS, *SUITES]
+    if unknown := [name for name in names if name not in SCENARIOS and name not in SUITES]:
+        sys.exit(f"Unknown cassettes: {', '.join(unknown)}. Known: {', '.join([*SCENARIOS, *SUITES])}.")
+    for name in names:
         if name in SUITES:
             record_suite(name)
         elif live:

@@ -11,18 +11,28 @@ from tests.support.scenarios import readme_snippets
 from tests.support.vcr_config import replayed
 
 README = ROOT / "README.md"
+READMES = sorted(path.name for path in ROOT.glob("README*.md"))  # the README and its translations
+SNIPPETS = [(readme, name) for readme in READMES for name in readme_snippets(readme)]
+
+each_readme = pytest.mark.parametrize("readme", READMES)
 
 
-@pytest.mark.parametrize("name", readme_snippets())
-def test_readme_snippet_replays_its_cassette(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize(("readme", "name"), SNIPPETS)
+def test_readme_snippet_replays_its_cassette(readme: str, name: str, capsys: pytest.CaptureFixture[str]) -> None:
     with replayed(name) as cassette:
-        exec(compile(readme_snippets()[name], f"README.md ({name})", "exec"), {})
+        exec(compile(readme_snippets(readme)[name], f"{readme} ({name})", "exec"), {})
     assert cassette.all_played
     assert capsys.readouterr().out
 
 
-def test_readme_every_python_snippet_names_cassette() -> None:
-    assert README.read_text(encoding="utf-8").count("```python") == len(readme_snippets())
+@each_readme
+def test_readme_every_python_snippet_names_cassette(readme: str) -> None:
+    assert (ROOT / readme).read_text(encoding="utf-8").count("```python") == len(readme_snippets(readme))
+
+
+@each_readme
+def test_readme_has_the_cassettes_of_the_english_one(readme: str) -> None:
+    assert list(readme_snippets(readme)) == list(readme_snippets())
 
 
 def test_readme_is_short_and_starts_with_demo_and_test_commands() -> None:

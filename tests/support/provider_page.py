@@ -24,12 +24,16 @@ _HYBRID = "Qwen/Qwen3.5-27B"
 _INTRODUCTION = f"""# Providers
 
 <!-- Generated from qwenvl_core/catalog/providers.py: python -m tests.support.provider_page -->
+<!-- cassette: none -->
 
 `ChatQwenVL` and `QwenVL` talk to Model Studio by default, and to any server of the OpenAI-compatible API with
 `base_url=` and `provider=`. The provider decides how a request is written: the same keyword becomes another parameter,
 is done by this package instead, is left out and reported in `adjustments`, or is an error before anything is sent.
 
 ```python
+from langchain_qwenvl import ChatQwenVL
+from llama_index_qwenvl import QwenVL
+
 ChatQwenVL(model="Qwen/Qwen3-VL-8B-Thinking", base_url="http://localhost:8000/v1", provider="vllm")
 QwenVL(model="qwen3-vl:8b", base_url="http://localhost:11434/v1")  # Ollama, by its port
 ```

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -25,53 +23,27 @@ from examples import (
 from langchain_qwenvl import ChatQwenVL
 from qwenvl_core.errors import QwenVLAuthenticationError
 from tests.emulator import Fault, Reply, ToolCall
-from tests.support import sample_agreement
+from tests.support import docs_scenarios_chat, docs_scenarios_documents, sample_agreement
+from tests.support.markdown import find_code_blocks, read_markdown
 from tests.support.paths import ROOT
-
-
-@dataclass(frozen=True)
-class Scenario:
-    """A piece of user code that sends requests to the service.
-
-    Attributes:
-        name: Name of the cassette.
-        title: Title for the reader.
-        run: The code. It takes key and endpoint from the environment as user code does, asserts what holds for the
-            answer of any model, and returns the text of the answer.
-        replies: Replies of the emulator.
-        answer: Text that `run` returns with these replies; `None` if it returns none.
-        describe_pictures: Returns the pictures that are embedded or ranked, and what they show.
-    """
-
-    name: str
-    title: str
-    run: Callable[[], str | None]
-    replies: Sequence[Reply | Fault]
-    answer: str | None = None
-    describe_pictures: Callable[[], Sequence[tuple[bytes, str]]] = tuple
-
-
-def _split_words(text: str) -> list[str]:
-    """Split a text into words, as a model streams it."""
-    return re.findall(r"\s*\S+", text)
-
+from tests.support.scenario import Scenario, split_words
 
 _ADDS_UP = Reply(
-    reasoning=_split_words(
+    reasoning=split_words(
         "The receipt lists 2 flat whites for 8.40, a lemon tart for 5.20 and a mineral water for 3.10. "
         "8.40 + 5.20 + 3.10 = 16.70, which is the subtotal. Ten percent of 16.70 is 1.67, and 16.70 + 1.67 = 18.37."
     ),
-    text=_split_words(
+    text=split_words(
         "Yes. The three items make 16.70, the 10 % service charge is 1.67, and together that is the printed 18.37."
     ),
 )
 
 _LOOKS_CLOSER = [
     Reply(
-        reasoning=_split_words("The line at the bottom is small. I should look closer."),
+        reasoning=split_words("The line at the bottom is small. I should look closer."),
         tool_calls=[ToolCall("call_1", "crop", ['{"bbox_2d": ', "[200, 850, ", "800, 950]}"])],
     ),
-    Reply(reasoning=_split_words("Now it is large enough: paid by card, thank you."), text=_split_words("By card.")),
+    Reply(reasoning=split_words("Now it is large enough: paid by card, thank you."), text=split_words("By card.")),
 ]
 
 DEMO = (
@@ -136,10 +108,10 @@ DEMO = (
 )
 
 
-def readme_snippets() -> dict[str, str]:
-    """Return the Python snippets of the README by the names of their cassettes."""
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
-    return dict(re.findall(r"<!-- cassette: (\w+) -->\n```python\n(.*?)```", text, re.DOTALL))
+def readme_snippets(name: str = "README.md") -> dict[str, str]:
+    """Return the Python snippets of the README, or of its translation, by the names of their cassettes."""
+    blocks = [block for block in find_code_blocks(read_markdown(name)) if block.language == "python"]
+    return {block.comment[1]: block.code for block in blocks if block.comment and block.comment[0] == "cassette"}
 
 
 def _run_snippet(name: str) -> Callable[[], None]:
@@ -147,8 +119,8 @@ def _run_snippet(name: str) -> Callable[[], None]:
 
 
 _PAID = Reply(
-    reasoning=_split_words("The receipt's total line says 18.37, and it was paid by card."),
-    text=_split_words("18.37, by card."),
+    reasoning=split_words("The receipt's total line says 18.37, and it was paid by card."),
+    text=split_words("18.37, by card."),
 )
 
 README = (
@@ -253,8 +225,8 @@ BEHAVIOUR = (
         _invoke_stream_only_model,
         [
             Reply(
-                reasoning=_split_words("A woman, and a dog."),
-                text=_split_words("A woman."),
+                reasoning=split_words("A woman, and a dog."),
+                text=split_words("A woman."),
                 usage={"prompt": 544, "image": 520},
             )
         ],
@@ -269,10 +241,10 @@ BEHAVIOUR = (
         _return_image_from_tool,
         [
             Reply(
-                reasoning=_split_words("I look closer."),
+                reasoning=split_words("I look closer."),
                 tool_calls=[ToolCall("call_1", "crop", ['{"box": [0.1, ', "0.2, 0.5, 0.6]}"])],
             ),
-            Reply(reasoning=_split_words("Now I see it."), text=_split_words("A harness.")),
+            Reply(reasoning=split_words("Now I see it."), text=split_words("A harness.")),
         ],
         "A harness.",
     ),
@@ -292,4 +264,10 @@ BEHAVIOUR = (
     ),
 )
 
-SCENARIOS = {scenario.name: scenario for scenario in (*DEMO, *README, *BEHAVIOUR)}
+# A page of the documentation has its row in the table of its area.
+PAGES = {page.cassette: page for page in (*docs_scenarios_chat.PAGES, *docs_scenarios_documents.PAGES)}
+
+SCENARIOS = {
+    scenario.name: scenario
+    for scenario in (*DEMO, *README, *BEHAVIOUR, *(page.to_scenario() for page in PAGES.values()))
+}

@@ -1,0 +1,112 @@
+"""Run the Python blocks of documentation pages.
+
+All blocks of a page run in order in one namespace, as a reader pastes them one after the other, in an empty folder that
+holds the project's `examples/`. Their requests come from one cassette, which the page declares at its top:
+
+    <!-- cassette: docs_thinking -->
+
+A page whose blocks send no request declares `<!-- cassette: none -->`. A translation may declare the cassette of the
+page that it translates. A block behind `<!-- output -->` holds what the Python block before it prints.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import re
+import sys
+import tempfile
+import types
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from unittest import mock
+
+from tests.emulator import Fault, Reply
+from tests.support.markdown import CodeBlock, find_code_blocks, find_comment, list_markdown_files, read_markdown
+from tests.support.paths import ROOT
+from tests.support.scenario import Scenario
+
+NO_CASSETTE = "none"
+
+
+@dataclass(frozen=True)
+class Page:
+    """A documentation page that sends requests.
+
+    Attributes:
+        name: File below `docs/`, as `thinking.md` or `migrating/chat-qwen.md`.
+        replies: Replies of the emulator, in the order of the page's requests.
+        prepare: Writes files that the reader of the page would have into the folder that it gets.
+        describe_pictures: Returns the pictures that are embedded or ranked, and what they show.
+    """
+
+    name: str
+    replies: Sequence[Reply | Fault]
+    prepare: Callable[[Path], object] = lambda folder: None
+    describe_pictures: Callable[[], Sequence[tuple[bytes, str]]] = tuple
+
+    @property
+    def cassette(self) -> str:
+        """The name of the page's cassette."""
+        return "docs_" + re.sub(r"\W", "_", self.name.removesuffix(".md"))
+
+    def to_scenario(self) -> Scenario:
+        """Return the scenario that records the page's cassette."""
+
+        def run() -> None:
+            run_page(f"docs/{self.name}", self.prepare)
+
+        return Scenario(self.cassette, f"docs/{self.name}", run, self.replies, describe_pictures=self.describe_pictures)
+
+
+def list_pages() -> list[str]:
+    """Return the files below `docs/` that have Python blocks, relative to the project's root."""
+    names = [name for name in list_markdown_files() if name.startswith("docs/")]
+    return [name for name in names if any(block.language == "python" for block in read_blocks(name))]
+
+
+def read_blocks(name: str) -> list[CodeBlock]:
+    """Return the code blocks of a page."""
+    return find_code_blocks(read_markdown(name))
+
+
+def read_cassette_name(name: str) -> str | None:
+    """Return the cassette that a page declares, or `None`."""
+    return find_comment(read_markdown(name), "cassette")
+
+
+@dataclass(frozen=True)
+class Printed:
+    """What the Python blocks before an output block printed, and what the page shows."""
+
+    line: int
+    expected: str
+    actual: str
+
+
+def run_page(name: str, prepare: Callable[[Path], object] = lambda folder: None) -> list[Printed]:
+    """Run the Python blocks of a page and return what they printed where the page shows it."""
+    compared = []
+    module = types.ModuleType("docs_page")  # a module, because pydantic resolves annotations there
+    with _working_folder() as folder, mock.patch.dict(sys.modules, docs_page=module):
+        prepare(folder)
+        printed = ""
+        for block in read_blocks(name):
+            if block.comment == ("output", ""):
+                compared.append(Printed(block.line, block.code.rstrip(), printed.rstrip()))
+            elif block.language == "python":
+                with contextlib.redirect_stdout(io.StringIO()) as output:
+                    code = "\n" * (block.line - 1) + block.code  # tracebacks name the line of the page
+                    exec(compile(code, str(ROOT / name), "exec"), module.__dict__)
+                printed = output.getvalue()
+    return compared
+
+
+@contextlib.contextmanager
+def _working_folder() -> Iterator[Path]:
+    """Change into a temporary folder with the project's `examples/`, so that a page may write files."""
+    with tempfile.TemporaryDirectory() as folder:
+        (Path(folder) / "examples").symlink_to(ROOT / "examples")
+        with contextlib.chdir(folder):
+            yield Path(folder)

@@ -1,0 +1,89 @@
+"""Test that the Python blocks of the documentation run, print what the pages show, and play their cassettes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.support import docs_pages
+from tests.support.docs_pages import NO_CASSETTE, list_pages, read_cassette_name, run_page
+from tests.support.markdown import read_markdown
+from tests.support.scenarios import PAGES
+from tests.support.vcr_config import environment, provenance_of, replayed
+
+each_page = pytest.mark.parametrize("name", list_pages())
+
+
+@each_page
+def test_page_runs_from_its_cassette_and_prints_what_it_shows(name: str) -> None:
+    cassette_name = read_cassette_name(name)
+    assert cassette_name, f"{name} declares no cassette: add <!-- cassette: docs_… --> at its top"
+    if cassette_name == NO_CASSETTE:
+        with environment():
+            printed = run_page(name)
+    else:
+        with replayed(cassette_name) as cassette:
+            printed = run_page(name, PAGES[cassette_name].prepare)
+        assert cassette.all_played
+    if cassette_name == NO_CASSETTE or provenance_of(cassette_name) == "emulator":
+        assert [item for item in printed if item.expected != item.actual] == []
+
+
+@each_page
+def test_page_declares_cassette_once_at_its_top(name: str) -> None:
+    text = read_markdown(name)
+    assert text.count("<!-- cassette:") == 1
+    assert text.index("<!-- cassette:") < text.index("```")
+
+
+def test_every_row_of_the_tables_is_declared_by_its_page() -> None:
+    assert {page.cassette: read_cassette_name(f"docs/{page.name}") for page in PAGES.values()} == {
+        name: name for name in PAGES
+    }
+
+
+@pytest.fixture
+def write_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Read pages from a temporary folder."""
+    monkeypatch.setattr("tests.support.markdown.ROOT", tmp_path)
+
+
+def test_run_page_runs_blocks_in_one_namespace_and_compares_output(
+    write_page: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "page.md").write_text(
+        '=== "A"\n\n    ```python\n    word = "a"\n    def show():\n        print(word)\n    ```\n\n'
+        "```python\nshow()\n```\n\nprints\n\n<!-- output -->\n```text\na\n```\n\n"
+        "```console\n$ exit 1\n```\n\n```python\nprint(2)\n```\n<!-- output -->\n```text\n3\n```\n"
+    )
+    printed = docs_pages.run_page("page.md")
+    assert [(item.line, item.expected, item.actual) for item in printed] == [(17, "a", "a"), (29, "3", "2")]
+
+
+def test_run_page_with_failing_block_names_file_and_line(write_page: None, tmp_path: Path) -> None:
+    (tmp_path / "page.md").write_text("# Title\n\n```python\npass\nraise KeyError\n```\n")
+    with pytest.raises(KeyError) as caught:
+        run_page("page.md")
+    assert caught.traceback[-1].lineno == 4  # counted from 0
+    assert str(caught.traceback[-1].path).endswith("page.md")
+
+
+def test_run_page_writes_into_a_folder_of_its_own(write_page: None, tmp_path: Path) -> None:
+    code = 'from pathlib import Path\nassert Path("examples/receipt.png").exists()\nprint(Path("a.txt").read_text())\n'
+    code += 'Path("written.txt").write_text("x")'
+    (tmp_path / "page.md").write_text(f"```python\n{code}\n```\n<!-- output -->\n```\nprepared\n```\n")
+    before = Path.cwd()
+    (printed,) = run_page("page.md", lambda folder: (folder / "a.txt").write_text("prepared"))
+    assert printed.actual == printed.expected
+    assert Path.cwd() == before
+    assert not Path("written.txt").exists()
+
+
+def test_list_pages_finds_pages_with_indented_blocks_only(write_page: None, tmp_path: Path) -> None:
+    (tmp_path / "docs" / "zh").mkdir(parents=True)
+    (tmp_path / "docs" / "a.md").write_text('=== "A"\n\n    ```python title="a.py"\n    pass\n    ```\n')
+    (tmp_path / "docs" / "zh" / "b.md").write_text("```python\npass\n```\n")
+    (tmp_path / "docs" / "c.md").write_text("```console\n$ python\n```\n\n`python`\n")
+    (tmp_path / "README.md").write_text("```python\npass\n```\n")
+    assert list_pages() == ["docs/a.md", "docs/zh/b.md"]
