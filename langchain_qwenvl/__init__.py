@@ -6,11 +6,16 @@ loaders of LangChain's packages takes longer than importing all modules of this 
 
 from typing import TYPE_CHECKING, Any
 
-from langchain_qwenvl.chat_models import ChatQwenVL
-from langchain_qwenvl.content_blocks import register_translators
-from langchain_qwenvl.serialization import register_serializable
-from qwenvl_core.client.lazy_import import lazy_module
+from qwenvl_core.client.lazy_import import lazy_module, raise_missing_extra
 from qwenvl_core.errors import QwenVLError
+
+try:
+    from langchain_qwenvl.chat_models import ChatQwenVL
+    from langchain_qwenvl.content_blocks import register_translators
+    from langchain_qwenvl.serialization import register_serializable
+except ModuleNotFoundError as error:
+    raise_missing_extra(error, "langchain_core", "langchain")
+    raise
 
 if TYPE_CHECKING:
     from langchain_qwenvl import document_loaders as _document_loaders

@@ -3,8 +3,14 @@
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from llama_index_qwenvl.llm import QwenVL
+from qwenvl_core.client.lazy_import import raise_missing_extra
 from qwenvl_core.errors import QwenVLError
+
+try:
+    from llama_index_qwenvl.llm import QwenVL
+except ModuleNotFoundError as error:
+    raise_missing_extra(error, "llama_index.core", "llama-index")
+    raise
 
 if TYPE_CHECKING:
     from llama_index_qwenvl.embeddings import QwenVLEmbedding
