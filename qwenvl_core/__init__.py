@@ -15,6 +15,6 @@ Where to find what:
 - `errors`: every exception.
 """
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 __all__ = ["__version__"]
