@@ -27,7 +27,7 @@ def test_page_runs_from_its_cassette_and_prints_what_it_shows(name: str) -> None
             printed = run_page(name, PAGES[cassette_name].prepare)
         assert cassette.all_played
     if cassette_name == NO_CASSETTE or provenance_of(cassette_name) == "emulator":
-        assert [item for item in printed if item.expected != item.actual] == []
+        assert [item for item in printed if not item.is_as_shown] == []
 
 
 @each_page
@@ -59,6 +59,32 @@ def test_run_page_runs_blocks_in_one_namespace_and_compares_output(
     )
     printed = docs_pages.run_page("page.md")
     assert [(item.line, item.expected, item.actual) for item in printed] == [(17, "a", "a"), (29, "3", "2")]
+
+
+def test_run_page_compares_output_behind_tabs_with_every_tab(write_page: None, tmp_path: Path) -> None:
+    tab = '=== "{0}"\n\n    ```python\n    print("{0}")\n    ```\n\n'
+    output = "{0}<!-- output -->\n{0}```text\n{0}b\n{0}```\n\n"
+    tabs = [tab.format("other"), "Text.\n\n", tab.format("a"), tab.format("b")]
+    (tmp_path / "page.md").write_text("".join([*tabs, output.format("    "), output.format("")]))
+    printed = run_page("page.md")
+    assert [(item.line, item.actual) for item in printed] == [(23, "b"), (28, "a"), (28, "b")]
+    assert {item.expected for item in printed} == {"b"}
+
+
+@pytest.mark.parametrize(
+    ("expected", "actual", "is_as_shown"),
+    [
+        ("a", "a", True),
+        ("a", "a\nb", False),
+        ("a.b", "axb", False),
+        ("id …)\nend", "id 1 (2))\nend", True),
+        ("id …)\nend", "id 1\n2)\nend", False),
+        ("id …", "id 1\n2", False),
+        ("…", "", True),
+    ],
+)
+def test_printed_with_ellipsis_takes_any_text_within_line(expected: str, actual: str, is_as_shown: bool) -> None:
+    assert docs_pages.Printed(1, expected, actual).is_as_shown is is_as_shown
 
 
 def test_run_page_with_failing_block_names_file_and_line(write_page: None, tmp_path: Path) -> None:

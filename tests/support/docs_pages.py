@@ -6,7 +6,8 @@ holds the project's `examples/`. Their requests come from one cassette, which th
     <!-- cassette: docs_thinking -->
 
 A page whose blocks send no request declares `<!-- cassette: none -->`. A translation may declare the cassette of the
-page that it translates. A block behind `<!-- output -->` holds what the Python block before it prints.
+page that it translates. A block behind `<!-- output -->` holds what the Python block before it prints; behind
+content tabs, what each of their Python blocks prints. A "…" in it stands for any text within a line.
 """
 
 from __future__ import annotations
@@ -78,11 +79,17 @@ def read_cassette_name(name: str) -> str | None:
 
 @dataclass(frozen=True)
 class Printed:
-    """What the Python blocks before an output block printed, and what the page shows."""
+    """What a Python block printed, and what the output block in this line of the page shows."""
 
     line: int
     expected: str
     actual: str
+
+    @property
+    def is_as_shown(self) -> bool:
+        """Whether the page shows what the block printed."""
+        pattern = ".*".join(re.escape(text) for text in self.expected.split("…"))
+        return re.fullmatch(pattern, self.actual) is not None
 
 
 def run_page(name: str, prepare: Callable[[Path], object] = lambda folder: None) -> list[Printed]:
@@ -91,16 +98,23 @@ def run_page(name: str, prepare: Callable[[Path], object] = lambda folder: None)
     module = types.ModuleType("docs_page")  # a module, because pydantic resolves annotations there
     with _working_folder() as folder, mock.patch.dict(sys.modules, docs_page=module):
         prepare(folder)
-        printed = ""
+        printed: list[tuple[CodeBlock, str]] = []
         for block in read_blocks(name):
             if block.comment == ("output", ""):
-                compared.append(Printed(block.line, block.code.rstrip(), printed.rstrip()))
+                outputs = [text for source, text in printed if source is printed[-1][0] or block.tabs != source.tabs]
+                compared += [Printed(block.line, block.code.rstrip(), text.rstrip()) for text in outputs]
             elif block.language == "python":
-                with contextlib.redirect_stdout(io.StringIO()) as output:
-                    code = "\n" * (block.line - 1) + block.code  # tracebacks name the line of the page
-                    exec(compile(code, str(ROOT / name), "exec"), module.__dict__)
-                printed = output.getvalue()
+                printed = [item for item in printed if block.tabs is not None and item[0].tabs == block.tabs]
+                printed.append((block, _run_block(name, block, module)))
     return compared
+
+
+def _run_block(name: str, block: CodeBlock, module: types.ModuleType) -> str:
+    """Run a block and return what it prints; tracebacks name its line of the page."""
+    code = compile("\n" * (block.line - 1) + block.code, str(ROOT / name), "exec")
+    with contextlib.redirect_stdout(io.StringIO()) as output:
+        exec(code, module.__dict__)
+    return output.getvalue()
 
 
 @contextlib.contextmanager

@@ -30,12 +30,14 @@ class CodeBlock:
         line: Number of the first line of the content, from 1.
         comment: Key and value of the HTML comment in the line before the fence: `("cassette", "readme_langchain")` of
             `<!-- cassette: readme_langchain -->`, `("output", "")` of `<!-- output -->`; or `None`.
+        tabs: Number of the line that begins the content tabs around the block (`=== "LangChain"`), or `None`.
     """
 
     language: str
     code: str
     line: int
     comment: tuple[str, str] | None
+    tabs: int | None
 
 
 @dataclass(frozen=True)
@@ -123,7 +125,10 @@ def _split(text: str) -> Iterator[CodeBlock | tuple[int, str]]:
     """Yield the code blocks of a text, and its other lines with their numbers."""
     lines = iter(enumerate(text.splitlines(), start=1))
     previous = ""
+    tabs: int | None = None
     for number, line in lines:
+        if line[:1].strip():  # an indented line belongs to the tab above it
+            tabs = (tabs or number) if line.startswith("=== ") else None
         opening = _FENCE.match(line)
         if opening is None:
             yield number, line
@@ -140,5 +145,5 @@ def _split(text: str) -> Iterator[CodeBlock | tuple[int, str]]:
         comment = _COMMENT.match(previous)
         pair = (comment["key"], comment["value"] or "") if comment else None
         code = textwrap.dedent("\n".join([f"{opening['indent']}.", *content]))[2:]  # never less than the fence
-        yield CodeBlock(opening["language"], f"{code}\n", number + 1, pair)
+        yield CodeBlock(opening["language"], f"{code}\n", number + 1, pair, tabs)
         previous = ""
