@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,7 +14,13 @@ from typing_extensions import override
 from langchain_qwenvl.exceptions import map_core_errors
 from langchain_qwenvl.page_transcriber import PageTranscriber, create_transcriber
 from qwenvl_core.client.lazy_import import lazy_module
-from qwenvl_core.documents.batch_loading import build_mode_error, collect_loader_pages
+from qwenvl_core.documents.batch_loading import (
+    acollect_pages,
+    asubmit_pages,
+    build_mode_error,
+    collect_pages,
+    submit_pages,
+)
 from qwenvl_core.documents.citations import Citation, build_citation, draw_citation
 from qwenvl_core.documents.options import Coordinates, Dpi, LoaderOptions, Mode, OnError, Output, Progress
 from qwenvl_core.documents.page_cache import UsageTotals
@@ -176,12 +181,15 @@ class QwenVLLoader(BaseLoader):
         """
         with map_core_errors():
             builder = self._parser.get_builder()
-            ids = self._parser.transcribe(self._reopen()).submit_batch(builder, window)
+            ids = submit_pages(self._parser.transcribe(self._reopen()), builder, window)
             return batch_job.BatchJob(ids, builder.model, None, error_context=map_core_errors)
 
     async def asubmit_batch(self, *, window: str = "24h") -> BatchJob[Any]:
-        """Submit the pages asynchronously, in a thread; see `submit_batch`."""
-        return await asyncio.to_thread(self.submit_batch, window=window)
+        """Submit the pages asynchronously; see `submit_batch`. After a cancellation, a later call completes it."""
+        with map_core_errors():
+            builder = self._parser.get_builder()
+            ids = await asubmit_pages(self._parser.transcribe(self._reopen()), builder, window)
+            return batch_job.BatchJob(ids, builder.model, None, error_context=map_core_errors)
 
     def collect_batch(
         self, wait: bool = False, timeout: float | None = None, progress: Callable[[BatchStatus], object] | None = None
@@ -206,8 +214,8 @@ class QwenVLLoader(BaseLoader):
     async def acollect_batch(
         self, wait: bool = False, timeout: float | None = None, progress: Callable[[BatchStatus], object] | None = None
     ) -> BatchStatus:
-        """Fetch the answers asynchronously, in a thread; see `collect_batch`."""
-        return await asyncio.to_thread(self.collect_batch, wait, timeout, progress)
+        """Fetch the answers asynchronously; see `collect_batch`. After a cancellation, a later call completes it."""
+        return await self._parser.acollect_batch(wait, timeout, progress)
 
     def _reopen(self) -> DocumentFile:
         if self._document.file is not self.file:
@@ -295,8 +303,14 @@ class QwenVLParser(BaseBlobParser):
     ) -> BatchStatus:
         """Fetch the answers of all finished batches; see `QwenVLLoader.collect_batch`."""
         with map_core_errors():
-            builder = self.get_builder()
-            return collect_loader_pages(self._options, builder, wait=wait, timeout=timeout, progress=progress)
+            return collect_pages(self._options, self.get_builder(), wait, timeout, progress)
+
+    async def acollect_batch(
+        self, wait: bool = False, timeout: float | None = None, progress: Callable[[BatchStatus], object] | None = None
+    ) -> BatchStatus:
+        """Fetch the answers asynchronously; see `QwenVLLoader.collect_batch`."""
+        with map_core_errors():
+            return await acollect_pages(self._options, self.get_builder(), wait, timeout, progress)
 
 
 def citation(document: Document) -> Citation:

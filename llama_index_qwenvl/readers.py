@@ -18,7 +18,13 @@ from typing_extensions import override
 from llama_index_qwenvl.llm import QwenVL
 from llama_index_qwenvl.page_transcriber import PageTranscriber, create_transcriber
 from qwenvl_core.client.lazy_import import lazy_module
-from qwenvl_core.documents.batch_loading import build_mode_error, collect_loader_pages
+from qwenvl_core.documents.batch_loading import (
+    acollect_pages,
+    asubmit_pages,
+    build_mode_error,
+    collect_pages,
+    submit_pages,
+)
 from qwenvl_core.documents.citations import Citation, build_citation, draw_citation
 from qwenvl_core.documents.options import Coordinates, Dpi, LoaderOptions, Mode, OnError, Output, Progress
 from qwenvl_core.documents.page_cache import UsageTotals
@@ -201,11 +207,13 @@ class QwenVLReader(BasePydanticReader):
         """
         transcription, _ = self._start_transcription(file, None, fs)
         builder = self._create_builder()
-        return batch_job.BatchJob(transcription.submit_batch(builder, window), builder.model, None)
+        return batch_job.BatchJob(submit_pages(transcription, builder, window), builder.model, None)
 
     async def asubmit_batch(self, file: File | PurePath, fs: Any = None, *, window: str = "24h") -> BatchJob[Any]:
-        """Submit the pages asynchronously, in a thread; see `submit_batch`."""
-        return await asyncio.to_thread(self.submit_batch, file, fs, window=window)
+        """Submit the pages asynchronously; see `submit_batch`. After a cancellation, a later call completes it."""
+        transcription, _ = await asyncio.to_thread(self._start_transcription, file, None, fs)
+        builder = self._create_builder()
+        return batch_job.BatchJob(await asubmit_pages(transcription, builder, window), builder.model, None)
 
     def collect_batch(
         self, wait: bool = False, timeout: float | None = None, progress: Callable[[BatchStatus], object] | None = None
@@ -225,9 +233,7 @@ class QwenVLReader(BasePydanticReader):
             QwenVLInputError: There is no `cache_dir`, or the state in it is damaged.
             QwenVLError: A request failed.
         """
-        return collect_loader_pages(
-            self._build_options(), self._create_builder(), wait=wait, timeout=timeout, progress=progress
-        )
+        return collect_pages(self._build_options(), self._create_builder(), wait, timeout, progress)
 
     def _create_builder(self) -> PageTranscriber:
         transcriber = create_transcriber(self.llm, self._build_options())
@@ -238,8 +244,8 @@ class QwenVLReader(BasePydanticReader):
     async def acollect_batch(
         self, wait: bool = False, timeout: float | None = None, progress: Callable[[BatchStatus], object] | None = None
     ) -> BatchStatus:
-        """Fetch the answers asynchronously, in a thread; see `collect_batch`."""
-        return await asyncio.to_thread(self.collect_batch, wait, timeout, progress)
+        """Fetch the answers asynchronously; see `collect_batch`. After a cancellation, a later call completes it."""
+        return await acollect_pages(self._build_options(), self._create_builder(), wait, timeout, progress)
 
     def _build_options(self) -> LoaderOptions:
         return LoaderOptions(**{item.name: getattr(self, item.name) for item in fields(LoaderOptions)})

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
+import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Generic, TypeVar
 
@@ -15,7 +16,8 @@ from qwenvl_core.request.batch_demand import reduce_request
 from qwenvl_core.transport import batch_calls
 from qwenvl_core.transport.batch_calls import Order, Progress, check_finished, list_result_files
 from qwenvl_core.transport.batch_files import BatchFileWriter, check_length, encode_line
-from qwenvl_core.transport.batch_io import aiterate_lines, arun, iterate_lines, run
+from qwenvl_core.transport.batch_io import arun, run
+from qwenvl_core.transport.batch_steps import Flow, ReadLines, Work
 from qwenvl_core.types.batch import Batch, BatchStatus
 from qwenvl_core.types.request import PreparedRequest, Request
 
@@ -124,38 +126,22 @@ class BatchJob(Generic[T]):
             QwenVLError: A request failed.
         """
         with self._error_context():
-            return self._read_results()
+            return run(self._client, self._read_results(self._check_convert()))
 
     async def aresults(self) -> list[T]:
         """Return the replies and errors asynchronously; see `results`."""
         with self._error_context():
-            return await self._aread_results()
+            return await arun(self._client, self._read_results(self._check_convert()))
 
-    def _read_results(self) -> list[T]:
-        convert = self._check_convert()
-        found = run(self._client, batch_calls.read_batches(self.ids))
+    def _read_results(self, convert: Convert[T]) -> Flow[list[T]]:
+        found = yield from batch_calls.read_batches(self.ids)
         check_finished(found)
         outcomes: list[T] = []
         for collector in self._create_collectors(found, convert):
             if collector.requests is None and collector.batch.input_file_id:
-                self._read_requests(collector)
+                yield from _read_requests(collector)
             for file_id in list_result_files(collector.batch):
-                for line in iterate_lines(self._client, file_id):
-                    collector.add_result(line)
-            outcomes += collector.finish()
-        return outcomes
-
-    async def _aread_results(self) -> list[T]:
-        convert = self._check_convert()
-        found = await arun(self._client, batch_calls.read_batches(self.ids))
-        check_finished(found)
-        outcomes: list[T] = []
-        for collector in self._create_collectors(found, convert):
-            if collector.requests is None and collector.batch.input_file_id:
-                await self._aread_requests(collector)
-            for file_id in list_result_files(collector.batch):
-                async for line in aiterate_lines(self._client, file_id):
-                    collector.add_result(line)
+                yield ReadLines(file_id, collector.add_result)
             outcomes += collector.finish()
         return outcomes
 
@@ -170,27 +156,15 @@ class BatchJob(Generic[T]):
         numbered = [None] * len(found) if self._requests is None else number_requests(self._requests)
         return [ResultCollector(batch, convert, requests) for batch, requests in zip(found, numbered, strict=True)]
 
-    def _read_requests(self, collector: ResultCollector[T]) -> None:
-        """Read the requests from the input file; where it is gone, replies are not checked."""
-        try:
-            for line in iterate_lines(self._client, collector.batch.input_file_id):
-                collector.add_request(line)
-        except QwenVLError as error:
-            _forget_requests(collector, error)
 
-    async def _aread_requests(self, collector: ResultCollector[T]) -> None:
-        try:
-            async for line in aiterate_lines(self._client, collector.batch.input_file_id):
-                collector.add_request(line)
-        except QwenVLError as error:
-            _forget_requests(collector, error)
-
-
-def _forget_requests(collector: ResultCollector[T], error: QwenVLError) -> None:
-    """Go on without the requests if the input file is gone, else raise."""
-    if error.status_code not in _GONE:
-        raise error
-    collector.requests = None
+def _read_requests(collector: ResultCollector[T]) -> Flow[None]:
+    """Read the requests of a batch from its input file; where it is gone, replies are not checked."""
+    try:
+        yield ReadLines(collector.batch.input_file_id, collector.add_request)
+    except QwenVLError as error:
+        if error.status_code not in _GONE:
+            raise
+        collector.requests = None
 
 
 def submit(
@@ -214,12 +188,7 @@ def submit(
         QwenVLInputError: A request can't be sent in a batch; nothing was sent.
         QwenVLError: A request failed.
     """
-    batch_calls.check_window(window)
-    with tempfile.TemporaryDirectory(prefix="qwenvl-batch-") as folder:
-        paths, groups = _write_files(llm._client, requests, Path(folder))
-        order = _build_order(llm, groups, window)
-        ids = run(llm._client, batch_calls.submit_files(order, paths))
-        return BatchJob(ids, llm, convert, groups, error_context=error_context)
+    return run(llm._client, _submit(llm, requests, convert, window, error_context))
 
 
 async def asubmit(
@@ -231,38 +200,65 @@ async def asubmit(
     error_context: ErrorContext = nullcontext,
 ) -> BatchJob[T]:
     """Submit chat requests asynchronously; files are written in a thread. See `submit`."""
+    return await arun(llm._client, _submit(llm, requests, convert, window, error_context))
+
+
+def _submit(
+    llm: ModelConfig,
+    requests: Iterable[BuildRequest],
+    convert: Convert[T],
+    window: str,
+    error_context: ErrorContext,
+) -> Flow[BatchJob[T]]:
     batch_calls.check_window(window)
-    folder = await asyncio.to_thread(tempfile.TemporaryDirectory, prefix="qwenvl-batch-")
+    folder = Path((yield Work(partial(tempfile.mkdtemp, prefix="qwenvl-batch-"))))
     try:
-        paths, groups = await asyncio.to_thread(_write_files, llm._client, requests, Path(folder.name))
-        order = _build_order(llm, groups, window)
-        ids = await arun(llm._client, batch_calls.submit_files(order, paths))
-        return BatchJob(ids, llm, convert, groups, error_context=error_context)
+        lines = _RequestLines(llm._client, requests, folder)
+        yield from lines.write()
+        model = lines.groups[0][0].settings.model if lines.groups else llm.model
+        order = Order(llm._client.connection, model, window)
+        ids = yield from batch_calls.submit_files(order, lines.writer.paths)
+        return BatchJob(ids, llm, convert, lines.groups, error_context=error_context)
     finally:
-        await asyncio.to_thread(folder.cleanup)
+        yield Work(partial(shutil.rmtree, folder, ignore_errors=True))
 
 
-def _build_order(llm: ModelConfig, groups: Sequence[Sequence[PreparedRequest]], window: str) -> Order:
-    model = groups[0][0].settings.model if groups else llm.model
-    return Order(llm._client.connection, model, window)
+class _RequestLines:
+    """Write the lines of requests to files.
 
+    Attributes:
+        writer: Has the files.
+        groups: The requests of each file, reduced to what checks their replies.
+    """
 
-def _write_files(
-    client: Client, requests: Iterable[BuildRequest], folder: Path
-) -> tuple[list[Path], list[list[PreparedRequest]]]:
-    """Write the lines of all requests; return the files, and the reduced requests of each."""
-    groups: list[list[PreparedRequest]] = []
-    with BatchFileWriter(folder) as writer:
-        for index, build in enumerate(requests):
-            try:
-                prepared, body = client.prepare_batch_body(build())
-                line = encode_line(str(index), body)
-                check_length(line)
-            except QwenVLError as error:
-                error.message = f"inputs[{index}]: {error.message}"
-                raise
-            number = writer.write(line)
-            if number == len(groups):
-                groups.append([])
-            groups[number].append(reduce_request(prepared))
-    return writer.paths, groups
+    def __init__(self, client: Client, requests: Iterable[BuildRequest], folder: Path) -> None:
+        self.writer = BatchFileWriter(folder)
+        self.groups: list[list[PreparedRequest]] = []
+        self._client = client
+        self._requests = enumerate(requests)
+
+    def write(self) -> Flow[None]:
+        """Write all lines, one after the other, so that a cancellation waits for one at most."""
+        try:
+            while (yield Work(self._write_next)):
+                pass
+        finally:
+            yield Work(self.writer.close)
+
+    def _write_next(self) -> bool:
+        """Write the line of the next request; return whether there is one."""
+        index, build = next(self._requests, (0, None))
+        if build is None:
+            return False
+        try:
+            prepared, body = self._client.prepare_batch_body(build())
+            line = encode_line(str(index), body)
+            check_length(line)
+        except QwenVLError as error:
+            error.message = f"inputs[{index}]: {error.message}"
+            raise
+        number = self.writer.write(line)
+        if number == len(self.groups):
+            self.groups.append([])
+        self.groups[number].append(reduce_request(prepared))
+        return True

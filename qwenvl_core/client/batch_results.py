@@ -9,9 +9,7 @@ from typing import Generic, TypeVar
 
 from qwenvl_core.catalog.provider_models import describe_at
 from qwenvl_core.client.exchange import Exchange
-from qwenvl_core.errors import (
-    QwenVLError,
-)
+from qwenvl_core.errors import QwenVLError
 from qwenvl_core.request.batch_demand import build_request, build_unchecked_request
 from qwenvl_core.transport.batch_calls import build_missing_error
 from qwenvl_core.types.batch import Batch, BatchResult
@@ -64,6 +62,7 @@ class ResultCollector(Generic[T]):
     convert: Convert[T]
     requests: dict[str, PreparedRequest] | None
     _outcomes: dict[str, T] = field(default_factory=dict)
+    _reader: batches.ResultReader = field(default_factory=batches.ResultReader)
 
     def add_request(self, line: bytes) -> None:
         """Add a request from a line of the input file, in the order of the lines."""
@@ -74,7 +73,9 @@ class ResultCollector(Generic[T]):
 
     def add_result(self, line: bytes) -> None:
         """Add a result from a line of the answers or the failures."""
-        result = batches.decode_result(line)
+        result = self._reader.read(line)
+        if result is None:
+            return
         if self.requests is None:
             prepared = build_unchecked_request(str((result.body or {}).get("model", "")))
         elif result.custom_id in self.requests:
@@ -92,9 +93,12 @@ class ResultCollector(Generic[T]):
         return [
             self._outcomes[custom_id]
             if custom_id in self._outcomes
-            else self.convert(build_missing_error(self.batch, custom_id), prepared)
+            else self.convert(self._build_missing_error(custom_id), prepared)
             for custom_id, prepared in requests.items()
         ]
+
+    def _build_missing_error(self, custom_id: str) -> QwenVLError:
+        return build_missing_error(self.batch, custom_id, unreadable=self._reader.unreadable)
 
 
 def number_requests(requests: Sequence[Sequence[PreparedRequest]]) -> list[dict[str, PreparedRequest]]:

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import shutil
 import uuid
-from collections.abc import Iterable
-from dataclasses import replace
+from collections.abc import Generator
+from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -27,11 +28,12 @@ from qwenvl_core.rendering.pages import PageImage, shrink_jpeg
 from qwenvl_core.transport import batch_calls
 from qwenvl_core.transport.batch_calls import Order, Progress, build_missing_error, list_result_files
 from qwenvl_core.transport.batch_files import BatchFileWriter, check_length, encode_line, get_excess, is_too_long
-from qwenvl_core.transport.batch_io import TransportSource, iterate_lines, run
+from qwenvl_core.transport.batch_io import TransportSource
+from qwenvl_core.transport.batch_steps import Flow, ReadLines, Work
 from qwenvl_core.types.batch import Batch, BatchResult, BatchStatus, merge_statuses
 from qwenvl_core.types.reply import Reply
 from qwenvl_core.types.request import PreparedRequest, Request
-from qwenvl_core.wire import batches
+from qwenvl_core.wire.batches import ResultReader
 
 Page = tuple[PageImage, str]
 """A page and its cache key."""
@@ -69,8 +71,8 @@ def get_state(cache_dir: str | Path | None) -> BatchState:
 
 
 def submit_pages(
-    state: BatchState, builder: RequestBuilder, pages: Iterable[Page], prompt: str, window: str
-) -> list[str]:
+    state: BatchState, builder: RequestBuilder, pages: Generator[Page], prompt: str, window: str
+) -> Flow[list[str]]:
     """Submit pages that are not in the cache, except those that wait in a batch.
 
     Args:
@@ -85,17 +87,21 @@ def submit_pages(
     """
     batch_calls.check_window(window)
     client = builder.get_client()
-    keys: set[str] = set()
-    with state.lock():
-        _resume(state, client)
-        folder = state.create_folder()
+    lock = yield from state.acquire_lock()
+    try:
+        yield from _resume(state, client)
+        folder: Path = yield Work(state.create_folder)
         try:
-            for path, record in _write_pages(state, builder, pages, prompt, window, folder, keys):
-                state.add_record(path, record)
+            lines = _PageLines(state, builder, pages, prompt, window, folder)
+            yield from lines.write()
+            for path, record in zip(lines.writer.paths, lines.records, strict=True):
+                yield Work(partial(state.add_record, path, record))
         finally:
-            shutil.rmtree(folder, ignore_errors=True)
-        _resume(state, client)
-        return [record.batch_id for record in state.list_pending() if not keys.isdisjoint(record.pages)]
+            yield Work(partial(shutil.rmtree, folder, ignore_errors=True))
+        yield from _resume(state, client)
+        return [record.batch_id for record in state.list_pending() if not lines.keys.isdisjoint(record.pages)]
+    finally:
+        lock.release()
 
 
 def collect_pages(
@@ -106,56 +112,98 @@ def collect_pages(
     wait: bool = False,
     timeout: float | None = None,
     progress: Progress | None = None,
-) -> BatchStatus:
+) -> Flow[BatchStatus]:
     """Fetch the answers of all finished batches into the cache; return the status of those that were waited for.
 
     Raises:
-        QwenVLTimeoutError: With `wait`, they are not finished in time.
-        QwenVLError: A request failed.
+        QwenVLTimeoutError: With `wait`, they are not finished in time; those that are were fetched.
+        QwenVLError: A request failed; what could be fetched was.
     """
-    with state.lock():
-        _resume(state, client)
+    lock = yield from state.acquire_lock()
+    try:
+        yield from _resume(state, client)
         pending = state.list_pending()
         if not pending:
             return state.get_last_status() if state.read_records() else merge_statuses(())
+    finally:
+        lock.release()
+    failure: QwenVLError | None = None
     if wait:
-        run(client, batch_calls.poll_batches([record.batch_id for record in pending], timeout, progress))
+        try:
+            yield from batch_calls.poll_batches([record.batch_id for record in pending], timeout, progress)
+        except QwenVLError as error:
+            failure = error
     names = {record.name for record in pending}
-    with state.lock():
-        records = [record for record in state.read_records() if record.name in names]
-        statuses = [_collect(state, client, cache, record) for record in records]
-    status = merge_statuses(statuses)
+    lock = yield from state.acquire_lock()
+    try:
+        status, failure = yield from _collect_all(state, client, cache, names, failure)
+    finally:
+        lock.release()
+    if failure is not None:
+        raise failure
     if progress is not None and not wait:
         progress(status)
     return status
 
 
-def _write_pages(
-    state: BatchState,
-    builder: RequestBuilder,
-    pages: Iterable[Page],
-    prompt: str,
-    window: str,
-    folder: Path,
-    keys: set[str],
-) -> list[tuple[Path, BatchRecord]]:
-    """Write the lines of pages; return the files with their records, and add the pages' keys to `keys`."""
-    group = uuid.uuid4().hex
-    records: list[BatchRecord] = []
-    with BatchFileWriter(folder) as writer:
-        for page, key in pages:
-            is_known = key in keys or state.find_pending(key) is not None
-            keys.add(key)
-            if is_known:
-                continue
-            model, line, is_reduced = _encode_page(builder, page, key, prompt)
-            index = writer.write(line)
-            if index == len(records):
-                records.append(build_record(group, index, model, window))
-            records[index].pages[key] = page.number
-            if is_reduced:
-                records[index].reduced.append(key)
-    return list(zip(writer.paths, records, strict=True))
+class _PageLines:
+    """Write the lines of pages to files.
+
+    Attributes:
+        writer: Has the files.
+        records: The record of each file.
+        keys: The cache keys of all pages.
+    """
+
+    def __init__(
+        self,
+        state: BatchState,
+        builder: RequestBuilder,
+        pages: Generator[Page],
+        prompt: str,
+        window: str,
+        folder: Path,
+    ) -> None:
+        self.writer = BatchFileWriter(folder)
+        self.records: list[BatchRecord] = []
+        self.keys: set[str] = set()
+        self._state = state
+        self._builder = builder
+        self._pages = pages
+        self._prompt = prompt
+        self._window = window
+        self._group = uuid.uuid4().hex
+
+    def write(self) -> Flow[None]:
+        """Write all lines, page by page, so that a cancellation waits for one page at most."""
+        try:
+            while (yield Work(self._write_next)):
+                pass
+        finally:
+            yield Work(self._close)
+
+    def _write_next(self) -> bool:
+        """Render and write the next page; return whether there is one."""
+        for page, key in self._pages:
+            is_known = key in self.keys or self._state.find_pending(key) is not None
+            self.keys.add(key)
+            if not is_known:
+                self._write_page(page, key)
+            return True
+        return False
+
+    def _write_page(self, page: PageImage, key: str) -> None:
+        model, line, is_reduced = _encode_page(self._builder, page, key, self._prompt)
+        index = self.writer.write(line)
+        if index == len(self.records):
+            self.records.append(build_record(self._group, index, model, self._window))
+        self.records[index].pages[key] = page.number
+        if is_reduced:
+            self.records[index].reduced.append(key)
+
+    def _close(self) -> None:
+        self.writer.close()
+        self._pages.close()
 
 
 def _encode_page(builder: RequestBuilder, page: PageImage, key: str, prompt: str) -> tuple[str, Any, bool]:
@@ -173,70 +221,99 @@ def _encode_page(builder: RequestBuilder, page: PageImage, key: str, prompt: str
     return prepared.settings.model, line, True
 
 
-def _resume(state: BatchState, client: BatchClient) -> None:
+def _resume(state: BatchState, client: BatchClient) -> Flow[None]:
     """Upload and create what is written and not created yet."""
-    for record in list(state.list_pending()):
+    for record in state.list_pending():
         if not record.batch_id:
-            _create(state, client, record)
+            yield from _create(state, client, record)
 
 
-def _create(state: BatchState, client: BatchClient, record: BatchRecord) -> None:
+def _create(state: BatchState, client: BatchClient, record: BatchRecord) -> Flow[None]:
     path = state.get_input_path(record)
     may_exist = bool(record.file_id)
     if not record.file_id:
-        if not path.exists():  # it was never uploaded, so nothing is paid for
-            state.remove(record)
+        if not (yield Work(partial(state.has_whole_input, record))):  # never uploaded, so nothing is paid for
+            yield Work(partial(state.remove, record))
             return
-        record.file_id = run(client, batch_calls.upload_file(path))
-        state.save(record)
+        record.file_id = yield from batch_calls.upload_file(path)
+        yield Work(partial(state.save, record))
     order = Order(client.connection, record.model, record.window)
-    batch = run(client, batch_calls.create_batch(order, record.file_id, may_exist=may_exist))
+    batch = yield from batch_calls.create_batch(order, record.file_id, may_exist=may_exist)
     record.batch_id = batch.id
-    state.save(record)
-    path.unlink(missing_ok=True)
+    yield Work(partial(state.save, record))
+    yield Work(partial(path.unlink, missing_ok=True))
 
 
-def _collect(state: BatchState, client: BatchClient, cache: PageCache, record: BatchRecord) -> BatchStatus:
+def _collect_all(
+    state: BatchState, client: BatchClient, cache: PageCache, names: set[str], failure: QwenVLError | None
+) -> Flow[tuple[BatchStatus, QwenVLError | None]]:
+    """Fetch the answers of all batches that are finished; return their status, and the first error.
+
+    An error of one batch, such as a file that is gone, does not keep the answers of others from being fetched; one that
+    others would have too, such as a server that is down, ends the work.
+    """
+    statuses: list[BatchStatus] = []
+    for record in [record for record in state.read_records() if record.name in names]:
+        try:
+            status = yield from _collect(state, client, cache, record)
+            statuses.append(status)
+        except QwenVLError as error:
+            failure = failure or error
+            if error.retryable:
+                break
+    return merge_statuses(statuses), failure
+
+
+def _collect(state: BatchState, client: BatchClient, cache: PageCache, record: BatchRecord) -> Flow[BatchStatus]:
     """Fetch the answers of one batch if it is finished; return its status."""
-    batch = run(client, batch_calls.read_batch(record.batch_id))
+    batch = yield from batch_calls.read_batch(record.batch_id)
     status = batch.status
     if record.is_collected or not status.is_finished:
         return status
-    answered: set[str] = set()
+    results = _PageResults(client, cache, record, batch)
     for file_id in list_result_files(batch):
-        for line in iterate_lines(client, file_id):
-            result = batches.decode_result(line)
-            if result.custom_id in record.pages:
-                answered.add(result.custom_id)
-                outcome = client.decode_batch_result(result, record.model)
-                _keep_outcome(cache, record, result.custom_id, outcome)
-    _add_missing(record, batch, answered)
-    record.status = {
-        "state": status.state, "total": status.total, "completed": status.completed, "failed": status.failed,
-    }  # fmt: skip
+        yield ReadLines(file_id, results.keep_line)
+    results.add_missing()
+    record.status = asdict(status)
     record.is_collected = True
-    state.save(record)
+    yield Work(partial(state.save, record))
     return status
 
 
-def _keep_outcome(cache: PageCache, record: BatchRecord, key: str, outcome: Reply | QwenVLError) -> None:
-    """Put an answer into the cache; one that is cut off or runs in a loop, and an error, go to the record."""
-    record.outcomes.pop(key, None)
-    if isinstance(outcome, QwenVLError):
-        record.outcomes[key] = describe_error(outcome)
-        return
-    transcription = _build_transcription(outcome, is_reduced=key in record.reduced)
-    is_cut = transcription.finish_reason == "length" or REPETITION in parse_layout(transcription.text).warnings
-    if is_cut:
-        record.outcomes[key] = describe_transcription(transcription)
-    else:
-        cache.put(key, transcription)
+class _PageResults:
+    """Keep the results of one batch: answers in the cache, other outcomes in its record."""
 
+    def __init__(self, client: BatchClient, cache: PageCache, record: BatchRecord, batch: Batch) -> None:
+        self._client = client
+        self._cache = cache
+        self._record = record
+        self._batch = batch
+        self._reader = ResultReader()
 
-def _add_missing(record: BatchRecord, batch: Batch, answered: set[str]) -> None:
-    for key in record.pages:
-        if key not in answered:
-            record.outcomes[key] = describe_error(build_missing_error(batch, key))
+    def keep_line(self, line: bytes) -> None:
+        """Keep the result of a line; one that can't be read, or of no page of the batch, is left out."""
+        result = self._reader.read(line)
+        if result is not None and result.custom_id in self._record.pages:
+            self._keep(result.custom_id, self._client.decode_batch_result(result, self._record.model))
+
+    def add_missing(self) -> None:
+        """Add an error for each page without a result."""
+        for key in self._record.pages:
+            if key not in self._reader.answered:
+                error = build_missing_error(self._batch, key, unreadable=self._reader.unreadable)
+                self._record.outcomes[key] = describe_error(error)
+
+    def _keep(self, key: str, outcome: Reply | QwenVLError) -> None:
+        """Put an answer into the cache; one that is cut off or runs in a loop, and an error, go to the record."""
+        self._record.outcomes.pop(key, None)
+        if isinstance(outcome, QwenVLError):
+            self._record.outcomes[key] = describe_error(outcome)
+            return
+        transcription = _build_transcription(outcome, is_reduced=key in self._record.reduced)
+        if transcription.finish_reason == "length" or REPETITION in parse_layout(transcription.text).warnings:
+            self._record.outcomes[key] = describe_transcription(transcription)
+        else:
+            self._cache.put(key, transcription)
 
 
 def _build_transcription(reply: Reply, *, is_reduced: bool) -> PageTranscription:

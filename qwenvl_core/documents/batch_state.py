@@ -13,14 +13,14 @@ import os
 import shutil
 import time
 import uuid
-from collections.abc import Generator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from qwenvl_core.documents.page_cache import PageTranscription
 from qwenvl_core.errors import ErrorPayload, QwenVLError, QwenVLInputError, error_from_payload
+from qwenvl_core.transport.batch_steps import Flow, Pause, Work
 from qwenvl_core.types.batch import BatchStatus, merge_statuses
 
 try:
@@ -29,10 +29,18 @@ except ImportError:  # Windows: processes must not share a folder at the same ti
     fcntl = None  # type: ignore[assignment]
 
 
+_FIRST_LOCK_PAUSE = 0.01  # seconds
+_MAX_LOCK_PAUSE = 0.5  # seconds
+
+
 class PendingPageError(QwenVLError):
     """A page waits in a batch, so it is not requested again."""
 
     hint = "Call collect_batch(wait=True), then load again."
+
+
+class DamagedStateError(QwenVLInputError):
+    """A state file can't be read, so it is not known which pages are paid for."""
 
 
 @dataclass(slots=True)
@@ -68,6 +76,51 @@ class BatchRecord:
     outcomes: dict[str, dict[str, Any]] = field(default_factory=dict)
 
 
+_Types = Mapping[str, tuple[type | None, ...]]
+
+_RECORD: _Types = {
+    "name": (str,), "group": (str,), "created": (int, float), "model": (str,), "window": (str,), "pages": (dict,),
+    "reduced": (list,), "file_id": (str,), "batch_id": (str,), "status": (dict,), "is_collected": (bool,),
+    "outcomes": (dict,),
+}  # fmt: skip
+"""The fields of a state file, and the types that JSON gives them."""
+_STATUS: _Types = {"state": (str,), "total": (int,), "completed": (int,), "failed": (int,)}
+_OUTCOMES: Mapping[str, _Types] = {
+    "error": {"message": (str,), "code": (str, None), "status_code": (int, None), "request_id": (str, None)},
+    "transcription": {
+        "text": (str,), "finish_reason": (str,), "model": (str,), "usage": (dict,), "ocr_result": (dict, None),
+        "image_reduced": (bool, None),
+    },
+}  # fmt: skip
+
+
+class FolderLock:
+    """A lock on a folder, which other threads and processes wait for; a crash releases it."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._file: BinaryIO | None = None
+
+    def try_acquire(self) -> bool:
+        """Return whether the lock is acquired."""
+        if self._file is None:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            self._file = (self._folder / "lock").open("ab")
+        if fcntl is not None:
+            try:
+                fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return False
+        return True
+
+    def release(self) -> None:
+        """Release the lock, also for a process that was forked meanwhile and shares the open file."""
+        if self._file is not None:
+            with self._file:
+                if fcntl is not None:
+                    fcntl.flock(self._file, fcntl.LOCK_UN)
+
+
 class BatchState:
     """The batches whose pages belong to a cache folder."""
 
@@ -75,15 +128,24 @@ class BatchState:
         self.folder = Path(cache_dir).expanduser() / "batches"
         self._records: list[BatchRecord] | None = None
 
-    @contextmanager
-    def lock(self) -> Generator[None]:
-        """Keep other threads and processes from submitting and collecting; a crash releases the lock."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        with (self.folder / "lock").open("ab") as file:
-            if fcntl is not None:
-                fcntl.flock(file, fcntl.LOCK_EX)
+    def acquire_lock(self) -> Flow[FolderLock]:
+        """Keep other threads and processes from submitting and collecting until the lock is released; read the records.
+
+        Raises:
+            QwenVLInputError: A file is damaged.
+        """
+        lock = FolderLock(self.folder)
+        try:
+            pause = _FIRST_LOCK_PAUSE
+            while not (yield Work(lock.try_acquire)):
+                yield Pause(pause)
+                pause = min(pause * 2, _MAX_LOCK_PAUSE)
             self._records = None
-            yield
+            yield Work(self.read_records)
+        except BaseException:
+            lock.release()
+            raise
+        return lock
 
     def read_records(self) -> list[BatchRecord]:
         """Read all records, the oldest first.
@@ -92,11 +154,22 @@ class BatchState:
             QwenVLInputError: A file is damaged.
         """
         if self._records is None:
-            self._records = sorted(map(_read_record, self.folder.glob("*.json")), key=lambda record: record.created)
+            records = map(_read_record, self._list_files())
+            self._records = sorted(records, key=lambda record: (record.created, record.name))
         return self._records
+
+    def _list_files(self) -> list[Path]:
+        try:
+            return [path for path in self.folder.iterdir() if path.suffix == ".json"]
+        except FileNotFoundError:
+            return []
+        except OSError as error:
+            raise _build_damage_error(self.folder, error) from error
 
     def add_record(self, path: Path, record: BatchRecord) -> None:
         """Add a batch whose input file is at `path`; the file becomes part of the state."""
+        with path.open("rb") as file:
+            os.fsync(file.fileno())
         path.replace(self.get_input_path(record))
         self.save(record)
         self.read_records().append(record)
@@ -121,6 +194,17 @@ class BatchState:
     def get_input_path(self, record: BatchRecord) -> Path:
         """Return the path of a batch's input file."""
         return self.folder / f"{record.name}.jsonl"
+
+    def has_whole_input(self, record: BatchRecord) -> bool:
+        """Return whether the input file of a batch is there, with all of its lines."""
+        count, last = 0, b""
+        try:
+            with self.get_input_path(record).open("rb") as file:
+                while data := file.read(1024**2):
+                    count, last = count + data.count(b"\n"), data
+        except OSError:
+            return False
+        return count == len(record.pages) and last.endswith(b"\n")
 
     def create_folder(self) -> Path:
         """Create a folder for input files that are being written; what a crash left of such files is removed."""
@@ -193,12 +277,45 @@ def _read_outcome(outcome: Mapping[str, Any]) -> PageTranscription:
 
 def _read_record(path: Path) -> BatchRecord:
     try:
-        return BatchRecord(**json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError) as error:
-        raise QwenVLInputError(
-            f"Damaged state file of a batch: {path} ({error}). Its pages may be paid for: nothing is submitted. "
-            "Restore the file, or delete it to submit its pages again."
-        ) from error
+        values = json.loads(path.read_text(encoding="utf-8"))
+        _check_shape(values, path.stem)
+        return BatchRecord(**values)
+    except (OSError, ValueError, TypeError, RecursionError) as error:
+        raise _build_damage_error(path, error) from error
+
+
+def _build_damage_error(path: Path, error: Exception) -> DamagedStateError:
+    return DamagedStateError(
+        f"Damaged state of batches: {path} ({error}). Its pages may be paid for, so nothing is submitted. "
+        "Restore it, or delete it to submit its pages again."
+    )
+
+
+def _check_shape(values: Any, name: str) -> None:
+    """Check the fields of a record and their types: one without its ids would be submitted again.
+
+    Raises:
+        TypeError: A field is missing, is not known, or has another type.
+    """
+    _check_fields("the file", values, _RECORD)
+    if values["name"] != name:
+        raise TypeError(f"it is that of {values['name']!r}")
+    _check_fields("status", values["status"], _STATUS)
+    if not values["pages"] or not all(type(number) is int for number in values["pages"].values()):
+        raise TypeError("pages: no page numbers")
+    for key, outcome in values["outcomes"].items():
+        kinds = list(outcome) if isinstance(outcome, dict) else []
+        if len(kinds) != 1 or kinds[0] not in _OUTCOMES:
+            raise TypeError(f"outcomes: {key!r} has neither a transcription nor an error")
+        _check_fields(f"the {kinds[0]} of {key!r}", outcome[kinds[0]], _OUTCOMES[kinds[0]])
+
+
+def _check_fields(place: str, values: Any, types: _Types) -> None:
+    if not isinstance(values, dict) or set(values) != set(types):
+        raise TypeError(f"{place}: other fields than this version writes")
+    for name, allowed in types.items():
+        if (None if values[name] is None else type(values[name])) not in allowed:
+            raise TypeError(f"{place}: {name} has another type")
 
 
 def build_record(group: str, index: int, model: str, window: str) -> BatchRecord:

@@ -18,7 +18,7 @@ from copy import copy
 from qwenvl_core.catalog.models import describe
 from qwenvl_core.documents import batch
 from qwenvl_core.documents.batch import RequestBuilder
-from qwenvl_core.documents.batch_state import BatchState, PendingPageError
+from qwenvl_core.documents.batch_state import BatchState, DamagedStateError, PendingPageError
 from qwenvl_core.documents.concurrency import amap_ordered, map_ordered
 from qwenvl_core.documents.image_export import check_folder, export_images
 from qwenvl_core.documents.options import LoaderOptions
@@ -31,6 +31,7 @@ from qwenvl_core.layout import REPETITION, PageLayout
 from qwenvl_core.rendering.open import Document, DocumentFile, open_pages
 from qwenvl_core.rendering.page_size import PageSizing
 from qwenvl_core.rendering.pages import PageImage, Pages, render_page
+from qwenvl_core.transport.batch_steps import Flow
 
 _LOG = logging.getLogger(__name__)
 
@@ -119,8 +120,8 @@ class Transcription:
             for record in self._build_last_record(pages.count):
                 yield record
 
-    def submit_batch(self, builder: RequestBuilder, window: str) -> list[str]:
-        """Submit the pages that the cache lacks; return the ids of their batches.
+    def submit_batch(self, builder: RequestBuilder, window: str) -> Flow[list[str]]:
+        """Return the flow that submits the pages that the cache lacks, and returns the ids of their batches.
 
         See `qwenvl_core.documents.batch.submit_pages`.
 
@@ -270,7 +271,7 @@ class Transcription:
 
     def _add_failure(self, number: int, error: Exception) -> None:
         self.failures.append((number, error))
-        if self._options.on_error == "raise" or isinstance(error, PendingPageError):
+        if self._options.on_error == "raise" or isinstance(error, (PendingPageError, DamagedStateError)):
             raise QwenVLPageError.from_cause(error, number, self.name) from error
         _LOG.warning("%s: skipped page %d: %s", self.name, number, error)
 

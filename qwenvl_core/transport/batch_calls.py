@@ -1,18 +1,15 @@
-"""Describe the requests that submit, follow and cancel batches, without I/O.
-
-Each function is a generator that yields a `Call` or a `Pause` and receives the parsed reply; an error is raised at the
-`yield`. `transport.batch_io` runs them, sync or async.
-"""
+"""Describe the requests that submit, follow and cancel batches, as flows of steps (`transport.batch_steps`)."""
 
 from __future__ import annotations
 
+import logging
 import re
 import time
-from collections.abc import Callable, Generator, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, BinaryIO, TypeVar
+from typing import BinaryIO
 
 from qwenvl_core.errors import (
     QwenVLAPIError,
@@ -21,44 +18,20 @@ from qwenvl_core.errors import (
     QwenVLInvalidRequestError,
     QwenVLTimeoutError,
 )
+from qwenvl_core.transport.batch_steps import Call, Flow, Pause
 from qwenvl_core.transport.connection import Connection, HttpRequest
 from qwenvl_core.transport.multipart import MultipartForm
 from qwenvl_core.transport.retry import RetryPolicy
 from qwenvl_core.types.batch import Batch, BatchStatus, merge_statuses
 from qwenvl_core.wire import batches, files
 
-T = TypeVar("T")
 Progress = Callable[[BatchStatus], object]
 
+_LOG = logging.getLogger(__name__)
 _FIRST_PAUSE = 2.0  # seconds
 _MAX_PAUSE = 60.0  # seconds
 _LOOK_UP_PAUSE = 0.5  # seconds, in which a batch whose reply was lost appears in the list
 _UNCERTAIN = (408, 409, 429)  # statuses below 500 after which a request may be sent again
-
-
-@dataclass(frozen=True, slots=True)
-class Call:
-    """One request, whose reply is JSON.
-
-    Attributes:
-        build: Builds the request; it receives the open `file`.
-        file: The file that is sent.
-        is_repeated: Whether the request is repeated after a transient error.
-    """
-
-    build: Callable[[BinaryIO | None], HttpRequest]
-    file: Path | None = None
-    is_repeated: bool = True
-
-
-@dataclass(frozen=True, slots=True)
-class Pause:
-    """Wait for some seconds."""
-
-    seconds: float
-
-
-Flow = Generator[Call | Pause, Any, T]
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +64,8 @@ def submit_files(order: Order, paths: Sequence[Path]) -> Flow[list[str]]:
     """Upload files and create a batch for each; return the ids of the batches.
 
     Raises:
-        QwenVLError: A request failed; the hint names the batches that were created before.
+        QwenVLError: A request failed; the hint names the batches that were created before. An interruption and a
+            cancellation name them in a note.
     """
     ids: list[str] = []
     try:
@@ -99,11 +73,17 @@ def submit_files(order: Order, paths: Sequence[Path]) -> Flow[list[str]]:
             file_id = yield from upload_file(path)
             batch = yield from create_batch(order, file_id)
             ids.append(batch.id)
-    except QwenVLError as error:
-        if ids:
-            error.hint = f"Batches created before the error, which batch_job({ids!r}) finds again. {error.hint}"
+    except BaseException as error:
+        if ids and isinstance(error, QwenVLError):
+            error.hint = f"{_describe_created(ids)} {error.hint}"
+        elif ids:
+            error.add_note(_describe_created(ids))
         raise
     return ids
+
+
+def _describe_created(ids: Sequence[str]) -> str:
+    return f"Batches created before the error, which batch_job({ids!r}) finds again."
 
 
 def upload_file(path: Path) -> Flow[str]:
@@ -134,7 +114,9 @@ def create_batch(order: Order, file_id: str, *, may_exist: bool = False) -> Flow
                 return found
         try:
             payload = yield Call(lambda _: HttpRequest("POST", batches.PATH, body), is_repeated=False)
-            return batches.decode_batch(payload)
+            batch = batches.decode_batch(payload)
+            _LOG.info("Created batch %s.", batch.id)
+            return batch
         except QwenVLError as error:
             if _is_refused(error):
                 raise
@@ -241,13 +223,21 @@ def list_result_files(batch: Batch) -> list[str]:
     return [file_id for file_id in (batch.error_file_id, batch.output_file_id) if file_id]
 
 
-def build_missing_error(batch: Batch, custom_id: str) -> QwenVLError:
-    """Build the error of a request that is in neither file."""
+def build_missing_error(batch: Batch, custom_id: str, *, unreadable: int = 0) -> QwenVLError:
+    """Build the error of a request that is in neither file.
+
+    Args:
+        batch: The batch.
+        custom_id: The id of the request.
+        unreadable: Number of lines in the files that can't be read, one of which may be its result.
+    """
     state = batch.status.state
     if batch.errors:
         return QwenVLInvalidRequestError(f"Batch {batch.id} is {state}: {'; '.join(batch.errors)}")
+    lines = f" Lines of its results that can't be read: {unreadable}." if unreadable else ""
     return QwenVLAPIError(
-        f"Batch {batch.id} is {state} and has no result for request {custom_id!r}.", hint="Submit the request again."
+        f"Batch {batch.id} is {state} and has no result for request {custom_id!r}.{lines}",
+        hint="Submit the request again.",
     )
 
 

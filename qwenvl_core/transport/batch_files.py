@@ -11,8 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from types import TracebackType
-from typing import Any, BinaryIO, Self
+from typing import Any, BinaryIO
 
 from qwenvl_core.catalog.models import CATALOGUE
 from qwenvl_core.catalog.provider_models import describe_at
@@ -127,18 +126,13 @@ class BatchFileWriter:
         self.counts[-1] += 1
         return len(self.paths) - 1
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def close(self) -> None:
+        """Close the last file."""
         if self._file is not None:
             self._file.close()
 
     def _begin_file(self) -> None:
-        if self._file is not None:
-            self._file.close()
+        self.close()
         path = self.folder / f"batch-{len(self.paths)}.jsonl"
         self._file = path.open("wb")
         self.paths.append(path)

@@ -1,16 +1,17 @@
-"""Run the requests of batches (`transport.batch_calls`) over a transport, and stream the lines of their files."""
+"""Perform the steps of flows (`transport.batch_steps`), sync or async, and stream the lines of files."""
 
 from __future__ import annotations
 
 import asyncio
 import json
 import time
-from collections.abc import AsyncGenerator, Generator
-from contextlib import nullcontext
+from collections.abc import AsyncGenerator, Callable, Generator, Iterable, Sequence
+from contextlib import ExitStack, aclosing, closing, nullcontext, suppress
+from functools import partial
 from typing import Any, Protocol, TypeVar
 
 from qwenvl_core.errors import QwenVLAPIError, QwenVLError
-from qwenvl_core.transport.batch_calls import Call, Flow, Pause
+from qwenvl_core.transport.batch_steps import Call, Flow, Pause, ReadLines, Step, Work
 from qwenvl_core.transport.connection import Connection, HttpRequest
 from qwenvl_core.transport.http_transport import HttpTransport
 from qwenvl_core.transport.redaction import redact
@@ -44,93 +45,167 @@ def run(client: TransportSource, flow: Flow[T]) -> T:
         step = next(flow)
         while True:
             try:
-                reply = _perform(client, step)
-            except QwenVLError as error:
-                redact(error, client.connection.api_key)
-                step = flow.throw(error)
+                result = _perform(client, step)
+            except BaseException as error:  # an interruption too: the flow releases what it holds
+                step = flow.throw(_redact(client, error))
             else:
-                step = flow.send(reply)
+                step = flow.send(result)
     except StopIteration as stop:
-        result: T = stop.value
-        return result
+        value: T = stop.value
+        return value
 
 
 async def arun(client: TransportSource, flow: Flow[T]) -> T:
-    """Run a flow asynchronously; see `run`."""
+    """Run a flow asynchronously; see `run`. A cancellation is raised in the flow."""
     try:
         step = next(flow)
         while True:
             try:
-                reply = await _aperform(client, step)
-            except QwenVLError as error:
-                redact(error, client.connection.api_key)
-                step = flow.throw(error)
+                result = await _aperform(client, step)
+            except BaseException as error:
+                step = flow.throw(_redact(client, error))
             else:
-                step = flow.send(reply)
+                step = flow.send(result)
     except StopIteration as stop:
-        result: T = stop.value
-        return result
+        value: T = stop.value
+        return value
 
 
-def iterate_lines(client: TransportSource, file_id: str) -> Generator[bytes]:
-    """Yield the lines of a file as they arrive; after an interruption, the file is requested again.
+async def acall_in_thread(function: Callable[[], T]) -> T:
+    """Call a function in a thread; a cancellation waits until it returns, and is raised then."""
+    future = asyncio.ensure_future(asyncio.to_thread(function))
+    try:
+        return await asyncio.shield(future)
+    except asyncio.CancelledError:
+        while not future.done():
+            with suppress(asyncio.CancelledError):
+                await asyncio.wait((future,))
+        future.exception()  # is retrieved, so that it is not reported as lost
+        raise
+
+
+def iterate_lines(client: TransportSource, file_id: str) -> Generator[list[bytes]]:
+    """Yield the lines of a file in groups, as they arrive; after an interruption, the file is requested again.
 
     Raises:
         QwenVLError: The file can't be read.
     """
-    request, policy = _build_content_request(file_id), RetryPolicy(client.connection)
-    count = 0
+    download = _Download(client.connection, file_id)
     transport = client.open_transport()
     while True:
-        decoder, skipped = files.LineDecoder(), count
         try:
-            with transport.open(request) as response:
+            with transport.open(download.start()) as response:
                 for data in response.data:
-                    for line in decoder.decode(data):
-                        skipped -= 1
-                        if skipped < 0:
-                            count += 1
-                            yield line
+                    yield download.decode(data)
             break
         except QwenVLError as error:
-            redact(error, client.connection.api_key)
-            time.sleep(policy.next_delay(error))
-    if skipped <= 0:
-        yield from decoder.flush()
+            time.sleep(download.find_delay(error))
+    yield download.flush()
 
 
-async def aiterate_lines(client: TransportSource, file_id: str) -> AsyncGenerator[bytes]:
-    """Yield the lines of a file asynchronously; see `iterate_lines`."""
-    request, policy = _build_content_request(file_id), RetryPolicy(client.connection)
-    count = 0
+async def aiterate_lines(client: TransportSource, file_id: str) -> AsyncGenerator[list[bytes]]:
+    """Yield the lines of a file in groups asynchronously; see `iterate_lines`."""
+    download = _Download(client.connection, file_id)
     transport = await client.aopen_transport()
     while True:
-        decoder, skipped = files.LineDecoder(), count
         try:
-            async with transport.aopen(request) as response:
+            async with transport.aopen(download.start()) as response:
                 async for data in response.data:
-                    for line in decoder.decode(data):
-                        skipped -= 1
-                        if skipped < 0:
-                            count += 1
-                            yield line
+                    yield download.decode(data)
             break
         except QwenVLError as error:
-            redact(error, client.connection.api_key)
-            await asyncio.sleep(policy.next_delay(error))
-    if skipped <= 0:
-        for line in decoder.flush():
-            yield line
+            await asyncio.sleep(download.find_delay(error))
+    yield download.flush()
 
 
-def _build_content_request(file_id: str) -> HttpRequest:
-    return HttpRequest("GET", files.build_content_path(file_id))
+class _Download:
+    """The lines of a file that is downloaded, and requested again after an interruption."""
+
+    def __init__(self, connection: Connection, file_id: str) -> None:
+        self._connection = connection
+        self._request = HttpRequest("GET", files.build_content_path(file_id))
+        self._decoder = files.LineDecoder()
+        self._policy = RetryPolicy(connection)
+        self._count = 0  # of the lines that were yielded
+        self._skipped = 0  # of those, how many must arrive again first
+        self._has_progress = False
+
+    def start(self) -> HttpRequest:
+        """Return the request of the file; its lines arrive from the first one on."""
+        self._decoder, self._skipped, self._has_progress = files.LineDecoder(), self._count, False
+        return self._request
+
+    def decode(self, data: bytes) -> list[bytes]:
+        """Return the lines that are complete with `data` and were not returned before."""
+        return self._select(self._decoder.decode(data))
+
+    def flush(self) -> list[bytes]:
+        """Return the line after the last line end."""
+        return self._select(self._decoder.flush())
+
+    def find_delay(self, error: QwenVLError) -> float:
+        """Return the seconds before the next attempt; each attempt that brought lines allows new ones.
+
+        Raises:
+            QwenVLError: `error`, if there is none.
+        """
+        redact(error, self._connection.api_key)
+        if self._has_progress:
+            self._policy = RetryPolicy(self._connection)
+        return self._policy.next_delay(error)
+
+    def _select(self, lines: Iterable[bytes]) -> list[bytes]:
+        found = list(lines)
+        new = found[self._skipped :]
+        self._skipped -= min(self._skipped, len(found))
+        self._count += len(new)
+        self._has_progress = self._has_progress or bool(new)
+        return new
 
 
-def _perform(client: TransportSource, step: Call | Pause) -> Any:
-    if isinstance(step, Pause):
-        time.sleep(step.seconds)
-        return None
+def _redact(client: TransportSource, error: BaseException) -> BaseException:
+    if isinstance(error, QwenVLError):
+        redact(error, client.connection.api_key)
+    return error
+
+
+def _perform(client: TransportSource, step: Step) -> Any:
+    match step:
+        case Pause(seconds):
+            return time.sleep(seconds)
+        case Work(function):
+            return function()
+        case ReadLines(file_id, consume):
+            with closing(iterate_lines(client, file_id)) as groups:
+                for lines in groups:
+                    _consume(consume, lines)
+            return None
+        case Call():
+            return _call(client, step)
+
+
+async def _aperform(client: TransportSource, step: Step) -> Any:
+    match step:
+        case Pause(seconds):
+            return await asyncio.sleep(seconds)
+        case Work(function):
+            return await acall_in_thread(function)
+        case ReadLines(file_id, consume):
+            async with aclosing(aiterate_lines(client, file_id)) as groups:
+                async for lines in groups:
+                    if lines:
+                        await acall_in_thread(partial(_consume, consume, lines))
+            return None
+        case Call():
+            return await _acall(client, step)
+
+
+def _consume(consume: Callable[[bytes], object], lines: Sequence[bytes]) -> None:
+    for line in lines:
+        consume(line)
+
+
+def _call(client: TransportSource, step: Call) -> Any:
     transport = client.open_transport()
 
     def attempt() -> bytes:
@@ -143,15 +218,13 @@ def _perform(client: TransportSource, step: Call | Pause) -> Any:
     return _parse(call_with_retries(client.connection, attempt) if step.is_repeated else attempt())
 
 
-async def _aperform(client: TransportSource, step: Call | Pause) -> Any:
-    if isinstance(step, Pause):
-        await asyncio.sleep(step.seconds)
-        return None
+async def _acall(client: TransportSource, step: Call) -> Any:
     transport = await client.aopen_transport()
 
     async def attempt() -> bytes:
-        file = await asyncio.to_thread(step.file.open, "rb") if step.file else None
-        with file or nullcontext():
+        with ExitStack() as stack:  # closes a file that was opened in spite of a cancellation
+            path = step.file
+            file = await acall_in_thread(lambda: stack.enter_context(path.open("rb"))) if path else None
             async with transport.aopen(step.build(file)) as response:
                 return b"".join([data async for data in response.data])
 

@@ -156,19 +156,47 @@ def decode_result(line: bytes) -> BatchResult:
     """Decode one line of the output file or of the error file.
 
     Raises:
-        QwenVLAPIError: The line is no result.
+        QwenVLAPIError: The line names no request.
     """
     try:
         row = json.loads(line)
         custom_id = _require_string(row["custom_id"])
-        response = row.get("response") or {}
-        status, body = response.get("status_code"), response.get("body")
-        request_id = read_string(response.get("request_id"))
-        if row.get("error") or not isinstance(body, dict) or (status is not None and status >= 400):
-            return BatchResult(custom_id, None, _read_error(row.get("error"), body, status, request_id), request_id)
-        return BatchResult(custom_id, body, None, request_id)
-    except (AttributeError, KeyError, TypeError, ValueError, RecursionError) as error:
+    except (KeyError, TypeError, ValueError, RecursionError) as error:
         raise QwenVLAPIError(f"A line of a batch's results has an unknown shape ({error!r}).") from error
+    response = row.get("response")
+    response = response if isinstance(response, Mapping) else {}
+    status, body = response.get("status_code"), response.get("body")
+    request_id = read_string(response.get("request_id"))
+    is_refused = isinstance(status, int) and status >= 400
+    if row.get("error") or not isinstance(body, dict) or is_refused:
+        return BatchResult(custom_id, None, _read_error(row.get("error"), body, status, request_id), request_id)
+    return BatchResult(custom_id, body, None, request_id)
+
+
+class ResultReader:
+    """Read the lines of the files with the results of one batch.
+
+    Attributes:
+        answered: The requests that have a result, by their custom ids: whether it is a reply.
+        unreadable: Number of lines that can't be read.
+    """
+
+    def __init__(self) -> None:
+        self.answered: dict[str, bool] = {}
+        self.unreadable = 0
+
+    def read(self, line: bytes) -> BatchResult | None:
+        """Return the result of a line; `None` if it can't be read, or is an error of a request that has a reply."""
+        try:
+            result = decode_result(line)
+        except QwenVLAPIError:
+            self.unreadable += 1
+            return None
+        is_reply = result.error is None
+        if self.answered.get(result.custom_id) and not is_reply:
+            return None
+        self.answered[result.custom_id] = is_reply
+        return result
 
 
 def _read_error(error: Any, body: Any, status: Any, request_id: str) -> QwenVLError:
