@@ -22,35 +22,107 @@ else:
 
 
 class QwenVLAuthenticationError(core.QwenVLAuthenticationError, langchain.ModelAuthenticationError):
-    """The server rejected the API key (HTTP 401)."""
+    """The server rejected the API key (HTTP 401).
+
+    Example:
+        ```python
+        try:
+            ChatQwenVL().invoke("Hi")
+        except QwenVLAuthenticationError as error:
+            print(error.status_code, error.hint)
+        ```
+    """
 
 
 class QwenVLMissingKeyError(core.QwenVLMissingKeyError, QwenVLAuthenticationError):
-    """No API key was configured; no request was sent."""
+    """No API key was configured; no request was sent.
+
+    Example:
+        ```python
+        try:
+            ChatQwenVL().invoke("Hi")
+        except QwenVLMissingKeyError as error:
+            print(error)
+        ```
+    """
 
 
 class QwenVLPermissionDeniedError(core.QwenVLPermissionDeniedError, langchain.ModelPermissionDeniedError):
-    """The API key lacks permission for the request (HTTP 403)."""
+    """The API key lacks permission for the request (HTTP 403).
+
+    Example:
+        ```python
+        try:
+            ChatQwenVL().invoke("Hi")
+        except QwenVLPermissionDeniedError as error:
+            print(error.code)
+        ```
+    """
 
 
 class QwenVLArrearageError(core.QwenVLArrearageError, QwenVLPermissionDeniedError):
-    """The account is in arrears, or the product was not purchased."""
+    """The account is in arrears, or the product was not purchased.
+
+    Example:
+        ```python
+        try:
+            ChatQwenVL().invoke("Hi")
+        except QwenVLArrearageError as error:
+            print(error.hint)
+        ```
+    """
 
 
 class QwenVLNotFoundError(core.QwenVLNotFoundError, langchain.ModelNotFoundError):
-    """The requested address does not exist (HTTP 404)."""
+    """The requested address does not exist (HTTP 404).
+
+    Example:
+        ```python
+        try:
+            ChatQwenVL().invoke("Hi")
+        except QwenVLNotFoundError as error:
+            print(error.message)
+        ```
+    """
 
 
 class QwenVLModelNotFoundError(core.QwenVLModelNotFoundError, QwenVLNotFoundError):
-    """The model does not exist at this endpoint, or the account may not use it."""
+    """The model does not exist at this endpoint, or the account may not use it.
+
+    Example:
+        ```python
+        try:
+            ChatQwenVL(model="qwen9-vl").invoke("Hi")
+        except QwenVLModelNotFoundError as error:
+            print(error.message)
+        ```
+    """
 
 
 class QwenVLInvalidRequestError(core.QwenVLInvalidRequestError, langchain.ModelInvalidRequestError):
-    """The server rejected the request as invalid (HTTP 400, 413, 422)."""
+    """The server rejected the request as invalid (HTTP 400, 413, 422).
+
+    Example:
+        ```python
+        try:
+            ChatQwenVL().invoke("Hi")
+        except QwenVLInvalidRequestError as error:
+            print(error.message)
+        ```
+    """
 
 
 class QwenVLInputError(core.QwenVLInputError, langchain.ModelInvalidRequestError):
-    """The input or a setting cannot be sent; no request was sent. It is also a `ValueError`."""
+    """The input or a setting cannot be sent; no request was sent. It is also a `ValueError`.
+
+    Example:
+        ```python
+        try:
+            ChatQwenVL(temperature=3).invoke("Hi")
+        except QwenVLInputError as error:
+            print(error)
+        ```
+    """
 
 
 class QwenVLContentFilterError(core.QwenVLContentFilterError, QwenVLInvalidRequestError, ModelRefusalError):
@@ -58,43 +130,123 @@ class QwenVLContentFilterError(core.QwenVLContentFilterError, QwenVLInvalidReque
 
     It is also langchain-core's `ModelRefusalError` where there is one (from 1.7.5); `raw_message` then holds the text
     that arrived before the output was stopped.
+
+    Example:
+        ```python
+        try:
+            ChatQwenVL().invoke("Hi")
+        except QwenVLContentFilterError as error:
+            print(error.partial)
+        ```
     """
 
 
 class QwenVLContextOverflowError(core.QwenVLContextOverflowError, langchain.ContextOverflowError):
-    """The input exceeds the model's context window."""
+    """The input exceeds the model's context window.
+
+    Example:
+        ```python
+        try:
+            ChatQwenVL().invoke("Hi")
+        except QwenVLContextOverflowError as error:
+            messages = messages[-10:]
+        ```
+    """
 
 
 class QwenVLRateLimitError(core.QwenVLRateLimitError, langchain.ModelRateLimitError):
-    """Requests or tokens exceed the rate limit (HTTP 429)."""
+    """Requests or tokens exceed the rate limit (HTTP 429).
+
+    Example:
+        ```python
+        try:
+            ChatQwenVL().invoke("Hi")
+        except QwenVLRateLimitError as error:
+            print(error.retry_after)
+        ```
+    """
 
 
 class QwenVLQuotaExceededError(core.QwenVLQuotaExceededError, QwenVLRateLimitError):
-    """A quota is exhausted, which a retry cannot resolve."""
+    """A quota is exhausted, which a retry cannot resolve.
+
+    Example:
+        ```python
+        try:
+            ChatQwenVL().invoke("Hi")
+        except QwenVLQuotaExceededError as error:
+            print(error.hint)
+        ```
+    """
 
     is_retryable = False
 
 
 class QwenVLTimeoutError(core.QwenVLTimeoutError, langchain.ModelTimeoutError):
-    """The response, or the next chunk of it, did not arrive in time."""
+    """The response, or the next chunk of it, did not arrive in time.
+
+    Example:
+        ```python
+        try:
+            ChatQwenVL().invoke("Hi")
+        except QwenVLTimeoutError as error:
+            print(error.partial)
+        ```
+    """
 
 
 class QwenVLConnectionError(core.QwenVLConnectionError, langchain.ModelConnectionError):
-    """The server cannot be reached, or the connection failed."""
+    """The server cannot be reached, or the connection failed.
+
+    Example:
+        ```python
+        try:
+            ChatQwenVL().invoke("Hi")
+        except QwenVLConnectionError as error:
+            print(error.__cause__)
+        ```
+    """
 
 
 class QwenVLStreamInterruptedError(core.QwenVLStreamInterruptedError, QwenVLConnectionError):
-    """The stream ended before the answer was complete; `partial` is the text that arrived."""
+    """The stream ended before the answer was complete; `partial` is the text that arrived.
+
+    Example:
+        ```python
+        try:
+            ChatQwenVL().invoke("Hi")
+        except QwenVLStreamInterruptedError as error:
+            print(error.partial)
+        ```
+    """
 
 
 class QwenVLOutputError(core.QwenVLOutputError, langchain.OutputParserException):
-    """The answer lacks the tool call or the JSON that the request demands; `llm_output` is its text."""
+    """The answer lacks the tool call or the JSON that the request demands; `llm_output` is its text.
+
+    Example:
+        ```python
+        try:
+            ChatQwenVL().with_structured_output(Receipt).invoke("Hi")
+        except QwenVLOutputError as error:
+            print(error.reasoning, error.llm_output)
+        ```
+    """
 
     is_retryable = False
 
 
 class QwenVLAPIError(core.QwenVLAPIError, langchain.ModelAPIError):
-    """The server failed (HTTP 5xx), or its reply cannot be parsed."""
+    """The server failed (HTTP 5xx), or its reply cannot be parsed.
+
+    Example:
+        ```python
+        try:
+            ChatQwenVL().invoke("Hi")
+        except QwenVLAPIError as error:
+            print(error.request_id)
+        ```
+    """
 
 
 _BY_CORE_CLASS: dict[type[core.QwenVLError], type[core.QwenVLError]] = {

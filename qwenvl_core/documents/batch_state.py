@@ -19,9 +19,10 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from qwenvl_core.documents.page_cache import PageTranscription
-from qwenvl_core.errors import ErrorPayload, QwenVLError, QwenVLInputError, error_from_payload
+from qwenvl_core.errors import QwenVLError, QwenVLInputError
 from qwenvl_core.transport.batch_steps import Flow, Pause, Work
 from qwenvl_core.types.batch import BatchStatus, merge_statuses
+from qwenvl_core.wire.error_classes import ErrorPayload, error_from_payload
 
 try:
     import fcntl

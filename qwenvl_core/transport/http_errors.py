@@ -8,14 +8,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from qwenvl_core.errors import (
-    QwenVLError,
-    QwenVLStreamInterruptedError,
-    QwenVLTimeoutError,
-    error_from_payload,
-)
+from qwenvl_core.errors import QwenVLError, QwenVLStreamInterruptedError, QwenVLTimeoutError
 from qwenvl_core.transport.retry import parse_retry_after
 from qwenvl_core.wire import errors
+from qwenvl_core.wire.error_classes import error_from_payload
 
 
 def get_http_classes(*names: str) -> tuple[type[Any], ...]:

@@ -26,8 +26,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
 
-from qwenvl_core.errors import QwenVLAPIError, QwenVLError, error_from_payload
+from qwenvl_core.errors import QwenVLAPIError, QwenVLError
 from qwenvl_core.types.batch import Batch, BatchRequest, BatchResult, BatchStatus
+from qwenvl_core.wire.error_classes import error_from_payload
 from qwenvl_core.wire.errors import parse_error_payload
 from qwenvl_core.wire.fields import read_count, read_string
 

@@ -20,7 +20,7 @@ from collections.abc import Mapping
 from itertools import chain
 from typing import Any
 
-from qwenvl_core.errors import ErrorPayload
+from qwenvl_core.wire.error_classes import ErrorPayload
 from qwenvl_core.wire.sse import DONE, SSEDecoder
 
 _MAX_QUOTE = 500

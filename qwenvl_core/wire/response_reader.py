@@ -22,12 +22,12 @@ from qwenvl_core.errors import (
     QwenVLPermissionDeniedError,
     QwenVLStreamInterruptedError,
     QwenVLTimeoutError,
-    error_from_payload,
 )
 from qwenvl_core.types.events import Event, Finish, ReasoningDelta, TextDelta, ToolCallDelta, Usage
 from qwenvl_core.types.reply import Reply, ReplyAccumulator
 from qwenvl_core.types.request import PreparedRequest
 from qwenvl_core.wire import errors, tool_names
+from qwenvl_core.wire.error_classes import error_from_payload
 from qwenvl_core.wire.error_hints import choose_hint
 from qwenvl_core.wire.reply_trimming import ReplyTrimmer
 from qwenvl_core.wire.sse import DONE, SSEDecodeError, SSEDecoder

@@ -6,11 +6,12 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from qwenvl_core.errors import QwenVLAPIError, error_from_payload
+from qwenvl_core.errors import QwenVLAPIError
 from qwenvl_core.media.sources import DataUri, to_url_or_data_uri
 from qwenvl_core.types.media import FileSource, Source, UrlSource
 from qwenvl_core.types.messages import ImagePart, TextPart
 from qwenvl_core.types.retrieval import Item, ItemPart, RetrievalUsage
+from qwenvl_core.wire.error_classes import error_from_payload
 from qwenvl_core.wire.errors import is_error_payload, parse_error_payload
 from qwenvl_core.wire.fields import read_count
 

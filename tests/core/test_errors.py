@@ -7,7 +7,6 @@ import re
 import pytest
 
 from qwenvl_core.errors import (
-    ErrorPayload,
     QwenVLAPIError,
     QwenVLArrearageError,
     QwenVLAuthenticationError,
@@ -26,8 +25,8 @@ from qwenvl_core.errors import (
     QwenVLRateLimitError,
     QwenVLStreamInterruptedError,
     QwenVLTimeoutError,
-    error_from_payload,
 )
+from qwenvl_core.wire.error_classes import ErrorPayload, error_from_payload
 
 
 @pytest.mark.parametrize(

@@ -21,9 +21,9 @@ from qwenvl_core.errors import (
     QwenVLQuotaExceededError,
     QwenVLRateLimitError,
     QwenVLTimeoutError,
-    error_from_payload,
 )
 from qwenvl_core.wire import errors
+from qwenvl_core.wire.error_classes import error_from_payload
 from tests.emulator import Emulator, Fault
 from tests.support.pipeline import CALL_MODES, CallMode, client, events_of, read, request, sse
 

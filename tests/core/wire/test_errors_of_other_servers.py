@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 
 from qwenvl_core.errors import (
-    ErrorPayload,
     QwenVLAPIError,
     QwenVLArrearageError,
     QwenVLAuthenticationError,
@@ -21,9 +20,9 @@ from qwenvl_core.errors import (
     QwenVLRateLimitError,
     QwenVLStreamInterruptedError,
     QwenVLTimeoutError,
-    error_from_payload,
 )
 from qwenvl_core.wire import errors
+from qwenvl_core.wire.error_classes import ErrorPayload, error_from_payload
 from tests.emulator import Emulator, Fault, Quirks, Reply
 from tests.support.pipeline import client, events_of, request
 

@@ -12,11 +12,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from qwenvl_core.errors import QwenVLError, error_from_payload
+from qwenvl_core.errors import QwenVLError
 from qwenvl_core.types.events import Event, Finish
 from qwenvl_core.types.reply import accumulate
 from qwenvl_core.types.request import Request
 from qwenvl_core.wire import dashscope, errors, openai
+from qwenvl_core.wire.error_classes import error_from_payload
 from tests.support.pipeline import chunk, prepare, read_reply, request, sse
 
 STREAM, WHOLE = request(stream=True), request(enable_thinking=False)

@@ -9,10 +9,11 @@ from typing import Any
 
 import pytest
 
-from qwenvl_core.errors import QwenVLAuthenticationError, QwenVLError, QwenVLInvalidRequestError, error_from_payload
+from qwenvl_core.errors import QwenVLAuthenticationError, QwenVLError, QwenVLInvalidRequestError
 from qwenvl_core.types.events import Usage
 from qwenvl_core.types.reply import accumulate
 from qwenvl_core.wire import errors
+from qwenvl_core.wire.error_classes import error_from_payload
 from tests.support.paths import RECORDINGS
 from tests.support.pipeline import read, request
 
