@@ -1,6 +1,6 @@
 """Switch on deviations from the recorded replies, of the service itself or of servers that imitate it.
 
-Numbers like "Q6" are the items of the list of wire quirks that an adapter has to handle; "self-hosted" marks the
+Numbers like "Q6" are those of `quirk_list.py`, the wire quirks that an adapter has to handle; "self-hosted" marks the
 behaviour of vLLM, SGLang or transformers servers. ``None`` selects the behaviour recorded for each API.
 """
 

@@ -23,29 +23,8 @@ _THINKING = [
     *[_IN_WORDS, _SAVES_TOTAL, _IN_WORDS, _SAVES_TOTAL],
 ]
 
-_LOOKS_CLOSER = Reply(
-    reasoning=split_words("The line at the bottom is small. I look closer."),
-    tool_calls=[ToolCall("call_1", "crop", ['{"bbox_2d": ', "[200, 850, ", "800, 950]}"])],
-)
-_BY_CARD = Reply(reasoning=split_words("Now I can read it."), text=split_words(" By card."))
-_RATE = Reply(
-    reasoning=split_words("There is a tool for this."),
-    tool_calls=[ToolCall("call_1", "get_rate", ['{"currency": ', '"CHF"}'])],
-)
-_LOST_RESULT = Reply(
-    reasoning=split_words("The method was not looked up."), text=split_words("18.37. How it was paid, I could not see.")
-)
-_NO_FILE = Reply(reasoning=split_words("I cannot open it."), text=split_words("The report is there, as a ZIP file."))
-_GOES_ON = Reply(text=split_words(" lemon tart and a mineral water."))
-
-_AGENTS = [
-    *[_LOOKS_CLOSER, _BY_CARD, _LOOKS_CLOSER, _BY_CARD],
-    *[_RATE, _RATE, _LOST_RESULT, _NO_FILE, _NO_FILE, _GOES_ON, _GOES_ON],
-]
-
 PAGES = (
     Page("quickstart-langchain.md", [_RECEIPT, _RECEIPT]),
     Page("quickstart-llama-index.md", [_RECEIPT, _RECEIPT]),
     Page("thinking.md", _THINKING),
-    Page("tools-and-agents.md", _AGENTS),
 )

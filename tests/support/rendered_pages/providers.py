@@ -1,12 +1,8 @@
-"""Render the documentation page of the providers from their rows.
-
-`python -m tests.support.provider_page` writes it; a test compares the two.
-"""
+"""Render the documentation page of the providers from their rows."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
 from dataclasses import replace
 
 from qwenvl_core.catalog.provider_facts import Provider
@@ -17,13 +13,12 @@ from qwenvl_core.types.messages import Message, TextPart
 from qwenvl_core.types.request import Request
 from qwenvl_core.types.settings import ModelSettings
 from qwenvl_core.wire.dialects import encode_parameters
-from tests.support.paths import ROOT
+from tests.support.rendered_pages.markdown import build_notice, build_table, join_sections
 
-PATH = ROOT / "docs" / "providers.md"
 _HYBRID = "Qwen/Qwen3.5-27B"
 _INTRODUCTION = f"""# Providers
 
-<!-- Generated from qwenvl_core/catalog/providers.py: python -m tests.support.provider_page -->
+{build_notice("qwenvl_core/catalog/providers.py")}
 <!-- cassette: none -->
 
 `ChatQwenVL` and `QwenVL` talk to Model Studio by default, and to any server of the OpenAI-compatible API with
@@ -52,43 +47,36 @@ llama.cpp are recognised by it and tell their context window. The provider in us
 
 def render() -> str:
     """Render the page as Markdown."""
-    sections = [
+    return join_sections(
         _INTRODUCTION,
         "## Start a server\n\nEach command serves Qwen3-VL with thinking and tool calls parsed. The weights that think "
         "and those that do not are separate models; Qwen3.5 and newer do both.\n\n"
         + "\n".join(_render_command(provider) for provider in PROVIDERS if provider.start_command),
-        "## Address and key\n\n" + _table(("provider", "usual base URL", "key"), map(_list_address, PROVIDERS)),
+        "## Address and key\n\n" + build_table(("provider", "usual base URL", "key"), map(_list_address, PROVIDERS)),
         "## Thinking\n\nParameters that switch the thinking of a hybrid model on and off, limit it, and carry the "
         "reasoning of earlier messages. “—” is not sent: a keyword for it is an error.\n\n"
-        + _table(
+        + build_table(
             ("provider", "on", "off", "`thinking_budget=2000`", "effort", "earlier reasoning"),
             map(_list_thinking, PROVIDERS),
         ),
         "## Tools, JSON, continuation\n\nWhat is not obeyed is done here: a named tool is offered alone, a forced tool "
         "and JSON are demanded in the prompt and checked.\n\n"
-        + _table(
+        + build_table(
             ("provider", "`tool_choice`", "JSON", "while thinking", "partial message"), map(_list_output, PROVIDERS)
         ),
         "## Media\n\n"
-        + _table(
+        + build_table(
             ("provider", "images", "videos", "options with an effect", "frames", "tool images", "system messages"),
             map(_list_media, PROVIDERS),
         ),
         "## Parameters that are not taken\n\nA keyword is an error; `extra_body` sends it all the same.\n\n"
-        + _table(("provider", "not taken", "under another name"), map(_list_parameters, PROVIDERS)),
-        "## Sources\n\n" + _table(("provider", "source"), ((f"`{row.name}`", row.source) for row in PROVIDERS)),
-    ]  # fmt: skip
-    return "\n\n".join(section.strip() for section in sections) + "\n"
+        + build_table(("provider", "not taken", "under another name"), map(_list_parameters, PROVIDERS)),
+        "## Sources\n\n" + build_table(("provider", "source"), ((f"`{row.name}`", row.source) for row in PROVIDERS)),
+    )  # fmt: skip
 
 
 def _render_command(provider: Provider) -> str:
     return f"### {provider.name}\n\n```console\n$ {provider.start_command}\n```\n"
-
-
-def _table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
-    cells = [tuple(head)]
-    lines = [cells[0], ("---",) * len(cells[0]), *map(tuple, rows)]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 def _encode(provider: Provider, **settings: object) -> str:
@@ -140,7 +128,3 @@ def _list_parameters(provider: Provider) -> tuple[str, ...]:
     refused = [f"`{name}`" for name in PARAMETERS if provider.get_parameter(name) is None]
     renamed = [f"`{name}` as `{other}`" for name, other in provider.renamed]
     return f"`{provider.name}`", ", ".join(refused) or "—", ", ".join(renamed) or "—"
-
-
-if __name__ == "__main__":
-    PATH.write_text(render(), encoding="utf-8")
