@@ -29,6 +29,7 @@ from tests.support.paths import ROOT
 from tests.support.scenario import Scenario
 
 NO_CASSETTE = "none"
+_SHORT_PAUSES = mock.patch("qwenvl_core.transport.batch_calls._FIRST_PAUSE", 0.01)  # between looks at a batch
 
 
 @dataclass(frozen=True)
@@ -96,7 +97,7 @@ def run_page(name: str, prepare: Callable[[Path], object] = lambda folder: None)
     """Run the Python blocks of a page and return what they printed where the page shows it."""
     compared = []
     module = types.ModuleType("docs_page")  # a module, because pydantic resolves annotations there
-    with _working_folder() as folder, mock.patch.dict(sys.modules, docs_page=module):
+    with _working_folder() as folder, mock.patch.dict(sys.modules, docs_page=module), _SHORT_PAUSES:
         prepare(folder)
         printed: list[tuple[CodeBlock, str]] = []
         for block in read_blocks(name):

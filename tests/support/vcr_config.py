@@ -29,6 +29,7 @@ PROVENANCES = ("emulator", "live")
 REPLAY_KEY = "sk-replayed"
 
 _HOSTS = {"compatible-mode": "https://dashscope.aliyuncs.com", "api": "https://dashscope.aliyuncs.com"}
+_BATCH_HOST = "https://batch.dashscope.aliyuncs.com"  # of Batch Chat; the emulator has one address for all
 _KEPT_HEADERS = ("content-type", "x-request-id", "x-dashscope-partialresponse", "retry-after")
 _STORAGE = "https://dashscope-file-mgr.oss-cn-beijing.aliyuncs.com"  # where the emulator's policy has its own address
 _EMULATED_STORAGE = re.compile(r"http://127\.0\.0\.1:\d+/oss")
@@ -148,6 +149,7 @@ def _clean_request(request: vcr.request.Request) -> vcr.request.Request:
     match = re.match(r"https?://127\.0\.0\.1:\d+(/([\w-]+)/.*)", request.uri)
     if match:
         request.uri = _HOSTS[match[2]] + match[1]
+    request.uri = request.uri.replace(_BATCH_HOST, _HOSTS["compatible-mode"])
     return request
 
 
