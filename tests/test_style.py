@@ -13,7 +13,7 @@ import pytest
 from tests.support.paths import ROOT
 
 PACKAGES = ("qwenvl_core", "langchain_qwenvl", "llama_index_qwenvl")
-FOLDERS = (*PACKAGES, "tests", "bench", "examples")
+FOLDERS = (*PACKAGES, "tests", "bench", "examples", "docs")
 FILES = {str(path.relative_to(ROOT)): path for folder in FOLDERS for path in sorted((ROOT / folder).rglob("*.py"))}
 FILLER_WORDS = {
     *("told", "said", "says", "seen", "asked", "asking", "heard", "spoken", "meant", "wanted", "given", "whose"),

@@ -25,6 +25,7 @@ from qwenvl_core.errors import QwenVLAuthenticationError
 from tests.emulator import Fault, Reply, ToolCall
 from tests.support import docs_scenarios_chat, docs_scenarios_documents, sample_agreement
 from tests.support.markdown import find_code_blocks, read_markdown
+from tests.support.notebook_scenarios import NOTEBOOKS
 from tests.support.paths import ROOT
 from tests.support.scenario import Scenario, split_words
 
@@ -269,5 +270,11 @@ PAGES = {page.cassette: page for page in (*docs_scenarios_chat.PAGES, *docs_scen
 
 SCENARIOS = {
     scenario.name: scenario
-    for scenario in (*DEMO, *README, *BEHAVIOUR, *(page.to_scenario() for page in PAGES.values()))
+    for scenario in (
+        *DEMO,
+        *README,
+        *BEHAVIOUR,
+        *(page.to_scenario() for page in PAGES.values()),
+        *(notebook.to_scenario() for notebook in NOTEBOOKS.values()),
+    )
 }
