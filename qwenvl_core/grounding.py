@@ -60,7 +60,7 @@ class Grounded:
 
 
 _LENGTHS: dict[GroundingKind, int | None] = {"box": 4, "point": 2, "box3d": None}
-_VENDOR_KEY = re.compile(r"(?:bbox|point)_[23]d", re.IGNORECASE)
+_VENDOR_KEY = re.compile(r"_(?:(?<=bbox_)|(?<=point_))[23]d", re.IGNORECASE)
 _CORNER_NAMES = (
     ("x1", "y1", "x2", "y2"),
     ("x0", "y0", "x1", "y1"),
@@ -139,7 +139,8 @@ def _scan(text: str) -> tuple[str, ScanResult]:
     scan = scan_json(text)
     if scan.objects:
         return text, scan
-    wide = scan_json(replace_full_width(text), text)
+    plain = replace_full_width(text)
+    wide = scan if plain == text else scan_json(plain, text)
     if wide.objects:
         return text, wide
     if _VENDOR_KEY.search(text):

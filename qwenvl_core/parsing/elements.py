@@ -103,7 +103,7 @@ def format_inline_code(code: str) -> str:
 
 def _find_longest_run(code: str) -> int:
     """Return the length of the longest run of backticks."""
-    return max(map(len, _BACKTICKS.findall(code)), default=0)
+    return max(map(len, _BACKTICKS.findall(code)), default=0) if "`" in code else 0
 
 
 def format_html(name: str, text: str, css_class: str = "", **attributes: str) -> str:

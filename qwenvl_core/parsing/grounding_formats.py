@@ -8,14 +8,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import pairwise
 from typing import Any, Literal
 
 from qwenvl_core.parsing.numbers import NUMBER, enclose_corners, find_numbers
 from qwenvl_core.parsing.text import join_lines, unescape
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class RawGrounding:
     """A box or points in the model's unit.
 
@@ -127,10 +126,11 @@ _POLYGON_AT_START = re.compile(rf"{_BULLET}({_EIGHT})(?!{_B},?\d)(.*)")
 _AT_START = re.compile(rf"{_BULLET}({_FOUR})(?!{_B}[,.]?\d)(.*)")
 _AFTER_COLON = re.compile(rf"(.*?):{_B}({_FOUR})\s*\Z")
 _BRACKETED = re.compile(rf"\({_B}{_FOUR}{_B}\)|\[{_B}{_FOUR}{_B}\]|{_PAIR}{_B},{_B}{_PAIR}")
+_KEY_END = r"(?:_[23]d)?(?:\\?[\"']|\s{0,9}:)"
+_KEY = r"\s{0,99}[\"'][^\"'\n]{1,80}[\"']\s{0,9}:"
+# In lower case. Each alternative begins with one character, so that `re` skips other text quickly.
 _OTHER_FORMAT = re.compile(
-    r"(?:bbox|point)(?:_[23]d)?(?:\\?[\"']|\s{0,9}:)|<points?\b|<\|(?:box|quad)_start|<(?:box|quad)>"
-    r"|[{,\[]\s{0,99}[\"'][^\"'\n]{1,80}[\"']\s{0,9}:",
-    re.IGNORECASE,
+    rf"bbox{_KEY_END}|point{_KEY_END}|<(?:points?\b|\|(?:box|quad)_start|(?:box|quad)>)|\{{{_KEY}|,{_KEY}|\[{_KEY}"
 )
 _FENCE = re.compile(r"```\w{0,20}")
 _LETTER = re.compile(r"[^\W\d_]")
@@ -142,6 +142,7 @@ _REFERENCE = re.compile(
     r"|dates|see|cf\.?|ids?)\W*\Z",
     re.IGNORECASE,
 )
+_MAX_REFERENCE_WORD = 40  # characters, with the signs after it
 _SENTENCE = re.compile(
     r"\s*+(?:and|or|are|is|was|were|be|have|has|had|will|can|may|should|in|of|to|for|on|at|from|respectively|etc)\b"
     r"|\s*+&",
@@ -167,35 +168,37 @@ def find_plain_tuples(
         is_cut: Whether the answer was cut off, so that the last line may lack the rest of a number or of a label.
     """
     has_words = _LETTER.search(_FENCE.sub("", text)) is not None  # without, even 1, 2, 3, 4 is no count
-    found = {
-        start: _create_box(start, numbers, label) for start, numbers, label in rows if _is_box(numbers) or not has_words
-    }
-    if _OTHER_FORMAT.search(text):
-        return list(found.values())
+    lists = {start: (numbers, label) for start, numbers, label in rows if not has_words or _is_box(numbers)}
+    found: list[RawGrounding] = []
+    if _OTHER_FORMAT.search(text.lower()):
+        return [_create_box(start, numbers, label) for start, (numbers, label) in lists.items()]
     for line in _LINE.finditer(text):
         if line.end() - line.start() <= _MAX_LINE:
             reader = _LineReader(text, source, line.start(), line.end(), is_cut=is_cut and line.end() == len(text))
             for raw in reader.read():
-                if raw.start not in found or raw.label:
-                    found[raw.start] = raw
+                if raw.label or raw.start not in lists:
+                    lists.pop(raw.start, None)
+                    found.append(raw)
             for start in reader.left_out if has_words else ():
-                found.pop(start, None)
-    boxes = sorted(found.values(), key=lambda raw: raw.start)
+                lists.pop(start, None)
+    found += [_create_box(start, numbers, label) for start, (numbers, label) in lists.items()]
+    boxes = sorted(found, key=lambda raw: raw.start)
     is_last_incomplete = is_cut and bool(boxes) and boxes[-1].label is None and any(raw.label for raw in boxes)
     return boxes[:-1] if is_last_incomplete and text.rstrip().endswith((")", "]")) else boxes
 
 
 def _create_box(start: int, numbers: Sequence[float], label: str | None) -> RawGrounding:
-    numbers = [float(number) for number in numbers]
-    return RawGrounding(start, "box", enclose_corners(numbers) if len(numbers) == 8 else numbers, label)
+    corners = enclose_corners(numbers) if len(numbers) == 8 else numbers
+    return RawGrounding(start, "box", list(map(float, corners)), label)
 
 
 def _is_box(numbers: Sequence[float]) -> bool:
     """Return whether numbers without a key can be a box: not reversed, and not a count such as 1, 2, 3, 4."""
     if len(numbers) == 8:
         numbers = enclose_corners(numbers)
-    is_count = all(right == left + 1 for left, right in pairwise(numbers))
-    return numbers[0] <= numbers[2] and numbers[1] <= numbers[3] and not is_count
+    left, top, right, bottom = numbers
+    is_count = left + 1 == top and top + 1 == right and right + 1 == bottom
+    return left <= right and top <= bottom and not is_count
 
 
 class _LineReader:
@@ -224,57 +227,67 @@ class _LineReader:
         """Return the boxes of the line."""
         match = _AT_START.match(self._line) or _POLYGON_AT_START.match(self._line)
         if match:
-            # Numbers after a bracket are one of the rows of `scan_json`.
-            is_row = self._text[max(0, self._start + match.start(1) - 80) : self._start + match.start(1)].rstrip()
-            return [] if self._is_cut or is_row.endswith("[") or self._is_prose(match) else [self._create(match, 1, 2)]
-        match = _AFTER_COLON.match(self._line)
+            numbers = find_numbers(match[1])
+            is_left_out = self._is_cut or self._is_row(match) or self._is_prose(match, numbers)
+            return [] if is_left_out else [self._create(match, 1, 2, numbers)]
+        match = _AFTER_COLON.match(self._line) if ":" in self._line else None
         if match:
-            is_prose = not _is_box(find_numbers(match[2])) or _REFERENCE.search(match[1])
-            return [] if self._is_cut or is_prose else [self._create(match, 2, 1)]
+            numbers = find_numbers(match[2])
+            is_prose = not _is_box(numbers) or _is_reference_word(match[1])
+            return [] if self._is_cut or is_prose else [self._create(match, 2, 1, numbers)]
         return self._read_bracketed()
 
-    def _create(self, match: re.Match[str], numbers: int, label: int) -> RawGrounding:
-        """Create a box from the groups of a match."""
+    def _create(self, match: re.Match[str], place: int, label: int, numbers: list[float]) -> RawGrounding:
+        """Create a box from a match, the groups of its numbers and its label, and the numbers."""
         start, end = match.span(label)
-        return _create_box(
-            self._start + match.start(numbers), find_numbers(match[numbers]), _clean_label(self._source[start:end])
-        )
+        return _create_box(self._start + match.start(place), numbers, _clean_label(self._source[start:end]))
 
-    def _is_prose(self, match: re.Match[str]) -> bool:
+    def _is_row(self, match: re.Match[str]) -> bool:
+        """Return whether numbers at the start of a line are after a bracket, so that they are a row of `scan_json`."""
+        start = self._start + match.start(1)
+        return self._text[max(0, start - 80) : start].rstrip().endswith("[")
+
+    def _is_prose(self, match: re.Match[str], numbers: list[float]) -> bool:
         """Return whether numbers at the start of a line belong to a sentence; without spaces they are a box."""
         is_compact = " " not in match[1]
-        return not is_compact and (not _is_box(find_numbers(match[1])) or _SENTENCE.match(match[2]) is not None)
+        return not is_compact and (not _is_box(numbers) or _SENTENCE.match(match[2]) is not None)
 
     def _read_bracketed(self) -> list[RawGrounding]:
         """Read bracketed tuples, whose labels are either all before or all after their tuples."""
         matches = list(_BRACKETED.finditer(self._line))
         if not matches:
             return []
-        ends = [0, *(match.end() for match in matches)]
-        starts = [*(match.start() for match in matches), len(self._line)]
-        texts = [self._source[end:start] for end, start in zip(ends, starts, strict=True)]
-        labels = [_clean_label(_CUT_TUPLE.sub("", text)) for text in texts]
-        is_after = labels[0] is None
-        if is_after:
-            labels, texts = labels[1:], texts[1:]
+        texts, end = [], 0  # before, between and after the tuples
+        for match in matches:
+            texts.append(self._source[end : match.start()])
+            end = match.end()
+        texts.append(self._source[end:])
+        if _clean_label(_CUT_TUPLE.sub("", texts[0])) is None:  # the labels are after their tuples
+            del texts[0]
             if self._is_cut and texts[-1].strip(" ]"):  # the last label may be incomplete
                 self.left_out.append(self._start + matches.pop().start())
         found = []
-        for match, label, text in zip(matches, labels, texts, strict=False):
+        for match, text in zip(matches, texts, strict=False):
+            label = _clean_label(_CUT_TUPLE.sub("", text))
             start = self._start + match.start()
-            if self._is_reference(match, text):
+            numbers = find_numbers(match.group())
+            if self._is_reference(match, numbers, text):
                 self.left_out.append(start)
             else:
-                found.append(_create_box(start, find_numbers(match.group()), label))
+                found.append(_create_box(start, numbers, label))
         return found
 
-    def _is_reference(self, match: re.Match[str], text: str) -> bool:
+    def _is_reference(self, match: re.Match[str], numbers: list[float], text: str) -> bool:
         """Return whether numbers in brackets refer to pages or the like; two pairs of numbers are always a box."""
-        numbers = find_numbers(match.group())
         if match.group().count("(") == 2:
             return False
-        is_sentence = len(text.split()) > 1 and max(numbers) < 100
-        return not _is_box(numbers) or is_sentence or _REFERENCE.search(self._line[: match.start()]) is not None
+        is_sentence = max(numbers) < 100 and len(text.split()) > 1
+        return not _is_box(numbers) or is_sentence or _is_reference_word(self._line[: match.start()])
+
+
+def _is_reference_word(before: str) -> bool:
+    """Return whether the text before numbers ends with a word such as `pages`."""
+    return _REFERENCE.search(before[-_MAX_REFERENCE_WORD:]) is not None
 
 
 def _clean_label(text: str) -> str | None:

@@ -163,7 +163,9 @@ class _Scanner:
         kind: type = dict if match.group() == "}" else list
         if kind is list and self._is_stray_bracket(match.end()):
             return match.end()
-        if any(isinstance(bracket.value, kind) for bracket in self._open):
+        if isinstance(self._open[-1].value, kind):
+            self._close_bracket()
+        elif any(isinstance(bracket.value, kind) for bracket in self._open):
             while not isinstance(self._open[-1].value, kind):
                 self._close_bracket()
             self._close_bracket()

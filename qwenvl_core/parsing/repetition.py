@@ -16,6 +16,7 @@ _NOT_COUNTED = frozenset(".…·•‥。・ \t\n|")  # dot leaders, and the emp
 _RUN = re.compile(
     r"(?:\s|&nbsp;){8,}+|\|[|\s]{7,}+|([!-/:-@\[-`{-~\u2010-\u203b\u2500-\u25ff！＿－～])(?:[ \t]?\1){7,}+"
 )
+_LETTER_OR_DIGIT = re.compile(r"[^\W_]")
 _MIN_EMPTY_ROWS = 4000  # characters; fewer can be the rows of an empty form
 _STEP = _MIN_REPEATED_LENGTH // 2
 _DOTS = frozenset(".…·•‥")
@@ -57,7 +58,8 @@ def has_endless_run(text: str) -> bool:
 
 def _is_in_run(text: str, position: int) -> bool:
     """Return whether a run of signs goes on at a position, or begins a few characters after it."""
-    if text[position].isalnum() and "&nbsp;" not in text[position : position + 12]:
+    has_words = _LETTER_OR_DIGIT.search(text, position, position + 12) is not None
+    if has_words and "&" not in text[max(0, position - 5) : position + 12]:
         return False
     starts = range(position, position + len("&nbsp;"))
     return any((match := _RUN.match(text, start)) and match.end() - start > _STEP // 2 for start in starts)
@@ -78,16 +80,13 @@ def has_repeated_ending(text: str) -> bool:
     """
     if len(text) < _MIN_REPEATED_LENGTH:
         return False
-    # The prefix function of Knuth, Morris and Pratt on the reversed tail finds all periods in linear time.
+    # The end of a repeated text occurs once more before it, one period away.
     tail = text[: -_MAX_TAIL - 1 : -1]
-    borders = [0] * len(tail)  # length of the longest proper prefix of each prefix that is also its suffix
-    border = 0
-    for index in range(1, len(tail)):
-        while border and tail[index] != tail[border]:
-            border = borders[border - 1]
-        border += tail[index] == tail[border]
-        borders[index] = border
-        length, period = index + 1, index + 1 - border
-        if length >= max(_MIN_REPEATED_LENGTH, _MIN_REPEATS * period) and not _NOT_COUNTED.issuperset(tail[:period]):
+    shortest = tail[: _MIN_REPEATED_LENGTH - _MIN_REPEATED_LENGTH // _MIN_REPEATS]
+    period = tail.find(shortest, 1)
+    while 0 < period <= len(tail) // _MIN_REPEATS:
+        length = max(_MIN_REPEATED_LENGTH, _MIN_REPEATS * period)
+        if tail[period:length] == tail[: length - period] and not _NOT_COUNTED.issuperset(tail[:period]):
             return True
+        period = tail.find(shortest, period + 1)
     return False

@@ -21,6 +21,8 @@ def sanitize(text: str) -> str:
 
     Control characters are dropped; a lone surrogate becomes U+FFFD, because it replaces a lost character.
     """
+    if text.isprintable():  # such text has no line ends and only characters that XML allows
+        return text
     if "\r" in text:
         text = text.replace("\r\n", "\n").replace("\r", "\n")
     if _NOT_XML.search(text) is None:
@@ -83,7 +85,9 @@ def mask_coordinates(xml: str) -> str:
 
 def collapse_whitespace(text: str) -> str:
     """Reduce runs of whitespace to one space, drop empty lines and strip both ends."""
-    return _LINE_BREAKS.sub("\n", _BLANKS.sub(" ", text)).strip()
+    if "  " in text or not text.isprintable():  # the only whitespace of printable text is the space
+        text = _LINE_BREAKS.sub("\n", _BLANKS.sub(" ", text))
+    return text.strip()
 
 
 def join_lines(text: str) -> str:

@@ -55,7 +55,9 @@ class _Mapping:
 
 def is_yaml(text: str) -> bool:
     """Return whether a text has lines with coordinate keys in YAML, and no JSON objects."""
-    return ":" in text and _HINT.search(text) is not None and _JSON.search(text) is None
+    lower = text.lower()
+    has_words = ":" in text and any(word in lower for word in ("box", "point", "poly", "quad"))
+    return has_words and _HINT.search(text) is not None and _JSON.search(text) is None
 
 
 def find_yaml_objects(text: str, *, is_cut: bool = False) -> list[ScannedObject]:

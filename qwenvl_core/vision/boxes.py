@@ -40,8 +40,9 @@ class Box:
     y1: float
 
     def __post_init__(self) -> None:
-        for name in ("x0", "y0", "x1", "y1"):
-            object.__setattr__(self, name, float(getattr(self, name)))
+        for name, value in (("x0", self.x0), ("y0", self.y0), ("x1", self.x1), ("y1", self.y1)):
+            if type(value) is not float:
+                object.__setattr__(self, name, float(value))
         if not (0.0 <= self.x0 <= self.x1 <= 1.0 and 0.0 <= self.y0 <= self.y1 <= 1.0):
             raise ValueError(
                 f"Invalid box: {self!r}. A box has 0 <= x0 <= x1 <= 1 and 0 <= y0 <= y1 <= 1. "
@@ -125,11 +126,11 @@ class CoordinateSpace:
 
     def to_box(self, numbers: Sequence[float]) -> Box | None:
         """Convert the coordinates of two opposite corners to a box; see `Box.from_model`."""
-        if len(numbers) != 4 or any(math.isnan(number) for number in numbers):
+        if len(numbers) != 4 or any(map(math.isnan, numbers)):
             return None
-        (x0, y0), (x1, y1) = self.to_point(*numbers[:2]), self.to_point(*numbers[2:])
-        box = Box(min(x0, x1), min(y0, y1), max(x0, x1), max(y0, y1))
-        return box if box.x0 < box.x1 and box.y0 < box.y1 else None
+        x0, x1 = sorted((_to_fraction(numbers[0], self.width), _to_fraction(numbers[2], self.width)))
+        y0, y1 = sorted((_to_fraction(numbers[1], self.height), _to_fraction(numbers[3], self.height)))
+        return Box(x0, y0, x1, y1) if x0 < x1 and y0 < y1 else None
 
     def to_point(self, x: float, y: float) -> tuple[float, float]:
         """Convert a point to fractions of the image's sides; a point outside moves to the nearest edge."""

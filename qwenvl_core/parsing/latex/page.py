@@ -65,7 +65,7 @@ _LISTS = {"itemize": False, "enumerate": True, "description": False}
 
 def is_latex_page(text: str) -> bool:
     """Return whether a text is a page in LaTeX, not one in Markdown that holds LaTeX tables or formulas."""
-    return bool(_PAGE_START.match(text) or _DOCUMENT.search(text))
+    return "\\" in text and bool(_PAGE_START.match(text) or _DOCUMENT.search(text))
 
 
 def parse_latex_page(text: str) -> tuple[list[PageElement], bool]:

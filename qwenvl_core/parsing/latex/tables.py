@@ -116,6 +116,8 @@ def _strip_rules(cells: list[str]) -> list[str]:
 
 def _parse_cell(source: str) -> Cell:
     """Parse a cell; its spans are set by the commands at its beginning."""
+    if "\\" not in source and "$" not in source:
+        return Cell(convert_latex_to_text(source))
     spans = {_MULTICOLUMN: 1, _MULTIROW: 1}
     for _ in spans:
         for command in spans:
@@ -123,8 +125,6 @@ def _parse_cell(source: str) -> Cell:
             parsed = _parse_spanning_command(source, match.end()) if match else None
             if parsed:
                 spans[command], source = parsed
-    if "\\" not in source and "$" not in source:
-        return Cell(convert_latex_to_text(source), spans[_MULTICOLUMN], spans[_MULTIROW])
     cell = format_cell(source)
     return Cell(cell.text, spans[_MULTICOLUMN], spans[_MULTIROW], html=cell.html)
 
@@ -184,7 +184,8 @@ def _to_html_rows(rows: list[Row]) -> list[Row]:
             for cover in above:  # the span ends above a cell with text
                 cover.cell.rowspan, cover.end_row = index - cover.first_row, index
             cell.rowspan = min(cell.rowspan, len(rows) - index)
-            covers |= dict.fromkeys(columns, _Cover(cell, index, index + cell.rowspan))
+            if cell.rowspan > 1:
+                covers |= dict.fromkeys(columns, _Cover(cell, index, index + cell.rowspan))
             html_row.append(cell)
         html_rows.append(html_row)
     return html_rows

@@ -16,6 +16,7 @@ TOKEN = re.compile(
     re.DOTALL,
 )
 """A token of LaTeX. The tokens of a text cover all of it."""
+_SPECIAL = re.compile(r"[\\{}&$]")
 
 
 def _split_commands(text: str) -> frozenset[str]:
@@ -76,6 +77,8 @@ def convert_latex_to_text(source: str, marks: Mapping[str, tuple[str, str]] | No
         source: The LaTeX source.
         marks: What to write before and after the argument of a command, by the command.
     """
+    if _SPECIAL.search(source) is None:
+        return collapse_whitespace(_replace_ligatures(source))
     if "$" in source or "\\ding" in source or "\\footnotemark" in source:
         source = _SIMPLE_FORMULA.sub(_simplify_formula, source)
     writer = _TextWriter(_DEFAULT_MARKS if marks is None else {**_DEFAULT_MARKS, **marks})
@@ -221,4 +224,9 @@ class _TextWriter:
             if self._closing_mark:  # the command has no argument
                 self.parts.append(self._closing_mark)
                 self._closing_mark = ""
-        self.parts.append(text.replace("~", " ").replace("``", '"').replace("''", '"'))
+        self.parts.append(_replace_ligatures(text))
+
+
+def _replace_ligatures(text: str) -> str:
+    """Replace the characters of LaTeX that stand for a blank and for quotation marks."""
+    return text.replace("~", " ").replace("``", '"').replace("''", '"')

@@ -26,9 +26,10 @@ _FORMULA_ENVIRONMENTS = (
 )
 _TABLE_ENVIRONMENTS = "tabular tabularx tabulary longtable longtabu tabu"
 _ENVIRONMENT_NAMES = "|".join(f"{_TABLE_ENVIRONMENTS} {_FORMULA_ENVIRONMENTS}".split())
+# Each alternative begins with one sign, so that `re` skips other text quickly; a line begins with its line break.
 _BLOCK_START = re.compile(
-    rf"\\begin\s{{0,9}}\{{(?P<environment>(?:{_ENVIRONMENT_NAMES})\*?)\}}|(?P<html><table\b)|(?P<dollars>\$\$)|(?P<bracket>\\\[)"
-    r"|^[ \t]{0,9}(?P<fence>```)`*+[ \t]{0,9}(?P<language>[\w+-]{0,30})[^\n`]{0,99}$",
+    rf"\\begin\s{{0,9}}\{{(?P<environment>(?:{_ENVIRONMENT_NAMES})\*?)\}}|<(?P<html>table\b)|\$(?P<dollars>\$)|\\(?P<bracket>\[)"
+    r"|\n[ \t]{0,9}(?P<fence>```)`*+[ \t]{0,9}(?P<language>[\w+-]{0,30})[^\n`]{0,99}$",
     re.MULTILINE | re.IGNORECASE,
 )
 _BLOCK_KINDS = ("environment", "html", "dollars", "bracket", "fence")
@@ -64,9 +65,9 @@ class _BlockReader:
     def __init__(self, text: str, read_lines: Callable[[str], list[PageElement]]) -> None:
         self.elements: list[PageElement] = []
         self.is_truncated = False
-        self._text = text
+        self._text = "\n" + text
         self._read_lines = read_lines
-        self._environment_ends = _find_environment_ends(text)
+        self._environment_ends = _find_environment_ends(self._text)
         self._unclosed: set[str] = set()  # kinds of block without a further end; searching again would be quadratic
 
     def read(self) -> None:

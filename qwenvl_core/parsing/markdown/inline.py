@@ -7,33 +7,53 @@ no emphasis, and formulas between `$` are unchanged. That, and the linear time, 
 from __future__ import annotations
 
 import re
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
+from typing import ClassVar
 
 from qwenvl_core.parsing.elements import Inline, format_html, format_placeholder
 from qwenvl_core.parsing.html.balance import TagStack
 from qwenvl_core.parsing.html.render import RENDERED_TAGS, render_html, split_paragraphs
 from qwenvl_core.parsing.html.tokenizer import BLOCK_TAGS, INLINE_TAGS, VOID_TAGS, Token, create_start_tag
-from qwenvl_core.parsing.text import escape_links, escape_markdown, escape_tags, separate_markup, unescape
+from qwenvl_core.parsing.text import (
+    collapse_whitespace,
+    escape_links,
+    escape_markdown,
+    escape_tags,
+    separate_markup,
+    unescape,
+)
 
-_SPECIAL = re.compile(r"[\\`*_~<&\]]|\$")
+# A sign that has a meaning by itself, or together with one after it. Formulas matter only where there is such a sign.
+_SPECIAL = re.compile(
+    r"\\|`|\*[^*]*+\*|_[^_]*+_|~[^~]*+~|<[a-zA-Z/!?]|&(?:#|[a-zA-Z][a-zA-Z0-9]{1,31};)|\][(:]", re.DOTALL
+)
+# Each alternative begins with one sign, so that `re` skips other text quickly.
 _LEXEME = re.compile(
-    r"(?P<escape>\\[!-/:-@\[-`{-~\n])"
-    r"|(?P<code>`++)"
-    r"|(?P<math>\$(?![\s$])(?:[^$\n\\]|\\.){1,400}+(?<!\s)\$(?!\d))"
-    r"|(?P<bracket>!?\[)"
-    r"|(?P<target>\]\(\s{0,9}<?(?P<url>[^()\s<>]{0,2000}+(?:\([^()\s<>]{0,200}\)[^()\s<>]{0,200}+){0,3})>?"
+    r"\\(?P<escape>[!-/:-@\[-`{-~\n])"
+    r"|`(?P<code>`*+)"
+    r"|\$(?P<math>(?![\s$])(?:[^$\n\\]|\\.){1,400}+(?<!\s)\$(?!\d))"
+    r"|!(?P<picture>\[)"
+    r"|\[(?P<bracket>)"
+    r"|\](?P<target>\(\s{0,9}<?(?P<url>[^()\s<>]{0,2000}+(?:\([^()\s<>]{0,200}\)[^()\s<>]{0,200}+){0,3})>?"
     r"(?:\s{1,9}(?:\"[^\"\n]{0,200}\"|'[^'\n]{0,200}'))?\s{0,9}\))"
-    r"|(?P<close>\])"
-    r"|(?P<address><(?:https?://|mailto:)[^<>\s]{1,2000}+>)"
-    r"|(?P<tag></?(?P<name>[A-Za-z][A-Za-z0-9]{0,10})(?P<rest>(?:[\s/][^<>]{0,2000}+)?)>)"
-    r"|(?P<reference>&(?:\#[0-9a-fA-FxX]{1,8}|[A-Za-z][A-Za-z0-9]{1,31});)"
-    r"|(?P<marks>\*++|_++|~++)"
+    r"|\](?P<close>)"
+    r"|<(?P<address>(?:https?://|mailto:)[^<>\s]{1,2000}+>)"
+    r"|<(?P<tag>/?(?P<name>[A-Za-z][A-Za-z0-9]{0,10})(?P<rest>(?:[\s/][^<>]{0,2000}+)?)>)"
+    r"|&(?P<reference>(?:\#[0-9a-fA-FxX]{1,8}|[A-Za-z][A-Za-z0-9]{1,31});)"
+    r"|\*(?P<stars>\**+)"
+    r"|_(?P<underscores>_*+)"
+    r"|~(?P<tildes>~*+)"
 )
 _UNSAFE_URL = re.compile(r"(?!https?:|mailto:)[^/?#]*:", re.IGNORECASE)
 _IDENTIFIER = re.compile(r"[a-z0-9_]+|[A-Z0-9_]+")
-_STYLES = {"*": "em", "**": "strong", "_": "em", "__": "strong", "~~": "del"}
+_STYLES = {
+    marks: (Token("start", name), Token("end", name))
+    for marks, name in {"*": "em", "**": "strong", "_": "em", "__": "strong", "~~": "del"}.items()
+}
+_UNMARKED_TAGS = frozenset({"", "em", "strong", "br"})  # text, and tags that change nothing of plain text
+_NUMBER_AT_CODE = re.compile(r"\d ?`|` ?\d")  # numbers inside and outside code must not be joined
 _SENTENCE_ENDS = frozenset(".:!?)]。：！？）")
 
 
@@ -71,11 +91,21 @@ def read_inline(source: str, root: Token) -> Inline:
         return Inline(source, source, format_html(root.name, source, **root.attributes))
     reader = _InlineReader(source)
     reader.read()
-    tokens = list(_break_lines(reader.iterate_tokens()))
+    tokens = list(reader.iterate_tokens())
+    if any("\n" in token.text for token in tokens):  # of the source, or a character reference
+        tokens = list(_break_lines(tokens))
     root = Token("start", root.name, root.attributes)
     tokens = _balance(root, tokens) if reader.can_overlap else [root, *tokens, Token("end", root.name)]
-    text = "\n".join(paragraph.text for paragraph in split_paragraphs(tokens))
-    return Inline(text, reader.join_markdown(), render_html(tokens))
+    is_code_apart = not reader.can_overlap and _NUMBER_AT_CODE.search(source) is None
+    unmarked = _UNMARKED_TAGS | {"code"} if is_code_apart else _UNMARKED_TAGS
+    return Inline(_join_text(tokens, unmarked), reader.join_markdown(), render_html(tokens))
+
+
+def _join_text(tokens: Sequence[Token], unmarked: Collection[str]) -> str:
+    """Return the plain text of tokens; `unmarked` are the tags inside the outermost one that change nothing of it."""
+    if all(token.name in unmarked for token in tokens[1:-1]):
+        return collapse_whitespace("".join("\n" if token.name == "br" else token.text for token in tokens))
+    return "\n".join(paragraph.text for paragraph in split_paragraphs(tokens))
 
 
 def _balance(root: Token, tokens: Iterable[Token]) -> list[Token]:
@@ -115,25 +145,12 @@ class _InlineReader:
     def __init__(self, source: str) -> None:
         self.can_overlap = False
         self._source = source
-        self._lower = source.lower()
         self._pieces: list[_Piece] = []
         self._openers: list[int] = []  # indices of the pieces with marks that may open emphasis
-        self._open_count: Counter[str] = Counter()  # of these, by their marks
+        self._open_count = dict.fromkeys(_STYLES, 0)  # of these, by their marks
         self._brackets: list[int] = []  # indices of the pieces with open square brackets
         self._code_runs: dict[int, list[int]] | None = None  # offsets of runs of backticks, by their length
         self._known_tags: dict[str, bool] = {}
-        self._handlers: dict[str, Callable[[re.Match[str]], int | None]] = {
-            "escape": self._read_escape,
-            "code": self._read_code,
-            "math": self._read_math,
-            "bracket": self._read_bracket,
-            "target": self._read_target,
-            "close": self._read_closing_bracket,
-            "address": self._read_address,
-            "tag": self._read_tag,
-            "reference": self._read_reference,
-            "marks": self._read_marks,
-        }
 
     def read(self) -> None:
         """Read the source to its end; a handler may return the offset to continue at."""
@@ -141,13 +158,12 @@ class _InlineReader:
         while match := _LEXEME.search(source, offset):
             if match.start() > offset:
                 self._add_text(source[offset : match.start()])
-            offset = self._handlers[match.lastgroup or ""](match) or match.end()
+            offset = self._HANDLERS[match.lastgroup or ""](self, match) or match.end()
         self._add_text(source[offset:])
 
     def iterate_tokens(self) -> Iterator[Token]:
         """Yield the tags and the text."""
-        for piece in self._pieces:
-            yield from piece.tokens
+        return chain.from_iterable(piece.tokens for piece in self._pieces)
 
     def join_markdown(self) -> str:
         """Return the source with only known tags, and without links that run scripts."""
@@ -158,7 +174,7 @@ class _InlineReader:
 
     def _add_text(self, text: str) -> None:
         if text:
-            self._add(escape_tags(text), Token("text", text=text))
+            self._pieces.append(_Piece(escape_tags(text), [Token("text", text=text)]))
 
     def _read_escape(self, match: re.Match[str]) -> int | None:
         sign = match.group()[1]
@@ -268,7 +284,8 @@ class _InlineReader:
             return name in INLINE_TAGS or name in BLOCK_TAGS
         if name not in self._known_tags:
             is_name = name in INLINE_TAGS or name in BLOCK_TAGS
-            self._known_tags[name] = is_name and f"</{name}" in self._lower and f"<{name}" in self._lower
+            source = self._source.lower() if is_name else ""
+            self._known_tags[name] = f"</{name}" in source and f"<{name}" in source
         return self._known_tags[name]
 
     def _read_reference(self, match: re.Match[str]) -> None:
@@ -277,7 +294,8 @@ class _InlineReader:
 
     def _read_marks(self, match: re.Match[str]) -> None:
         marks = match.group()
-        before, after = self._source[: match.start()][-1:], self._source[match.end() : match.end() + 1]
+        start, end = match.span()
+        before, after = self._source[max(0, start - 1) : start], self._source[end : end + 1]
         can_open, can_close = _check_sides(marks, before, after)
         length = len(marks)
         parts = [marks] if length < 3 else [marks[:2], marks[2:]]
@@ -307,10 +325,25 @@ class _InlineReader:
         is_single_piece = len(self._pieces) == index + 2
         if marks == "__" and is_single_piece and _IDENTIFIER.fullmatch(self._pieces[-1].markdown):
             return False  # such as `__init__`
-        name = _STYLES[marks]
-        opening.tokens = [Token("start", name)]
-        self._pieces.append(_Piece(marks, [Token("end", name)]))
+        start, end = _STYLES[marks]
+        opening.tokens = [start]
+        self._pieces.append(_Piece(marks, [end]))
         return True
+
+    # Of the class: a reader is created for each paragraph and cell.
+    _HANDLERS: ClassVar[dict[str, Callable[[_InlineReader, re.Match[str]], int | None]]] = {
+        "escape": _read_escape,
+        "code": _read_code,
+        "math": _read_math,
+        "picture": _read_bracket,
+        "bracket": _read_bracket,
+        "target": _read_target,
+        "close": _read_closing_bracket,
+        "address": _read_address,
+        "tag": _read_tag,
+        "reference": _read_reference,
+        **dict.fromkeys(("stars", "underscores", "tildes"), _read_marks),
+    }
 
 
 def _check_sides(marks: str, before: str, after: str) -> tuple[bool, bool]:

@@ -21,6 +21,12 @@ from tests.support.timing import measure_seconds
         ("**Name:**John **R**etrieval", "Name:John Retrieval", "<strong>Name:</strong>John <strong>R</strong>etrieval"),
         ("~~12~~9", "~~12~~9", "<del>12</del>9"),
         ("`a*b*c` and ``x`y``", "a*b*c and x`y", "<code>a*b*c</code> and <code>x`y</code>"),
+        ("1`2`3 `4` 5` 6 `7 x`8`", "1 2 3 4 5 6 7 x8",
+         "1<code>2</code>3 <code>4</code> 5<code>6</code>7 x<code>8</code>"),
+        ("1<code>2</code>3 `4`", "1 2 3 4", "1<code>2</code>3 <code>4</code>"),
+        ("a&#10;b &NewLine;c", "a\nb\nc", "a<br/>b <br/>c"),
+        ("**a\nb** *c*\u00a0`d`\ne", "a\nb c d\ne",
+         "<strong>a<br/>b</strong> <em>c</em> <code>d</code><br/>e"),
         ("[**a**](https://b.c/d_e_f) <https://g.h>", "a https://g.h",
          '<a href="https://b.c/d_e_f"><strong>a</strong></a> <a href="https://g.h">https://g.h</a>'),
         ("[a [b] c](https://d.e)", "a [b] c", '<a href="https://d.e">a [b] c</a>'),
@@ -58,6 +64,7 @@ def test_inline_markup_is_read(source: str, text: str, html: str) -> None:
         "C:\\dir\\file",
         "Enter <address> here",
         "100% & more; AT&T",
+        "$5 or 5$, a_b & *c, ~d [1] 3 ] 4",
     ],
 )
 def test_text_that_is_no_markup_is_unchanged(text: str) -> None:
