@@ -4,13 +4,24 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, SecretStr, field_validator
+from pydantic import (
+    AliasChoices,
+    BaseModel,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    SecretStr,
+    field_validator,
+    model_validator,
+)
 
 from qwenvl_core.errors import QwenVLInputError
 from qwenvl_core.media.local_files import check_local_files
+from qwenvl_core.types.keyword_hints import describe_unknown_keyword
 
 if TYPE_CHECKING:
 
@@ -105,6 +116,15 @@ class ConnectionConfig(BaseModel):
     def _resolve_upload_cache(self) -> Path | None:
         return None if self.upload_cache is None else Path(self.upload_cache).expanduser().absolute()
 
+    @model_validator(mode="before")
+    @classmethod
+    def _check_keywords(cls, values: Any) -> Any:
+        """Raise on an unknown keyword, with more help than pydantic's own error."""
+        if isinstance(values, Mapping):
+            for name in values.keys() - _list_keywords(cls):
+                raise QwenVLInputError(describe_unknown_keyword(name, _list_keywords(cls)))
+        return values
+
     @field_validator("local_files", mode="before")
     @classmethod
     def _check_local_files(cls, value: Any) -> Any:
@@ -127,6 +147,17 @@ class ConnectionConfig(BaseModel):
         if update and not self._key_fields.isdisjoint(update):
             copy._update_environment_key()
         return copy
+
+
+@cache
+def _list_keywords(model: type[BaseModel]) -> frozenset[str]:
+    """List the names of a model's fields, and their aliases."""
+    names = set(model.model_fields)
+    for field in model.model_fields.values():
+        alias = field.validation_alias
+        choices = alias.choices if isinstance(alias, AliasChoices) else [alias]
+        names.update(choice for choice in (field.alias, *choices) if isinstance(choice, str))
+    return frozenset(names)
 
 
 def _to_secret(key: Any) -> Any:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Set
 from dataclasses import dataclass, field, fields
-from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from qwenvl_core.errors import QwenVLInputError
+from qwenvl_core.types.keyword_hints import describe_unknown_keyword
 
 if TYPE_CHECKING:
     from qwenvl_core.types.messages import Media
@@ -200,11 +200,7 @@ def resolve_settings(defaults: Mapping[str, Any], explicit: Set[str], overrides:
                 f"{name}= belongs to the model, not to a call. Set it on the model or on a copy of it."
             )
         check_renamed(name)
-        similar = get_close_matches(name, CALL_SETTINGS, n=1)
-        raise QwenVLInputError(
-            f"Unknown keyword {name!r}" + (f"; did you mean {similar[0]!r}?" if similar else ".")
-            + " Pass further parameters of the service in extra_body={...}."
-        )  # fmt: skip
+        raise QwenVLInputError(describe_unknown_keyword(name, CALL_SETTINGS))
     values = {
         name: value
         for name, value in defaults.items()
