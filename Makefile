@@ -5,7 +5,7 @@ VENV   := .venv
 INSTALL = uv pip install --quiet --link-mode copy --constraints constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all test-versions test-stores test-docs coverage lint record \
+.PHONY: help demo test test-all test-versions test-stores test-docs release-check coverage lint record \
 	constraints bench soak docs docs-serve clean
 
 help:              ## Show this list
@@ -17,7 +17,7 @@ demo: $(VENV)/.made   ## See it work: live with DASHSCOPE_API_KEY, replayed with
 test: $(VENV)/.made   ## Run the tests, offline
 	$(VENV)/bin/python -m pytest -n auto
 
-test-all: lint coverage test-versions test-stores test-docs   ## Run every check: lint, coverage, other versions, stores, docs
+test-all: lint coverage test-versions test-stores test-docs release-check   ## Run every check: lint, coverage, other versions, stores, docs, release
 
 test-versions:     ## Run the tests with the lowest allowed and with older dependencies
 	PYTHON=$(PYTHON) ./tests/versions.sh
@@ -27,6 +27,9 @@ test-stores:       ## Run the tests with real vector stores, in an environment o
 
 test-docs:         ## Build the documentation and check its links and its reference, in an environment of their own
 	PYTHON=$(PYTHON) ./tests/docs.sh test
+
+release-check:     ## Build sdist and wheel, and check them with each extra in environments of their own
+	PYTHON=$(PYTHON) ./tests/release.sh
 
 coverage: $(VENV)/.made   ## Run the tests and measure branch coverage of the packages (at least 97 %)
 	$(VENV)/bin/python -m pytest -n auto --cov --cov-report= || ./tests/rerun.sh $(VENV)

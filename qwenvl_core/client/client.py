@@ -305,10 +305,12 @@ class Client:
         try:
             transport_module = importlib.import_module(self._backend.transport_module)
         except ModuleNotFoundError as error:
-            if (error.name or "").partition(".")[0] != "dashscope":
+            missing = (error.name or "").partition(".")[0]
+            if missing not in ("dashscope", "httpx"):
                 raise
             raise QwenVLInputError(
-                'api="dashscope" needs the dashscope SDK (2.x): pip install "qwenvl-adapters[dashscope]"'
+                f'api="dashscope" needs dashscope (2.x) and httpx, and {missing} is not installed: '
+                'pip install "qwenvl-adapters[dashscope]"'
             ) from error
         return getattr(transport_module, self._backend.transport_class)(self._connection)
 

@@ -370,14 +370,15 @@ def test_key_is_in_no_log(emulator: Emulator, caplog: pytest.LogCaptureFixture) 
 
 
 @both_call_modes
-def test_missing_sdk_raises_input_error_naming_the_extra(
-    monkeypatch: pytest.MonkeyPatch, emulator: Emulator, call_mode: CallMode
+@pytest.mark.parametrize("package", ["dashscope", "httpx"])
+def test_missing_package_raises_input_error_naming_the_extra(
+    monkeypatch: pytest.MonkeyPatch, emulator: Emulator, package: str, call_mode: CallMode
 ) -> None:
-    for name in [name for name in sys.modules if name.partition(".")[0] == "dashscope"]:
+    for name in [name for name in sys.modules if name.partition(".")[0] == package]:
         monkeypatch.delitem(sys.modules, name)
-    monkeypatch.setitem(sys.modules, "dashscope", None)
+    monkeypatch.setitem(sys.modules, package, None)
     monkeypatch.delitem(sys.modules, "qwenvl_core.transport.dashscope", raising=False)
-    with pytest.raises(QwenVLInputError, match=r'pip install "qwenvl-adapters\[dashscope\]"'):
+    with pytest.raises(QwenVLInputError, match=rf'{package} is not .*pip install "qwenvl-adapters\[dashscope\]"'):
         fetch_reply(create_client(emulator.native_url), make_request(), call_mode)
     assert not emulator.requests
     assert fetch_reply(create_client(emulator.compat_url, api="openai"), make_request(), call_mode).text

@@ -1,0 +1,1 @@
+"""Check what a release uploads: `python -m tests.release` (`make release-check`)."""
