@@ -48,14 +48,6 @@ class ChatQwenVL(QwenVLBase):
     Thinking is on by default: the reasoning streams before the answer, and is in
     `message.additional_kwargs["reasoning_content"]` and in `message.content_blocks`.
 
-    ```python
-    llm = ChatQwenVL(region="singapore")
-    llm.invoke([HumanMessage([
-        {"type": "image", "url": Path("receipt.jpg")},
-        {"type": "text", "text": "What was paid?"},
-    ])])
-    ```
-
     A string is a URL; files are read from `pathlib.Path` objects, and from strings only as far as `local_files` allows.
     Every keyword that shapes a request can also be passed per call, through `bind`, and by agents. Errors of the server
     and the connection are both a `QwenVLError` and one of langchain-core's `Model...Error` classes; this package
@@ -66,6 +58,22 @@ class ChatQwenVL(QwenVLBase):
     others. At Model Studio, `preserve_thinking=False` sends none.
 
     Source: the vendor's pages "Visual understanding (Qwen-VL)" and "Visual reasoning".
+
+    Raises:
+        QwenVLInputError: A keyword or the input can't be sent; the message names it, and nothing was sent.
+        QwenVLMissingKeyError: No API key is configured.
+        QwenVLError: The server refused the request, or the connection failed; see the errors of this package.
+
+    Example:
+        ```python
+        from langchain_core.messages import HumanMessage
+
+        llm = ChatQwenVL(region="singapore")
+        image, question = {"type": "image", "url": Path("receipt.png")}, {"type": "text", "text": "What was paid?"}
+        reply = llm.invoke([HumanMessage([image, question])])
+        print(reply.additional_kwargs["reasoning_content"])
+        print(reply.text)
+        ```
     """
 
     model_config = ConfigDict(defer_build=False)

@@ -49,12 +49,6 @@ __all__ = ["Citation", "QwenVLLoader", "QwenVLParser", "citation", "highlight"]
 class QwenVLLoader(BaseLoader):
     """Load a scanned document: a Qwen-VL model transcribes each page, with its tables and the boxes of its elements.
 
-    ```python
-    llm = ChatQwenVL(enable_thinking=False)  # transcription needs no thinking, which is billed as output
-    for document in QwenVLLoader("scan.pdf", llm=llm, mode="chunk", cache_dir="answers").lazy_load():
-        print(document.metadata["page_number"], document.metadata.get("bbox"), document.page_content)
-    ```
-
     With an OCR model such as `qwen3.5-ocr` and `api="dashscope"`, pages are read with the task `document_parsing`, and
     lines (`mode="element"` and `"chunk"`) with `advanced_recognition`, unless the model's own `ocr_options` name a
     task. With `api="openai"` an OCR model gives the plain text of pages, without boxes.
@@ -66,6 +60,14 @@ class QwenVLLoader(BaseLoader):
     `citation` and `highlight` use them. Keys and types depend on the options only, so that stores with a schema take
     all documents: a missing value is `""`. A page without text has the text "[no text]" and the warning "no text".
     Token counts are in `usage`.
+
+    Example:
+        ```python
+        llm = ChatQwenVL(enable_thinking=False)  # transcription needs no thinking, which is billed as output
+        loader = QwenVLLoader("agreement.pdf", llm=llm, mode="chunk", cache_dir="answers")
+        for document in loader.lazy_load():
+            print(document.metadata["page_number"], document.metadata["bbox"], document.page_content)
+        ```
     """
 
     def __init__(
@@ -232,6 +234,15 @@ class QwenVLParser(BaseBlobParser):
 
     A parser has no state: threads and processes may share it, and it can be the `images_parser` of LangChain's PDF
     loaders. Its keywords are those of `QwenVLLoader`. The metadata of a blob is copied to its documents.
+
+    Example:
+        ```python
+        from langchain_core.document_loaders import Blob
+
+        parser = QwenVLParser(llm=ChatQwenVL(enable_thinking=False), output="markdown")
+        for document in parser.lazy_parse(Blob.from_path("agreement.pdf")):
+            print(document.page_content)
+        ```
     """
 
     def __init__(
@@ -317,6 +328,22 @@ def citation(document: Document) -> Citation:
     """Build the citation of a document, or of a piece that a text splitter created from it.
 
     See `qwenvl_core.documents.citations.build_citation`.
+
+    Args:
+        document: A document of `QwenVLLoader` or `QwenVLParser`.
+
+    Returns:
+        Where the text stands: the file, the page, and the boxes on it.
+
+    Raises:
+        ValueError: The metadata holds an invalid box.
+
+    Example:
+        ```python
+        document = QwenVLLoader("agreement.pdf", mode="element").load()[0]
+        print(citation(document))  # agreement.pdf, page 1
+        print(citation(document).box)
+        ```
     """
     return build_citation(document.page_content, document.metadata)
 
@@ -324,7 +351,23 @@ def citation(document: Document) -> Citation:
 def highlight(document: Document | Citation, file: File, *, password: str | None = None) -> Image:
     """Render the page of a document, or of its citation, with the document's boxes drawn on it.
 
-    See `qwenvl_core.documents.citations.draw_citation` for the arguments, the image and the errors.
+    Args:
+        document: A document of `QwenVLLoader` or `QwenVLParser`, or its citation.
+        file: The scanned document: its path, its bytes, or a file opened in binary mode.
+        password: Password of the PDF, if it has one.
+
+    Returns:
+        A new Pillow image, at the size at which the page was sent to the model.
+
+    Raises:
+        ImportError: pypdfium2 or Pillow is missing (extra `documents`).
+        QwenVLInputError: The citation covers several pages, or `file` does not have its page.
+
+    Example:
+        ```python
+        document = QwenVLLoader("agreement.pdf", mode="element").load()[0]
+        highlight(document, "agreement.pdf").save("cited.png")
+        ```
     """
     with map_core_errors():
         cited = document if isinstance(document, Citation) else citation(document)

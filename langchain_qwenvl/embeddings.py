@@ -26,6 +26,7 @@ class QwenVLEmbeddings(RetrievalBase, EmbeddingConfig, Embeddings):
         ```python
         embeddings = QwenVLEmbeddings(dimensions=1024)
         vectors = embeddings.embed(["a receipt", Path("receipt.png"), ["total", Path("receipt.png")]])
+        print(len(vectors), len(vectors[0]))  # 3 1024
         ```
 
     Raises:

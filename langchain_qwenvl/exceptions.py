@@ -149,7 +149,7 @@ class QwenVLContextOverflowError(core.QwenVLContextOverflowError, langchain.Cont
         try:
             ChatQwenVL().invoke("Hi")
         except QwenVLContextOverflowError as error:
-            messages = messages[-10:]
+            print(error.hint)
         ```
     """
 
@@ -227,7 +227,7 @@ class QwenVLOutputError(core.QwenVLOutputError, langchain.OutputParserException)
     Example:
         ```python
         try:
-            ChatQwenVL().with_structured_output(Receipt).invoke("Hi")
+            ChatQwenVL().with_structured_output(list[str]).invoke("Name three rivers")
         except QwenVLOutputError as error:
             print(error.reasoning, error.llm_output)
         ```

@@ -28,9 +28,12 @@ class QwenVLReranker(RetrievalBase, RerankConfig, BaseDocumentCompressor):
 
     Example:
         ```python
-        reranker = QwenVLReranker(top_n=3)
+        from langchain_core.documents import Document
+
+        pages = [Document("Terms of delivery"), Document("Total: 18.37, paid by card")]
+        reranker = QwenVLReranker(top_n=1)
         best = reranker.compress_documents(pages, "What was paid?")
-        best[0].metadata["relevance_score"]
+        print(best[0].page_content, best[0].metadata["relevance_score"])
         ```
 
     Raises:

@@ -63,6 +63,7 @@ class QwenVLEmbedding(EmbeddingConfig, MultiModalEmbedding):
         ```python
         embed_model = QwenVLEmbedding(dimensions=1024)
         vectors = embed_model.embed(["a receipt", Path("receipt.png"), ["total", Path("receipt.png")]])
+        print(len(vectors), len(vectors[0]))  # 3 1024
         ```
 
     Raises:

@@ -58,14 +58,6 @@ class QwenVL(StructuredPrediction):
     Thinking is on by default: it streams as `thinking_delta` in `ChatResponse.additional_kwargs` and is in the
     message's `ThinkingBlock` and `additional_kwargs["reasoning_content"]`.
 
-    ```python
-    llm = QwenVL(region="singapore")
-    llm.chat([ChatMessage(role="user", blocks=[
-        ImageBlock(path="receipt.jpg"),
-        TextBlock(text="What was paid?"),
-    ])])
-    ```
-
     Files are read from the `path` of a block, and from strings only as far as `local_files` allows. Every keyword that
     shapes a request can also be passed per call. Errors are `qwenvl_core.errors.QwenVLError`.
 
@@ -74,6 +66,22 @@ class QwenVL(StructuredPrediction):
     sent to the others. At Model Studio, `preserve_thinking=False` sends none.
 
     Source: the vendor's pages "Visual understanding (Qwen-VL)" and "Visual reasoning".
+
+    Raises:
+        QwenVLInputError: A keyword or the input can't be sent; the message names it, and nothing was sent.
+        QwenVLMissingKeyError: No API key is configured.
+        QwenVLError: The server refused the request, or the connection failed; see `qwenvl_core.errors`.
+
+    Example:
+        ```python
+        from llama_index.core.llms import ChatMessage, ImageBlock, TextBlock
+
+        llm = QwenVL(region="singapore")
+        blocks = [ImageBlock(path=Path("receipt.png")), TextBlock(text="What was paid?")]
+        response = llm.chat([ChatMessage(role="user", blocks=blocks)])
+        print(response.message.additional_kwargs["reasoning_content"])
+        print(response.message.content)
+        ```
     """
 
     model_config = ConfigDict(defer_build=False)

@@ -50,13 +50,6 @@ _VISIBLE_METADATA = ("file_name", "page_label")  # in embeddings and prompts, wh
 class QwenVLReader(BasePydanticReader):
     """Read scanned documents: a Qwen-VL model transcribes each page, with its tables and the boxes of its elements.
 
-    ```python
-    llm = QwenVL(enable_thinking=False)  # transcription needs no thinking, which is billed as output
-    reader = QwenVLReader(llm=llm, mode="chunk", cache_dir="answers")
-    reader.load_data("scan.pdf")
-    SimpleDirectoryReader("scans", file_extractor={".pdf": reader, ".tiff": reader}).load_data()
-    ```
-
     With an OCR model such as `qwen3.5-ocr` and `api="dashscope"`, pages are read with the task `document_parsing`, and
     lines (`mode="element"` and `"chunk"`) with `advanced_recognition`, unless the model's own `ocr_options` name a
     task. With `api="openai"` an OCR model gives the plain text of pages, without boxes.
@@ -69,11 +62,28 @@ class QwenVLReader(BasePydanticReader):
     all documents: a missing value is `""`. A page without text has the text "[no text]" and the warning "no text".
     Token counts are in `usage`. Embeddings and prompts include only `file_name` and
     `page_label`.
+
+    Raises:
+        QwenVLInputError: An option's value is not allowed.
+        ValidationError: A keyword is unknown, or `llm` is not a `QwenVL`.
+
+    Example:
+        ```python
+        from llama_index.core import SimpleDirectoryReader
+
+        llm = QwenVL(enable_thinking=False)  # transcription needs no thinking, which is billed as output
+        reader = QwenVLReader(llm=llm, mode="chunk", cache_dir="answers")
+        for document in reader.load_data("agreement.pdf"):
+            print(document.metadata["page_number"], document.metadata["bbox"], document.text)
+        folder = SimpleDirectoryReader(input_files=["agreement.pdf"], file_extractor={".pdf": reader})
+        print(len(folder.load_data()))  # 3
+        ```
     """
 
     model_config = ConfigDict(extra="forbid")
 
     is_remote: bool = True
+    """Whether data comes from elsewhere; LlamaIndex's pipelines read it."""
     llm: SerializeAsAny[QwenVL] | None = None
     """The model. Its settings apply, including thinking. By default `QwenVL()`."""
     mode: Mode = "page"
@@ -273,6 +283,22 @@ def citation(document: BaseNode | NodeWithScore) -> Citation:
     """Build the citation of a document, of a node that a text splitter created from it, or of a retrieved node.
 
     See `qwenvl_core.documents.citations.build_citation`.
+
+    Args:
+        document: A document of `QwenVLReader`, or a node made from one.
+
+    Returns:
+        Where the text stands: the file, the page, and the boxes on it.
+
+    Raises:
+        ValueError: The metadata holds an invalid box.
+
+    Example:
+        ```python
+        document = QwenVLReader(mode="element").load_data("agreement.pdf")[0]
+        print(citation(document))  # agreement.pdf, page 1
+        print(citation(document).box)
+        ```
     """
     node = document.node if isinstance(document, NodeWithScore) else document
     return build_citation(node.get_content(MetadataMode.NONE), node.metadata)
@@ -281,7 +307,23 @@ def citation(document: BaseNode | NodeWithScore) -> Citation:
 def highlight(document: BaseNode | NodeWithScore | Citation, file: File, *, password: str | None = None) -> Image:
     """Render the page of a document or node, or of its citation, with the document's boxes drawn on it.
 
-    See `qwenvl_core.documents.citations.draw_citation` for the arguments, the image and the errors.
+    Args:
+        document: A document of `QwenVLReader`, a node made from one, or its citation.
+        file: The scanned document: its path, its bytes, or a file opened in binary mode.
+        password: Password of the PDF, if it has one.
+
+    Returns:
+        A new Pillow image, at the size at which the page was sent to the model.
+
+    Raises:
+        ImportError: pypdfium2 or Pillow is missing (extra `documents`).
+        QwenVLInputError: The citation covers several pages, or `file` does not have its page.
+
+    Example:
+        ```python
+        document = QwenVLReader(mode="element").load_data("agreement.pdf")[0]
+        highlight(document, "agreement.pdf").save("cited.png")
+        ```
     """
     cited = document if isinstance(document, Citation) else citation(document)
     return draw_citation(cited, file, password=password)

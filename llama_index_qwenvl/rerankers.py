@@ -32,7 +32,12 @@ class QwenVLRerank(RerankConfig, BaseNodePostprocessor):
 
     Example:
         ```python
-        engine = index.as_query_engine(node_postprocessors=[QwenVLRerank(top_n=3)])
+        from llama_index.core.schema import NodeWithScore, TextNode
+
+        texts = ["Terms of delivery", "Total: 18.37, paid by card"]
+        nodes = [NodeWithScore(node=TextNode(text=text)) for text in texts]
+        best = QwenVLRerank(top_n=1).postprocess_nodes(nodes, query_str="What was paid?")
+        print(best[0].text, best[0].score)
         ```
 
     Raises:

@@ -45,9 +45,20 @@ def video(
         max_pixels: Largest area of a frame, in pixels.
         total_pixels: Largest area of all frames together, in pixels.
 
+    Returns:
+        A block for a user message.
+
     Raises:
         QwenVLInputError: The source has an unsupported type or URL scheme.
         ValueError: The file does not exist.
+
+    Example:
+        ```python
+        from llama_index.core.llms import ChatMessage, TextBlock
+
+        blocks = [video("https://example.com/walk.mp4", fps=0.5), TextBlock(text="Where does it go?")]
+        print(llm.chat([ChatMessage(role="user", blocks=blocks)]).message.content)
+        ```
     """
     # `VideoBlock.fps`, which other integrations read, accepts only whole rates.
     is_whole = fps is not None and float(fps).is_integer()
@@ -83,8 +94,22 @@ def video_frames(
         max_pixels: Largest area of a frame, in pixels.
         total_pixels: Largest area of all frames together, in pixels.
 
+    Returns:
+        A block for a user message.
+
     Raises:
         QwenVLInputError: The list is empty, or a frame has an unsupported type.
+
+    Example:
+        ```python
+        from llama_index.core.llms import ChatMessage, TextBlock
+
+        from qwenvl_core.media import sample_frames
+
+        frames = sample_frames("clip.mp4", fps=2, max_frames=8)
+        blocks = [video_frames(frames.data_uris(), fps=frames.fps), TextBlock(text="Where does it go?")]
+        print(llm.chat([ChatMessage(role="user", blocks=blocks)]).message.content)
+        ```
     """
     if isinstance(frames, str | bytes):
         raise QwenVLInputError("video_frames() takes a list of images. For one video file, use video().")

@@ -16,5 +16,6 @@ Where to find what:
 """
 
 __version__ = "0.2.0"
+"""Version of the package; the three packages are one distribution, `qwenvl-adapters`."""
 
 __all__ = ["__version__"]

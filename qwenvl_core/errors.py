@@ -22,8 +22,10 @@ class QwenVLError(Exception):
 
     Example:
         ```python
+        from langchain_qwenvl import ChatQwenVL
+
         try:
-            llm.complete("Hi")
+            ChatQwenVL().invoke("Hi")
         except QwenVLError as error:
             print(error.message, error.code, error.status_code, error.request_id, error.hint)
         ```
@@ -223,7 +225,7 @@ class QwenVLContextOverflowError(QwenVLInvalidRequestError):
         try:
             llm.complete("Hi")
         except QwenVLContextOverflowError as error:
-            messages = messages[-10:]
+            print(error.hint)
         ```
     """
 
@@ -331,7 +333,7 @@ class QwenVLOutputError(QwenVLError, ValueError):
     Example:
         ```python
         try:
-            llm.chat(messages, response_format={"type": "json_object"})
+            llm.complete("Name three rivers as JSON", response_format={"type": "json_object"})
         except QwenVLOutputError as error:
             print(error.reasoning, error.partial)
         ```

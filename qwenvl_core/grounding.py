@@ -49,6 +49,12 @@ class Grounded:
             the unit of these angles.
         attributes: All other keys of the answer. `text_content` is included even if it serves as the label, and so
             is a coordinate key whose value could not be read.
+
+    Example:
+        ```python
+        cup = Grounded("box", "cup", Box(0.1, 0.2, 0.4, 0.6))
+        print(cup.label, cup.box.to_pixels(1000, 500))  # cup (100, 100, 400, 300)
+        ```
     """
 
     kind: GroundingKind
@@ -87,8 +93,18 @@ def parse_grounding(
         truncated: Whether the answer was cut off (finish reason `"length"`). Its last number, tuple or label then
             counts only if something ended it.
 
+    Returns:
+        The objects. Empty if the answer locates none.
+
     Raises:
         ValueError: `space` is unknown, or `size` is missing or not positive. No text raises.
+
+    Example:
+        ```python
+        answer = 'The cup: {"bbox_2d": [100, 200, 400, 600], "label": "cup"}'
+        for item in parse_grounding(answer):
+            print(item.label, item.box.to_pixels(1000, 500))  # cup (100, 100, 400, 300)
+        ```
     """
     coordinates = CoordinateSpace.create(space, size)
     text, scan = _scan(sanitize(text))
@@ -121,6 +137,12 @@ def ocr_boxes(ocr_result: object, *, size: Size) -> list[Grounded]:
 
     Raises:
         ValueError: `size` is not positive.
+
+    Example:
+        ```python
+        line = {"text": "Total 18.37", "location": [40, 900, 560, 900, 560, 940, 40, 940]}
+        print(ocr_boxes({"words_info": [line]}, size=(600, 1000))[0].label)  # Total 18.37
+        ```
     """
     coordinates = CoordinateSpace.create("absolute", size)
     return [

@@ -61,6 +61,14 @@ class LayoutElement:
         latex: The source of a formula or of a LaTeX table, else `None`.
         box: The element's box on the page. `None` if the model gave no box, an unreadable one or one without area.
         index: Position on the page in reading order, from 0.
+
+    Example:
+        ```python
+        from qwenvl_core.grounding import Box
+
+        element = LayoutElement("title", "Agreement", "<h1>Agreement</h1>", box=Box(0.1, 0.05, 0.9, 0.1))
+        print(element.type, element.text)  # title Agreement
+        ```
     """
 
     type: str
@@ -83,6 +91,12 @@ class PageLayout:
             the `html` of the elements.
         truncated: Whether the model's answer ends in the middle of the page.
         warnings: Problems of the answer, such as `REPETITION` if the model ran in a loop.
+
+    Example:
+        ```python
+        page = parse_layout("<h1>Agreement</h1><p>Payment is due.</p>")
+        print(page.truncated, page.warnings, len(page.elements))  # False () 2
+        ```
     """
 
     elements: tuple[LayoutElement, ...]
@@ -106,8 +120,18 @@ def parse_layout(text: str, *, space: Space = "auto", size: Size | None = None, 
         format: `"html"`, `"markdown"` or `"latex"`, `"text"` for plain text without any markup, or `"auto"` to detect
             the format.
 
+    Returns:
+        The page. Without any element for an empty answer.
+
     Raises:
         ValueError: `space` or `format` is unknown, or `size` is missing or not positive. No text raises.
+
+    Example:
+        ```python
+        answer = '<h1 data-bbox="100 50 900 100">Agreement</h1><p data-bbox="100 120 900 200">Payment is due.</p>'
+        for element in parse_layout(answer).elements:
+            print(element.type, element.text, element.box)
+        ```
     """
     coordinates = CoordinateSpace.create(space, size)
     if format not in _FORMATS:
@@ -133,6 +157,13 @@ def parse_ocr_lines(ocr_result: object, text: str, *, size: Size) -> PageLayout 
 
     Raises:
         ValueError: `size` is not positive.
+
+    Example:
+        ```python
+        line = {"text": "Total 18.37", "location": [40, 900, 560, 900, 560, 940, 40, 940]}
+        page = parse_ocr_lines({"words_info": [line]}, "", size=(600, 1000))
+        print(page.elements[0].text)  # Total 18.37
+        ```
     """
     words, space = read_ocr_words(ocr_result), "absolute"
     if words is None:

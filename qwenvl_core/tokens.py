@@ -46,7 +46,13 @@ _MIN_VALUE, _MAX_VALUE = 1e-9, 1e12  # between them no product or quotient below
 
 
 def exceeds_max_ratio(width: float, height: float) -> bool:
-    """Return whether one side is more than `MAX_RATIO` times the other; both must be above 0."""
+    """Return whether one side is more than `MAX_RATIO` times the other; both must be above 0.
+
+    Example:
+        ```python
+        print(exceeds_max_ratio(10, 3000))  # True
+        ```
+    """
     return _compute_ratio(width, height) > MAX_RATIO
 
 
@@ -74,6 +80,11 @@ def smart_resize(height: float, width: float, *, factor: int, min_pixels: float,
     Raises:
         QwenVLInputError: A value is not a positive number, `max_pixels` is below `min_pixels`, or one side is more
             than 200 times the other.
+
+    Example:
+        ```python
+        print(smart_resize(1000, 700, factor=32, min_pixels=4_096, max_pixels=2_621_440))  # (992, 704)
+        ```
     """
     _check_values(height=height, width=width, factor=factor, min_pixels=min_pixels, max_pixels=max_pixels)
     if max_pixels < min_pixels:
@@ -105,6 +116,11 @@ def image_max_pixels(
 
     Raises:
         QwenVLInputError: `max_pixels` is not a positive number.
+
+    Example:
+        ```python
+        print(image_max_pixels("qwen3-vl-plus"))  # 2621440
+        ```
     """
     facts = _get_facts(model)
     square = facts.token_factor**2
@@ -131,6 +147,11 @@ def image_resize(
 
     Raises:
         QwenVLInputError: As for `smart_resize`.
+
+    Example:
+        ```python
+        print(image_resize(4000, 3000, "qwen3-vl-plus"))  # (1376, 1856)
+        ```
     """
     facts = _get_facts(model)
     factor = facts.token_factor
@@ -162,6 +183,11 @@ def image_tokens(
 
     Raises:
         QwenVLInputError: As for `smart_resize`.
+
+    Example:
+        ```python
+        print(image_tokens(1000, 700, "qwen3-vl-plus"))  # 684
+        ```
     """
     facts = _get_facts(model)
     rows, columns = image_resize(
@@ -181,6 +207,11 @@ def image_tokens_upper_bound(
 
     Raises:
         QwenVLInputError: `max_pixels` is not a positive number.
+
+    Example:
+        ```python
+        print(image_tokens_upper_bound("qwen3-vl-plus"))  # 2562
+        ```
     """
     facts = _get_facts(model)
     pixels = image_max_pixels(facts, max_pixels=max_pixels, vl_high_resolution_images=vl_high_resolution_images)
@@ -209,6 +240,11 @@ def video_tokens(
     Raises:
         QwenVLInputError: As for `smart_resize`; the model does not accept videos; or the video is too short to
             sample two frames from.
+
+    Example:
+        ```python
+        print(video_tokens(1280, 720, 300, 30.0, "qwen3-vl-plus"))  # 5942
+        ```
     """
     facts = _get_video_facts(model)
     _check_values(n_frames=n_frames, video_fps=video_fps, fps=fps)
@@ -221,6 +257,11 @@ def frame_list_tokens(width: float, height: float, n_frames: int, model: str | M
 
     Raises:
         QwenVLInputError: As for `smart_resize`, or the model does not accept videos.
+
+    Example:
+        ```python
+        print(frame_list_tokens(640, 360, 8, "qwen3-vl-plus"))  # 882
+        ```
     """
     _check_values(n_frames=n_frames)
     return _count_frame_tokens(width, height, n_frames, _get_video_facts(model))
@@ -235,6 +276,11 @@ def video_tokens_upper_bound(model: str | ModelFacts, *, n_frames: int | None = 
 
     Raises:
         QwenVLInputError: `n_frames` is not a positive number, or the model does not accept videos.
+
+    Example:
+        ```python
+        print(video_tokens_upper_bound("qwen3-vl-plus", n_frames=8))  # 2562
+        ```
     """
     facts = _get_video_facts(model)
     if n_frames is None:
@@ -269,6 +315,11 @@ def frame_max_pixels(n_frames: int, model: str | ModelFacts) -> int:
 
     Raises:
         QwenVLInputError: `n_frames` is not a positive number, or the model does not accept videos.
+
+    Example:
+        ```python
+        print(frame_max_pixels(8, "qwen3-vl-plus"))  # 655360
+        ```
     """
     _check_values(n_frames=n_frames)
     return int(_compute_frame_max_pixels(n_frames, _get_video_facts(model)))
@@ -282,6 +333,13 @@ def raise_frame_cap(facts: ModelFacts, max_pixels: float | None) -> ModelFacts:
 
     Raises:
         QwenVLInputError: `max_pixels` is not a positive number.
+
+    Example:
+        ```python
+        from qwenvl_core.models import describe
+
+        print(raise_frame_cap(describe("qwen3.5-plus"), 1_500_000).video_frame_tokens)  # 1464
+        ```
     """
     if max_pixels is None or facts.max_video_frame_tokens is None:
         return facts

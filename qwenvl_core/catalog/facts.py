@@ -83,6 +83,12 @@ class ModelFacts:
             resized image; `None` if no source states it.
         retired: What to use instead, for the hint of the service's 404; `None` for a model on sale.
         source: The pages that state the row's values.
+
+    Example:
+        ```python
+        facts = describe("qwen3-vl-plus")
+        print(facts.thinking, facts.max_output)  # hybrid 32768
+        ```
     """
 
     name: str

@@ -44,6 +44,12 @@ def describe(name: str) -> ModelFacts:
     Returns:
         The matching row; the newest family's, with `assumed=True`, for a newer name that no row names; or one with
         `known=False` and `thinking="unknown"`. No string raises an error.
+
+    Example:
+        ```python
+        facts = describe("Qwen/Qwen3-VL-8B-Thinking")
+        print(facts.thinking, facts.images, facts.context_window)  # always True 131072
+        ```
     """
     key = canonicalize(name).removesuffix("-us")
     exact = _EXACT.get(key)

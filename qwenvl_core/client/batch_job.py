@@ -40,6 +40,17 @@ class BatchJob(Generic[T]):
 
     Attributes:
         ids: The vendor's ids of the batches; none without requests.
+
+    Example:
+        ```python
+        from langchain_qwenvl import ChatQwenVL
+
+        llm = ChatQwenVL(enable_thinking=False)
+        job = llm.submit_batch(["What is 17 times 23?", "And 18 times 23?"])
+        print(job.poll(timeout=86_400).state)
+        for reply in llm.batch_job(job.ids).results():  # in another process too
+            print(reply)
+        ```
     """
 
     def __init__(

@@ -30,6 +30,15 @@ class Citation:
         boxes: The boxes of the text's elements; an element without a box has no entry.
         text: The text.
         page_size: Width and height in pixels of the page as it was sent to the model.
+
+    Example:
+        ```python
+        from qwenvl_core.grounding import Box
+
+        cited = Citation("agreement.pdf", 1, "1", Box(0.1, 0.2, 0.9, 0.3), (), "Payment is due.")
+        print(cited)  # agreement.pdf, page 1
+        print(cited.box.to_pixels(1000, 1400))  # (100, 280, 900, 420)
+        ```
     """
 
     source: str

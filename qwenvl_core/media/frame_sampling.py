@@ -25,6 +25,12 @@ class SampledFrames:
     Attributes:
         jpegs: The frames, each a JPEG file.
         fps: Frames per second at which they were sampled.
+
+    Example:
+        ```python
+        frames = sample_frames("clip.mp4", fps=2, max_frames=8)
+        print(frames.fps, [uri[:23] for uri in frames.data_uris()][0])  # 2.0 data:image/jpeg;base64,
+        ```
     """
 
     jpegs: tuple[bytes, ...] = field(repr=False)
@@ -71,6 +77,13 @@ def sample_frames(
 
     Raises:
         QwenVLInputError: An argument is invalid, the video can't be decoded, or PyAV is missing (extra `video`).
+
+    Example:
+        ```python
+        frames = sample_frames("clip.mp4", fps=2, max_frames=8)
+        block = {"type": "video", "video": frames.data_uris(), "fps": frames.fps}
+        print(len(block["video"]))  # 6
+        ```
     """
     _check_arguments(fps, max_frames, max_pixels)
     source, location = FileSource(expand_home(Path(path))), str(path)

@@ -22,6 +22,12 @@ class BatchStatus:
         total: Number of requests.
         completed: Number of requests that were answered.
         failed: Number of requests that failed.
+
+    Example:
+        ```python
+        status = BatchStatus("in_progress", total=10, completed=4)
+        print(status.state, f"{status.completed}/{status.total}", status.is_finished)  # in_progress 4/10 False
+        ```
     """
 
     state: str

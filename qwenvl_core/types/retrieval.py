@@ -74,7 +74,16 @@ class RerankSettings:
 
 
 class Ranked(NamedTuple):
-    """The score of one item: its index in the input, and how well it answers the query (higher is better)."""
+    """The score of one item: its index in the input, and how well it answers the query (higher is better).
+
+    Example:
+        ```python
+        from langchain_qwenvl import QwenVLReranker
+
+        for index, score in QwenVLReranker().rerank("a receipt", [Path("receipt.png"), "a contract"]):
+            print(index, score)
+        ```
+    """
 
     index: int  # type: ignore[assignment]  # hides the method of tuples
     score: float
@@ -90,6 +99,15 @@ class RetrievalUsage:
         text_tokens: Those of texts among them.
         total_tokens: All tokens that are billed.
         requests: Number of answered requests.
+
+    Example:
+        ```python
+        from langchain_qwenvl import QwenVLEmbeddings
+
+        embeddings = QwenVLEmbeddings()
+        embeddings.embed([Path("receipt.png"), "a receipt"])
+        print(embeddings.usage.requests, embeddings.usage.total_tokens)
+        ```
     """
 
     input_tokens: int = 0

@@ -32,6 +32,13 @@ class Box:
 
     Raises:
         ValueError: A side is outside 0 to 1 or not a number, or the sides are reversed.
+
+    Example:
+        ```python
+        box = Box(0.1, 0.2, 0.4, 0.6)
+        print(box.to_pixels(1000, 500))  # (100, 100, 400, 300)
+        print(box.union(Box(0.5, 0.5, 0.9, 0.9)))  # Box(x0=0.1, y0=0.2, x1=0.9, y1=0.9)
+        ```
     """
 
     x0: float

@@ -52,6 +52,14 @@ def draw(image: Image.Image, items: Iterable[object] | object, *, labels: bool =
     Raises:
         ImportError: Pillow is missing.
         TypeError: An item is of another type.
+
+    Example:
+        ```python
+        from PIL import Image
+
+        image = Image.open("receipt.png")
+        draw(image, parse_grounding('[{"bbox_2d": [100, 850, 800, 950], "label": "total"}]')).save("marked.png")
+        ```
     """
     require_pillow("Drawing")
     from PIL import ImageDraw
@@ -85,6 +93,13 @@ def crop(image: Image.Image, box: Box, margin: float = 0.01) -> Image.Image:
     Raises:
         ImportError: Pillow is missing.
         ValueError: `margin` is negative or not a finite number.
+
+    Example:
+        ```python
+        from PIL import Image
+
+        print(crop(Image.open("receipt.png"), Box(0.1, 0.8, 0.9, 1.0)).size)  # (294, 85)
+        ```
     """
     require_pillow("Cropping")
     if not 0 <= margin < math.inf:
