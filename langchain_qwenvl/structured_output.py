@@ -250,12 +250,11 @@ class StructuredOutputParser(BaseCumulativeTransformOutputParser[Any]):
         value = _find_arguments(whole, self.tool) if self.tool else _find_json(whole, self.root_type)
         value = unwrap_root(value, self.root_type)
         if self.root_type == "array" and not isinstance(value, list):
-            raise build_output_error("The answer is not a JSON array, but an object.", _join_output_text(whole))
+            raise _build_error("The answer is not a JSON array, but an object.", whole)
         try:
             return self._validate(value)
         except (pydantic.ValidationError, pydantic.v1.ValidationError) as error:
-            reason = f"The answer is not a valid {self.target.__name__}: {error}"
-            raise build_output_error(reason, _join_output_text(whole)) from error
+            raise _build_error(f"The answer is not a valid {self.target.__name__}: {error}.", whole) from error
 
     @override
     def parse(self, text: str) -> Any:
@@ -309,7 +308,7 @@ def _find_arguments(message: AIMessage, tool: str) -> dict[str, Any]:
     else:
         called = ", ".join(call["name"] for call in valid) or "nothing"
         reason = f"The model did not call {tool}; it called {called}."
-    raise build_output_error(reason + _format_truncation_note(message), _join_output_text(message))
+    raise _build_error(reason + _format_truncation_note(message), message)
 
 
 def _find_json(message: AIMessage, root_type: RootType) -> Any:
@@ -321,15 +320,23 @@ def _find_json(message: AIMessage, root_type: RootType) -> Any:
     except ValueError as error:
         kind = "JSON" if root_type == "value" else f"a JSON {root_type}"
         reason = f"The answer is not {kind} ({error}).{_format_truncation_note(message)}"
-        raise build_output_error(reason, message.text) from error
+        raise _build_error(reason, message) from error
 
 
 def _build_empty_error(message: AIMessage) -> QwenVLOutputError:
-    reasoning = str(message.additional_kwargs.get("reasoning_content") or "")
     is_truncated = message.response_metadata.get("finish_reason") == "length"
-    error = build_output_error(describe_empty_answer(reasoning, truncated=is_truncated), message.text)
-    error.reasoning = reasoning
+    return _build_error(describe_empty_answer(_get_reasoning(message), truncated=is_truncated), message)
+
+
+def _build_error(reason: str, message: AIMessage) -> QwenVLOutputError:
+    """Build the error for an answer without the object, with the output and the reasoning of the answer."""
+    error = build_output_error(reason, _join_output_text(message))
+    error.reasoning = _get_reasoning(message)
     return error
+
+
+def _get_reasoning(message: AIMessage) -> str:
+    return str(message.additional_kwargs.get("reasoning_content") or "")
 
 
 def _parse_partial_json(text: str) -> Any:

@@ -479,6 +479,30 @@ def test_ask_keeps_thinking(make: Make, emulator: Emulator, body: Any) -> None:
     assert body()["enable_thinking"] is True
 
 
+@each_method
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ('{"setup": "Why?"}', r"not a valid Joke: 1 validation error(.|\n)*\. Try again"),
+        ('{"setup": "Wh', "incomplete|not a JSON object"),
+        ("", "incomplete|empty"),
+    ],
+)
+def test_parser_error_has_reasoning_of_message(method: Any, text: str, reason: str, llm: ChatQwenVL) -> None:
+    chain: Any = llm.with_structured_output(Joke, method=method)
+    valid = [{"name": "Joke", "args": json.loads(text), "id": "c"}] if text.endswith("}") else []
+    invalid = [{"name": "Joke", "args": text, "id": "c", "error": "", "type": "invalid_tool_call"}]
+    calls = {"tool_calls": valid, "invalid_tool_calls": [] if valid else invalid}
+    message = AIMessage(
+        "" if method == "function_calling" else text,
+        additional_kwargs={"reasoning_content": "Hm."},
+        **(calls if method == "function_calling" else {}),
+    )
+    with pytest.raises(QwenVLOutputError, match=reason) as caught:
+        chain.last.invoke(message)
+    assert caught.value.reasoning == "Hm."
+
+
 # --- raw results, chains and other settings
 
 
