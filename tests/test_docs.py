@@ -71,6 +71,24 @@ def test_run_page_compares_output_behind_tabs_with_every_tab(write_page: None, t
     assert {item.expected for item in printed} == {"b"}
 
 
+def test_run_page_keeps_a_namespace_for_each_label_of_tabs(write_page: None, tmp_path: Path) -> None:
+    def in_tab(label: str, code: str) -> str:
+        return f'=== "{label}"\n\n    ```python\n    {code}\n    ```\n\n'
+
+    page = [
+        "```python\nfirst = 1\nseen = []\n```\n\n",
+        in_tab("A", "word = 'a'; seen.append(word)"),
+        in_tab("B", "assert 'word' not in globals(); word = 'b'; seen.append(word)"),
+        "```python\nseen.append(word + '!')\nsecond = 2\n```\n\n",
+        in_tab("B", "seen.append(word); assert (first, second) == (1, 2)"),
+        in_tab("C", "assert 'word' not in globals(); assert (first, second) == (1, 2)"),
+        in_tab("A", "seen.append(word); print(seen)") + "    <!-- output -->\n    ```\n    ?\n    ```\n",
+    ]
+    (tmp_path / "page.md").write_text("".join(page))
+    (printed,) = run_page("page.md")
+    assert printed.actual == "['a', 'b', 'a!', 'b', 'a']"
+
+
 @pytest.mark.parametrize(
     ("expected", "actual", "is_as_shown"),
     [

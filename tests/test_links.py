@@ -64,6 +64,10 @@ def test_find_anchors_writes_headings_as_github_does(text: str, anchors: set[str
         ("#there", True),
         ("picture.png", True),
         ("../docs#here", True),
+        ("reference.md#package.module", False),
+        ("reference.md#package.module.Class.method", False),
+        ("reference.md#package.modules", True),
+        ("reference.md#package", True),
     ],
 )
 def test_find_broken_links_checks_files_and_anchors(
@@ -73,6 +77,7 @@ def test_find_broken_links_checks_files_and_anchors(
     (tmp_path / "docs").mkdir()
     (tmp_path / "README.md").touch()
     (tmp_path / "docs" / "other.md").write_text("# There\n")
+    (tmp_path / "docs" / "reference.md").write_text("::: package.module\n    options:\n")
     (tmp_path / "docs" / "page.md").write_text(f"# Here\n\n[link]({target})\n")
     assert find_broken_links("docs/page.md") == ([f"docs/page.md:3: {target}"] if is_broken else [])
 

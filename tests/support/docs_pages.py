@@ -1,7 +1,9 @@
 """Run the Python blocks of documentation pages.
 
 All blocks of a page run in order in one namespace, as a reader pastes them one after the other, in an empty folder that
-holds the project's `examples/`. Their requests come from one cassette, which the page declares at its top:
+holds the project's `examples/`. A reader follows the content tabs of one label, so each label has a namespace of its
+own, which also gets what the blocks outside of tabs define; these see the names of the first label. The requests of a
+page come from one cassette, which the page declares at its top:
 
     <!-- cassette: docs_thinking -->
 
@@ -21,6 +23,7 @@ import types
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from unittest import mock
 
 from tests.emulator import Fault, Reply
@@ -96,8 +99,8 @@ class Printed:
 def run_page(name: str, prepare: Callable[[Path], object] = lambda folder: None) -> list[Printed]:
     """Run the Python blocks of a page and return what they printed where the page shows it."""
     compared = []
-    module = types.ModuleType("docs_page")  # a module, because pydantic resolves annotations there
-    with _working_folder() as folder, mock.patch.dict(sys.modules, docs_page=module), _SHORT_PAUSES:
+    namespaces = _Namespaces()
+    with _working_folder() as folder, _SHORT_PAUSES:
         prepare(folder)
         printed: list[tuple[CodeBlock, str]] = []
         for block in read_blocks(name):
@@ -106,16 +109,42 @@ def run_page(name: str, prepare: Callable[[Path], object] = lambda folder: None)
                 compared += [Printed(block.line, block.code.rstrip(), text.rstrip()) for text in outputs]
             elif block.language == "python":
                 printed = [item for item in printed if block.tabs is not None and item[0].tabs == block.tabs]
-                printed.append((block, _run_block(name, block, module)))
+                printed.append((block, namespaces.run(name, block)))
     return compared
 
 
-def _run_block(name: str, block: CodeBlock, module: types.ModuleType) -> str:
-    """Run a block and return what it prints; tracebacks name its line of the page."""
-    code = compile("\n" * (block.line - 1) + block.code, str(ROOT / name), "exec")
-    with contextlib.redirect_stdout(io.StringIO()) as output:
-        exec(code, module.__dict__)
-    return output.getvalue()
+class _Namespaces:
+    """The namespaces of a page: one for each label of content tabs."""
+
+    def __init__(self) -> None:
+        self._modules: dict[str, types.ModuleType] = {}
+        self._shared: dict[str, Any] = {}
+
+    def run(self, name: str, block: CodeBlock) -> str:
+        """Run a block and return what it prints; tracebacks name its line of the page."""
+        code = compile("\n" * (block.line - 1) + block.code, str(ROOT / name), "exec")
+        module = self._choose_module(block)
+        before = dict(module.__dict__)
+        # A module, because pydantic resolves annotations there.
+        with mock.patch.dict(sys.modules, docs_page=module), contextlib.redirect_stdout(io.StringIO()) as output:
+            exec(code, module.__dict__)
+        if not block.tab:
+            self._share({key: value for key, value in module.__dict__.items() if before.get(key) is not value})
+        return output.getvalue()
+
+    def _choose_module(self, block: CodeBlock) -> types.ModuleType:
+        if not self._modules or (block.tab and block.tab not in self._modules):
+            module = types.ModuleType("docs_page")
+            module.__dict__.update(self._shared)
+            if self._modules.get("") and len(self._modules) == 1:
+                module = self._modules.pop("")  # the first label goes on with what stood before it
+            self._modules[block.tab] = module
+        return self._modules[block.tab] if block.tab else next(iter(self._modules.values()))
+
+    def _share(self, names: dict[str, Any]) -> None:
+        self._shared.update(names)
+        for module in self._modules.values():
+            module.__dict__.update(names)
 
 
 @contextlib.contextmanager

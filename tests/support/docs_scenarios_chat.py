@@ -23,8 +23,54 @@ _THINKING = [
     *[_IN_WORDS, _SAVES_TOTAL, _IN_WORDS, _SAVES_TOTAL],
 ]
 
+_LOOKS_CLOSER = Reply(
+    reasoning=split_words("The line at the bottom is small. I look closer."),
+    tool_calls=[ToolCall("call_1", "crop", ['{"bbox_2d": ', "[200, 850, ", "800, 950]}"])],
+)
+_BY_CARD = Reply(reasoning=split_words("Now I can read it."), text=split_words(" By card."))
+_RATE = Reply(
+    reasoning=split_words("There is a tool for this."),
+    tool_calls=[ToolCall("call_1", "get_rate", ['{"currency": ', '"CHF"}'])],
+)
+_LOST_RESULT = Reply(
+    reasoning=split_words("The method was not looked up."), text=split_words("18.37. How it was paid, I could not see.")
+)
+_NO_FILE = Reply(reasoning=split_words("I cannot open it."), text=split_words("The report is there, as a ZIP file."))
+_GOES_ON = Reply(text=split_words(" lemon tart and a mineral water."))
+
+_AGENTS = [
+    *[_LOOKS_CLOSER, _BY_CARD, _LOOKS_CLOSER, _BY_CARD],
+    *[_RATE, _RATE, _LOST_RESULT, _NO_FILE, _NO_FILE, _GOES_ON, _GOES_ON],
+]
+
+_THOUGHT = split_words("Four lines, and a service charge.")
+_ITEMS = '[{"name": "Flat white", "price": 8.4}, {"name": "Lemon tart", "price": 5.2}]'
+_OBJECT = f'{{"items": {_ITEMS}, "total": 18.37}}'
+_DELTAS = [
+    '{"items": [',
+    '{"name": "Flat white", "price": 8.4}, ',
+    '{"name": "Lemon tart", "price": 5.2}',
+    '], "total": 18.37}',
+]
+_CALLS_RECEIPT = Reply(reasoning=_THOUGHT, tool_calls=[ToolCall("call_1", "Receipt", _OBJECT)])
+_WRITES_RECEIPT = Reply(reasoning=_THOUGHT, text=_OBJECT)
+
+_LIST_TOOL = "RootModel_list_Item__93a18d"  # on the wire; the name has brackets
+
+_STRUCTURED_OUTPUT = [
+    *[_CALLS_RECEIPT, _WRITES_RECEIPT],  # a picture into an object
+    *[_CALLS_RECEIPT, _WRITES_RECEIPT],  # the raw message
+    *[Reply(tool_calls=[ToolCall("call_1", "Receipt", _DELTAS)]), Reply(text=_DELTAS)],  # streamed
+    Reply(reasoning=_THOUGHT, tool_calls=[ToolCall("call_1", _LIST_TOOL, f'{{"root": {_ITEMS}}}')]),
+    Reply(reasoning=_THOUGHT, text=f'{{"root": {_ITEMS}}}'),
+    *[_CALLS_RECEIPT, Reply(reasoning=_THOUGHT, text=split_words("18.37.")), _WRITES_RECEIPT],  # agents
+    Reply(tool_calls=[ToolCall("call_1", "Receipt", f'{{"items": {_ITEMS}}}')]),
+]
+
 PAGES = (
     Page("quickstart-langchain.md", [_RECEIPT, _RECEIPT]),
     Page("quickstart-llama-index.md", [_RECEIPT, _RECEIPT]),
     Page("thinking.md", _THINKING),
+    Page("tools-and-agents.md", _AGENTS),
+    Page("structured-output.md", _STRUCTURED_OUTPUT),
 )

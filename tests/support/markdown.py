@@ -17,6 +17,7 @@ _HEADING = re.compile(r"#{1,6}\s+(?P<title>.*?)(?:\s+#*)?(?:\s*\{#(?P<id>[\w-]+)
 _HTML_ANCHOR = re.compile(r"<\w+[^>]*\s(?:id|name)=\"([^\"]+)\"")
 _LINK = re.compile(r"\]\(\s*<?([^\s)>]+)>?[^)]*\)|<(?:a|img)\b[^>]*\s(?:href|src)=\"([^\"]+)\"")
 _REFERENCE = re.compile(r"\[[^\]]+\]:\s+(\S+)$")
+_REFERENCE_OF = re.compile(r"^::: ([\w.]+)$", re.MULTILINE)
 _INLINE_CODE = re.compile(r"(`+)(?!`).+?(?<!`)\1(?!`)")
 
 
@@ -31,6 +32,7 @@ class CodeBlock:
         comment: Key and value of the HTML comment in the line before the fence: `("cassette", "readme_langchain")` of
             `<!-- cassette: readme_langchain -->`, `("output", "")` of `<!-- output -->`; or `None`.
         tabs: Number of the line that begins the content tabs around the block (`=== "LangChain"`), or `None`.
+        tab: Label of the content tab, or `""`.
     """
 
     language: str
@@ -38,6 +40,7 @@ class CodeBlock:
     line: int
     comment: tuple[str, str] | None
     tabs: int | None
+    tab: str
 
 
 @dataclass(frozen=True)
@@ -113,7 +116,11 @@ def find_broken_links(name: str) -> list[str]:
 
 
 def _has_anchor(target: Path, anchor: str) -> bool:
-    return target.suffix == ".md" and anchor in find_anchors(target.read_text(encoding="utf-8"))
+    if target.suffix != ".md":
+        return False
+    text = target.read_text(encoding="utf-8")
+    rendered = _REFERENCE_OF.findall(text)  # mkdocstrings gives each member an anchor
+    return anchor in find_anchors(text) or any(f"{anchor}.".startswith(f"{name}.") for name in rendered)
 
 
 def _slugify(title: str) -> str:
@@ -125,10 +132,10 @@ def _split(text: str) -> Iterator[CodeBlock | tuple[int, str]]:
     """Yield the code blocks of a text, and its other lines with their numbers."""
     lines = iter(enumerate(text.splitlines(), start=1))
     previous = ""
-    tabs: int | None = None
+    tabs, tab = None, ""
     for number, line in lines:
         if line[:1].strip():  # an indented line belongs to the tab above it
-            tabs = (tabs or number) if line.startswith("=== ") else None
+            tabs, tab = (tabs or number, line[4:].strip(' "')) if line.startswith("=== ") else (None, "")
         opening = _FENCE.match(line)
         if opening is None:
             yield number, line
@@ -145,5 +152,5 @@ def _split(text: str) -> Iterator[CodeBlock | tuple[int, str]]:
         comment = _COMMENT.match(previous)
         pair = (comment["key"], comment["value"] or "") if comment else None
         code = textwrap.dedent("\n".join([f"{opening['indent']}.", *content]))[2:]  # never less than the fence
-        yield CodeBlock(opening["language"], f"{code}\n", number + 1, pair, tabs)
+        yield CodeBlock(opening["language"], f"{code}\n", number + 1, pair, tabs, tab)
         previous = ""
