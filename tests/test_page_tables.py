@@ -22,9 +22,6 @@ def test_each_table_is_in_a_page() -> None:
 @pytest.mark.parametrize(
     ("table", "row"),
     [
-        ("embedding_models", "| `qwen3-vl-embedding` | text, image, video | **2560**, 2048, "),
-        ("rerankers", "| `qwen3-vl-rerank` | text, image, video | 100, 40, 4 | beijing |"),
-        ("batch_models", "| `qwen3-vl-flash` | no | yes |"),
         ("token_counts", "| `qwen3-vl-plus` | 32 x 32 | 2,562 | 16,"),
         ("limits", "| `qwen3-vl-plus` | 262,144 | 32,768 | "),
     ],

@@ -1,4 +1,4 @@
-"""Write the tables of documentation pages that state facts of the catalog.
+"""Write the tables in documentation pages that are computed from the rows of the catalog.
 
 A table stands behind a comment with its name. `python -m tests.support.page_tables` writes all of them; a test compares
 the pages with what the rows give.
@@ -9,11 +9,8 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable
 
-from qwenvl_core.catalog.endpoints import REGIONS
 from qwenvl_core.catalog.facts import MB, ModelFacts
-from qwenvl_core.catalog.models import CATALOGUE, describe
-from qwenvl_core.catalog.retrieval_facts import EmbeddingFacts, RerankFacts
-from qwenvl_core.catalog.retrieval_models import EMBEDDING_MODELS, RERANKERS
+from qwenvl_core.catalog.models import describe
 from qwenvl_core.tokens import image_tokens, video_tokens
 from tests.support.markdown import list_markdown_files, read_markdown
 from tests.support.paths import ROOT
@@ -26,25 +23,6 @@ _COUNTED_MODELS = (
     *("qwen2.5-vl-72b-instruct", "qvq-max", "qwen3.5-ocr"),
 )
 _LIMITED_MODELS = (*_COUNTED_MODELS[:6], "qwen2.5-vl-72b-instruct", "qwen3.5-ocr")
-
-
-def list_embedding_models() -> str:
-    """List the embedding models with their limits."""
-    header = ("model", "takes", "dimensions", "items, images, videos a request", "image, video up to", "regions")
-    return _format(header, map(_describe_embedding_model, EMBEDDING_MODELS))
-
-
-def list_rerankers() -> str:
-    """List the rerankers that are on sale with their limits."""
-    header = ("reranker", "takes", "texts, images, videos a request", "regions")
-    return _format(header, (_describe_reranker(facts) for facts in RERANKERS if facts.retired is None))
-
-
-def list_batch_models() -> str:
-    """List the models that batches take."""
-    rows = {facts.name: facts for facts in CATALOGUE if facts.batch_chat or facts.batch_files}
-    names = [(f"`{name}`", _say(facts.batch_chat), _say(facts.batch_files)) for name, facts in rows.items()]
-    return _format(("model", "Batch Chat", "batch files"), names)
 
 
 def list_token_counts() -> str:
@@ -66,9 +44,6 @@ def list_limits() -> str:
 
 
 TABLES: dict[str, Callable[[], str]] = {
-    "embedding_models": list_embedding_models,
-    "rerankers": list_rerankers,
-    "batch_models": list_batch_models,
     "token_counts": list_token_counts,
     "limits": list_limits,
 }
@@ -100,24 +75,6 @@ def _format(header: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
     columns = tuple(header)
     lines = [columns, ("---",) * len(columns), *rows]
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
-
-
-def _describe_embedding_model(facts: EmbeddingFacts) -> tuple[str, ...]:
-    default, others = facts.default_dimensions, [size for size in facts.dimensions if size != facts.default_dimensions]
-    dimensions = ", ".join([f"**{default}**" if default else "", *map(str, others)]).strip(", ") or "the model's own"
-    return (
-        f"`{facts.name}`",
-        ", ".join(("text", *facts.media)),
-        dimensions,
-        _join(facts.max_items, facts.max_images, facts.max_videos),
-        _join(_format_bytes(facts.image_max_bytes), _format_bytes(facts.video_max_bytes)) if facts.media else _NONE,
-        _name_regions(facts.regions),
-    )
-
-
-def _describe_reranker(facts: RerankFacts) -> tuple[str, ...]:
-    counts = _join(facts.max_texts, facts.max_images, facts.max_videos)
-    return f"`{facts.name}`", ", ".join(("text", *facts.media)), counts, _name_regions(facts.regions)
 
 
 def _count_tokens(model: str) -> tuple[str, ...]:
@@ -166,19 +123,10 @@ def _count(value: int | None) -> str:
     return _NONE if value is None else f"{value:,}"
 
 
-def _say(value: bool) -> str:
-    return "yes" if value else "no"
-
-
 def _format_bytes(value: int | None) -> str:
     if value is None:
         return _NONE
     return f"{value // MB} MB" if value < 1024 * MB else f"{value // (1024 * MB)} GB"
-
-
-def _name_regions(ids: Iterable[str]) -> str:
-    names = [region.aliases[0] for region in REGIONS if region.id in ids]
-    return ", ".join(names) or "not stated"
 
 
 if __name__ == "__main__":

@@ -45,4 +45,4 @@ def test_constructor_takes_every_field_by_its_names(cls: Any) -> None:
 def test_langchain_model_takes_model_name_too() -> None:
     assert ChatQwenVL(model_name="qwen3-vl-flash").model == "qwen3-vl-flash"
     with pytest.raises(ValueError, match="Use model="):
-        QwenVL(model_name="qwen3-vl-flash")
+        QwenVL.model_validate({"model_name": "qwen3-vl-flash"})
