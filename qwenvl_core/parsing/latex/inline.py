@@ -68,7 +68,7 @@ _SIGNS = {style.tag: style.markdown for style in _STYLES.values()}
 
 
 def _convert_marks(marked: str) -> list[Token]:
-    """Convert text with marks to tags and text; a style that is open already gets no tag."""
+    """Convert text with marks to tags and text; a style that is open already gets no tag, except powers."""
     tokens: list[Token] = []
     open_tags: list[str | None] = []
     offset = 0
@@ -77,7 +77,7 @@ def _convert_marks(marked: str) -> list[Token]:
         offset = match.end()
         if match.group() != _END:
             tag = _STYLES[match.group()].tag
-            open_tags.append(None if tag in open_tags else tag)
+            open_tags.append(None if tag in open_tags and tag not in ("sup", "sub") else tag)
             if open_tags[-1]:
                 tokens.append(Token("start", tag))
         elif open_tags and (opened := open_tags.pop()):

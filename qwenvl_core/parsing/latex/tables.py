@@ -116,7 +116,7 @@ def _strip_rules(cells: list[str]) -> list[str]:
 
 def _parse_cell(source: str) -> Cell:
     """Parse a cell; its spans are set by the commands at its beginning."""
-    if "\\" not in source and "$" not in source:
+    if not any(sign in source for sign in "\\$<"):
         return Cell(convert_latex_to_text(source))
     spans = {_MULTICOLUMN: 1, _MULTIROW: 1}
     for _ in spans:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 
+from qwenvl_core.parsing.html.page import simplify_html
 from qwenvl_core.parsing.latex.symbols import ACCENTS, DINGBATS, LETTERS, MATH_SIGNS, SIGNS, add_accent
 from qwenvl_core.parsing.text import collapse_whitespace
 
@@ -67,16 +68,29 @@ _SIMPLE_FORMULA = re.compile(
     r"|\\ding\s{0,9}\{(?P<ding>\d{1,3})\}"
     r"|\\footnotemark\s{0,9}\[(?P<note>\d{1,4})\]"
 )
+# Tags of HTML that models write in LaTeX, and the commands with the same meaning.
+_COMMAND_BY_TAG = {
+    "sup": "textsuperscript", "sub": "textsubscript", "del": "sout", "s": "sout", "strike": "sout", "b": "textbf",
+    "strong": "textbf", "i": "textit", "em": "textit", "u": "underline", "code": "texttt",
+}  # fmt: skip
+_ELEMENT = re.compile(
+    rf"<({'|'.join(_COMMAND_BY_TAG)})(?:\s[^<>]{{0,200}})?>([^<>]*+)</\1\s{{0,9}}>|<br\s{{0,9}}/?>", re.IGNORECASE
+)
+_MAX_NESTING = 3
 _OPTIONAL_ARGUMENT = re.compile(r"\s*+\[[^\[\]]{0,40}\]")
 
 
 def convert_latex_to_text(source: str, marks: Mapping[str, tuple[str, str]] | None = None) -> str:
     """Convert LaTeX to plain text. Formulas and unknown commands are unchanged; line breaks become newlines.
 
+    Raised, lowered, struck and emphasized text between HTML tags is read as that of the commands.
+
     Args:
         source: The LaTeX source.
         marks: What to write before and after the argument of a command, by the command.
     """
+    if "<" in source:
+        source = _convert_html(source)
     if _SPECIAL.search(source) is None:
         return collapse_whitespace(_replace_ligatures(source))
     if "$" in source or "\\ding" in source or "\\footnotemark" in source:
@@ -85,6 +99,18 @@ def convert_latex_to_text(source: str, marks: Mapping[str, tuple[str, str]] | No
     for match in TOKEN.finditer(source):
         writer.add(match.lastgroup or "text", match.group())
     return collapse_whitespace("".join(writer.parts))
+
+
+def _convert_html(source: str) -> str:
+    """Replace the tags of HTML that have a meaning in text by commands."""
+    source = simplify_html(source)
+    for _ in range(_MAX_NESTING):
+        source = _ELEMENT.sub(_convert_element, source)
+    return source
+
+
+def _convert_element(match: re.Match[str]) -> str:
+    return f"\\{_COMMAND_BY_TAG[match[1].lower()]}{{{match[2]}}}" if match[1] else "\\newline "
 
 
 def _simplify_formula(match: re.Match[str]) -> str:

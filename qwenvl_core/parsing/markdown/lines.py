@@ -18,6 +18,11 @@ _HEADING = re.compile(r"[ ]{0,3}(#{1,6})[ \t]+(\S.*)\Z")
 _CLOSING_HASHES = re.compile(r"[ \t]+#+[ \t]*\Z")
 _LIST_ITEM = re.compile(r"([ \t]{0,40})([-*+•]|\d{1,9}[.)])[ \t]+(\S.*)\Z")
 _PICTURE = re.compile(r"[ ]{0,3}!\[([^\[\]]*+)\]\(([^()]*+)\)\s*\Z")
+_UNDERLINE = re.compile(r"[ ]{0,3}(?:={3,}+|-{3,}+)[ \t]*\Z")
+# Not `>=`, `->` and the prompt `>>>`. All marks are matched, so that no quoted line is itself a quotation.
+_QUOTE = re.compile(r"[ ]{0,3}(>(?!>>|[=-])(?:[ \t]{0,4}>)*+)[ \t]?(.*)\Z")
+_COMPARISON = re.compile(r"[ \t]*(?:[-+±~≈€$£¥]?[ \t]?[.,]?\d|\Z)")
+_SENTENCE_ENDS = frozenset(".!?;,:…。！？；，：、")
 _RULE = re.compile(r"[ ]{0,3}(?:[-*_][ \t]*+){3,}\Z")
 _LATEX_WRAPPER = re.compile(
     r"\s*+\\(?:(?:begin|end)\s{0,9}\{(?:table|center|figure|document|threeparttable|landscape|flushleft)\*?\}"
@@ -34,7 +39,10 @@ _HTML_BLOCK = re.compile(
 
 def read_markdown_lines(text: str) -> list[PageElement]:
     """Read the elements of Markdown without fences, formulas and LaTeX tables."""
-    lines = simplify_html(text).split("\n")
+    return _read_lines(simplify_html(text).split("\n"))
+
+
+def _read_lines(lines: list[str]) -> list[PageElement]:
     elements: list[PageElement] = []
     index = 0
     while index < len(lines):
@@ -46,6 +54,7 @@ def read_markdown_lines(text: str) -> list[PageElement]:
             _read_table(lines, index)
             or _read_single_line(lines, index)
             or _read_list_item(lines, index)
+            or _read_quote(lines, index)
             or _read_html_block(lines, index)
             or _read_paragraph(lines, index)
         )
@@ -61,10 +70,7 @@ def _read_single_line(lines: list[str], start: int) -> tuple[list[PageElement], 
     line = lines[start]
     match = _HEADING.match(line)
     if match:
-        level = len(match[1])
-        inline = read_inline(_CLOSING_HASHES.sub("", match[2]).strip(), Token("start", f"h{level}"))
-        markdown = format_heading(inline.markdown, level)
-        return [PageElement("title", inline.text, markdown, inline.html)], start + 1
+        return _read_heading(_CLOSING_HASHES.sub("", match[2]).strip(), len(match[1])), start + 1
     match = _PICTURE.match(line)
     if match:
         alt = match[1].strip()
@@ -75,6 +81,16 @@ def _read_single_line(lines: list[str], start: int) -> tuple[list[PageElement], 
         caption = format_cell(match[1])
         return [PageElement("caption", caption.text, caption.markdown, f"<p>{caption.html}</p>")], start + 1
     return None
+
+
+def _read_heading(source: str, level: int) -> list[PageElement]:
+    inline = read_inline(source, Token("start", f"h{level}"))
+    return [PageElement("title", inline.text, format_heading(inline.markdown, level), inline.html)]
+
+
+def _is_underlined_heading(line: str, below: str) -> bool:
+    """Return whether a line is underlined as a heading; `---` below a sentence is a rule."""
+    return _UNDERLINE.match(below) is not None and ("=" in below or line.rstrip()[-1] not in _SENTENCE_ENDS)
 
 
 def _read_list_item(lines: list[str], start: int) -> tuple[list[PageElement], int] | None:
@@ -92,6 +108,31 @@ def _read_list_item(lines: list[str], start: int) -> tuple[list[PageElement], in
     return [PageElement("list_item", inline.text, markdown, inline.html)], end
 
 
+def _read_quote(lines: list[str], start: int) -> tuple[list[PageElement], int] | None:
+    """Read quoted lines of one depth; if all begin with a number, as in `> 5 kg`, they are comparisons."""
+    depth = _split_quote(lines[start])[0]
+    quoted: list[str] = []
+    while depth and start + len(quoted) < len(lines):
+        line_depth, line = _split_quote(lines[start + len(quoted)])
+        if line_depth != depth:
+            break
+        quoted.append(line)
+    if all(map(_COMPARISON.match, quoted)):
+        return None
+    elements = _read_lines(quoted)
+    for element in elements:
+        element.markdown = "\n".join("> " * depth + line for line in element.markdown.split("\n"))
+        if element.type == "text":
+            element.html = f"<blockquote>{element.html}</blockquote>"
+    return elements, start + len(quoted)
+
+
+def _split_quote(line: str) -> tuple[int, str]:
+    """Return how often a line is quoted, and what is quoted."""
+    match = _QUOTE.match(line) if ">" in line else None
+    return (match[1].count(">"), match[2]) if match else (0, line)
+
+
 def _read_html_block(lines: list[str], start: int) -> tuple[list[PageElement], int] | None:
     if _HTML_BLOCK.match(lines[start]) is None:
         return None
@@ -103,6 +144,8 @@ def _read_html_block(lines: list[str], start: int) -> tuple[list[PageElement], i
 
 def _read_paragraph(lines: list[str], start: int) -> tuple[list[PageElement], int]:
     end = start + 1
+    if end < len(lines) and _is_underlined_heading(lines[start], lines[end]):
+        return _read_heading(lines[start].strip(), 1 if "=" in lines[end] else 2), end + 1
     while end < len(lines) and lines[end].strip() and not _is_element_start(lines[end]) and not _is_table(lines, end):
         end += 1
     inline = read_inline(collapse_whitespace("\n".join(lines[start:end])), Token("start", "p"))
@@ -125,6 +168,9 @@ def _read_table(lines: list[str], start: int) -> tuple[list[PageElement], int] |
 
 
 def _is_element_start(line: str) -> bool:
+    if line.lstrip(" ").startswith(">"):
+        depth, quoted = _split_quote(line)
+        return depth > 0 and _COMPARISON.match(quoted) is None
     return any(pattern.match(line) for pattern in (_HEADING, _LIST_ITEM, _PICTURE, _RULE, _LATEX_WRAPPER, _CAPTION))
 
 

@@ -174,6 +174,9 @@ def test_plain_text_keeps_all_characters() -> None:
         (r"\pounds 5, \euro{}6, \texteuro 7, \S 8", "£ 5, €6, € 7, § 8"),
         (r"\checkmark\ A, \ding{51} B, \ding{55} C, $\checkmark$ D, $\times$", "✓ A, ✓ B, ✗ C, ✓ D, ×"),
         (r"m$^2$, m\textsuperscript{2}, 1\textsuperscript{st}, CO$_2$", "m^2, m^2, 1st, CO2"),
+        ("10<sup>6</sup> H<SUB >2</sub>O <del>12</del>9 <b>a <i>b</i></b><br/>c", "10^6 H2O ~~12~~9 a b\nc"),
+        ("1 < 2, <x>, <b>c, a <script>d</script>", "1 < 2, <x>, <b>c, a <script>d</script>"),
+        ("<input type='checkbox' checked> yes", "☑ yes"),
         (r"\href{https://a.b}{here}, \url{https://a.b}, $x^2 + y$", "here, https://a.b, $x^2 + y$"),
     ],
 )
@@ -194,7 +197,23 @@ def test_cells_of_several_lines_and_rows_are_read() -> None:
 
 @pytest.mark.parametrize(
     "unit",
-    ["\\section{", "\\textbf{", "\\begin{itemize}", "{", "\\item ", "\\title[", "%\n", "\\(", "\\item[a]\n\n", "$"],
+    [
+        "\\section{",
+        "\\textbf{",
+        "\\begin{itemize}",
+        "{",
+        "\\item ",
+        "\\title[",
+        "%\n",
+        "\\(",
+        "\\item[a]\n\n",
+        "$",
+        "<sup>",
+        "<b><i>",
+        "</b>",
+        "<sup ",
+        "<s>a</s>",
+    ],
 )
 def test_hostile_latex_is_read_in_linear_time(unit: str) -> None:
     start = time.perf_counter()

@@ -100,7 +100,8 @@ def test_any_inline_markup_gives_well_formed_html(text: str) -> None:
 @pytest.mark.parametrize(
     "unit",
     ["*a ", "**a ", "*a** ", "_a __b ", "`", "``a`", "[", "[a](", "[a](b", "![", "<b>", "</b>", "<b ", "<a href='",
-     "\\(", "$a", "$a$", "&lt;", "&a", "~~a ", "*a_b ", "<math>", "<select><b>", "<input ", "<sup>", "]("],
+     "\\(", "$a", "$a$", "&lt;", "&a", "~~a ", "*a_b ", "<math>", "<select><b>", "<input ", "<sup>", "](",
+     "> ", ">> a\n", "> 5\n", "a\n===\n"],
 )  # fmt: skip
 def test_read_time_grows_in_proportion_to_the_text(unit: str) -> None:
     size = 4_000

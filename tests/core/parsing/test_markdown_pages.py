@@ -139,6 +139,62 @@ def test_further_markdown_gives_elements() -> None:
     assert not page.truncated
 
 
+@pytest.mark.parametrize(
+    ("source", "elements", "markdown"),
+    [
+        ("> 10<sup>6</sup> of **x**\n> more", [("text", "10^6 of x\nmore")], "> 10<sup>6</sup> of **x**\n> more"),
+        ("a\n> b\nc", [("text", "a"), ("text", "b"), ("text", "c")], "a\n\n> b\n\nc"),
+        ("> # A\n>\n> - b\n> - c\n\nd", [("title", "A"), ("list_item", "b"), ("list_item", "c"), ("text", "d")],
+         "> # A\n\n> - b\n> - c\n\nd"),
+        (">> a\n> > b\n> c", [("text", "a\nb"), ("text", "c")], "> > a\n> > b\n\n> c"),
+        ("> | a | b |\n> |---|---|\n> | 1 | 2 |", [("table", "a | b\n1 | 2")],
+         "> | a | b |\n> |---|---|\n> | 1 | 2 |"),
+        ("> below 5\n> 5 kg", [("text", "below 5\n5 kg")], "> below 5\n> 5 kg"),
+        ("> 5 kg\n>€ 6\n> -7", [("text", "> 5 kg\n>€ 6\n> -7")], "> 5 kg\n>€ 6\n> -7"),
+        ("weight\n> 5 kg", [("text", "weight\n> 5 kg")], "weight\n> 5 kg"),
+        (">= a", [("text", ">= a")], ">= a"),
+        ("-> a", [("text", "-> a")], "-> a"),
+        (">>> a()", [("text", ">>> a()")], ">>> a()"),
+        (">", [("text", ">")], ">"),
+        ("    > a", [("text", "> a")], "> a"),
+    ],
+)  # fmt: skip
+def test_quotations_are_read_and_comparisons_are_kept(
+    source: str, elements: list[tuple[str, str]], markdown: str
+) -> None:
+    page = check_page(parse_layout(source, format="markdown"))
+    assert list(zip(list_types(page), list_texts(page), strict=True)) == elements
+    assert page.markdown == markdown
+
+
+def test_quoted_paragraph_is_a_quotation_in_html() -> None:
+    page = parse_layout("> a **b**\n\n> - c\n", format="markdown")
+    assert [element.html for element in page.elements] == [
+        "<blockquote><p>a <strong>b</strong></p></blockquote>",
+        "<li>c</li>",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("source", "markdown", "kinds"),
+    [
+        ("Big *one*\n===", "# Big *one*", "title"),
+        ("Small\n-----  \ntext", "## Small\n\ntext", "title text"),
+        ("Is it?\n===", "# Is it?", "title"),
+        ("A sentence.\n---\nb", "A sentence.\n\nb", "text text"),
+        ("Name:\n---\nb", "Name:\n\nb", "text text"),
+        ("a\n\n---\n\nb", "a\n\nb", "text text"),
+        ("a\nb\n===", "a\nb\n===", "text"),
+        ("a\n==", "a\n==", "text"),
+        ("- a\n===", "- a\n\n===", "list_item text"),
+        ("| a |\n|---|", "| a |\n|---|", "table"),
+    ],
+)
+def test_underlined_line_is_a_title(source: str, markdown: str, kinds: str) -> None:
+    page = check_page(parse_layout(source, format="markdown"))
+    assert (page.markdown, " ".join(list_types(page))) == (markdown, kinds)
+
+
 def test_plain_text_becomes_paragraphs() -> None:
     page = parse_layout("Just words.\n\nMore <b>words</b>, 1 < 2.")
     assert list(zip(list_types(page), list_texts(page), strict=True)) == [

@@ -39,14 +39,16 @@ HTML = {
     "field": "{a}<input value='{b}'>{c}",
 }
 LATEX = {
-    "sup": r"{a}\textsuperscript{{{b}}}{c}",
-    "sub": r"{a}\textsubscript{{{b}}}{c}",
+    **{name: HTML[name] for name in HTML if name not in ("sup and sub", "power without math")},
+    "command for sup": r"{a}\textsuperscript{{{b}}}{c}",
+    "command for sub": r"{a}\textsubscript{{{b}}}{c}",
     "sup in a formula": "{a}$^{{{b}}}$ {c}",
     "sub in a formula": "{a}$_{{{b}}}${c}",
-    "del": r"\sout{{{a}}}{b} \st{{{c}}}",
+    "power of a power": r"{a}\textsuperscript{{{b}\textsuperscript{{{c}}}}}",
+    "command for del": r"\sout{{{a}}}{b} \st{{{c}}}",
     "note": r"{a}\footnote{{{b}}}{c}",
     "note mark": r"{a}\footnotemark[{b}]{c}",
-    "fraction": r"{a} \frac{{{b}}}{{{c}}}",
+    "command for a fraction": r"{a} \frac{{{b}}}{{{c}}}",
     "formula": r"${a}^{{{b}}}$ {c}",
 }
 MARKDOWN = {
@@ -57,6 +59,7 @@ MARKDOWN = {
     "struck inside": "{a}~~{b}~~{c}",
     "stars": "{a}**{b}**{c}",
     "product": "{a}*{b}*{c}",
+    "quotation": "> {a}<sup>{b}</sup> {c}",
     "note": "{a}[^{b}] {c}",
     "power": "{a}^{b}^{c}",
 }
