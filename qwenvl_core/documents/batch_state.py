@@ -165,6 +165,8 @@ class BatchState:
         except FileNotFoundError:
             return []
         except OSError as error:
+            if not self.folder.parent.is_dir():  # nothing can be kept in such a cache, so no batch waits in it
+                return []
             raise _build_damage_error(self.folder, error) from error
 
     def add_record(self, path: Path, record: BatchRecord) -> None:
