@@ -97,7 +97,8 @@ with get_usage_metadata_callback() as usage:
     for message, _ in agent.stream({"messages": [question]}, stream_mode="messages"):
         if isinstance(message, ToolMessage):
             write("\n\nThe tool returned: ", "a picture" if message.artifact else message.text)
-            display(message.artifact)
+            if message.artifact:
+                display(message.artifact)
         elif isinstance(message, AIMessageChunk):
             for block in message.content_blocks:
                 match block["type"]:
@@ -112,7 +113,9 @@ with get_usage_metadata_callback() as usage:
 # %% [markdown]
 # ## What it cost
 #
-# The tokens of all requests by model, and those of the reasoning and of the pictures apart.
+# The tokens of both requests, and how many of them are those of pictures and of thinking.
 
 # %%
-usage.usage_metadata
+for model, tokens in usage.usage_metadata.items():
+    print(f"{model}: {tokens['input_tokens']} in, {tokens['input_token_details'].get('image', 0)} of them for pictures")
+    print(f"{tokens['output_tokens']} out, {tokens['output_token_details'].get('reasoning', 0)} of them for thinking")

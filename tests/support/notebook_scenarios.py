@@ -14,7 +14,7 @@ from tests.support.scenario import split_words
 _LOOKS_CLOSER = [
     Reply(
         reasoning=split_words("The line at the bottom is small. I should look closer."),
-        tool_calls=[ToolCall("call_1", "crop", ['{"bbox_2d": ', "[200, 890, ", "800, 960]}"])],
+        tool_calls=[ToolCall("call_1", "crop", ['{"bbox_2d": ', "[200, 865, ", "800, 930]}"])],
     ),
     Reply(
         reasoning=split_words("Now it is large enough: paid by card, thank you."),
@@ -25,7 +25,7 @@ _LOOKED_CLOSER = [
     *(
         "Thinking: The line at the bottom is small.",
         "Tool call: crop {",
-        "[200, 890, 800, 960]}",
+        "[200, 865, 800, 930]}",
         "returned: a picture",
     ),
     *("Thinking: Now it is large enough", "Answer: It was paid by card."),
@@ -79,7 +79,7 @@ def _call(name: str, arguments: dict[str, object], reasoning: Sequence[str] = ()
 NOTEBOOKS = {
     notebook.name: notebook
     for notebook in (
-        Notebook("langchain_looks_closer", _LOOKS_CLOSER, [*_LOOKED_CLOSER, "'reasoning': "], 2),
+        Notebook("langchain_looks_closer", _LOOKS_CLOSER, [*_LOOKED_CLOSER, "774 of them for pictures"], 2),
         Notebook("llama_index_looks_closer", _LOOKS_CLOSER, [*_LOOKED_CLOSER, "'reasoning_tokens': "], 2),
         Notebook("langchain_cited_contract", [*sample_agreement.PAGES, _CITES_ELEMENTS], _CITED_ELEMENTS, 2),
         Notebook("llama_index_cited_contract", [*sample_agreement.PAGES, _CITES_ELEMENTS], _CITED_ELEMENTS, 2),
