@@ -30,8 +30,7 @@ from qwenvl_core.documents.options import Coordinates, Dpi, LoaderOptions, Mode,
 from qwenvl_core.documents.page_cache import UsageTotals
 from qwenvl_core.documents.records import Record
 from qwenvl_core.documents.transcription import Transcription
-from qwenvl_core.rendering.open import Document as File
-from qwenvl_core.rendering.open import DocumentFile
+from qwenvl_core.rendering.open import DocumentFile, File
 from qwenvl_core.types.batch import BatchStatus
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from qwenvl_core.catalog.models import describe
 from qwenvl_core.errors import QwenVLInputError
 from qwenvl_core.grounding import Box
-from qwenvl_core.rendering.open import Document, open_pages
+from qwenvl_core.rendering.open import File, open_pages
 from qwenvl_core.rendering.page_size import PageSizing
 from qwenvl_core.vision.drawing import draw
 
@@ -84,7 +84,7 @@ def build_citation(text: str, metadata: Mapping[str, Any]) -> Citation:
     )
 
 
-def draw_citation(citation: Citation, file: Document, *, password: str | None = None) -> Image:
+def draw_citation(citation: Citation, file: File, *, password: str | None = None) -> Image:
     """Render the cited page and draw the boxes of the citation on it.
 
     Args:

@@ -28,7 +28,7 @@ from qwenvl_core.documents.progress import Reporter, report_progress
 from qwenvl_core.documents.records import Record, TranscribedPage, build_records, build_single_record
 from qwenvl_core.errors import QwenVLPageError
 from qwenvl_core.layout import REPETITION, PageLayout
-from qwenvl_core.rendering.open import Document, DocumentFile, open_pages
+from qwenvl_core.rendering.open import DocumentFile, File, open_pages
 from qwenvl_core.rendering.page_size import PageSizing
 from qwenvl_core.rendering.pages import PageImage, Pages, render_page
 from qwenvl_core.transport.batch_steps import Flow
@@ -46,7 +46,7 @@ class Transcription:
 
     def __init__(
         self,
-        file: Document | DocumentFile,
+        file: File | DocumentFile,
         options: LoaderOptions,
         transcriber: Transcriber,
         *,

@@ -18,7 +18,7 @@ from qwenvl_core.types.media import FileSource, UrlSource
 if TYPE_CHECKING:
     from qwenvl_core.rendering.pages import Pages
 
-Document = str | Path | bytes | BinaryIO
+File = str | Path | bytes | BinaryIO
 """A document: its path or `file://` URL, its bytes, or a file object that gives bytes."""
 
 _URL = re.compile(r"(?:file:/|data:|[a-z][a-z0-9+.-]+://)", re.IGNORECASE)
@@ -42,7 +42,7 @@ class DocumentFile:
         file: The document.
     """
 
-    def __init__(self, file: Document) -> None:
+    def __init__(self, file: File) -> None:
         self.file = file
 
     @cached_property
@@ -82,7 +82,7 @@ class DocumentFile:
         return self if is_file_object(self.file) and not can_seek(self.file) else DocumentFile(self.file)
 
 
-def open_pages(file: Document | DocumentFile, *, password: str | None = None) -> Pages:
+def open_pages(file: File | DocumentFile, *, password: str | None = None) -> Pages:
     """Open a PDF, a TIFF or another image.
 
     Args:
@@ -119,7 +119,7 @@ def _check_regular(path: Path) -> None:
         )
 
 
-def _resolve_source(file: Document) -> Path | bytes:
+def _resolve_source(file: File) -> Path | bytes:
     if isinstance(file, str) and _URL.match(file):
         return _resolve_url(file)
     if isinstance(file, str | Path):

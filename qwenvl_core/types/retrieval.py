@@ -74,7 +74,11 @@ class RerankSettings:
 
 
 class Ranked(NamedTuple):
-    """The score of one item: its index in the input, and how well it answers the query (higher is better).
+    """The score of one item.
+
+    Attributes:
+        index: Position of the item in the input, from 0.
+        score: How well it answers the query: higher is better.
 
     Example:
         ```python

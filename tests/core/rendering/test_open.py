@@ -12,7 +12,7 @@ from urllib.parse import quote
 import pytest
 
 from qwenvl_core.errors import QwenVLInputError
-from qwenvl_core.rendering.open import Document, DocumentFile, open_pages
+from qwenvl_core.rendering.open import DocumentFile, File, open_pages
 from tests.core.media.test_file_objects import AsyncUpload, Response
 from tests.support.scanned_pages import scan
 
@@ -23,7 +23,7 @@ def test_open_pages_accepts_paths_bytes_and_binary_files(tmp_path: Path) -> None
     path.write_bytes(data)
     stream = io.BytesIO(data)
     stream.seek(5)
-    files: list[Document] = [path, str(path), data, bytearray(data), stream]  # type: ignore[list-item]
+    files: list[File] = [path, str(path), data, bytearray(data), stream]  # type: ignore[list-item]
     for file in files:
         with open_pages(file) as pages:
             assert pages.count == 2
