@@ -198,9 +198,10 @@ def test_find_tiff_frames_of_broken_files_never_raises(data: bytes, expected: tu
 
 
 def test_tiff_of_endless_directories_is_rejected_in_time() -> None:
-    start = time.perf_counter()
-    assert find(chain(1_000_000))[0] > 50_000
-    assert time.perf_counter() - start < 5
+    endless = chain(200_000)
+    start = time.process_time()
+    assert find(endless)[0] > 50_000
+    assert time.process_time() - start < 1
     data = encode(SMALL, "TIFF")
     (first,) = struct.unpack("<I", data[4:8])
     (count,) = struct.unpack("<H", data[first : first + 2])

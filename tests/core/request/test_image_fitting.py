@@ -42,7 +42,8 @@ def create_image(
     size: tuple[int, int], kind: str = "PNG", mode: str = "RGB", color: Any = "teal", **options: Any
 ) -> bytes:
     buffer = io.BytesIO()
-    Pillow.new(mode, size, color).save(buffer, kind, **options)
+    fast = {"compress_level": 1} if kind == "PNG" else {}
+    Pillow.new(mode, size, color).save(buffer, kind, **fast, **options)
     return buffer.getvalue()
 
 

@@ -9,7 +9,6 @@ import struct
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -35,6 +34,7 @@ from tests.core.transport.uploads import ServiceApi, make_service
 from tests.emulator import Emulator, Fault
 from tests.emulator.response_renderer import ResponseRenderer
 from tests.support.pipeline import CallMode
+from tests.support.timing import LoopMonitor, measure_slowdown
 
 # --- failures ---------------------------------------------------------------------------------------------------
 
@@ -281,20 +281,6 @@ def test_upload_does_not_follow_a_redirect(emulator: Emulator, video: Path, call
 # --- the event loop ---------------------------------------------------------------------------------------------
 
 
-class LoopMonitor:
-    """Measures the longest time for which the event loop was blocked."""
-
-    longest = 0.0
-
-    async def watch(self) -> None:
-        last = time.perf_counter()
-        while True:
-            await asyncio.sleep(0.001)
-            now = time.perf_counter()
-            self.longest = max(self.longest, now - last)
-            last = now
-
-
 @pytest.fixture
 def emulator_process() -> Iterator[str]:
     """Yield the URL of an emulator in another process, whose work on 20 MB does not block this one."""
@@ -324,15 +310,15 @@ async def test_upload_of_20_mb_does_not_block_the_event_loop(emulator_process: s
     client = create_client(emulator_process)
     async for _ in client.astream(make_request()):  # import modules and open connections first
         pass
-    pauses = []
-    for _ in range(3):  # what our code blocks shows in each round, unlike a busy machine
+    pauses: list[float] = []
+    while len(pauses) < 5 and min(pauses, default=1.0) >= 0.05:  # what our code blocks shows in every round
         monitor = LoopMonitor()
         watching = asyncio.create_task(monitor.watch())
         assert [event async for event in client.astream(make_request(parts=(VideoPart(source),)))]
         watching.cancel()
-        pauses.append(monitor.longest)
+        pauses.append(monitor.longest / measure_slowdown())
     await client.aclose()
-    assert min(pauses) < 0.05
+    assert min(pauses) < 0.05, pauses
 
 
 async def test_cancelled_upload_ends(emulator: Emulator, video: Path) -> None:
