@@ -154,6 +154,10 @@ class QwenVLContextOverflowError(core.QwenVLContextOverflowError, langchain.Cont
     """
 
 
+class QwenVLInputOverflowError(core.QwenVLInputOverflowError, QwenVLInputError, QwenVLContextOverflowError):
+    """The input is longer than what the service takes; no request was sent."""
+
+
 class QwenVLRateLimitError(core.QwenVLRateLimitError, langchain.ModelRateLimitError):
     """Requests or tokens exceed the rate limit (HTTP 429).
 
@@ -260,6 +264,7 @@ _BY_CORE_CLASS: dict[type[core.QwenVLError], type[core.QwenVLError]] = {
     core.QwenVLInputError: QwenVLInputError,
     core.QwenVLContentFilterError: QwenVLContentFilterError,
     core.QwenVLContextOverflowError: QwenVLContextOverflowError,
+    core.QwenVLInputOverflowError: QwenVLInputOverflowError,
     core.QwenVLRateLimitError: QwenVLRateLimitError,
     core.QwenVLQuotaExceededError: QwenVLQuotaExceededError,
     core.QwenVLTimeoutError: QwenVLTimeoutError,

@@ -232,6 +232,23 @@ class QwenVLContextOverflowError(QwenVLInvalidRequestError):
     hint = "Send fewer messages or fewer or smaller images, or use a model with a longer context."
 
 
+class QwenVLInputOverflowError(QwenVLInputError, QwenVLContextOverflowError):
+    """The input is certainly longer than what batches take; nothing was sent.
+
+    Way out: Send less, or send the request without `service_tier="batch"`: some models then take more.
+
+    Example:
+        ```python
+        try:
+            llm.complete("word " * 300_000, service_tier="batch")
+        except QwenVLInputOverflowError as error:
+            print(error)
+        ```
+    """
+
+    hint = "Send fewer messages or fewer or smaller images, or send the request alone, without a batch."
+
+
 class QwenVLRateLimitError(QwenVLError):
     """The rate of requests or tokens exceeds the limit (429).
 

@@ -54,6 +54,7 @@ class ModelFacts:
         context_window: Largest input and output together, in tokens.
         max_input: Largest input in tokens while not thinking.
         max_input_thinking: Largest input in tokens while thinking.
+        max_input_batch: Largest input in tokens of a request in Batch Chat and batch files.
         max_output: Largest answer in tokens.
         max_thinking_budget: Largest `thinking_budget` in tokens.
         max_tokens_thinking: Largest `max_tokens` while thinking, where that is less than `max_output`.
@@ -112,6 +113,7 @@ class ModelFacts:
     context_window: int | None = None
     max_input: int | None = None
     max_input_thinking: int | None = None
+    max_input_batch: int | None = None
     max_output: int | None = None
     max_thinking_budget: int | None = None
     max_tokens_thinking: int | None = None

@@ -9,7 +9,9 @@ from qwenvl_core.catalog.facts import ModelFacts
 
 COUNTS: dict[str, Any] = {"max_images_url": 256, "max_images_inline": 250, "max_videos": 64}
 """Numbers of images and videos per request. Source: "Image and video understanding", 2026."""
-
+BATCH_FILES: dict[str, Any] = {"batch_files": True, "max_input_batch": 256 * 1024}
+BATCHES: dict[str, Any] = {**BATCH_FILES, "batch_chat": True}
+"""Both forms of batches. Sources: "OpenAI compatible batch" and "OpenAI compatible Batch Chat", 2026-10."""
 
 UNKNOWN = ModelFacts(
     name="",

@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import Any
 
 from qwenvl_core.catalog.facts import BATCH, CHAT_API, GB, HOUR, MB, MODELS_DEV, NEWER, ModelFacts
-from qwenvl_core.catalog.rows import COUNTS, UNKNOWN, Row, drop_media, think_always, unset
+from qwenvl_core.catalog.rows import BATCHES, COUNTS, UNKNOWN, Row, drop_media, think_always, unset
 
 _MILLION = 1_000_000
 _AGENTSCOPE = "AgentScope 2.0.11 (Alibaba), model cards"
@@ -38,7 +38,7 @@ _QWEN35 = ModelFacts(
     source=f"{NEWER}; video pixels: {CHAT_API}; context: {MODELS_DEV}",
     **COUNTS,
 )
-_BATCHED: dict[str, Any] = {"context_window": _MILLION, "batch_chat": True, "batch_files": True}
+_BATCHED: dict[str, Any] = {"context_window": _MILLION, **BATCHES}
 _QWEN35_PLUS = replace(
     _QWEN35, name="qwen3.5-plus", max_thinking_budget=81_920, source=f"{_QWEN35.source}; {BATCH}", **_BATCHED
 )
@@ -129,7 +129,7 @@ ASSUMED = replace(
     sampled_frames=QWEN38_MAX.max_frames,
     source=f"Assumed from qwen3.8-max: {QWEN38_MAX.source}",
     **unset(
-        *("context_window", "max_input", "max_input_thinking", "max_output", "max_thinking_budget"),
+        *("max_input_batch", "context_window", "max_input", "max_input_thinking", "max_output", "max_thinking_budget"),
         *("max_tokens_thinking", "min_temperature_thinking", "frames_min", "max_frames"),
         *("video_max_bytes", "video_seconds", *COUNTS),
     ),

@@ -23,7 +23,7 @@ from qwenvl_core.catalog.facts import (
     VISION,
     ModelFacts,
 )
-from qwenvl_core.catalog.rows import COUNTS, UNKNOWN, Row, drop_videos, think_always
+from qwenvl_core.catalog.rows import BATCH_FILES, BATCHES, COUNTS, UNKNOWN, Row, drop_videos, think_always
 
 # --- Qwen3-VL: 32 x 32 pixels a token, relative coordinates. The page of 2025 counts the open-source sizes among "other
 # --- models" for lists of frames (80), the page of 2026 allows them 512 and the largest size 2,000.
@@ -54,8 +54,8 @@ _QWEN3_VL_FLASH = replace(
     max_frames=2000,
     sampled_frames=512,
     video_seconds=(2.0, HOUR),
-    batch_files=True,
     source=f"{VISION}; {REASONING}; frames and duration: {NEWER}; {BATCH}; context: {MODELS_DEV}",
+    **BATCH_FILES,
 )
 _QWEN3_VL_PLUS = replace(
     _QWEN3_VL_FLASH,
@@ -148,7 +148,7 @@ _QWEN_VL_OCR_1120 = replace(
     max_input=30_000,
     max_output=8_192,
 )
-_QWEN_VL_OCR = replace(_QWEN_VL_OCR_1120, batch_files=True, source=f"{_QWEN_VL_OCR_1120.source}; {BATCH}")
+_QWEN_VL_OCR = replace(_QWEN_VL_OCR_1120, source=f"{_QWEN_VL_OCR_1120.source}; {BATCH}", **BATCH_FILES)
 _QWEN35_OCR = replace(
     _QWEN_VL_OCR_1120, name="qwen3.5-ocr", context_window=None, max_input=None, max_output=32_768, source=_OCR_PAGE
 )
@@ -181,9 +181,7 @@ _QWEN35_OMNI = ModelFacts(
     data_uri_max_bytes=20 * MB,
     source=f"{CHAT_API}; Alibaba Cloud Model Studio, Qwen-Omni, 2026; output: litellm 1.110",
 )
-_QWEN35_OMNI_PLUS = replace(
-    _QWEN35_OMNI, name="qwen3.5-omni-plus", batch_chat=True, batch_files=True, source=f"{_QWEN35_OMNI.source}; {BATCH}"
-)
+_QWEN35_OMNI_PLUS = replace(_QWEN35_OMNI, name="qwen3.5-omni-plus", source=f"{_QWEN35_OMNI.source}; {BATCH}", **BATCHES)
 _QWEN38_OMNI = replace(
     _QWEN35_OMNI,
     name="qwen3.8-omni-flash",

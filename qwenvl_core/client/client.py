@@ -34,6 +34,7 @@ from qwenvl_core.errors import (
     QwenVLMissingKeyError,
 )
 from qwenvl_core.request import (
+    batch_context,
     file_parts,
     image_fitting,
     pdf_attachments,
@@ -330,6 +331,7 @@ class Client:
         prepared = image_fitting.fit_images(prepared, facts)
         prepared = image_fitting.scale_images(prepared, facts)
         validation.check(prepared, facts, self._connection.api)
+        batch_context.check_batch_context(prepared, facts)
         return prepared
 
     def _check_media(self, settings: ModelSettings, facts: ModelFacts, part: Media) -> None:
@@ -354,12 +356,16 @@ class Client:
         self._uploads.check(single)
 
     async def _aprepare(self, request: Request) -> PreparedRequest:
-        """Prepare a request; files are read and images scaled off the event loop. See `_prepare`."""
+        """Prepare a request; files are read and images scaled, and long texts counted, off the event loop.
+
+        See `_prepare`.
+        """
         if (
             file_parts.has_files(request.messages)  # first: the next ones may read files
             or request.settings.media_policy == "fit"
             or image_fitting.needs_scaling(request)
             or pdf_attachments.has_pdfs(request)
+            or batch_context.has_long_text(request, self._describe(request))
         ):
             return await asyncio.to_thread(self._prepare, request)
         return self._prepare(request)

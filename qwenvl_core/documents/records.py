@@ -128,6 +128,7 @@ def build_single_record(
     warnings = [f"page {page['page_number']}: {page['warnings']}" for page in metadata if page["warnings"]]
     warnings += [f"page {number} is missing: {error}" for number, error in failures]
     reasons = [page["finish_reason"] for page in metadata]
+    reduced = {} if options.cache_dir is None else {"image_reduced": any(page.image_reduced for page in pages)}
     return Record(
         _PAGE_BREAK.join(texts) if any(texts) else f"[{NO_TEXT}]",
         {
@@ -136,6 +137,7 @@ def build_single_record(
             "finish_reason": next((reason for reason in reasons if reason != "stop"), reasons[0] if reasons else ""),
             "truncated": any(page["truncated"] for page in metadata),
             "warnings": "; ".join(warnings),
+            **reduced,
         },
     )
 

@@ -44,10 +44,10 @@ from qwenvl_core.tokens import (
     video_tokens_upper_bound,
 )
 from qwenvl_core.types.media import LocalFiles
-from qwenvl_core.types.messages import FramesPart, ImagePart, Message, Part, TextPart, VideoPart
+from qwenvl_core.types.messages import FramesPart, ImagePart, Media, Message, Part, TextPart, VideoPart
 from qwenvl_core.types.settings import ModelSettings
 
-__all__ = ["count_text_tokens", "count_tokens"]
+__all__ = ["count_text_tokens", "count_tokens", "find_media_tokens"]
 
 _HAN = "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
 _SYLLABLES = "\u3040-\u30ff\uac00-\ud7af"  # kana and Hangul
@@ -177,7 +177,33 @@ def _count_pages(pdf: ImagePart, settings: ModelSettings, facts: ModelFacts) -> 
     )
 
 
+def find_media_tokens(part: Media, settings: ModelSettings, facts: ModelFacts) -> int | None:
+    """Count the tokens of a medium by the vendor's formulas; `None` if its size is not known.
+
+    Args:
+        part: An image, a video or frames, as they are sent.
+        settings: The defaults for images and videos.
+        facts: The model.
+    """
+    match part:
+        case ImagePart():
+            return _find_image_tokens(part, settings, facts)
+        case VideoPart():
+            return _find_video_tokens(part, settings, facts)
+        case FramesPart():
+            return _find_frame_tokens(part, settings, facts)
+
+
 def _count_image(image: ImagePart, settings: ModelSettings, facts: ModelFacts) -> int:
+    found = _find_image_tokens(image, settings, facts)
+    if found is not None:
+        return found
+    is_high = bool(settings.vl_high_resolution_images)
+    max_pixels = settings.for_part(image).max_pixels
+    return image_tokens_upper_bound(facts, max_pixels=max_pixels, vl_high_resolution_images=is_high)
+
+
+def _find_image_tokens(image: ImagePart, settings: ModelSettings, facts: ModelFacts) -> int | None:
     max_pixels = settings.for_part(image).max_pixels
     is_high = bool(settings.vl_high_resolution_images)
     info = inspect_image(image.source)
@@ -187,10 +213,17 @@ def _count_image(image: ImagePart, settings: ModelSettings, facts: ModelFacts) -
             return image_tokens(width, height, facts, max_pixels=max_pixels, vl_high_resolution_images=is_high)
         except QwenVLInputError:
             pass  # it can't be sent, which validation reports
-    return image_tokens_upper_bound(facts, max_pixels=max_pixels, vl_high_resolution_images=is_high)
+    return None
 
 
 def _count_video(video: VideoPart, settings: ModelSettings, facts: ModelFacts) -> int:
+    found = _find_video_tokens(video, settings, facts)
+    if found is not None:
+        return found
+    return video_tokens_upper_bound(raise_frame_cap(facts, settings.for_part(video).max_pixels))
+
+
+def _find_video_tokens(video: VideoPart, settings: ModelSettings, facts: ModelFacts) -> int | None:
     fps = settings.for_part(video).fps
     facts = raise_frame_cap(facts, settings.for_part(video).max_pixels)
     info = inspect_video(video.source)
@@ -199,7 +232,7 @@ def _count_video(video: VideoPart, settings: ModelSettings, facts: ModelFacts) -
             return video_tokens(info.width, info.height, info.frames, info.fps, facts, fps=fps or _DEFAULT_FPS)
         except QwenVLInputError:
             pass  # as above
-    return video_tokens_upper_bound(facts)
+    return None
 
 
 def _count_fitted_video(video: VideoPart, context: video_fitting.FittingContext) -> int | None:
@@ -220,13 +253,20 @@ def _count_frames(frames: FramesPart, settings: ModelSettings, facts: ModelFacts
     """Count the frames of a video, which share a size, by the first frame of known size."""
     if get_provider(settings.provider).frames == "images":
         return sum(_count_image(image, settings, facts) for image in convert_frames(frames))
-    count = max(len(frames.sources), 1)
+    found = _find_frame_tokens(frames, settings, facts)
+    if found is not None:
+        return found
+    facts = raise_frame_cap(facts, settings.for_part(frames).max_pixels)
+    return video_tokens_upper_bound(facts, n_frames=max(len(frames.sources), 1))
+
+
+def _find_frame_tokens(frames: FramesPart, settings: ModelSettings, facts: ModelFacts) -> int | None:
     facts = raise_frame_cap(facts, settings.for_part(frames).max_pixels)
     infos = map(inspect_image, frames.sources)
     info = next((info for info in infos if info.width), None)
     if info is not None and info.width and info.height:
         try:
-            return frame_list_tokens(info.width, info.height, count, facts)
+            return frame_list_tokens(info.width, info.height, max(len(frames.sources), 1), facts)
         except QwenVLInputError:
             pass  # as above
-    return video_tokens_upper_bound(facts, n_frames=count)
+    return None

@@ -140,13 +140,21 @@ def test_class_has_the_cores_tree_and_retryability(core_class: type[core.QwenVLE
     assert cls.hint == core_class.hint
     for other, other_cls in CLASSES:
         # Handlers of ModelInvalidRequestError must not catch an overflow before those of ContextOverflowError.
-        is_separate = cls is langchain_qwenvl.QwenVLContextOverflowError and other is core.QwenVLInvalidRequestError
+        is_overflow = issubclass(cls, langchain_qwenvl.QwenVLContextOverflowError)
+        is_separate = is_overflow and other is core.QwenVLInvalidRequestError
         assert issubclass(cls, other_cls) is (issubclass(core_class, other) and not is_separate)
 
 
 def test_context_overflow_is_no_invalid_request_of_langchain() -> None:
     assert issubclass(langchain_qwenvl.QwenVLContextOverflowError, lc.ContextOverflowError)
     assert not issubclass(langchain_qwenvl.QwenVLContextOverflowError, lc.ModelInvalidRequestError)
+
+
+def test_input_overflow_is_an_input_error_and_a_context_overflow() -> None:
+    cls = langchain_qwenvl.QwenVLInputOverflowError
+    assert issubclass(cls, lc.ContextOverflowError)
+    assert issubclass(cls, langchain_qwenvl.QwenVLInputError)
+    assert issubclass(cls, ValueError)
 
 
 def test_core_error_is_exported() -> None:

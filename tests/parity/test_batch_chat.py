@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
 import httpx
 import pytest
+from langchain_core.messages import HumanMessage
 from langchain_core.tools import tool
+from llama_index.core.base.llms.types import ChatMessage
 
 from langchain_qwenvl import ChatQwenVL
 from llama_index_qwenvl import QwenVL
 from qwenvl_core.documents.page_cache import compute_cache_key
-from qwenvl_core.errors import QwenVLError, QwenVLInputError, QwenVLTimeoutError
+from qwenvl_core.errors import QwenVLContextOverflowError, QwenVLError, QwenVLInputError, QwenVLTimeoutError
 from qwenvl_core.rendering.pages import PageImage
+from qwenvl_core.request import batch_context
 from qwenvl_core.types.settings import ModelSettings
 from tests.emulator import Emulator, Fault, Reply
 from tests.parity.call_modes import CALL_MODES, CallMode, ModelPair, metadata_of, text_of
@@ -158,6 +162,31 @@ def test_service_tier_with_another_value_is_an_error(model_class: Any) -> None:
     llm = model_class(api_key=KEY)
     with pytest.raises(QwenVLError, match="service_tier='flex'"):
         llm._settings({"service_tier": "flex"})
+
+
+@per_mode
+def test_batch_chat_refuses_what_is_longer_than_its_context(mode: CallMode, emulator: Emulator) -> None:
+    pair = ModelPair(emulator, "openai", service_tier="batch", model="qwen3.7-plus")
+    long, fitting = ([(HumanMessage(text), ChatMessage(text))] for text in ("a " * 270_000, "a " * 250_000))
+    with pytest.raises(QwenVLContextOverflowError, match=r"270,000 input tokens.*262,144") as caught:
+        pair.send(mode, long)
+    assert isinstance(caught.value, QwenVLInputError)
+    assert emulator.requests == []
+    assert text_of(pair.send(mode, fitting))
+    pair.close()
+
+
+@per_adapter
+async def test_batch_chat_counts_long_texts_off_the_event_loop(model_class: Any, emulator: Emulator) -> None:
+    llm = model_class(base_url=emulator.compat_url, api_key=KEY, service_tier="batch")
+    text = "word, 12 " * 30_000
+    threads: list[str] = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(batch_context, "check_batch_context", lambda *_: threads.append(threading.current_thread().name))
+        await (llm.ainvoke(text) if isinstance(llm, ChatQwenVL) else llm.acomplete(text))
+        await (llm.ainvoke("Hi") if isinstance(llm, ChatQwenVL) else llm.acomplete("Hi"))
+    await llm.aclose()
+    assert ["MainThread" in name for name in threads] == [False, True]
 
 
 @tool

@@ -17,7 +17,13 @@ from pydantic import BaseModel
 import langchain_qwenvl
 from langchain_qwenvl import ChatQwenVL
 from llama_index_qwenvl import QwenVL
-from qwenvl_core.errors import QwenVLError, QwenVLInputError, QwenVLOutputError, QwenVLTimeoutError
+from qwenvl_core.errors import (
+    QwenVLContextOverflowError,
+    QwenVLError,
+    QwenVLInputError,
+    QwenVLOutputError,
+    QwenVLTimeoutError,
+)
 from qwenvl_core.transport import batch_calls
 from qwenvl_core.wire import batches
 from tests.emulator import Emulator, Reply, ToolCall
@@ -248,6 +254,18 @@ def test_batch_that_cannot_be_sent_is_refused_before_any_request(
     llm = make(model_class, emulator, **model)
     with pytest.raises(QwenVLInputError, match=message):
         llm.submit_batch(inputs_of(model_class, "Hi"), **call)
+    assert emulator.requests == []
+
+
+@per_adapter
+@pytest.mark.parametrize("is_async", [False, True])
+def test_batch_input_longer_than_the_context_is_refused_with_its_index(
+    model_class: Any, is_async: bool, emulator: Emulator
+) -> None:
+    llm = make(model_class, emulator, model="qwen3.7-plus")
+    inputs = inputs_of(model_class, "Hi", "a " * 270_000)
+    with pytest.raises(QwenVLContextOverflowError, match=r"inputs\[1\].*270,000 input tokens.*262,144"):
+        asyncio.run(llm.asubmit_batch(inputs)) if is_async else llm.submit_batch(inputs)
     assert emulator.requests == []
 
 

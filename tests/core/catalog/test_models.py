@@ -374,6 +374,7 @@ def test_request_limits_per_model(
 def test_batch_per_model(name: str, chat: bool, files: bool) -> None:
     facts = describe(name)
     assert (facts.batch_chat, facts.batch_files) == (chat, files)
+    assert facts.max_input_batch == (262_144 if files else None)
 
 
 def test_ocr_tasks_per_model() -> None:
@@ -426,7 +427,7 @@ def test_newer_name_takes_the_newest_row_without_limits(name: str) -> None:
     ):
         assert getattr(facts, field) == getattr(flagship, field), field
     for field in (
-        *("context_window", "max_input", "max_input_thinking", "max_output", "max_thinking_budget"),
+        *("context_window", "max_input", "max_input_thinking", "max_output", "max_thinking_budget", "max_input_batch"),
         *("max_tokens_thinking", "frames_min", "max_frames", "video_max_bytes", "video_seconds"),
         *("max_images_url", "max_images_inline", "max_videos"),
     ):
