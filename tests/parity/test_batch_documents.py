@@ -133,18 +133,6 @@ def test_lost_reply_to_the_creation_is_found_again(framework: Any, file: Path, e
 
 
 @both
-def test_damaged_state_is_an_error_that_names_the_file(framework: Any, file: Path, emulator: Emulator) -> None:
-    documents = framework(emulator.compat_url, file, cache_dir=file.parent / "cache")
-    documents.submit()
-    (path,) = (file.parent / "cache" / "batches").glob("*.json")
-    path.write_text('{"name": "')
-    for call in (documents.submit, documents.collect):
-        with pytest.raises(QwenVLInputError, match=path.name):
-            call()
-    assert len(emulator.batch_store.batches) == 1
-
-
-@both
 def test_page_that_is_too_large_for_a_line_is_reduced_and_marked(
     framework: Any, file: Path, emulator: Emulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -158,6 +146,20 @@ def test_page_that_is_too_large_for_a_line_is_reduced_and_marked(
     pages = documents.loader.load() if framework is LangChainDocuments else documents.loader.load_data(file)
     assert any(page.metadata["image_reduced"] for page in pages)
     assert count_chats(emulator) == 0
+
+
+@both
+@pytest.mark.parametrize("mode", ["page", "element", "chunk", "single"])
+def test_keys_of_records_depend_on_cache_dir_only(
+    framework: type[Documents], mode: str, file: Path, emulator: Emulator
+) -> None:
+    plain = framework(emulator.compat_url, file, mode=mode)
+    cached = framework(emulator.compat_url, file, mode=mode, cache_dir=file.parent / "cache")
+    cached.submit()
+    cached.collect(wait=True)
+    without, with_cache = plain.list_metadata(), cached.list_metadata()
+    assert {*with_cache[0]} - {*without[0]} == {"image_reduced"}
+    assert all(metadata["image_reduced"] is False for metadata in with_cache)
 
 
 def test_shrink_jpeg_keeps_to_the_limit(tmp_path: Path) -> None:

@@ -28,6 +28,9 @@ class LangChainDocuments:
     def load(self) -> list[str]:
         return [document.page_content for document in self.loader.load()]
 
+    def list_metadata(self) -> list[dict[str, Any]]:
+        return [document.metadata for document in self.loader.load()]
+
 
 class LlamaIndexDocuments:
     """The batches of a `QwenVLReader`."""
@@ -47,6 +50,9 @@ class LlamaIndexDocuments:
 
     def load(self) -> list[str]:
         return [document.text for document in self.loader.load_data(self.file)]
+
+    def list_metadata(self) -> list[dict[str, Any]]:
+        return [document.metadata for document in self.loader.load_data(self.file)]
 
 
 Documents = LangChainDocuments | LlamaIndexDocuments
