@@ -155,7 +155,16 @@ class QwenVLContextOverflowError(core.QwenVLContextOverflowError, langchain.Cont
 
 
 class QwenVLInputOverflowError(core.QwenVLInputOverflowError, QwenVLInputError, QwenVLContextOverflowError):
-    """The input is longer than what the service takes; no request was sent."""
+    """The input is longer than what batches take; no request was sent.
+
+    Example:
+        ```python
+        try:
+            ChatQwenVL(service_tier="batch").invoke("word " * 300_000)
+        except QwenVLInputOverflowError as error:
+            print(error.message)
+        ```
+    """
 
 
 class QwenVLRateLimitError(core.QwenVLRateLimitError, langchain.ModelRateLimitError):

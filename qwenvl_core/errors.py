@@ -239,10 +239,7 @@ class QwenVLInputOverflowError(QwenVLInputError, QwenVLContextOverflowError):
 
     Example:
         ```python
-        try:
-            llm.complete("word " * 300_000, service_tier="batch")
-        except QwenVLInputOverflowError as error:
-            print(error)
+        print(issubclass(QwenVLInputOverflowError, QwenVLContextOverflowError))  # True
         ```
     """
 
@@ -381,21 +378,6 @@ class QwenVLPageError(QwenVLError):
 
     page_number: int = 0
     cause: Exception | None = None
-
-    @classmethod
-    def from_cause(cls, cause: Exception, page_number: int, document: str) -> QwenVLPageError:
-        """Create the error of one page of `document` from its cause."""
-        known = cause if isinstance(cause, QwenVLError) else QwenVLError(f"{type(cause).__name__}: {cause}")
-        error = cls(
-            f"{document}, page {page_number}: {known.message}",
-            code=known.code,
-            status_code=known.status_code,
-            request_id=known.request_id,
-            partial=known.partial,
-            hint=known.hint,
-        )
-        error.page_number, error.cause = page_number, cause
-        return error
 
 
 class QwenVLAPIError(QwenVLError):

@@ -387,8 +387,8 @@ EXPORTS = {
     "langchain_qwenvl": [
         "ChatQwenVL", "Citation", "QwenVLAPIError", "QwenVLArrearageError", "QwenVLAuthenticationError",
         "QwenVLConnectionError", "QwenVLContentFilterError", "QwenVLContextOverflowError", "QwenVLEmbeddings",
-        "QwenVLError", "QwenVLInputError", "QwenVLInvalidRequestError", "QwenVLLoader", "QwenVLMissingKeyError",
-        "QwenVLModelNotFoundError",
+        "QwenVLError", "QwenVLInputError", "QwenVLInputOverflowError", "QwenVLInvalidRequestError", "QwenVLLoader",
+        "QwenVLMissingKeyError", "QwenVLModelNotFoundError",
         "QwenVLNotFoundError", "QwenVLOutputError", "QwenVLParser", "QwenVLPermissionDeniedError",
         "QwenVLQuotaExceededError", "QwenVLRateLimitError", "QwenVLReranker", "QwenVLStreamInterruptedError",
         "QwenVLTimeoutError",

@@ -26,7 +26,7 @@ from qwenvl_core.documents.page_cache import PageCache, PageTranscription, Trans
 from qwenvl_core.documents.page_task import choose_prompt, get_answer_format, parse_answer
 from qwenvl_core.documents.progress import Reporter, report_progress
 from qwenvl_core.documents.records import Record, TranscribedPage, build_records, build_single_record
-from qwenvl_core.errors import QwenVLPageError
+from qwenvl_core.errors import QwenVLError, QwenVLPageError
 from qwenvl_core.layout import REPETITION, PageLayout
 from qwenvl_core.rendering.open import DocumentFile, File, open_pages
 from qwenvl_core.rendering.page_size import PageSizing
@@ -272,7 +272,7 @@ class Transcription:
     def _add_failure(self, number: int, error: Exception) -> None:
         self.failures.append((number, error))
         if self._options.on_error == "raise" or isinstance(error, (PendingPageError, DamagedStateError)):
-            raise QwenVLPageError.from_cause(error, number, self.name) from error
+            raise _build_page_error(error, number, self.name) from error
         _LOG.warning("%s: skipped page %d: %s", self.name, number, error)
 
     def _build_last_record(self, total: int) -> Iterator[Record]:
@@ -284,3 +284,18 @@ class Transcription:
 def _can_be_cached(transcription: PageTranscription, layout: PageLayout) -> bool:
     """Return whether an answer is worth keeping: one that was cut off or runs in a loop is requested again."""
     return transcription.finish_reason != "length" and REPETITION not in layout.warnings
+
+
+def _build_page_error(cause: Exception, number: int, document: str) -> QwenVLPageError:
+    """Build the error of one page from its cause."""
+    known = cause if isinstance(cause, QwenVLError) else QwenVLError(f"{type(cause).__name__}: {cause}")
+    error = QwenVLPageError(
+        f"{document}, page {number}: {known.message}",
+        code=known.code,
+        status_code=known.status_code,
+        request_id=known.request_id,
+        partial=known.partial,
+        hint=known.hint,
+    )
+    error.page_number, error.cause = number, cause
+    return error

@@ -62,7 +62,7 @@ def check_batch_context(prepared: PreparedRequest, facts: ModelFacts) -> None:
     count = _count_media(prepared, facts)
     texts = list(_list_texts(prepared))
     if count + sum(map(len, texts)) * _MAX_BYTES_PER_CHARACTER > limit:
-        count += sum(count_text_at_least(text, facts) for text in texts)
+        count += sum(bound_text_tokens(text, facts) for text in texts)
     if count > limit:
         raise QwenVLInputOverflowError(
             f"The request is too long for a batch: {count:,} input tokens at least. Batch Chat and batch files take "
@@ -78,7 +78,7 @@ def has_long_text(request: Request, facts: ModelFacts) -> bool:
     return sum(map(len, texts)) * _MAX_BYTES_PER_CHARACTER > facts.max_input_batch // 2  # the rest: tools, media
 
 
-def count_text_at_least(text: str, facts: ModelFacts) -> int:
+def bound_text_tokens(text: str, facts: ModelFacts) -> int:
     """Count the tokens that a text has at least: exactly for models whose vocabulary is known."""
     encode = find_tokenizer(facts)
     if encode is not None:

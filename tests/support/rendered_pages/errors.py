@@ -65,17 +65,21 @@ def render() -> str:
 def list_errors(kind: Kind) -> Iterator[Kind]:
     """Yield a class of the core and those below it, in the order of their definition."""
     yield kind
-    for child in kind.__subclasses__():
-        if child.__module__ == errors.__name__:
-            yield from list_errors(child)
+    for child in _list_children(kind):
+        yield from list_errors(child)
 
 
 def _draw_tree(kind: Kind, indent: str = "") -> Iterator[str]:
-    others = [base.__name__ for base in kind.__bases__ if base is not Exception and not issubclass(base, QwenVLError)]
+    others = [base.__name__ for base in kind.__bases__[1:]]
     yield indent + kind.__name__ + (f" ({', '.join(others)})" if others else "")
-    for child in kind.__subclasses__():
-        if child.__module__ == errors.__name__:
-            yield from _draw_tree(child, f"{indent}    ")
+    for child in _list_children(kind):
+        yield from _draw_tree(child, f"{indent}    ")
+
+
+def _list_children(kind: Kind) -> list[Kind]:
+    """Return the classes of the core whose first base is `kind`, so that each is listed once."""
+    children = kind.__subclasses__()
+    return [child for child in children if child.__module__ == errors.__name__ and child.__bases__[0] is kind]
 
 
 def _list_error(kind: Kind) -> tuple[str, ...]:
