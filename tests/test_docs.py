@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -103,6 +104,14 @@ def test_run_page_keeps_a_namespace_for_each_label_of_tabs(write_page: None, tmp
 )
 def test_printed_with_ellipsis_takes_any_text_within_line(expected: str, actual: str, is_as_shown: bool) -> None:
     assert docs_pages.Printed(1, expected, actual).is_as_shown is is_as_shown
+
+
+def test_run_page_imports_each_module_once(write_page: None, tmp_path: Path) -> None:
+    first = 'import sys\nsys.modules.pop("colorsys", None)\nimport colorsys as first'
+    second = "import colorsys\nassert colorsys is first"
+    (tmp_path / "page.md").write_text(f"```python\n{first}\n```\n\n```python\n{second}\n```\n")
+    run_page("page.md")
+    assert "docs_page" not in sys.modules
 
 
 def test_run_page_with_failing_block_names_file_and_line(write_page: None, tmp_path: Path) -> None:

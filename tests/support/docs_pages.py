@@ -125,9 +125,14 @@ class _Namespaces:
         code = compile("\n" * (block.line - 1) + block.code, str(ROOT / name), "exec")
         module = self._choose_module(block)
         before = dict(module.__dict__)
-        # A module, because pydantic resolves annotations there.
-        with mock.patch.dict(sys.modules, docs_page=module), contextlib.redirect_stdout(io.StringIO()) as output:
-            exec(code, module.__dict__)
+        # Pydantic resolves annotations in the module. `mock.patch.dict` would also remove what the block imports first,
+        # and the next block would get other classes of the same names.
+        sys.modules[module.__name__] = module
+        try:
+            with contextlib.redirect_stdout(io.StringIO()) as output:
+                exec(code, module.__dict__)
+        finally:
+            del sys.modules[module.__name__]
         if not block.tab:
             self._share({key: value for key, value in module.__dict__.items() if before.get(key) is not value})
         return output.getvalue()
