@@ -5,8 +5,8 @@ VENV   := .venv
 INSTALL = uv pip install --quiet --link-mode copy --constraints constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all test-versions test-stores test-docs release-check coverage lint record \
-	constraints bench soak docs docs-serve clean
+.PHONY: help demo app test test-all test-versions test-stores test-docs test-app release-check app-screenshots \
+	coverage lint record constraints bench soak docs docs-serve clean
 
 help:              ## Show this list
 	@grep -hE '^[a-z-]+: .*## ' $(MAKEFILE_LIST) | sed 's/: .*## /\t/' | expand -t 18
@@ -14,10 +14,13 @@ help:              ## Show this list
 demo: $(VENV)/.made   ## See it work: live with DASHSCOPE_API_KEY, replayed without; PROVIDER=llama.cpp for an own server
 	@PROVIDER=$(PROVIDER) $(VENV)/bin/python -m examples.demo
 
+app:               ## Ask a scan on a local web page: as demo; PORT=, and PROVIDER= MODEL= BASE_URL= for any server
+	@PYTHON=$(PYTHON) PORT="$(PORT)" PROVIDER="$(PROVIDER)" MODEL="$(MODEL)" BASE_URL="$(BASE_URL)" ./tests/app.sh run
+
 test: $(VENV)/.made   ## Run the tests, offline
 	$(VENV)/bin/python -m pytest -n auto
 
-test-all: lint coverage test-versions test-stores test-docs release-check   ## Run every check: lint, coverage, other versions, stores, docs, release
+test-all: lint coverage test-versions test-stores test-docs test-app release-check   ## Run every check: lint, coverage, other versions, stores, docs, app, release
 
 test-versions:     ## Run the tests with the lowest allowed and with older dependencies
 	PYTHON=$(PYTHON) ./tests/versions.sh
@@ -30,6 +33,12 @@ test-docs:         ## Build the documentation and check its links and its refere
 
 release-check:     ## Build sdist and wheel, and check them with each extra in environments of their own
 	PYTHON=$(PYTHON) ./tests/release.sh
+
+test-app:          ## Run the tests of the web page in a real Chromium, in an environment of their own
+	PYTHON=$(PYTHON) ./tests/app.sh test
+
+app-screenshots:   ## Take the screenshots of docs/app.md anew
+	PYTHON=$(PYTHON) ./tests/app.sh test --screenshots
 
 coverage: $(VENV)/.made   ## Run the tests and measure branch coverage of the packages (at least 97 %)
 	$(VENV)/bin/python -m pytest -n auto --cov --cov-report= || ./tests/rerun.sh $(VENV)

@@ -24,6 +24,7 @@ from langchain_qwenvl import ChatQwenVL
 from qwenvl_core.errors import QwenVLAuthenticationError
 from tests.emulator import Fault, Reply, ToolCall
 from tests.support import docs_scenarios_chat, docs_scenarios_documents, sample_agreement
+from tests.support.app_scenario import APP
 from tests.support.markdown import find_code_blocks, read_markdown
 from tests.support.notebook_scenarios import NOTEBOOKS
 from tests.support.paths import ROOT
@@ -274,6 +275,7 @@ SCENARIOS = {
         *DEMO,
         *README,
         *BEHAVIOUR,
+        APP,
         *(page.to_scenario() for page in PAGES.values()),
         *(notebook.to_scenario() for notebook in NOTEBOOKS.values()),
     )
