@@ -20,7 +20,7 @@ app:               ## Ask a scan on a local web page: as demo; PORT=, and PROVID
 test: $(VENV)/.made   ## Run the tests, offline
 	$(VENV)/bin/python -m pytest -n auto
 
-test-all: lint coverage test-versions test-stores test-docs test-app release-check   ## Run every check: lint, coverage, other versions, stores, docs, app, release
+test-all: lint coverage test-versions test-stores test-docs test-app release-check   ## Run every check of this list
 
 test-versions:     ## Run the tests with the lowest allowed and with older dependencies
 	PYTHON=$(PYTHON) ./tests/versions.sh
