@@ -25,7 +25,7 @@ from qwenvl_core.parsing.numbers import NUMBER, enclose_corners, is_number, pars
 from qwenvl_core.parsing.ocr_words import read_ocr_words
 from qwenvl_core.parsing.text import sanitize
 from qwenvl_core.parsing.unescape import generate_variants, replace_full_width
-from qwenvl_core.parsing.yaml_objects import find_yaml_objects, is_yaml
+from qwenvl_core.parsing.yaml_objects import find_list_keys, find_yaml_objects, is_yaml
 from qwenvl_core.vision.boxes import Box, CoordinateSpace, Size, Space
 from qwenvl_core.vision.drawing import crop, draw
 
@@ -114,9 +114,9 @@ def parse_grounding(
     found = [(found.start, item) for found in objects for item in _convert_object(found, coordinates)]
     others = [*find_xml_points(text, is_cut=truncated), *find_box_tokens(plain, text, is_cut=truncated)]
     if not found and not others and not has_yaml:
-        others = find_plain_tuples(
-            plain, text, [(r.start, r.numbers, get_label(r.label)) for r in scan.rows], is_cut=truncated
-        )
+        keys = find_list_keys(plain) if scan.rows else {}
+        rows = [(row.start, row.numbers, get_label(row.label or keys.get(row.start))) for row in scan.rows]
+        others = find_plain_tuples(plain, text, rows, is_cut=truncated)
     found += [(raw.start, _convert_raw(raw, coordinates)) for raw in others]
     # The scanner records objects in the order of their ends, so a nested one comes before the one around it.
     found.sort(key=lambda pair: pair[0])

@@ -26,9 +26,18 @@ _CONTAINERS = frozenset(
         *("annotations", "answers", "bboxs", "bboxes", "boxes", "boxs", "datas", "detecteds", "detections", "elements"),
         *("entities", "fields", "founds", "groundings", "images", "instances", "items", "labels", "lines", "lists"),
         *("locations", "objects", "outputs", "pages", "points", "predictions", "regions", "responses", "results"),
-        *("shapes", "targets", "texts", "words"),
+        *("shapes", "targets", "texts", "words", "contents", "coordinates", "coords", "frames", "segments"),
     }
 )  # in the plural
+_QUALIFIERS = frozenset(
+    {
+        *("all", "annotated", "bounding", "detected", "final", "found", "grounded", "identified", "key", "layout"),
+        *("located", "my", "ocr", "our", "page", "predicted", "recognized", "the", "these", "visible"),
+    }
+)  # words before the name of a container
+_NUMBERED = frozenset({"pages", "images", "frames"})  # containers of which there may be several
+_WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|\d+|[^\W\d_]+")
+_MAX_CONTAINER = 40  # characters
 _NOT_IN_KEY = re.compile(r"[\s-]+")
 
 
@@ -46,7 +55,16 @@ def get_priority(key: str) -> int:
 
 def get_label(key: str | None) -> str | None:
     """Return the label of an object from the key that it stands under; `None` for a key that only groups objects."""
-    words = (key or "").split()
-    if not words or f"{words[-1].lower().removesuffix('s')}s" in _CONTAINERS or get_kind(key or ""):
+    if not key or key.isspace() or get_kind(key) or _is_container(key):
         return None
     return key
+
+
+def _is_container(key: str) -> bool:
+    """Return whether a key, such as `detected_objects`, `boundingBoxes` or `page 2`, only groups objects."""
+    words = [word.lower() for word in _WORD.findall(key[:_MAX_CONTAINER])]
+    names = [f"{word.removesuffix('s')}s" for word in words]
+    if len(words) > 1 and words[-1].isdigit():
+        return names[-2] in _NUMBERED and len(words) == 2
+    is_qualified = all(word in _QUALIFIERS or name in _CONTAINERS for word, name in zip(words, names, strict=True))
+    return bool(words) and is_qualified and names[-1] in _CONTAINERS and len(key) <= _MAX_CONTAINER

@@ -281,7 +281,8 @@ class _LineReader:
         """Return whether numbers in brackets refer to pages or the like; two pairs of numbers are always a box."""
         if match.group().count("(") == 2:
             return False
-        is_sentence = max(numbers) < 100 and len(text.split()) > 1
+        is_key = match.group().startswith("[") and text.rstrip().endswith(":")
+        is_sentence = max(numbers) < 100 and len(text.strip(_LABEL_EDGE).split()) > 1 and not is_key
         return not _is_box(numbers) or is_sentence or _is_reference_word(self._line[: match.start()])
 
 

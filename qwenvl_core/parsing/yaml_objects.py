@@ -20,7 +20,8 @@ from qwenvl_core.parsing.json_scanner import ScannedObject
 from qwenvl_core.parsing.numbers import NUMBER, parse_numbers
 
 _HINT = re.compile(
-    r"^[ \t]{0,80}(?:-[ \t]{1,9})*[\"']?(?:[a-z]{1,9}[ _-]?)?(?:b?box|point|poly|quad)[^:\n]{0,20}:", re.M | re.I
+    r"^[ \t]{0,80}(?:-[ \t]{1,9})*[\"']?((?:[a-z]{1,9}[ _-]?)?(?:b?box|point|poly|quad)[^:\"'\n]{0,20})[\"']?\s{0,9}:",
+    re.MULTILINE | re.IGNORECASE,
 )
 _JSON = re.compile(r"\{\s*+\\?[\"']")
 _LINE = re.compile(
@@ -29,6 +30,12 @@ _LINE = re.compile(
     r"(?:[ \t]+(?P<value>.*))?\Z"
 )
 _ITEM = re.compile(r"[ \t]{0,80}-[ \t]{1,9}(?P<value>[^\s:][^:]{0,80})\Z")
+_LISTS = re.compile(
+    r"^[ \t]{0,80}(?:-[ \t]{1,9})?[\"']?([^\W\d][\w-]{0,80})[\"']?:[ \t]*\n"
+    r"((?:[ \t]{0,80}-[ \t]{1,9}\[[^\[\]\n]{0,200}\][ \t]*(?:\n|\Z))++)",
+    re.MULTILINE,
+)
+_BRACKET = re.compile(r"\[")
 _MAX_KEY_WORDS = 4  # a longer key of a mapping is prose before it
 _COMMENT = re.compile(r"\s#.*\Z")
 _CONSTANTS: dict[str, Any] = {"": None, "~": None, "null": None, "true": True, "false": False}
@@ -57,7 +64,7 @@ def is_yaml(text: str) -> bool:
     """Return whether a text has lines with coordinate keys in YAML, and no JSON objects."""
     lower = text.lower()
     has_words = ":" in text and any(word in lower for word in ("box", "point", "poly", "quad"))
-    return has_words and _HINT.search(text) is not None and _JSON.search(text) is None
+    return has_words and any(get_kind(match[1]) for match in _HINT.finditer(text)) and _JSON.search(text) is None
 
 
 def find_yaml_objects(text: str, *, is_cut: bool = False) -> list[ScannedObject]:
@@ -75,6 +82,15 @@ def find_yaml_objects(text: str, *, is_cut: bool = False) -> list[ScannedObject]
     if not is_cut:
         reader.end_mappings(0)
     return reader.objects
+
+
+def find_list_keys(text: str) -> dict[int, str]:
+    """Return the key above each item such as `- [1, 2, 30, 40]`, by the offset of its bracket."""
+    return {
+        lists.start(2) + bracket.start(): lists[1]
+        for lists in (_LISTS.finditer(text) if ":" in text else ())
+        for bracket in _BRACKET.finditer(lists[2])
+    }
 
 
 class _YamlReader:

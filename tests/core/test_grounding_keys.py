@@ -42,6 +42,47 @@ def test_label_is_the_objects_own_or_its_key(text: str, expected: list[Grounded]
     assert parse_grounding(text) == (expected or [PEN])
 
 
+IN_A_GROUP = (
+    '{"%s": [{"bbox_2d": [100, 200, 300, 400]}]}',
+    '{"%s": {"box": [100, 200, 300, 400]}}',
+    '{"%s": [[100, 200, 300, 400]]}',
+    '{"a": {"%s": [{"bbox_2d": [100, 200, 300, 400]}]}}',
+    "%s:\n  - bbox_2d: [100, 200, 300, 400]\n",
+    "%s:\n  - [100, 200, 300, 400]\n",
+)
+
+
+@pytest.mark.parametrize("text", IN_A_GROUP)
+@pytest.mark.parametrize(
+    ("key", "label"),
+    [
+        *((key, None) for key in ("detections", "objects", "items", "results", "boxes", "bboxes", "annotations")),
+        *((key, None) for key in ("detected_objects", "boundingBoxes", "bounding-boxes", "bbox_list", "OCR_results")),
+        *((key, None) for key in ("allBoxes", "text_lines", "page_2", "frame-3")),
+        *((key, key) for key in ("cats", "power_lines", "shoppingItems", "tables", "total_2", "key", "x" * 80)),
+    ],
+)
+def test_key_that_groups_objects_is_no_label(key: str, label: str | None, text: str) -> None:
+    assert parse_grounding(text % key) == [Grounded("box", label, MUG.box)]
+
+
+@pytest.mark.parametrize(
+    ("text", "labels"),
+    [
+        ("cats:\n  - [10, 20, 30, 40]\n  - [50, 60, 70, 80]\ndog:\n- [10, 20, 30, 41]\n", ["cats", "cats", "dog"]),
+        ("Box of the cat: 10, 20, 300, 400\n", ["Box of the cat"]),
+        ("The boxes are:\n- [100, 200, 300, 400]\n", [None]),
+        ("Here are cats:\n- [100, 200, 300, 400]\n", [None]),
+        ("cats:\n\n[100, 200, 300, 400]\n", [None]),
+        ("cats:\n- [100, 200, 300, 400] a cat\n", ["a cat"]),
+        ("- mug: [1, 2, 30, 40]\n- red cup: [1, 2, 30, 40]", ["mug", "red cup"]),
+        ("See the answers in (1, 2, 30, 40).", []),
+    ],
+)
+def test_label_of_a_list_is_the_key_before_it(text: str, labels: list[str | None]) -> None:
+    assert [item.label for item in parse_grounding(text)] == labels
+
+
 @pytest.mark.parametrize(
     ("text", "label", "attributes"),
     [
