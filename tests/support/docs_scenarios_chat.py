@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+from PIL import Image
+
 from tests.emulator import Reply, ToolCall
 from tests.support.docs_pages import Page
 from tests.support.scenario import split_words
+from tests.support.video_files import encode_video
 
 _RECEIPT = Reply(
     reasoning=split_words(
@@ -67,10 +72,32 @@ _STRUCTURED_OUTPUT = [
     Reply(tool_calls=[ToolCall("call_1", "Receipt", f'{{"items": {_ITEMS}}}')]),
 ]
 
+_PAID = Reply(reasoning=split_words("The last line says it."), text=split_words("18.37, by card."))
+_SAME = Reply(reasoning=split_words("Both get brighter."), text=split_words("Yes: a grey area that gets brighter."))
+_BRIGHTER = Reply(reasoning=split_words("Six frames."), text=split_words("It gets brighter."))
+_SIGNED = Reply(reasoning=split_words("The last page has two names."), text=split_words("Both parties, on page 3."))
+_BLACK = Reply(reasoning=split_words("All pixels are equal."), text=split_words("A black area."))
+
+_MEDIA = [
+    *[_PAID, _PAID, _SAME, _SAME, _BRIGHTER, _BRIGHTER, _SIGNED, _SIGNED],
+    *[_PAID, _PAID, _PAID, _PAID],  # uploaded
+    *[_BLACK, _BLACK],  # fitted; the emulator answers the requests with OCR tasks
+]
+
+
+def _write_video(folder: Path) -> None:
+    """Write a video and four frames of it."""
+    (folder / "clip.mp4").write_bytes(encode_video())
+    for number in range(1, 5):
+        Image.new("L", (64, 48), 50 * number).save(folder / f"{number}.jpg")
+
+
 PAGES = (
+    Page("index.md", [_PAID, _PAID]),
     Page("quickstart-langchain.md", [_RECEIPT, _RECEIPT]),
     Page("quickstart-llama-index.md", [_RECEIPT, _RECEIPT]),
     Page("thinking.md", _THINKING),
+    Page("media.md", _MEDIA, _write_video),
     Page("tools-and-agents.md", _AGENTS),
     Page("structured-output.md", _STRUCTURED_OUTPUT),
 )
