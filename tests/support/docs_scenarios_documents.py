@@ -29,7 +29,6 @@ _PRICES_IN_MARKDOWN = Reply(
     "Hire, one week & 1,480.00 & with booking \\\\\n\\end{tabular}\n\nDiesel is paid by the hirer.",
     usage=_USAGE,
 )
-_TERMS_IN_MARKDOWN = Reply(text="# Boat hire agreement\n\nIt covers the sailing boat Tern, berth 17.", usage=_USAGE)
 _CANCELLING_IN_MARKDOWN = Reply(
     text="# Cancelling and damage\n\nThe hirer may cancel in writing.\n\n<!-- Image (104, 291, 404, 355) -->",
     usage=_USAGE,
@@ -63,7 +62,6 @@ PAGES: tuple[Page, ...] = (
             *(Reply(text="18.37."), Reply(text="A lemon tart.")),
             *(Reply(text="18.37."), _REFUSED),
             *(Reply(text="391", reasoning="17 times 20 is 340."), Reply(text="408")),
-            *(_TERMS_IN_MARKDOWN, _PRICES_IN_MARKDOWN, _CANCELLING_IN_MARKDOWN),
         ],
     ),
     Page("costs-and-limits.md", [_COUNTED, _COUNTED, *_CACHED, Reply(text="391"), Reply(text="391")]),
