@@ -31,10 +31,9 @@
 import re
 from pathlib import Path
 
+import langchain_qwenvl
 from IPython.display import display
 from langchain_core.messages import HumanMessage
-
-import langchain_qwenvl
 from langchain_qwenvl import ChatQwenVL, QwenVLLoader, citation, highlight
 
 # The scan lies in the checkout. Use the path of a PDF or TIFF of your own.
@@ -49,12 +48,17 @@ CONTRACT = Path(langchain_qwenvl.__file__).parents[1] / "examples" / "agreement.
 
 # %%
 loader = QwenVLLoader(
-    CONTRACT, llm=ChatQwenVL(enable_thinking=False), mode="element", output="markdown", max_concurrency=1
+    CONTRACT,
+    llm=ChatQwenVL(enable_thinking=False),
+    mode="element",
+    output="markdown",
+    max_concurrency=1,
 )
 elements = loader.load()
 for number, element in enumerate(elements, 1):
+    page, category = element.metadata["page_number"], element.metadata["category"]
     first_line = element.page_content.splitlines()[0]
-    print(f"[{number}] page {element.metadata['page_number']} {element.metadata['category']:<9} {first_line[:70]}")
+    print(f"[{number}] page {page} {category:<6} {first_line[:60]}")
 print(f"{loader.usage.pages} pages, {loader.usage.total_tokens:,} tokens")
 
 # %% [markdown]
@@ -64,10 +68,13 @@ print(f"{loader.usage.pages} pages, {loader.usage.total_tokens:,} tokens")
 # take what its retriever finds.
 
 # %%
-sources = "\n\n".join(f"[{number}] {element.page_content}" for number, element in enumerate(elements, 1))
+sources = "\n\n".join(
+    f"[{number}] {element.page_content}" for number, element in enumerate(elements, 1)
+)
 question = HumanMessage(
     "Answer from these sources only, and cite them by their numbers, as in [1].\n\n"
-    f"{sources}\n\nQuestion: What does it cost to cancel the hire six weeks before it begins?"
+    f"{sources}\n\n"
+    "Question: What does it cost to cancel the hire six weeks before it begins?"
 )
 answer, kind = "", ""
 for chunk in ChatQwenVL().stream([question]):

@@ -30,12 +30,11 @@
 # %%
 from pathlib import Path
 
+import langchain_qwenvl
 from langchain_core.messages import HumanMessage
+from langchain_qwenvl import ChatQwenVL
 from PIL import Image
 from pydantic import BaseModel
-
-import langchain_qwenvl
-from langchain_qwenvl import ChatQwenVL
 
 # The receipt lies in the checkout. Use the path of a picture of your own.
 RECEIPT = Path(langchain_qwenvl.__file__).parents[1] / "examples" / "receipt.png"
@@ -72,7 +71,10 @@ class Receipt(BaseModel):
 # %%
 llm = ChatQwenVL(forced_output="think_first")
 question = HumanMessage(
-    [{"type": "image", "url": RECEIPT}, {"type": "text", "text": "Read this receipt. Do its prices add up?"}]
+    [
+        {"type": "image", "url": RECEIPT},
+        {"type": "text", "text": "Read this receipt. Do its prices add up?"},
+    ]
 )
 
 
@@ -80,10 +82,11 @@ def show(result):
     """Print the reasoning, the object, the tokens and the adjustments."""
     reply = result["raw"]
     print("Thinking:", reply.additional_kwargs.get("reasoning_content", "(none)"))
-    print("Object:", repr(result["parsed"]))
+    print("Object:", repr(result["parsed"] or result["parsing_error"]))
     usage = reply.usage_metadata
     print("Tokens:", usage["input_tokens"], "in,", usage["output_tokens"], "out")
-    print("Adjustments:", *reply.response_metadata.get("adjustments", ["none"]), sep="\n- ")
+    adjustments = reply.response_metadata.get("adjustments", ["none"])
+    print("Adjustments:", *adjustments, sep="\n- ")
 
 
 show(llm.with_structured_output(Receipt, include_raw=True).invoke([question]))
@@ -92,8 +95,8 @@ show(llm.with_structured_output(Receipt, include_raw=True).invoke([question]))
 # ## When the model answers in words
 #
 # A model that thinks may answer a question instead of writing the object. Then a second request follows within the
-# same X, with the reasoning
-# of the first request, the usage of both, and a report of it.
+# same call, without thinking: it holds the first answer, and the object is forced. There is one reply, with the
+# reasoning of the first request, the usage of both, and a report of it.
 
 
 # %%
@@ -105,7 +108,10 @@ class Tip(BaseModel):
 
 
 question = HumanMessage(
-    [{"type": "image", "url": RECEIPT}, {"type": "text", "text": "What is a fair tip, beyond the service charge?"}]
+    [
+        {"type": "image", "url": RECEIPT},
+        {"type": "text", "text": "What is a fair tip, beyond the service charge?"},
+    ]
 )
 show(llm.with_structured_output(Tip, include_raw=True).invoke([question]))
 

@@ -32,15 +32,14 @@ import base64
 import io
 from pathlib import Path
 
+import langchain_qwenvl
 from IPython.display import display
 from langchain.agents import create_agent
 from langchain_core.callbacks import get_usage_metadata_callback
 from langchain_core.messages import AIMessageChunk, HumanMessage, ToolMessage
 from langchain_core.tools import tool
-from PIL import Image
-
-import langchain_qwenvl
 from langchain_qwenvl import ChatQwenVL
+from PIL import Image
 from qwenvl_core import grounding
 
 # The receipt lies in the checkout. Use the path of a picture of your own.
@@ -60,13 +59,14 @@ def crop(bbox_2d: list[int]) -> tuple[object, object]:
     """Cut a box out of the picture and look at it enlarged.
 
     Args:
-        bbox_2d: Left, top, right and bottom of the box, in thousandths of the picture's width and height.
+        bbox_2d: Left, top, right and bottom, in thousandths of the picture's sides.
     """
     box = grounding.Box.from_model(bbox_2d)
     if box is None:
         return f"Invalid box: {bbox_2d}. Expected [left, top, right, bottom].", None
     region = grounding.crop(Image.open(RECEIPT).convert("RGB"), box)
-    zoom = max(3, 32 // min(region.size))  # the service refuses pictures with a side of 10 pixels or less
+    # The service refuses pictures with a side of 10 pixels or less.
+    zoom = max(3, 32 // min(region.size))
     region = region.resize((region.width * zoom, region.height * zoom))
     file = io.BytesIO()
     region.save(file, "PNG")
@@ -80,8 +80,14 @@ def crop(bbox_2d: list[int]) -> tuple[object, object]:
 # Thinking is on by default. It arrives in blocks of its own, before the tool call and before the answer.
 
 # %%
-agent = create_agent(ChatQwenVL(), [crop], system_prompt="You read documents. Look closer before you answer.")
-question = HumanMessage([{"type": "image", "url": RECEIPT}, {"type": "text", "text": "How was it paid?"}])
+agent = create_agent(
+    ChatQwenVL(),
+    [crop],
+    system_prompt="You read documents. Look closer before you answer.",
+)
+question = HumanMessage(
+    [{"type": "image", "url": RECEIPT}, {"type": "text", "text": "How was it paid?"}]
+)
 
 label_shown = ""
 
@@ -96,7 +102,8 @@ def write(label, text):
 with get_usage_metadata_callback() as usage:
     for message, _ in agent.stream({"messages": [question]}, stream_mode="messages"):
         if isinstance(message, ToolMessage):
-            write("\n\nThe tool returned: ", "a picture" if message.artifact else message.text)
+            result = "a picture" if message.artifact else message.text
+            write("\n\nThe tool returned: ", result)
             if message.artifact:
                 display(message.artifact)
         elif isinstance(message, AIMessageChunk):
@@ -117,5 +124,7 @@ with get_usage_metadata_callback() as usage:
 
 # %%
 for model, tokens in usage.usage_metadata.items():
-    print(f"{model}: {tokens['input_tokens']} in, {tokens['input_token_details'].get('image', 0)} of them for pictures")
-    print(f"{tokens['output_tokens']} out, {tokens['output_token_details'].get('reasoning', 0)} of them for thinking")
+    of_pictures = tokens["input_token_details"].get("image", 0)
+    of_thinking = tokens["output_token_details"].get("reasoning", 0)
+    print(f"{model}: {tokens['input_tokens']} in, {of_pictures} of them for pictures")
+    print(f"{tokens['output_tokens']} out, {of_thinking} of them for thinking")

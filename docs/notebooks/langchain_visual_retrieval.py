@@ -32,14 +32,13 @@ import re
 import tempfile
 from pathlib import Path
 
+import langchain_qwenvl
 from IPython.display import display
 from langchain_core.documents import Document
 from langchain_core.messages import HumanMessage
 from langchain_core.vectorstores import InMemoryVectorStore
-from PIL import Image
-
-import langchain_qwenvl
 from langchain_qwenvl import ChatQwenVL, QwenVLEmbeddings, QwenVLLoader, QwenVLReranker
+from PIL import Image
 from qwenvl_core.grounding import draw, parse_grounding
 
 # The scan lies in the checkout. Use the path of a PDF or TIFF of your own.
@@ -54,7 +53,8 @@ QUESTION = "What does it cost to cancel the hire six weeks before it begins?"
 # %%
 folder = tempfile.TemporaryDirectory()
 pages = QwenVLLoader(SCAN, mode="image", image_dir=folder.name).load()
-print(f"{len(pages)} pages of {pages[0].metadata['page_width']} × {pages[0].metadata['page_height']} pixels")
+width, height = pages[0].metadata["page_width"], pages[0].metadata["page_height"]
+print(f"{len(pages)} pages of {width} × {height} pixels")
 
 # %% [markdown]
 # ## Pictures to vectors
@@ -75,7 +75,9 @@ class PageEmbeddings(QwenVLEmbeddings):
 
 embeddings = PageEmbeddings(dimensions=256)
 store = InMemoryVectorStore(embeddings)
-store.add_documents([Document(page.metadata["image_path"], metadata=page.metadata) for page in pages])
+store.add_documents(
+    [Document(page.metadata["image_path"], metadata=page.metadata) for page in pages]
+)
 print(embeddings.usage)
 
 # %% [markdown]
@@ -87,7 +89,8 @@ print(embeddings.usage)
 found = store.similarity_search(QUESTION, k=20)
 best = list(QwenVLReranker(top_n=3).compress_documents(found, QUESTION))
 for number, page in enumerate(best, 1):
-    print(f"[{number}] page {page.metadata['page_label']}, relevance {page.metadata['relevance_score']:.2f}")
+    label, score = page.metadata["page_label"], page.metadata["relevance_score"]
+    print(f"[{number}] page {label}, relevance {score:.2f}")
 
 # %% [markdown]
 # ## Ask
@@ -97,9 +100,12 @@ for number, page in enumerate(best, 1):
 # %%
 blocks = []
 for number, page in enumerate(best, 1):
-    blocks += [{"type": "text", "text": f"[{number}]"}, {"type": "image", "url": Path(page.metadata["image_path"])}]
-prompt = f"Answer from these pages only, and cite them by their numbers, as in [1].\n\n{QUESTION}"
-question = HumanMessage([*blocks, {"type": "text", "text": prompt}])
+    blocks += [
+        {"type": "text", "text": f"[{number}]"},
+        {"type": "image", "url": Path(page.metadata["image_path"])},
+    ]
+PROMPT = "Answer from these pages only, and cite them by their numbers, as in [1]."
+question = HumanMessage([*blocks, {"type": "text", "text": f"{PROMPT}\n\n{QUESTION}"}])
 answer, kind = "", ""
 for chunk in ChatQwenVL().stream([question]):
     for block in chunk.content_blocks:
@@ -118,17 +124,22 @@ for chunk in ChatQwenVL().stream([question]):
 # %%
 LOCATE = (
     "Locate the passage of this page that supports the answer. Reply with JSON only: "
-    '[{{"bbox_2d": [x1, y1, x2, y2], "label": "its first words"}}].\n\nQuestion: {question}\nAnswer: {answer}'
+    '[{{"bbox_2d": [x1, y1, x2, y2], "label": "its first words"}}].\n\n'
+    "Question: {question}\nAnswer: {answer}"
 )
 
 for digits in dict.fromkeys(re.findall(r"\[(\d+)\]", answer)):
     if 0 < int(digits) <= len(best):
-        picture = Path(best[int(digits) - 1].metadata["image_path"])
+        page = best[int(digits) - 1]
+        image = {"type": "image", "url": Path(page.metadata["image_path"])}
         text = LOCATE.format(question=QUESTION, answer=answer)
-        message = HumanMessage([{"type": "image", "url": picture}, {"type": "text", "text": text}])
-        passages = parse_grounding(ChatQwenVL(enable_thinking=False).invoke([message]).text)
-        print(f"[{digits}] page {best[int(digits) - 1].metadata['page_label']}:", [item.label for item in passages])
-        display(draw(Image.open(picture), passages, labels=False).reduce(2))  # half the size
+        message = HumanMessage([image, {"type": "text", "text": text}])
+        reply = ChatQwenVL(enable_thinking=False).invoke([message])
+        passages = parse_grounding(reply.text)
+        labels = [passage.label for passage in passages]
+        print(f"[{digits}] page {page.metadata['page_label']}: {labels}")
+        drawn = draw(Image.open(page.metadata["image_path"]), passages, labels=False)
+        display(drawn.reduce(2))  # half the size
 
 # %%
 folder.cleanup()

@@ -31,14 +31,13 @@
 import re
 from pathlib import Path
 
+import llama_index_qwenvl
 from IPython.display import display
 from llama_index.core import PromptTemplate, SummaryIndex, get_response_synthesizer
 from llama_index.core.instrumentation import get_dispatcher
 from llama_index.core.instrumentation.event_handlers import BaseEventHandler
 from llama_index.core.instrumentation.events.llm import LLMChatEndEvent
 from llama_index.core.query_engine import CitationQueryEngine
-
-import llama_index_qwenvl
 from llama_index_qwenvl import QwenVL, QwenVLReader, citation, highlight
 
 # The scan lies in the checkout. Use the path of a PDF or TIFF of your own.
@@ -52,11 +51,17 @@ CONTRACT = Path(llama_index_qwenvl.__file__).parents[1] / "examples" / "agreemen
 # at once.
 
 # %%
-reader = QwenVLReader(llm=QwenVL(enable_thinking=False), mode="element", output="markdown", max_concurrency=1)
+reader = QwenVLReader(
+    llm=QwenVL(enable_thinking=False),
+    mode="element",
+    output="markdown",
+    max_concurrency=1,
+)
 elements = reader.load_data(CONTRACT)
 for number, element in enumerate(elements, 1):
+    page, category = element.metadata["page_number"], element.metadata["category"]
     first_line = element.text.splitlines()[0]
-    print(f"[{number}] page {element.metadata['page_number']} {element.metadata['category']:<9} {first_line[:70]}")
+    print(f"[{number}] page {page} {category:<6} {first_line[:60]}")
 print(f"{reader.usage.pages} pages, {reader.usage.total_tokens:,} tokens")
 
 # %% [markdown]
@@ -74,14 +79,15 @@ class ThinkingPrinter(BaseEventHandler):
     def handle(self, event, **kwargs):
         """Print the thinking of a reply."""
         if isinstance(event, LLMChatEndEvent) and event.response:
-            print("Thinking:", event.response.message.additional_kwargs.get("reasoning_content", ""))
+            reply = event.response.message
+            print("Thinking:", reply.additional_kwargs.get("reasoning_content", ""))
 
 
 get_dispatcher().add_event_handler(ThinkingPrinter())
 
 PROMPT = PromptTemplate(
-    "Answer from these sources only, and cite them by their numbers, as in [1].\n\n{context_str}\n\n"
-    "Question: {query_str}"
+    "Answer from these sources only, and cite them by their numbers, as in [1].\n\n"
+    "{context_str}\n\nQuestion: {query_str}"
 )
 llm = QwenVL()
 engine = CitationQueryEngine(
@@ -89,7 +95,8 @@ engine = CitationQueryEngine(
     llm=llm,
     response_synthesizer=get_response_synthesizer(llm=llm, text_qa_template=PROMPT),
 )
-response = engine.query("What does it cost to cancel the hire six weeks before it begins?")
+QUESTION = "What does it cost to cancel the hire six weeks before it begins?"
+response = engine.query(QUESTION)
 print("\nAnswer:", response)
 
 # %% [markdown]

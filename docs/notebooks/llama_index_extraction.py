@@ -30,16 +30,15 @@
 # %%
 from pathlib import Path
 
+import llama_index_qwenvl
 from llama_index.core.instrumentation import get_dispatcher
 from llama_index.core.instrumentation.event_handlers import BaseEventHandler
 from llama_index.core.instrumentation.events.llm import LLMChatEndEvent
 from llama_index.core.llms import ChatMessage, ImageBlock, TextBlock
 from llama_index.core.prompts import ChatPromptTemplate
+from llama_index_qwenvl import QwenVL
 from PIL import Image
 from pydantic import BaseModel
-
-import llama_index_qwenvl
-from llama_index_qwenvl import QwenVL
 
 # The receipt lies in the checkout. Use the path of a picture of your own.
 RECEIPT = Path(llama_index_qwenvl.__file__).parents[1] / "examples" / "receipt.png"
@@ -83,10 +82,13 @@ class ReplyPrinter(BaseEventHandler):
         """Print the thinking, the tokens and the adjustments of a reply."""
         if isinstance(event, LLMChatEndEvent) and event.response:
             reply = event.response
-            print("Thinking:", reply.message.additional_kwargs.get("reasoning_content", "(none)"))
+            thinking = reply.message.additional_kwargs.get("reasoning_content")
+            print("Thinking:", thinking or "(none)")
             usage = reply.raw["usage"]
-            print("Tokens:", usage["prompt_tokens"], "in,", usage["completion_tokens"], "out")
-            print("Adjustments:", *reply.additional_kwargs.get("adjustments", ["none"]), sep="\n- ")
+            tokens = usage["prompt_tokens"], usage["completion_tokens"]
+            print("Tokens:", tokens[0], "in,", tokens[1], "out")
+            adjustments = reply.additional_kwargs.get("adjustments", ["none"])
+            print("Adjustments:", *adjustments, sep="\n- ")
 
 
 get_dispatcher().add_event_handler(ReplyPrinter())
@@ -94,7 +96,8 @@ get_dispatcher().add_event_handler(ReplyPrinter())
 
 def ask(text):
     """Build a prompt of the receipt and a question about it."""
-    return ChatPromptTemplate([ChatMessage(role="user", blocks=[ImageBlock(path=RECEIPT), TextBlock(text=text)])])
+    blocks = [ImageBlock(path=RECEIPT), TextBlock(text=text)]
+    return ChatPromptTemplate([ChatMessage(role="user", blocks=blocks)])
 
 
 llm = QwenVL(forced_output="think_first")
@@ -104,8 +107,8 @@ llm.structured_predict(Receipt, ask("Read this receipt. Do its prices add up?"))
 # ## When the model answers in words
 #
 # A model that thinks may answer a question instead of writing the object. Then a second request follows within the
-# same X, with the reasoning
-# of the first request, the usage of both, and a report of it.
+# same call, without thinking: it holds the first answer, and the object is forced. There is one reply, with the
+# reasoning of the first request, the usage of both, and a report of it.
 
 
 # %%

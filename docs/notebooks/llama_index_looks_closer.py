@@ -31,13 +31,12 @@
 import io
 from pathlib import Path
 
+import llama_index_qwenvl
 from IPython.display import display
 from llama_index.core.agent.workflow import AgentStream, FunctionAgent, ToolCallResult
 from llama_index.core.llms import ChatMessage, ImageBlock, TextBlock
-from PIL import Image
-
-import llama_index_qwenvl
 from llama_index_qwenvl import QwenVL
+from PIL import Image
 from qwenvl_core import grounding
 
 # The receipt lies in the checkout. Use the path of a picture of your own.
@@ -55,13 +54,14 @@ Image.open(RECEIPT)
 def crop(bbox_2d: list[int]) -> ImageBlock | str:
     """Cut a box out of the picture and look at it enlarged.
 
-    The box is left, top, right and bottom, in thousandths of the picture's width and height.
+    The box is left, top, right and bottom, in thousandths of the picture's sides.
     """
     box = grounding.Box.from_model(bbox_2d)
     if box is None:
         return f"Invalid box: {bbox_2d}. Expected [left, top, right, bottom]."
     region = grounding.crop(Image.open(RECEIPT).convert("RGB"), box)
-    zoom = max(3, 32 // min(region.size))  # the service refuses pictures with a side of 10 pixels or less
+    # The service refuses pictures with a side of 10 pixels or less.
+    zoom = max(3, 32 // min(region.size))
     file = io.BytesIO()
     region.resize((region.width * zoom, region.height * zoom)).save(file, "PNG")
     return ImageBlock(image=file.getvalue(), image_mimetype="image/png")
@@ -73,8 +73,14 @@ def crop(bbox_2d: list[int]) -> ImageBlock | str:
 # Thinking is on by default. `thinking_delta` is the thinking, `delta` the answer.
 
 # %%
-agent = FunctionAgent(tools=[crop], llm=QwenVL(), system_prompt="You read documents. Look closer before you answer.")
-question = ChatMessage(role="user", blocks=[ImageBlock(path=RECEIPT), TextBlock(text="How was it paid?")])
+agent = FunctionAgent(
+    tools=[crop],
+    llm=QwenVL(),
+    system_prompt="You read documents. Look closer before you answer.",
+)
+question = ChatMessage(
+    role="user", blocks=[ImageBlock(path=RECEIPT), TextBlock(text="How was it paid?")]
+)
 
 label_shown = ""
 

@@ -32,13 +32,12 @@ import re
 import tempfile
 from pathlib import Path
 
+import llama_index_qwenvl
 from IPython.display import display
 from llama_index.core.indices.multi_modal import MultiModalVectorStoreIndex
 from llama_index.core.llms import ChatMessage, ImageBlock, TextBlock
-from PIL import Image
-
-import llama_index_qwenvl
 from llama_index_qwenvl import QwenVL, QwenVLEmbedding, QwenVLReader, QwenVLRerank
+from PIL import Image
 from qwenvl_core.grounding import draw, parse_grounding
 
 # The scan lies in the checkout. Use the path of a PDF or TIFF of your own.
@@ -53,7 +52,8 @@ QUESTION = "What does it cost to cancel the hire six weeks before it begins?"
 # %%
 folder = tempfile.TemporaryDirectory()
 pages = QwenVLReader(mode="image", image_dir=folder.name).load_data(SCAN)
-print(f"{len(pages)} pages of {pages[0].metadata['page_width']} × {pages[0].metadata['page_height']} pixels")
+width, height = pages[0].metadata["page_width"], pages[0].metadata["page_height"]
+print(f"{len(pages)} pages of {width} × {height} pixels")
 
 # %% [markdown]
 # ## Pictures to vectors
@@ -63,7 +63,9 @@ print(f"{len(pages)} pages of {pages[0].metadata['page_width']} × {pages[0].met
 
 # %%
 embed_model = QwenVLEmbedding(dimensions=256)
-index = MultiModalVectorStoreIndex.from_documents(pages, embed_model=embed_model, image_embed_model=embed_model)
+index = MultiModalVectorStoreIndex.from_documents(
+    pages, embed_model=embed_model, image_embed_model=embed_model
+)
 print(embed_model.usage)
 
 # %% [markdown]
@@ -85,9 +87,14 @@ for number, page in enumerate(best, 1):
 # %%
 blocks = []
 for number, page in enumerate(best, 1):
-    blocks += [TextBlock(text=f"[{number}]"), ImageBlock(path=Path(page.metadata["image_path"]))]
-prompt = f"Answer from these pages only, and cite them by their numbers, as in [1].\n\n{QUESTION}"
-question = ChatMessage(role="user", blocks=[*blocks, TextBlock(text=prompt)])
+    blocks += [
+        TextBlock(text=f"[{number}]"),
+        ImageBlock(path=Path(page.metadata["image_path"])),
+    ]
+PROMPT = "Answer from these pages only, and cite them by their numbers, as in [1]."
+question = ChatMessage(
+    role="user", blocks=[*blocks, TextBlock(text=f"{PROMPT}\n\n{QUESTION}")]
+)
 answer, kind = "", ""
 for chunk in QwenVL().stream_chat([question]):
     thinking = chunk.additional_kwargs.get("thinking_delta")
@@ -106,17 +113,22 @@ for chunk in QwenVL().stream_chat([question]):
 # %%
 LOCATE = (
     "Locate the passage of this page that supports the answer. Reply with JSON only: "
-    '[{{"bbox_2d": [x1, y1, x2, y2], "label": "its first words"}}].\n\nQuestion: {question}\nAnswer: {answer}'
+    '[{{"bbox_2d": [x1, y1, x2, y2], "label": "its first words"}}].\n\n'
+    "Question: {question}\nAnswer: {answer}"
 )
 
 for digits in dict.fromkeys(re.findall(r"\[(\d+)\]", answer)):
     if 0 < int(digits) <= len(best):
-        picture = Path(best[int(digits) - 1].metadata["image_path"])
-        text = LOCATE.format(question=QUESTION, answer=answer)
-        message = ChatMessage(role="user", blocks=[ImageBlock(path=picture), TextBlock(text=text)])
-        passages = parse_grounding(QwenVL(enable_thinking=False).chat([message]).message.content)
-        print(f"[{digits}] page {best[int(digits) - 1].metadata['page_label']}:", [item.label for item in passages])
-        display(draw(Image.open(picture), passages, labels=False).reduce(2))  # half the size
+        page = best[int(digits) - 1]
+        image = ImageBlock(path=Path(page.metadata["image_path"]))
+        text = TextBlock(text=LOCATE.format(question=QUESTION, answer=answer))
+        message = ChatMessage(role="user", blocks=[image, text])
+        reply = QwenVL(enable_thinking=False).chat([message])
+        passages = parse_grounding(reply.message.content)
+        labels = [passage.label for passage in passages]
+        print(f"[{digits}] page {page.metadata['page_label']}: {labels}")
+        drawn = draw(Image.open(page.metadata["image_path"]), passages, labels=False)
+        display(drawn.reduce(2))  # half the size
 
 # %%
 folder.cleanup()
