@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from bench import embedding_requests, import_cost, page_rendering, report, venvs
+from bench import embedding_requests, import_cost, page_rendering, report, retrieval_comparison, venvs
 from bench.libraries import BASELINE, LIBRARIES
 from bench.metrics import AGENT, MEMORY, METRICS, Metric
 from bench.worker_process import WorkerProcess
@@ -28,6 +28,7 @@ TABLES = (
     import_cost.TABLE,
     page_rendering.TABLE,
     embedding_requests.TABLE,
+    retrieval_comparison.TABLE,
 )
 
 
@@ -111,7 +112,10 @@ def _measure_tables(arguments: argparse.Namespace, folder: Path) -> str:
     if _is_selected(page_rendering.TABLE, only, TABLES) and not quick:
         rates = page_rendering.measure(5, folder, arguments.pdf)
     embeddings = embedding_requests.measure(folder) if _is_selected(embedding_requests.TABLE, only, TABLES) else []
-    return report.format_tables(results, costs, rates, embeddings)
+    comparison: list[list[str]] = []
+    if _is_selected(retrieval_comparison.TABLE, only, TABLES):
+        comparison = retrieval_comparison.measure(embedding_requests.write_picture(folder))
+    return report.format_tables(results, costs, rates, embeddings, comparison)
 
 
 def _measure_metrics(metrics: Sequence[Metric], names: Sequence[str], folder: Path) -> report.Results:

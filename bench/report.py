@@ -9,13 +9,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import distributions
 
-from bench import embedding_requests, import_cost, page_rendering
+from bench import embedding_requests, import_cost, page_rendering, retrieval_comparison
 from bench.embedding_requests import FEW_PICTURES, MANY_PICTURES, TEXTS, EmbeddingCost
 from bench.import_cost import ImportCost
 from bench.libraries import BASELINE, LIBRARIES
 from bench.metrics import GOALS, MAX_EMBEDDING_GROWTH_MB, MAX_OWN_IMPORT_MS, MIN_PAGE_SPEEDUP, Metric
 from bench.page_rendering import FEW_PAGES, MANY_PAGES, PageRates
-from bench.venvs import REPORTED_PACKAGES, find_site_packages
+from bench.venvs import PACKAGES, REPORTED_PACKAGES, find_site_packages
 
 Results = Mapping[Metric, Mapping[str, Sequence[float]]]
 """The values of each metric by library, one for each repetition."""
@@ -26,6 +26,7 @@ def format_tables(
     import_costs: Sequence[ImportCost],
     page_rates: PageRates | None,
     embedding_costs: Sequence[EmbeddingCost],
+    retrieval_rows: Sequence[Sequence[str]],
 ) -> str:
     """Format all tables in Markdown."""
     titles = dict.fromkeys(metric.table for metric in results)
@@ -39,6 +40,9 @@ def format_tables(
         sections.append(f"## {page_rendering.TABLE}\n\n{_format_page_rates(page_rates)}")
     if embedding_costs:
         sections.append(f"## {embedding_requests.TABLE}\n\n{_format_embedding_costs(embedding_costs)}")
+    if retrieval_rows:
+        grid = _format_grid([retrieval_comparison.HEAD, *retrieval_rows])
+        sections.append(f"## {retrieval_comparison.TABLE}\n\n{retrieval_comparison.NOTE}\n\n{grid}")
     goals = [*_build_goals(results, import_costs, page_rates), *_build_embedding_goals(embedding_costs)]
     return "\n\n".join((*sections, f"## Goals\n\n{_format_grid(goals)}"))
 
@@ -164,7 +168,7 @@ def _format_line(cells: Iterable[str]) -> str:
 def format_versions() -> str:
     """List the versions of `REPORTED_PACKAGES` in each environment."""
     lines = []
-    for venv in dict.fromkeys(library.venv for library in LIBRARIES.values()):
+    for venv in PACKAGES:
         found = distributions(path=[str(find_site_packages(venv))])
         versions = {distribution.name.lower(): distribution.version for distribution in found}
         packages = ", ".join(f"{name} {versions[name]}" for name in REPORTED_PACKAGES if name in versions)

@@ -16,12 +16,15 @@ PACKAGES = {
     "langchain-openai": ["langchain-openai"],
     "openai-like": ["llama-index-llms-openai-like"],
     "dashscope": ["dashscope"],
+    "langchain-community": ["langchain-community", "dashscope"],
+    "llama-index-dashscope": ["llama-index-embeddings-dashscope", "llama-index-postprocessor-dashscope-rerank"],
 }
 """The requirements that are installed in each environment."""
 
 REPORTED_PACKAGES = (
     "openai", "httpx", "httpx2", "jiter", "pydantic", "langchain-core", "langchain-openai",
-    "llama-index-core", "llama-index-llms-openai-like", "dashscope", "qwenvl-adapters",
+    "langchain-community", "llama-index-core", "llama-index-llms-openai-like", "llama-index-embeddings-dashscope",
+    "llama-index-postprocessor-dashscope-rerank", "dashscope", "qwenvl-adapters",
 )  # fmt: skip
 """The packages whose versions the report lists."""
 
