@@ -11,7 +11,10 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 # What becomes markup where Markdown is shown: beginning of a tag, a character reference, a link that runs a script.
 _TAG_START = re.compile(r"<(?=[a-zA-Z/!?])")
 _REFERENCE = re.compile(r"&(?=#?[0-9a-zA-Z]{1,40};)")
-_UNSAFE_LINK = re.compile(r"\](?=(?:\(|:)\s{0,9}<?\s{0,9}(?!https?:|mailto:)[a-z0-9+.-]{0,40}[:&\\])", re.IGNORECASE)
+_UNSAFE_LINK = re.compile(
+    r"\](?=(?:\(|:)[\s>]{0,19}<?\s{0,9}(?!https?:|mailto:)[a-z0-9+.-]{0,40}[:&\\])", re.IGNORECASE
+)
+_UNESCAPED_UNSAFE_LINK = re.compile(rf"(?<!\\)((?:\\\\)*+){_UNSAFE_LINK.pattern}", re.IGNORECASE)
 _BLANKS = re.compile(r"[^\S\n]+")
 _LINE_BREAKS = re.compile(r" ?\n[ \n]*")
 
@@ -59,8 +62,8 @@ def escape_tags(markdown: str) -> str:
 
 
 def escape_links(markdown: str) -> str:
-    """Escape the end of the text of each link in Markdown that does not lead to a page or an address."""
-    return _UNSAFE_LINK.sub(r"\\]", markdown) if "]" in markdown else markdown
+    """Escape the end of the text of each link in Markdown that does not lead to a page or an address, unless it is."""
+    return _UNESCAPED_UNSAFE_LINK.sub(r"\1\\]", markdown) if "]" in markdown else markdown
 
 
 def escape_table(xml: str) -> str:

@@ -206,7 +206,7 @@ class _InlineReader:
             code = code[1:-1]
         length = len(match.group())
         self._add(
-            self._source[match.start() : end + length],
+            self._source[match.start() : end + length].replace("\n", " "),  # a tag may begin a line, also inside code
             Token("start", "code"),
             Token("text", text=code),
             Token("end", "code"),

@@ -12,7 +12,7 @@ from qwenvl_core.parsing.html.tokenizer import Token
 from qwenvl_core.parsing.latex.inline import format_cell
 from qwenvl_core.parsing.markdown.inline import has_markup, read_inline
 from qwenvl_core.parsing.tables import Cell, Row, format_table_html, format_table_text
-from qwenvl_core.parsing.text import collapse_whitespace
+from qwenvl_core.parsing.text import collapse_whitespace, escape_links
 
 _HEADING = re.compile(r"[ ]{0,3}(#{1,6})[ \t]+(\S.*)\Z")
 _CLOSING_HASHES = re.compile(r"[ \t]+#+[ \t]*\Z")
@@ -164,7 +164,8 @@ def _read_table(lines: list[str], start: int) -> tuple[list[PageElement], int] |
     markdown = "\n".join(
         [_format_row(lines[start], header), delimiters, *map(_format_row, lines[start + 2 : end], rows[1:])]
     )
-    return [PageElement("table", format_table_text(rows), markdown, format_table_html(rows))], end
+    # A link may go on in the next row.
+    return [PageElement("table", format_table_text(rows), escape_links(markdown), format_table_html(rows))], end
 
 
 def _is_element_start(line: str) -> bool:

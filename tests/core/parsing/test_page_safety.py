@@ -81,6 +81,13 @@ PAYLOADS = (
     "<https://a.b/\"onclick=alert(1)>",
     "[![x](y)](javascript:alert(1))",
     "[x][y]\n\n[y]: <javascript:alert(1)>",
+    "[x](\njavascript:alert(1))",
+    "[x\n](javascript:alert(1))",
+    "> [x](\n> javascript:alert(1))",
+    "[x\\](javascript:alert(1))",
+    "[x\\\\](javascript:alert(1))",
+    "~~~\n<script>alert(1)</script>",
+    "x\n<div onclick=alert(1)>\n",
 )  # fmt: skip
 CONTEXTS = {
     "text": lambda text: make_div(text),
@@ -101,11 +108,16 @@ CONTEXTS = {
     "markdown": lambda text: f"# A\n\n{text}",
     "markdown item": lambda text: f"- {text}",
     "markdown cell": lambda text: f"| a |\n|---|\n| {text.replace(chr(10), ' ')} |\n",
+    "markdown rows": lambda text: f"| a | {text} |\n|---|---|\n| {text} | `{text}` |\n",
+    "markdown code": lambda text: f"x `{text}` y",
+    "markdown quotation": lambda text: f"> {text}\n> ".replace("\n", "\n> "),
+    "markdown underlined": lambda text: f"{text}\n===",
     "markdown title": lambda text: f"# {text}",
     "markdown picture": lambda text: f"![{text}](x.png)",
     "markdown escaped": lambda text: f"# A\n\n{html.escape(text)}",
     "markdown comment": lambda text: f"<!-- Image: {text} (1, 2, 3, 4) -->",
     "latex": lambda text: f"\\section{{A}}\n{text}",
+    "latex tag": lambda text: f"\\section{{A}}\n10<sup>{text}</sup> \\sout{{{text}}} <b>{text}</b>",
     "latex cell": lambda text: f"\\begin{{tabular}}{{l}} \\textbf{{{text}}} \\\\ \\end{{tabular}}",
 }
 SAFE_TAGS = frozenset(
@@ -117,7 +129,9 @@ SAFE_TAGS = frozenset(
 )
 SAFE_ATTRIBUTES = frozenset({"class", "format", "colspan", "rowspan", "start", "value", "alt", "href"})
 SAFE_CLASSES = ELEMENT_TYPES | {"list", "image caption", "image ocr", "figure", "music sheet", "chemical formula"}
-UNSAFE_LINK = re.compile(r"(?<!\\)\](?:\(|:)\s*<?\s*(?:javascript|vbscript|data|java)?(?:[:&]|\\\\:)", re.IGNORECASE)
+UNSAFE_LINK = re.compile(
+    r"(?<!\\)(?:\\\\)*\](?:\(|:)[ \t]*\n?[ \t>]*<?[ \t]*(?:javascript|vbscript|data|java)?(?:[:&]|\\\\:)", re.IGNORECASE
+)
 CODE = re.compile(r"^(`{3,})\w*\n.*?\n\1$|(?<!`)(`+)(?!`)[^\n]*?(?<!`)\2(?!`)", re.MULTILINE | re.DOTALL)
 
 
