@@ -124,6 +124,12 @@ def test_example_runs_and_prints_what_its_comments_say(
     assert [(actual, expected) for actual, expected in printed if expected not in (None, actual)] == []
 
 
+@pytest.mark.parametrize("name", PUBLIC_NAMES, ids=lambda name: name.path)
+def test_public_name_is_in_the_reference(name: PublicName) -> None:
+    page = (ROOT / "docs" / "reference" / f"{name.page}.md").read_text(encoding="utf-8")
+    assert re.search(rf"^::: ({re.escape(name.path)}|{re.escape(name.module)})$", page, re.MULTILINE)
+
+
 def test_every_error_with_a_fault_is_public() -> None:
     assert FAULTS.keys() <= {name.name for name in PUBLIC_NAMES if name.is_error}
 
