@@ -125,9 +125,18 @@ _PAID = Reply(
     text=split_words("18.37, by card."),
 )
 
+_OPENS_IMAGE = [
+    Reply(
+        reasoning=split_words("I have to see the receipt first."),
+        tool_calls=[ToolCall("call_1", "open_image", ['{"name": ', '"receipt.png"}'])],
+    ),
+    Reply(reasoning=split_words("The last line says: paid by card."), text=split_words("By card.")),
+]
+
 README = (
     Scenario("readme_langchain", "README: LangChain", _run_snippet("readme_langchain"), [_PAID, _PAID]),
     Scenario("readme_llama_index", "README: LlamaIndex", _run_snippet("readme_llama_index"), [_PAID, _PAID]),
+    Scenario("readme_agent", "README: an agent", _run_snippet("readme_agent"), _OPENS_IMAGE),
     Scenario("readme_documents", "README: a scan", _run_snippet("readme_documents"), [sample_agreement.PAGES[1]]),
 )
 
