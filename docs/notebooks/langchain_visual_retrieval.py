@@ -19,7 +19,7 @@
 # **Install.** The package comes from a checkout of its repository, not from a package index. In the checkout:
 #
 # ```console
-# $ pip install --editable ".[langchain,documents]" jupyter
+# $ pip install --editable ".[langchain,documents]" numpy jupyter
 # $ export DASHSCOPE_API_KEY=sk-…    # a Model Studio key
 # ```
 #
