@@ -27,7 +27,7 @@ def ask_langchain(picture: object, model: str = "qwen3-vl-plus") -> None:
 
 
 def ask_llama_index(picture: object, model: str = "qwen3-vl-plus") -> None:
-    blocks = [ImageBlock(path=str(picture)), TextBlock(text="?")]
+    blocks = [ImageBlock(path=Path(str(picture))), TextBlock(text="?")]
     QwenVL(model=model, max_retries=0).chat([ChatMessage(role="user", blocks=blocks)])
 
 
