@@ -22,6 +22,7 @@ from examples import (
 )
 from qwenvl_core.rendering.open import open_pages
 from tests.emulator import Emulator, Fault, RecordedRequest, Reply
+from tests.support.batch_documents import count_chats, count_paid_pages
 from tests.support.scanned_pages import answer, page_in, scan
 from tests.support.vcr_config import replayed
 
@@ -132,13 +133,52 @@ if __name__ == "__main__":
 """
 
 
+# Both workers submit each file of the folder at the same time; jobs come back pickled.
+BATCH_SCRIPT = """
+import pickle
+import sys
+from pathlib import Path
+
+from distributed import Client, LocalCluster
+
+from examples.folder_in_batches import build_loader
+
+
+def submit(pdf, out):
+    job = build_loader(pdf, out).submit_batch()
+    assert b"sk-test" not in pickle.dumps(job)
+    return job
+
+
+def collect(pdf, out):
+    loader = build_loader(pdf, out)
+    state = loader.collect_batch(wait=True).state
+    return state, len(loader.load())
+
+
+if __name__ == "__main__":
+    scans, out = map(Path, sys.argv[1:])
+    pdfs = sorted(scans.glob("*.pdf")) * 2
+    cluster = LocalCluster(n_workers=2, threads_per_worker=1, host="127.0.0.1", dashboard_address=None)
+    with cluster, Client(cluster) as client:
+        jobs = client.gather(client.map(submit, pdfs, out=out, pure=False))
+        print(len({job.ids[0] for job in jobs}), {job.status().total for job in jobs} == {1, 2, 4})
+        print(client.gather(client.map(collect, pdfs, out=out, pure=False)))
+"""
+
+
 def read_folder(scheduler: str, scans: Path, out: Path) -> list[str]:
     """Run the example with two workers: threads, child processes or a local cluster."""
     if scheduler != "cluster":
         with dask.config.set(scheduler=scheduler, num_workers=2):
             return folder_with_dask.main(scans, out)
+    return run_on_cluster(CLUSTER_SCRIPT, scans, out)
+
+
+def run_on_cluster(code: str, scans: Path, out: Path) -> list[str]:
+    """Run a script in a process that starts a local cluster; return the lines that it prints."""
     script = scans.parent / "on_a_cluster.py"
-    script.write_text(CLUSTER_SCRIPT, encoding="utf-8")
+    script.write_text(code, encoding="utf-8")
     root = str(Path(folder_with_dask.__file__).parent.parent)
     result = subprocess.run(
         [sys.executable, str(script), str(scans), str(out)],
@@ -200,3 +240,13 @@ def test_folder_in_batches_example_collects_in_another_process(scans: Path, tmp_
     assert "Words of page 4." in pages[3]["text"]
     assert not any(request.route.endswith("/chat/completions") for request in emulator.requests)
     assert len(emulator.batch_store.batches) == 3
+
+
+def test_folder_in_batches_on_a_cluster_submits_no_page_twice(scans: Path, tmp_path: Path, emulator: Emulator) -> None:
+    assert run_on_cluster(BATCH_SCRIPT, scans, tmp_path / "read") == [
+        "3 True",
+        str([("completed", pages) for pages in (2, 4, 1, 2, 4, 1)]),
+    ]
+    assert len(emulator.batch_store.batches) == 3
+    assert set(count_paid_pages(emulator).values()) == {1}
+    assert count_chats(emulator) == 0

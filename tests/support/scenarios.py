@@ -25,6 +25,7 @@ from qwenvl_core.errors import QwenVLAuthenticationError
 from tests.emulator import Fault, Reply, ToolCall
 from tests.support import docs_scenarios_chat, docs_scenarios_documents, sample_agreement
 from tests.support.app_scenario import APP
+from tests.support.batch_scenarios import BATCHES
 from tests.support.markdown import find_code_blocks, read_markdown
 from tests.support.notebook_scenarios import NOTEBOOKS
 from tests.support.paths import ROOT
@@ -285,6 +286,7 @@ SCENARIOS = {
         *README,
         *BEHAVIOUR,
         APP,
+        *BATCHES,
         *(page.to_scenario() for page in PAGES.values()),
         *(notebook.to_scenario() for notebook in NOTEBOOKS.values()),
     )
