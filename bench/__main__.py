@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from bench import embedding_requests, import_cost, page_rendering, report, retrieval_comparison, venvs
+from bench import batch_files, embedding_requests, import_cost, page_rendering, report, retrieval_comparison, venvs
 from bench.libraries import BASELINE, LIBRARIES
 from bench.metrics import AGENT, MEMORY, METRICS, Metric
 from bench.worker_process import WorkerProcess
@@ -29,6 +29,7 @@ TABLES = (
     page_rendering.TABLE,
     embedding_requests.TABLE,
     retrieval_comparison.TABLE,
+    batch_files.TABLE,
 )
 
 
@@ -115,7 +116,8 @@ def _measure_tables(arguments: argparse.Namespace, folder: Path) -> str:
     comparison: list[list[str]] = []
     if _is_selected(retrieval_comparison.TABLE, only, TABLES):
         comparison = retrieval_comparison.measure(embedding_requests.write_picture(folder))
-    return report.format_tables(results, costs, rates, embeddings, comparison)
+    batches = batch_files.measure(folder, quick=quick) if _is_selected(batch_files.TABLE, only, TABLES) else None
+    return report.format_tables(results, costs, rates, embeddings, comparison, batches)
 
 
 def _measure_metrics(metrics: Sequence[Metric], names: Sequence[str], folder: Path) -> report.Results:

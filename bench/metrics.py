@@ -221,3 +221,5 @@ MIN_PAGE_SPEEDUP = 5.0
 
 MAX_EMBEDDING_GROWTH_MB = 20.0
 """Highest allowed growth of the memory with 150 pictures of 1 MB more; about the size of three requests."""
+MAX_BATCH_GROWTH_MB = 20.0
+"""Highest allowed growth of a loader's memory with 1,800 pages more in its batch."""

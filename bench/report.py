@@ -9,11 +9,19 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import distributions
 
-from bench import embedding_requests, import_cost, page_rendering, retrieval_comparison
+from bench import batch_files, embedding_requests, import_cost, page_rendering, retrieval_comparison
+from bench.batch_files import BatchCosts
 from bench.embedding_requests import FEW_PICTURES, MANY_PICTURES, TEXTS, EmbeddingCost
 from bench.import_cost import ImportCost
 from bench.libraries import BASELINE, LIBRARIES
-from bench.metrics import GOALS, MAX_EMBEDDING_GROWTH_MB, MAX_OWN_IMPORT_MS, MIN_PAGE_SPEEDUP, Metric
+from bench.metrics import (
+    GOALS,
+    MAX_BATCH_GROWTH_MB,
+    MAX_EMBEDDING_GROWTH_MB,
+    MAX_OWN_IMPORT_MS,
+    MIN_PAGE_SPEEDUP,
+    Metric,
+)
 from bench.page_rendering import FEW_PAGES, MANY_PAGES, PageRates
 from bench.venvs import PACKAGES, REPORTED_PACKAGES, find_site_packages
 
@@ -27,6 +35,7 @@ def format_tables(
     page_rates: PageRates | None,
     embedding_costs: Sequence[EmbeddingCost],
     retrieval_rows: Sequence[Sequence[str]],
+    batch_costs: BatchCosts | None,
 ) -> str:
     """Format all tables in Markdown."""
     titles = dict.fromkeys(metric.table for metric in results)
@@ -43,7 +52,13 @@ def format_tables(
     if retrieval_rows:
         grid = _format_grid([retrieval_comparison.HEAD, *retrieval_rows])
         sections.append(f"## {retrieval_comparison.TABLE}\n\n{retrieval_comparison.NOTE}\n\n{grid}")
-    goals = [*_build_goals(results, import_costs, page_rates), *_build_embedding_goals(embedding_costs)]
+    if batch_costs:
+        sections.append(f"## {batch_files.TABLE}\n\n{_format_batch_costs(batch_costs)}")
+    goals = [
+        *_build_goals(results, import_costs, page_rates),
+        *_build_embedding_goals(embedding_costs),
+        *_build_batch_goals(batch_costs),
+    ]
     return "\n\n".join((*sections, f"## Goals\n\n{_format_grid(goals)}"))
 
 
@@ -115,6 +130,36 @@ def _format_embedding_costs(costs: Sequence[EmbeddingCost]) -> str:
         for cost in costs
     ]
     return _format_grid([head, *rows])
+
+
+def _format_batch_costs(costs: BatchCosts) -> str:
+    head = ["", "pages/s prepared", "uploaded", "peak memory, MB: submission", "peak memory, MB: collection"]
+    rows = [
+        [
+            f"{cost.pages:,} pages",
+            f"{cost.rate:.1f}",
+            f"{cost.megabytes:.0f} MB",
+            f"{cost.submit_memory:.0f}",
+            f"{cost.collect_memory:.0f}",
+        ]
+        for cost in (costs.few, costs.many)
+    ]
+    return _format_grid([head, *rows])
+
+
+def _build_batch_goals(costs: BatchCosts | None) -> list[list[str]]:
+    if costs is None:
+        return []
+    growth = max(
+        costs.many.submit_memory - costs.few.submit_memory, costs.many.collect_memory - costs.few.collect_memory
+    )
+    limit, verdict = f"≤ {MAX_BATCH_GROWTH_MB:.0f} MB", _format_verdict(growth <= MAX_BATCH_GROWTH_MB)
+    pages = costs.many.pages - costs.few.pages
+    paid = f"Batch files: payments for a page, after {costs.kills} kills"
+    return [
+        [f"Batch files: memory for {pages:,} pages more", "both", limit, f"{growth:.0f} MB", verdict],
+        [paid, "both", "1.00", f"{costs.paid:.2f}", _format_verdict(costs.paid == 1)],
+    ]
 
 
 def _build_embedding_goals(costs: Sequence[EmbeddingCost]) -> list[list[str]]:

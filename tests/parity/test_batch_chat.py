@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
@@ -23,6 +25,7 @@ from qwenvl_core.types.settings import ModelSettings
 from tests.emulator import Emulator, Fault, Reply
 from tests.parity.call_modes import CALL_MODES, CallMode, ModelPair, metadata_of, text_of
 from tests.support.model_factories import KEY
+from tests.support.raw_server import head, raw_server
 
 per_mode = pytest.mark.parametrize("mode", CALL_MODES, ids=str)
 per_adapter = pytest.mark.parametrize("model_class", [ChatQwenVL, QwenVL])
@@ -187,6 +190,23 @@ async def test_batch_chat_counts_long_texts_off_the_event_loop(model_class: Any,
         await (llm.ainvoke("Hi") if isinstance(llm, ChatQwenVL) else llm.acomplete("Hi"))
     await llm.aclose()
     assert ["MainThread" in name for name in threads] == [False, True]
+
+
+async def test_batch_chat_keeps_hundreds_of_calls_waiting_at_once() -> None:
+    count, is_reached = 128, threading.Event()
+    choice = {"index": 0, "message": {"role": "assistant", "content": "ok"}, "finish_reason": "stop"}
+    body = json.dumps({"choices": [choice]}).encode()
+    response = head(f"Content-Length: {len(body)}", kind="application/json") + body
+    with raw_server([is_reached, response]) as server:
+        llm = ChatQwenVL(
+            base_url=server.url, api_key=KEY, provider="model-studio", service_tier="batch", enable_thinking=False
+        )
+        call = asyncio.create_task(llm.abatch(["Hi"] * count, config={"max_concurrency": 500}))
+        while len(server.bodies) < count:
+            await asyncio.sleep(0.01)
+        is_reached.set()
+        assert [message.text for message in await call] == ["ok"] * count
+        await llm.aclose()
 
 
 @tool

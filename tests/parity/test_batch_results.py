@@ -154,7 +154,7 @@ def test_broken_line_of_a_page_is_a_failure_of_that_page_alone(
 
 
 @pytest.mark.parametrize("is_async", [False, True])
-def test_batch_whose_results_are_gone_does_not_keep_others_from_being_collected(
+def test_batch_with_missing_result_file_does_not_prevent_collecting_another(
     is_async: bool, file: Path, emulator: Emulator
 ) -> None:
     other = file.parent / "other.pdf"
