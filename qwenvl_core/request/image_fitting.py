@@ -203,7 +203,8 @@ def _fit_source(source: Source, budget: PixelBudget, location: str) -> tuple[Sou
     if info.kind != "image" or exceeds_max_ratio(info.width or 1, info.height or 1):
         return source, None  # not an image, or one that can't be fitted: validation reports it
     is_rejected = _is_rejected(info, source, budget)
-    if not is_rejected and (info.width or 0) * (info.height or 0) <= budget.pixels:
+    is_small = (info.width or 0) * (info.height or 0) <= budget.pixels
+    if not is_rejected and is_small and not _has_oblong_pixels(source):
         return source, None
     pillow = _import_pillow(location)
     try:
@@ -229,6 +230,21 @@ def _is_rejected(info: MediaInfo, source: Source, budget: PixelBudget) -> bool:
     )
 
 
+def _has_oblong_pixels(source: InlineSource | FileSource) -> bool:
+    """Return whether an image, such as a fax, states other resolutions across than down; without Pillow it is unknown.
+
+    The service does not stretch such images, so that the model would see them squeezed.
+    """
+    try:
+        from PIL import Image
+
+        with open_file(source.path) if isinstance(source, FileSource) else io.BytesIO(read_bytes(source)) as file:
+            image = Image.open(file)
+            return sorted(get_square_size(image)) != sorted(image.size)
+    except Exception:  # decoders raise anything for broken bytes; such an image is sent as it is
+        return False
+
+
 def _import_pillow(location: str) -> Any:
     """Import Pillow's module for images.
 
@@ -251,9 +267,10 @@ def _convert(
     file = open_file(source.path) if isinstance(source, FileSource) else io.BytesIO(read_bytes(source))
     with file, pillow.open(file) as image:
         size = get_square_size(image)
+        shape = "" if sorted(size) == sorted(image.size) else ", with square pixels"
         target = _choose_size(*size, budget)
         set_draft_size(image, target)
-        suffix = ", its first frame only" if getattr(image, "is_animated", False) else ""
+        suffix = shape + (", its first frame only" if getattr(image, "is_animated", False) else "")
         data = encode_jpeg(normalize_image(image, target), budget.data_uri_limit)
     (width, height), name = target, FORMATS.get(info.mime or "", info.mime)
     scaled = f"scaled from {size[0]}x{size[1]} to {width}x{height}, JPEG" if size != target else ""

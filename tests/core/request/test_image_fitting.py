@@ -99,6 +99,17 @@ def test_remote_or_missing_image_is_unchanged(source: Source) -> None:
     assert fit_source(source) == (None, "")
 
 
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "TIFF"])
+def test_image_with_oblong_pixels_gets_square_ones(kind: str) -> None:
+    data = create_image((1728, 1078), kind, dpi=(204, 98))
+    image, notes = fit_source(data)
+    assert image is not None
+    assert abs(image.width / image.height - 1728 / (1078 * 204 / 98)) < 0.02
+    assert notes.endswith(", with square pixels")
+    assert fit_source(create_image((1728, 1078), kind, dpi=(204, 204)))[0] is None
+    assert fit_source(data, media_policy="check") == (None, "")
+
+
 def test_default_media_policy_changes_no_image() -> None:
     assert fit_source(create_image((4000, 3000)), media_policy="check") == (None, "")
     with pytest.raises(QwenVLInputError, match='media_policy="fit"'):
