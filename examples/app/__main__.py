@@ -6,6 +6,7 @@ BASE_URL.
 """
 
 import os
+import signal
 import socket
 import sys
 import tempfile
@@ -13,7 +14,11 @@ import threading
 from contextlib import ExitStack
 from pathlib import Path
 
-os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"  # before Gradio is imported
+# Before Gradio is imported: no variable of its own may share the page or open folders, and it reports nothing.
+for _name in [name for name in os.environ if name.startswith("GRADIO_")]:
+    del os.environ[_name]
+_folder = tempfile.TemporaryDirectory(prefix="ask-a-scan-")  # of uploads and pictures; removed at the end
+os.environ |= {"GRADIO_ANALYTICS_ENABLED": "False", "GRADIO_TEMP_DIR": _folder.name}
 for _name in ("NO_PROXY", "no_proxy"):  # the page and servers of this machine are never reached over a proxy
     os.environ[_name] = ",".join(filter(None, (os.environ.get(_name), "127.0.0.1", "localhost")))
 
@@ -31,9 +36,19 @@ PORT, TRIES = 7860, 20
 
 
 def main() -> None:
-    """Serve the page until Ctrl-C."""
+    """Serve the page until Ctrl-C, or a signal to terminate."""
+    for number in (signal.SIGINT, signal.SIGTERM):  # SIGINT is ignored in a process that a script starts with "&"
+        signal.signal(number, signal.default_int_handler)
+    try:
+        serve()
+    except KeyboardInterrupt:
+        print("\nEnded.")
+
+
+def serve() -> None:
+    """Start the page, print its URL and wait."""
     with ExitStack() as stack:
-        os.environ["GRADIO_TEMP_DIR"] = stack.enter_context(tempfile.TemporaryDirectory(prefix="ask-a-scan-"))
+        stack.enter_context(_folder)
         try:
             port = find_port(os.environ.get("PORT") or str(PORT))
             start = choose_connection(stack)
@@ -50,10 +65,7 @@ def main() -> None:
             css_paths=Path(__file__).with_name("style.css"),
         )  # fmt: skip
         print(f"Open http://{HOST}:{port} in a browser. Ctrl-C ends it.", flush=True)
-        try:
-            threading.Event().wait()
-        except KeyboardInterrupt:
-            print("\nEnded.")
+        threading.Event().wait()
 
 
 def choose_connection(stack: ExitStack) -> Connection:
@@ -64,11 +76,12 @@ def choose_connection(stack: ExitStack) -> Connection:
         ValueError: This machine has no wheel of llama.cpp's server.
     """
     provider, base_url = os.environ.get("PROVIDER") or "model-studio", os.environ.get("BASE_URL") or ""
+    usual_url = find_base_url(provider)  # raises if there is no such provider
     if provider == "llama.cpp" and not base_url:
         if not llama_server.is_available():
             raise ValueError(f"{llama_server.REASON}. Pass BASE_URL= of a server of your own.")
         base_url = stack.enter_context(llama_server.serve("hello")).base_url
-    return Connection(provider, os.environ.get("MODEL") or find_model(provider), base_url or find_base_url(provider))
+    return Connection(provider, os.environ.get("MODEL") or find_model(provider), base_url or usual_url)
 
 
 def find_port(text: str) -> int:

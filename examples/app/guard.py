@@ -27,7 +27,8 @@ class Guard:
         headers = Headers(scope=scope) if scope["type"] in ("http", "websocket") else Headers()
         host = headers.get("host", HOSTS[0])
         is_foreign = host.rpartition(":")[0] not in HOSTS and host not in HOSTS
-        if is_foreign or headers.get("origin", f"http://{host}") != f"http://{host}":
+        is_fetch = scope.get("path", "").startswith(("/gradio_api/proxy=", "/gradio_api/file=http"))
+        if is_foreign or is_fetch or headers.get("origin", f"http://{host}") != f"http://{host}":
             await PlainTextResponse("Refused: open the page at its own address.", 403)(scope, receive, send)
             return
 

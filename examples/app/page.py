@@ -1,6 +1,7 @@
 """Build the web page with Gradio: its layout, and what happens on each event."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,22 @@ element.addEventListener("click", event => {
 
 Update = tuple[Any, ...]
 """New values of the outputs of `show`."""
+
+
+@dataclass(eq=False)
+class Session:
+    """One browser tab; `run` counts what it began to read or to ask."""
+
+    run: int = 0
+
+
+def stop_at_next_run(session: Session, updates: Iterator[Update]) -> Iterator[Update]:
+    """Pass updates on until the tab begins something else, which writes into the same outputs."""
+    session.run = run = session.run + 1
+    for update in updates:
+        if session.run != run:
+            return
+        yield update
 
 
 async def refuse_download(url: str, cache_dir: str) -> str:
@@ -110,9 +127,9 @@ def ask(scan: Scan | None, question: str, *form: str) -> Iterator[Update]:
         if not question.strip():
             raise QwenVLInputError("There is no question. Write one, or choose one below the box.")
         for turn in scans.ask(scan, question.strip(), connection.create_model()):
-            yield show(scan, turn, connection)
+            yield keep_scan(show(scan, turn, connection))
     except Exception as error:
-        yield show(scan, turn, connection, notice=explain_error(error))
+        yield keep_scan(show(scan, turn, connection, notice=explain_error(error)))
 
 
 def show_page(scan: Scan | None, event: gr.EventData) -> Any:
@@ -131,11 +148,21 @@ def show_source(turn: Turn | None, event: gr.EventData) -> Update:
     return gr.Image(scans.draw_source(turn, number), visible=True), rendering.render_notice(text)
 
 
-def pick_question(scan: Scan | None, event: gr.EventData) -> Any:
-    """Write a question of the list into the box."""
+def keep_scan(update: Update) -> Update:
+    """Leave the scan, its pages and its questions as they are: another one may be read meanwhile."""
+    _, turn, notice, _, _, _, *answer = update
+    return gr.skip(), turn, notice, gr.skip(), gr.skip(), gr.skip(), *answer
+
+
+def ask_listed(scan: Scan | None, event: gr.EventData, *form: str) -> Iterator[Update]:
+    """Answer a question of the list, and write it into the box."""
     questions = scans.QUESTIONS.get(scan.name, ()) if scan else ()
     number = read_number(event, "question", len(questions))
-    return questions[number - 1] if number else gr.skip()
+    if number:
+        text: Any = questions[number - 1]
+        for update in ask(scan, questions[number - 1], *form):
+            yield text, *update
+            text = gr.skip()  # another question may be typed meanwhile
 
 
 def read_number(event: gr.EventData, name: str, count: int) -> int:
@@ -164,6 +191,7 @@ def build_page(start: Connection) -> gr.Blocks:
     with gr.Blocks(
         title="Ask a scan", fill_width=True, analytics_enabled=False, delete_cache=(600, SECONDS_KEPT)
     ) as page:
+        session = gr.State(Session())
         scan, turn = (gr.State(None, time_to_live=SECONDS_KEPT) for _ in range(2))
         mode = create_block("mode", rendering.render_mode(start))
         with gr.Row(elem_id="columns"):
@@ -199,21 +227,27 @@ def build_page(start: Connection) -> gr.Blocks:
         outputs = [scan, turn, notice, pages, picture, questions, thinking, answer, sources, usage]
         options: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
 
-        def read_file(path: str, *values: str) -> Iterator[Update]:
-            yield from read(lambda: read_upload(path), Connection(*values))
+        def read_file(session: Session, path: str, *values: str) -> Iterator[Update]:
+            yield from stop_at_next_run(session, read(lambda: read_upload(path), Connection(*values)))
 
         def read_bundled(name: str) -> Callable[..., Iterator[Update]]:
-            def handle(*values: str) -> Iterator[Update]:
-                yield from read(lambda: scans.open_bundled(name), Connection(*values))
+            def handle(session: Session, *values: str) -> Iterator[Update]:
+                yield from stop_at_next_run(session, read(lambda: scans.open_bundled(name), Connection(*values)))
 
             return handle
 
+        def ask_typed(session: Session, *values: Any) -> Iterator[Update]:
+            yield from stop_at_next_run(session, ask(*values))
+
+        def ask_picked(session: Session, scan: Scan | None, event: gr.EventData, *values: str) -> Iterator[Update]:
+            yield from stop_at_next_run(session, ask_listed(scan, event, *values))
+
+        run_options = {**options, "trigger_mode": "multiple"}
         for button, name in zip(bundled, scans.QUESTIONS, strict=True):
-            button.click(read_bundled(name), form, outputs, **options)
-        upload.upload(read_file, [upload, *form], outputs, **options)
-        question.submit(ask, [scan, question, *form], outputs, **options)
-        picking = questions.click(pick_question, scan, question, **options)
-        picking.then(ask, [scan, question, *form], outputs, **options)
+            button.click(read_bundled(name), [session, *form], outputs, **run_options)
+        upload.upload(read_file, [session, upload, *form], outputs, **run_options)
+        question.submit(ask_typed, [session, scan, question, *form], outputs, **run_options)
+        questions.click(ask_picked, [session, scan, *form], [question, *outputs], **run_options)
         pages.click(show_page, scan, picture, **options)
         gr.on([answer.click, sources.click], show_source, turn, [picture, notice], **options)
         provider.input(change_provider, provider, [model, base_url, key], **options)
