@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -21,6 +22,19 @@ from tests.support.paths import ROOT
 SECONDS = 60.0
 """How long a step may take on a busy machine."""
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+COMMAND = """
+import runpy, sys
+def report(event, args):
+    if event == "socket.connect" and isinstance(args[1], tuple) and args[1][0] not in ("127.0.0.1", "::1"):
+        print("connects to", args[1], file=sys.stderr)
+    if event == "socket.getaddrinfo" and args[0] not in (None, "127.0.0.1", "::1", "localhost"):
+        print("looks up", args[0], file=sys.stderr)
+sys.addaudithook(report)
+runpy.run_module("examples.app", run_name="__main__")
+"""
+"""Runs the page, and reports connections to other hosts."""
+OPEN_EVERYTHING = {"GRADIO_SHARE": "True", "GRADIO_SERVER_NAME": "0.0.0.0", "GRADIO_ALLOWED_PATHS": "/"}
+"""Variables of Gradio that must have no effect."""
 MISSING = "there is no Chromium on this machine; on Debian: apt-get install chromium"
 
 
@@ -44,8 +58,7 @@ class Server:
 
     def stop(self) -> int:
         """End it as Ctrl-C does, and return its exit code."""
-        if self.process.poll() is None:
-            self.process.send_signal(signal.SIGINT)
+        self.process.send_signal(signal.SIGINT)
         return self.process.wait(SECONDS)
 
 
@@ -54,8 +67,8 @@ def serve(output: Path, **variables: str) -> Iterator[Server]:
     """Serve the page with these environment variables, without any key or provider of this machine."""
     foreign = ("DASHSCOPE_", "GRADIO_", "PROVIDER", "MODEL", "BASE_URL", "PORT")
     kept = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
-    command = [sys.executable, "-u", "-m", "examples.app"]
-    with output.open("wb") as file:
+    command = [sys.executable, "-u", "-c", COMMAND]
+    with output.open("ab") as file:
         process = subprocess.Popen(
             command, cwd=ROOT, env={**kept, "PORT": "7960", **variables}, stdout=subprocess.PIPE, stderr=file
         )
@@ -71,20 +84,17 @@ def serve(output: Path, **variables: str) -> Iterator[Server]:
         assert server.url, output.read_text()
         yield server
     finally:
-        process.send_signal(signal.SIGINT)
-        try:
-            process.wait(10)
-        finally:
-            process.kill()
-            process.stdout.close()
+        process.kill() if process.poll() is None and not server.url else server.stop()
+        process.stdout.close()
 
 
 @pytest.fixture(scope="session")
 def recorded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """The page without a key."""
     pytest.importorskip("gradio")
-    with serve(tmp_path_factory.mktemp("recorded") / "output.txt") as server:
+    with serve(tmp_path_factory.mktemp("recorded") / "output.txt", **OPEN_EVERYTHING) as server:
         yield server
+        assert not re.search("connects to|looks up", server.output.read_text())
 
 
 @dataclass
@@ -103,6 +113,7 @@ def live_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveServer
         serve(output, DASHSCOPE_API_KEY="sk-environment", DASHSCOPE_BASE_URL=emulator.compat_url) as server,
     ):
         yield LiveServer(server.url, server.output, server.process, emulator=emulator)
+        assert not re.search("connects to|looks up", server.output.read_text())
 
 
 @pytest.fixture

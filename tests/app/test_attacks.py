@@ -84,14 +84,14 @@ def test_upload_of_the_browser_is_read(recorded: Server, secret: Path) -> None:
     )
     assert status == 200
     event, data = find_event(recorded, "upload", "Upload a scan")
-    answer_text = call(recorded, event, [{"path": json.loads(answer)[0], "meta": FILE}, *data[1:]])
+    answer_text = call(recorded, event, [None, {"path": json.loads(answer)[0], "meta": FILE}, *data[2:]])
     assert "no recording" in answer_text  # it was opened, and is none of the bundled scans
 
 
 @pytest.mark.parametrize("index", range(7))
 def test_path_that_was_not_uploaded_is_not_read(recorded: Server, secret: Path, index: int) -> None:
     event, data = find_event(recorded, "upload", "Upload a scan")
-    answer = call(recorded, event, [spell(secret)[index], *data[1:]])
+    answer = call(recorded, event, [None, spell(secret)[index], *data[2:]])
     assert "no recording" not in answer
     assert "secret.png" not in answer.replace(json.dumps(str(secret))[1:-1], "")
     assert "Traceback" not in answer
@@ -101,14 +101,14 @@ def test_path_that_was_not_uploaded_is_not_read(recorded: Server, secret: Path, 
 @pytest.mark.parametrize("address", ["http://example.com/scan.png", "https://example.com/scan.png"])
 def test_address_in_place_of_an_upload_is_not_fetched(recorded: Server, address: str) -> None:
     event, data = find_event(recorded, "upload", "Upload a scan")
-    assert "Unsupported upload" in call(recorded, event, [{"path": address, "meta": FILE}, *data[1:]])
-    event, data = find_event(recorded, "submit", "Question")
     assert "Unsupported upload" in call(recorded, event, [None, {"path": address, "meta": FILE}, *data[2:]])
+    event, data = find_event(recorded, "submit", "Question")
+    assert "Unsupported upload" in call(recorded, event, [None, None, {"path": address, "meta": FILE}, *data[3:]])
 
 
 def test_path_in_a_text_field_is_not_read(recorded: Server, secret: Path) -> None:
     event, data = find_event(recorded, "submit", "Question")
-    answer = call(recorded, event, [None, {"path": str(secret), "meta": FILE}, *data[2:]])
+    answer = call(recorded, event, [None, None, {"path": str(secret), "meta": FILE}, *data[3:]])
     assert "data:image" not in answer
     assert send(recorded, "GET", f"/gradio_api/file={secret}")[0] in (403, 404)
 
@@ -177,7 +177,7 @@ def test_numbers_of_buttons_are_checked(recorded: Server, elem_id: str, name: st
 def test_values_of_other_types_in_the_form_are_errors_without_traceback(recorded: Server) -> None:
     event, data = find_event(recorded, "click", "Read receipt.png")
     for values in ([{}, [], 1, None], ["model-studio", {"a": 1}, ["x"], 5], ["no such provider", "", "", ""]):
-        answer = call(recorded, event, [*values])
+        answer = call(recorded, event, [None, *values])
         assert "Traceback" not in answer
     assert '"success":true' in call(recorded, event, data).replace(" ", "")
 

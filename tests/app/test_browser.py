@@ -35,14 +35,20 @@ WATCH = """ids => {
 def read(page: Any, name: str = "agreement.pdf", pages: int = 3) -> None:
     """Read a bundled scan to its end."""
     page.get_by_role("button", name=f"Read {name}").click()
+    page.locator("#pages").get_by_text(name).wait_for()
     page.locator(f"#pages [data-page='{pages}']").wait_for()
 
 
 def ask(page: Any, question: str) -> None:
     """Ask a question, and wait for the end of the answer."""
+    former = page.locator("#answer").inner_text()
     page.get_by_label("Question").fill(question)
     page.get_by_role("button", name="Ask").click()
-    page.locator("#usage p").wait_for()
+    page.wait_for_function(
+        "old => document.querySelector('#usage p') && document.querySelector('#answer p')"
+        " && document.querySelector('#answer').innerText !== old",
+        arg=former,
+    )
 
 
 def notice(page: Any) -> str:
@@ -203,6 +209,20 @@ def test_two_users_see_their_own_scans(recorded: Server, visit: Visit) -> None:
     ask(first, "Who pays for damage to the boat?")
     assert "By card" in second.locator("#answer").inner_text()
     assert "The hirer" in first.locator("#answer").inner_text()
+
+
+def test_another_scan_or_question_ends_the_running_answer(recorded: Server, visit: Visit) -> None:
+    page = visit(recorded)
+    read(page)
+    page.locator("#questions button").nth(2).click()
+    page.locator("#questions button").first.click()
+    page.locator("#thinking p").get_by_text("Six weeks").wait_for()
+    page.get_by_label("Question").fill("Who pays for damage to the boat?")
+    page.get_by_role("button", name="Ask").click()
+    page.locator("#answer p").get_by_text("only if the damage").wait_for()
+    page.locator("#questions button").first.click()
+    read(page, "receipt.png", pages=1)
+    page.locator("#pages").get_by_text("receipt.png").wait_for()
 
 
 # --- With a key: the emulator answers ---
