@@ -33,7 +33,7 @@ def start(**variables: str) -> subprocess.CompletedProcess[str]:
         ({"DASHSCOPE_REGION": "mars"}, "Unknown region: 'mars'"),
     ],
 )
-def test_start_with_invalid_variable_says_what_is_allowed(variables: dict[str, str], message: str) -> None:
+def test_start_with_invalid_variable_names_what_is_allowed(variables: dict[str, str], message: str) -> None:
     result = start(**variables)
     assert result.returncode == 1
     assert message in result.stderr
