@@ -1,5 +1,7 @@
 """Keep the page to the browser of this machine."""
 
+import re
+
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -10,6 +12,10 @@ POLICY = (
     "form-action 'self'; frame-ancestors 'none'"
 )
 """Lets the browser load from this server only. Gradio's own scripts need both exceptions."""
+
+
+FETCHES = re.compile(r"/proxy=|/file[=/]+https?:", re.IGNORECASE)
+"""Gradio's routes that look up or fetch the URL in their path."""
 
 
 class Guard:
@@ -27,7 +33,7 @@ class Guard:
         headers = Headers(scope=scope) if scope["type"] in ("http", "websocket") else Headers()
         host = headers.get("host", HOSTS[0])
         is_foreign = host.rpartition(":")[0] not in HOSTS and host not in HOSTS
-        is_fetch = scope.get("path", "").startswith(("/gradio_api/proxy=", "/gradio_api/file=http"))
+        is_fetch = FETCHES.search(scope.get("path", ""))
         if is_foreign or is_fetch or headers.get("origin", f"http://{host}") != f"http://{host}":
             await PlainTextResponse("Refused: open the page at its own address.", 403)(scope, receive, send)
             return

@@ -18,7 +18,8 @@ _CITED = re.compile(r"\[(\d{1,2})\]")
 def render_mode(connection: Connection) -> str:
     """Render the title, and who answers."""
     if not connection.is_recorded:
-        badge, text = "Live", f"{escape(connection.model)} at {escape(connection.provider)} answers."
+        badge, text = "Live", f"{escape(connection.model)} at {escape(connection.provider)} answers"
+        text += f" ({escape(connection.base_url)})." if connection.base_url else "."
     else:
         is_live = load_recordings()["provenance"] == "live"
         source = "a live model" if is_live else "the project’s emulator, with replies written for it"
