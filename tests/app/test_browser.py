@@ -287,6 +287,7 @@ def test_server_that_does_not_answer_is_named(live: LiveServer, visit: Visit) ->
     page = visit(live)
     page.get_by_text("Model and provider").click()
     page.get_by_label("Base URL").fill("http://127.0.0.1:9/v1")
+    page.locator("#mode").get_by_text("http://127.0.0.1:9/v1").wait_for()
     read_button = page.get_by_role("button", name="Read receipt.png")
     read_button.click()
     assert "base_url" in notice(page)
