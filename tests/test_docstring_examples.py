@@ -87,7 +87,7 @@ def run_block(code: str, file: str, namespace: dict[str, Any]) -> list[tuple[str
         expected = _EXPECTED.search(lines[sys._getframe(1).f_lineno - 1])
         printed.append((" ".join(map(str, values)), expected[1] if expected else None))
 
-    exec(compile(code, file, "exec"), {**namespace, "print": record})
+    exec(compile(code, file, "exec", dont_inherit=True), {**namespace, "print": record})
     return printed
 
 

@@ -20,7 +20,7 @@ each_readme = pytest.mark.parametrize("readme", READMES)
 @pytest.mark.parametrize(("readme", "name"), SNIPPETS)
 def test_readme_snippet_replays_its_cassette(readme: str, name: str, capsys: pytest.CaptureFixture[str]) -> None:
     with replayed(name) as cassette:
-        exec(compile(readme_snippets(readme)[name], f"{readme} ({name})", "exec"), {})
+        exec(compile(readme_snippets(readme)[name], f"{readme} ({name})", "exec", dont_inherit=True), {})
     assert cassette.all_played
     assert capsys.readouterr().out
 

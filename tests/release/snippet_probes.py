@@ -42,7 +42,7 @@ def find_needs(code: str) -> list[str]:
 def _build_run(code: str, cassette: str) -> Callable[[], None]:
     def run() -> None:
         with replayed(cassette) as tape:
-            exec(compile(code, cassette, "exec"), {})
+            exec(compile(code, cassette, "exec", dont_inherit=True), {})
         assert tape.all_played
 
     return run

@@ -122,7 +122,7 @@ class _Namespaces:
 
     def run(self, name: str, block: CodeBlock) -> str:
         """Run a block and return what it prints; tracebacks name its line of the page."""
-        code = compile("\n" * (block.line - 1) + block.code, str(ROOT / name), "exec")
+        code = compile("\n" * (block.line - 1) + block.code, str(ROOT / name), "exec", dont_inherit=True)
         module = self._choose_module(block)
         before = dict(module.__dict__)
         # Pydantic resolves annotations in the module. `mock.patch.dict` would also remove what the block imports first,

@@ -118,7 +118,7 @@ def readme_snippets(name: str = "README.md") -> dict[str, str]:
 
 
 def _run_snippet(name: str) -> Callable[[], None]:
-    return lambda: exec(compile(readme_snippets()[name], "README.md", "exec"), {})
+    return lambda: exec(compile(readme_snippets()[name], "README.md", "exec", dont_inherit=True), {})
 
 
 _PAID = Reply(
