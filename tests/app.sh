@@ -21,4 +21,4 @@ if [ ! -e "$env/.made-for-tests" ] || [ "$env/.made" -nt "$env/.made-for-tests" 
     install --group app --group browser --group test
     touch "$env/.made-for-tests"
 fi
-"$env/bin/python" -m pytest tests/app "${@:2}" || ./tests/rerun.sh "$env"
+"$env/bin/python" -m pytest tests/app "${@:2}" || ./tests/rerun.sh "$env" tests/app

@@ -20,7 +20,7 @@ case "${1:-build}" in
         echo "The documentation is in $PWD/site/index.html"
         ;;
     serve) "$env/bin/python" -m mkdocs serve --strict --dev-addr 127.0.0.1:8000 ;;
-    test) "$env/bin/python" -m pytest -n 2 tests/docs || ./tests/rerun.sh "$env" ;;
+    test) "$env/bin/python" -m pytest -n 2 tests/docs || ./tests/rerun.sh "$env" tests/docs ;;
     *)
         echo "Unknown command: $1. Use build, serve or test." >&2
         exit 2

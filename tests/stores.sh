@@ -11,4 +11,4 @@ if [ ! -e "$env/.made" ] || [ pyproject.toml -nt "$env/.made" ]; then
     VIRTUAL_ENV=$env "$env/bin/uv" pip install --quiet --link-mode copy --editable '.[all]' --group test --group stores
     touch "$env/.made"
 fi
-"$env/bin/python" -m pytest -n 2 tests/stores || ./tests/rerun.sh "$env"
+"$env/bin/python" -m pytest -n 2 tests/stores || ./tests/rerun.sh "$env" tests/stores

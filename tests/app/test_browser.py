@@ -49,6 +49,18 @@ def ask(page: Any, question: str) -> None:
         " && document.querySelector('#answer').innerText !== old",
         arg=former,
     )
+    settle(page)
+
+
+def wait_for_usage(page: Any) -> None:
+    """Wait for the end of the first answer, which is when its usage is shown."""
+    page.locator("#usage p").wait_for()
+    settle(page)
+
+
+def settle(page: Any) -> None:
+    """Wait until the other parts of an update are shown too: each part is drawn by itself."""
+    page.wait_for_timeout(300)
 
 
 def notice(page: Any) -> str:
@@ -102,7 +114,7 @@ def test_thinking_and_answer_stream_apart(recorded: Server, visit: Visit) -> Non
     read(page)
     page.evaluate(WATCH, ["thinking", "answer"])
     page.locator("#questions button").first.click()
-    page.locator("#usage p").wait_for()
+    wait_for_usage(page)
     shown = page.evaluate("window.texts")
     thoughts, answers = (list(dict.fromkeys(shown[name])) for name in ("thinking", "answer"))
     for texts in (thoughts, answers):
@@ -118,7 +130,7 @@ def test_click_on_citation_marks_its_place(recorded: Server, visit: Visit) -> No
     page = visit(recorded)
     read(page)
     page.locator("#questions button").first.click()
-    page.locator("#usage p").wait_for()
+    wait_for_usage(page)
     picture = wait_for_other_picture(page, page.locator("#answer button").first.click)
     assert picture.size == (1344, 1920)
     left, top, right, bottom = find_marks(picture, 3) or (0, 0, 0, 0)
@@ -143,7 +155,7 @@ def test_every_listed_question_has_a_recording(recorded: Server, visit: Visit, n
     read(page, name, pages=3 if name == "agreement.pdf" else 1)
     for question in scans.QUESTIONS[name]:
         ask(page, question)
-        assert page.locator("#answer button").count() >= 1
+        page.locator("#answer button").first.wait_for()
         assert page.get_by_role("alert").count() == 0
 
 
