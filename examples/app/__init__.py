@@ -1,1 +1,1 @@
-"""A local web page that reads a scan, answers questions about it, and shows where the answer stands (`make app`)."""
+"""Serve a local web page that reads a scan, answers questions about it, and marks the cited places (`make app`)."""

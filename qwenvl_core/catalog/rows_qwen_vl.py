@@ -117,7 +117,7 @@ _QWEN_VL_MAX_OLD = replace(
     _QWEN_VL_PLUS_OLD,
     name="qwen-vl-max",
     retired="Alibaba has retired qwen-vl-max. Use qwen3-vl-plus, or a newer model such as qwen3.8-flash.",
-    source=f"{VISION}; context: {MODELS_DEV}; retired: DashScope SDK 2.0.2, live answers of 2026-10-13",
+    source=f"{VISION}; context: {MODELS_DEV}; retired: source of the DashScope SDK 2.0.2",
 )
 _QWEN_VL_MAX_0408 = replace(_QWEN_VL_MAX_OLD, video_max_bytes=2 * GB, video_seconds=(2.0, 20 * MINUTE))
 _QWEN_VL_MAX_0813 = replace(_QWEN_VL_MAX_0408, token_factor=32, video_factor=32)

@@ -59,8 +59,8 @@ def render() -> str:
             ("provider", "on", "off", "`thinking_budget=2000`", "effort", "earlier reasoning"),
             map(_list_thinking, PROVIDERS),
         ),
-        "## Tools, JSON, continuation\n\nWhat is not obeyed is done here: a named tool is offered alone, a forced tool "
-        "and JSON are demanded in the prompt and checked.\n\n"
+        "## Tools, JSON, continuation\n\nWhat a server does not support, this package does: a named tool is offered "
+        "alone, a forced tool and JSON are demanded in the prompt and checked.\n\n"
         + build_table(
             ("provider", "`tool_choice`", "JSON", "while thinking", "partial message"), map(_list_output, PROVIDERS)
         ),
