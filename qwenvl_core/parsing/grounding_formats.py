@@ -149,6 +149,10 @@ _SENTENCE = re.compile(
     re.IGNORECASE,
 )
 _LABEL_EDGE = " \t\r\n:;,.-–—=>→*`\"'|[]{}：；，。、＝“”‘’"
+_BULLET_EDGE = " \t-*•`|"
+_MAX_KEY_WORDS = 3  # a longer key is prose
+# Words of a sentence that lists numbers, such as "The relevant pages are:".
+_PROSE_WORD = re.compile(r"\b(?:is|are|was|were|of|contains?|includes?|values?|list|pages?)\b", re.IGNORECASE)
 _MAX_LINE = 2000  # characters; a longer line is not a tuple with a label
 
 
@@ -282,7 +286,9 @@ class _LineReader:
         if match.group().count("(") == 2:
             return False
         is_key = match.group().startswith("[") and text.rstrip().endswith(":")
-        is_sentence = max(numbers) < 100 and len(text.strip(_LABEL_EDGE).split()) > 1 and not is_key
+        words = text.strip(_BULLET_EDGE).split()
+        is_key = is_key and len(words) <= _MAX_KEY_WORDS and _PROSE_WORD.search(text) is None
+        is_sentence = max(numbers) < 100 and len(words) > 1 and not is_key
         return not _is_box(numbers) or is_sentence or _is_reference_word(self._line[: match.start()])
 
 

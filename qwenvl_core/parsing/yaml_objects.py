@@ -36,6 +36,12 @@ _LISTS = re.compile(
     re.MULTILINE,
 )
 _BRACKET = re.compile(r"\[")
+# What a model writes before its answer, such as "Sure:" or "Here are the boxes:".
+_PROSE = re.compile(
+    r"(?:(?:sure|certainly|absolutely|of course|here)\Z|here(?:'s| is| are)\b"
+    r"|.*\b(?:is|are|as follows)\Z|以下|.*如下\Z)",
+    re.IGNORECASE,
+)
 _MAX_KEY_WORDS = 4  # a longer key of a mapping is prose before it
 _COMMENT = re.compile(r"\s#.*\Z")
 _CONSTANTS: dict[str, Any] = {"": None, "~": None, "null": None, "true": True, "false": False}
@@ -89,6 +95,7 @@ def find_list_keys(text: str) -> dict[int, str]:
     return {
         lists.start(2) + bracket.start(): lists[1]
         for lists in (_LISTS.finditer(text) if ":" in text else ())
+        if not _PROSE.match(lists[1])
         for bracket in _BRACKET.finditer(lists[2])
     }
 
@@ -131,7 +138,7 @@ class _YamlReader:
             self.end_mappings(column)  # the next object, without a mark between
             top = self._open[-1] if self._open else None
         if top is None or top.column != column:
-            is_name = top is not None and len(top.last_key.split()) <= _MAX_KEY_WORDS
+            is_name = top is not None and len(top.last_key.split()) <= _MAX_KEY_WORDS and not _PROSE.match(top.last_key)
             top = _Mapping(offset + column, column, top.last_key if top and is_name else None)
             self._open.append(top)
         top.last_key = key

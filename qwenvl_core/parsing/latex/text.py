@@ -76,6 +76,8 @@ _COMMAND_BY_TAG = {
 _ELEMENT = re.compile(
     rf"<({'|'.join(_COMMAND_BY_TAG)})(?:\s[^<>]{{0,200}})?>([^<>]*+)</\1\s{{0,9}}>|<br\s{{0,9}}/?>", re.IGNORECASE
 )
+_SIGN_BY_REFERENCE = {"&lt;": "\\textless{}", "&gt;": "\\textgreater{}", "&amp;": "\\&", "&quot;": '"', "&#x27;": "'"}
+_REFERENCE = re.compile("|".join(_SIGN_BY_REFERENCE))
 _MAX_NESTING = 3
 _OPTIONAL_ARGUMENT = re.compile(r"\s*+\[[^\[\]]{0,40}\]")
 
@@ -103,14 +105,19 @@ def convert_latex_to_text(source: str, marks: Mapping[str, tuple[str, str]] | No
 
 def _convert_html(source: str) -> str:
     """Replace the tags of HTML that have a meaning in text by commands."""
-    source = simplify_html(source)
+    source = _REFERENCE.sub(lambda match: _SIGN_BY_REFERENCE[match.group()], simplify_html(source))
     for _ in range(_MAX_NESTING):
         source = _ELEMENT.sub(_convert_element, source)
     return source
 
 
 def _convert_element(match: re.Match[str]) -> str:
-    return f"\\{_COMMAND_BY_TAG[match[1].lower()]}{{{match[2]}}}" if match[1] else "\\newline "
+    if not match[1]:
+        return "\\newline "
+    content = match[2]
+    if (len(content) - len(content.rstrip("\\"))) % 2:  # the last backslash would escape the brace
+        content = content[:-1] + "\\textbackslash{}"
+    return f"\\{_COMMAND_BY_TAG[match[1].lower()]}{{{content}}}"
 
 
 def _simplify_formula(match: re.Match[str]) -> str:

@@ -55,6 +55,8 @@ _STYLES = {
 _UNMARKED_TAGS = frozenset({"", "em", "strong", "br"})  # text, and tags that change nothing of plain text
 _NUMBER_AT_CODE = re.compile(r"\d ?`|` ?\d")  # numbers inside and outside code must not be joined
 _SENTENCE_ENDS = frozenset(".:!?)]。：！？）")
+# A tag alone on a line begins raw HTML, in which code is no code.
+_TAG_LINE = re.compile(r"^([ \t]*</?[a-z][a-z0-9]*(?:\s[^<>\n]*)?/?>)[ \t]*\n", re.MULTILINE | re.IGNORECASE)
 
 
 @dataclass(slots=True)
@@ -167,7 +169,8 @@ class _InlineReader:
 
     def join_markdown(self) -> str:
         """Return the source with only known tags, and without links that run scripts."""
-        return escape_links("".join(piece.markdown for piece in self._pieces))
+        markdown = escape_links("".join(piece.markdown for piece in self._pieces))
+        return _TAG_LINE.sub(r"\1 ", markdown) if self.can_overlap else markdown
 
     def _add(self, markdown: str, *tokens: Token) -> None:
         self._pieces.append(_Piece(markdown, list(tokens)))
@@ -323,8 +326,11 @@ class _InlineReader:
             if opening.marks == marks:
                 break
         is_single_piece = len(self._pieces) == index + 2
-        if marks == "__" and is_single_piece and _IDENTIFIER.fullmatch(self._pieces[-1].markdown):
+        content = self._pieces[-1].markdown
+        if marks == "__" and is_single_piece and _IDENTIFIER.fullmatch(content):
             return False  # such as `__init__`
+        if marks[0] == "_" and is_single_piece and (content[:1] in ".,:;/-" or not any(map(str.isalnum, content))):
+            return False  # blanks of a form, such as `__/__/____`
         start, end = _STYLES[marks]
         opening.tokens = [start]
         self._pieces.append(_Piece(marks, [end]))

@@ -5,14 +5,21 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from qwenvl_core.parsing.elements import PageElement, format_heading, format_html, format_list_item, format_placeholder
+from qwenvl_core.parsing.elements import (
+    PageElement,
+    format_code,
+    format_heading,
+    format_html,
+    format_list_item,
+    format_placeholder,
+)
 from qwenvl_core.parsing.html.convert import parse_html_page
 from qwenvl_core.parsing.html.page import simplify_html
 from qwenvl_core.parsing.html.tokenizer import Token
 from qwenvl_core.parsing.latex.inline import format_cell
 from qwenvl_core.parsing.markdown.inline import has_markup, read_inline
 from qwenvl_core.parsing.tables import Cell, Row, format_table_html, format_table_text
-from qwenvl_core.parsing.text import collapse_whitespace, escape_links
+from qwenvl_core.parsing.text import collapse_whitespace, escape, escape_links, mask_coordinates
 
 _HEADING = re.compile(r"[ ]{0,3}(#{1,6})[ \t]+(\S.*)\Z")
 _CLOSING_HASHES = re.compile(r"[ \t]+#+[ \t]*\Z")
@@ -20,9 +27,13 @@ _LIST_ITEM = re.compile(r"([ \t]{0,40})([-*+•]|\d{1,9}[.)])[ \t]+(\S.*)\Z")
 _PICTURE = re.compile(r"[ ]{0,3}!\[([^\[\]]*+)\]\(([^()]*+)\)\s*\Z")
 _UNDERLINE = re.compile(r"[ ]{0,3}(?:={3,}+|-{3,}+)[ \t]*\Z")
 # Not `>=`, `->` and the prompt `>>>`. All marks are matched, so that no quoted line is itself a quotation.
-_QUOTE = re.compile(r"[ ]{0,3}(>(?!>>|[=-])(?:[ \t]{0,4}>)*+)[ \t]?(.*)\Z")
-_COMPARISON = re.compile(r"[ \t]*(?:[-+±~≈€$£¥]?[ \t]?[.,]?\d|\Z)")
+_QUOTE = re.compile(r"[ ]{0,3}(>(?!>>|[=-])(?:[ \t]{0,4}>(?!>>|[=-]))*+)[ \t]?(.*)\Z")
+_COMPARISON = re.compile(r"[ \t]*+(?!\d{1,9}[.)][ \t])(?:[-+±~≈€$£¥]?[ \t]?[.,]?\d|\Z)")
 _SENTENCE_ENDS = frozenset(".!?;,:…。！？；，：、")
+_FENCE = re.compile(r"[ ]{0,3}```+[ \t]*([\w+-]{0,30})[^\n`]{0,99}\Z")
+_FENCE_END = re.compile(r"[ ]{0,3}```+[ \t]*\Z")
+_AMOUNT_END = re.compile(r"\d[.,]\d\d\s?[A-Z€$£¥%*]{0,3}\Z")
+_CLOSING_SIGNS = "*_~`\"'”’»」』)]）】"
 _RULE = re.compile(r"[ ]{0,3}(?:[-*_][ \t]*+){3,}\Z")
 _LATEX_WRAPPER = re.compile(
     r"\s*+\\(?:(?:begin|end)\s{0,9}\{(?:table|center|figure|document|threeparttable|landscape|flushleft)\*?\}"
@@ -51,7 +62,8 @@ def _read_lines(lines: list[str]) -> list[PageElement]:
             index += 1
             continue
         found, index = (
-            _read_table(lines, index)
+            _read_code(lines, index)
+            or _read_table(lines, index)
             or _read_single_line(lines, index)
             or _read_list_item(lines, index)
             or _read_quote(lines, index)
@@ -83,14 +95,29 @@ def _read_single_line(lines: list[str], start: int) -> tuple[list[PageElement], 
     return None
 
 
+def _read_code(lines: list[str], start: int) -> tuple[list[PageElement], int] | None:
+    """Read code between fences in a quotation; other fences were read before."""
+    match = _FENCE.match(lines[start])
+    if match is None:
+        return None
+    end = start + 1
+    while end < len(lines) and _FENCE_END.match(lines[end]) is None:
+        end += 1
+    code = "\n".join(lines[start + 1 : end]).rstrip()
+    html = mask_coordinates(f"<pre>{escape(code)}</pre>")
+    return [PageElement("text", code, format_code(code, match[1]), html)] if code.strip() else [], end + 1
+
+
 def _read_heading(source: str, level: int) -> list[PageElement]:
-    inline = read_inline(source, Token("start", f"h{level}"))
+    inline = read_inline(collapse_whitespace(source), Token("start", f"h{level}"))
     return [PageElement("title", inline.text, format_heading(inline.markdown, level), inline.html)]
 
 
 def _is_underlined_heading(line: str, below: str) -> bool:
     """Return whether a line is underlined as a heading; `---` below a sentence is a rule."""
-    return _UNDERLINE.match(below) is not None and ("=" in below or line.rstrip()[-1] not in _SENTENCE_ENDS)
+    if _UNDERLINE.match(below) is None or "|" in line or _AMOUNT_END.search(line.rstrip()):
+        return False
+    return "=" in below or line.rstrip().rstrip(_CLOSING_SIGNS)[-1:] not in _SENTENCE_ENDS
 
 
 def _read_list_item(lines: list[str], start: int) -> tuple[list[PageElement], int] | None:
@@ -172,7 +199,9 @@ def _is_element_start(line: str) -> bool:
     if line.lstrip(" ").startswith(">"):
         depth, quoted = _split_quote(line)
         return depth > 0 and _COMPARISON.match(quoted) is None
-    return any(pattern.match(line) for pattern in (_HEADING, _LIST_ITEM, _PICTURE, _RULE, _LATEX_WRAPPER, _CAPTION))
+    return any(
+        pattern.match(line) for pattern in (_FENCE, _HEADING, _LIST_ITEM, _PICTURE, _RULE, _LATEX_WRAPPER, _CAPTION)
+    )
 
 
 def _is_table(lines: list[str], index: int) -> bool:

@@ -175,6 +175,7 @@ def test_plain_text_keeps_all_characters() -> None:
         (r"\checkmark\ A, \ding{51} B, \ding{55} C, $\checkmark$ D, $\times$", "✓ A, ✓ B, ✗ C, ✓ D, ×"),
         (r"m$^2$, m\textsuperscript{2}, 1\textsuperscript{st}, CO$_2$", "m^2, m^2, 1st, CO2"),
         ("10<sup>6</sup> H<SUB >2</sub>O <del>12</del>9 <b>a <i>b</i></b><br/>c", "10^6 H2O ~~12~~9 a b\nc"),
+        ("<code>C:\\</code> <math><mi>a</mi><mo>&lt;</mo><mi>b</mi></math>", "C:\\ a<b"),
         ("1 < 2, <x>, <b>c, a <script>d</script>", "1 < 2, <x>, <b>c, a <script>d</script>"),
         ("<input type='checkbox' checked> yes", "☑ yes"),
         (r"\href{https://a.b}{here}, \url{https://a.b}, $x^2 + y$", "here, https://a.b, $x^2 + y$"),

@@ -132,7 +132,7 @@ SAFE_CLASSES = ELEMENT_TYPES | {"list", "image caption", "image ocr", "figure", 
 UNSAFE_LINK = re.compile(
     r"(?<!\\)(?:\\\\)*\](?:\(|:)[ \t]*\n?[ \t>]*<?[ \t]*(?:javascript|vbscript|data|java)?(?:[:&]|\\\\:)", re.IGNORECASE
 )
-CODE = re.compile(r"^(`{3,})\w*\n.*?\n\1$|(?<!`)(`+)(?!`)[^\n]*?(?<!`)\2(?!`)", re.MULTILINE | re.DOTALL)
+CODE = re.compile(r"^((?:> )*)(`{3,})\w*\n.*?\n\1\2$|(?<!`)(`+)(?!`)[^\n]*?(?<!`)\3(?!`)", re.MULTILINE | re.DOTALL)
 
 
 class TagCollector(HTMLParser):
