@@ -10,14 +10,17 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 from pydantic import (
     AliasChoices,
+    AliasPath,
     BaseModel,
     ConfigDict,
     Field,
     PrivateAttr,
     SecretStr,
+    ValidationError,
     field_validator,
     model_validator,
 )
+from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from qwenvl_core.errors import QwenVLInputError
 from qwenvl_core.media.local_files import check_local_files
@@ -120,9 +123,13 @@ class ConnectionConfig(BaseModel):
     @classmethod
     def _check_keywords(cls, values: Any) -> Any:
         """Raise on an unknown keyword, with more help than pydantic's own error."""
-        if isinstance(values, Mapping):
+        if isinstance(values, Mapping) and cls.model_config.get("extra") == "forbid":
             for name in values.keys() - _list_keywords(cls):
-                raise QwenVLInputError(describe_unknown_keyword(name, _list_keywords(cls)))
+                reason = describe_unknown_keyword(name, _list_keywords(cls))
+                kind = PydanticCustomError("unknown_keyword", "{reason}", {"reason": reason})
+                # The input is left out: it would be that of all keywords, with the key.
+                detail = InitErrorDetails(type=kind, loc=(name,), input=None)
+                raise ValidationError.from_exception_data(cls.__name__, [detail], hide_input=True)
         return values
 
     @field_validator("local_files", mode="before")
@@ -156,7 +163,8 @@ def _list_keywords(model: type[BaseModel]) -> frozenset[str]:
     for field in model.model_fields.values():
         alias = field.validation_alias
         choices = alias.choices if isinstance(alias, AliasChoices) else [alias]
-        names.update(choice for choice in (field.alias, *choices) if isinstance(choice, str))
+        heads = (choice.path[0] if isinstance(choice, AliasPath) else choice for choice in (field.alias, *choices))
+        names.update(head for head in heads if isinstance(head, str))
     return frozenset(names)
 
 
