@@ -297,13 +297,20 @@ def build_output_error(message: str, llm_output: str) -> QwenVLOutputError:
     return error
 
 
+def _find_class(error: core.QwenVLError) -> type[core.QwenVLError] | None:
+    """Return the class of this module for a core error or a private subclass of one; `None` if it is one already."""
+    if isinstance(error, langchain.LangChainException):
+        return None
+    return next((_BY_CORE_CLASS[cls] for cls in type(error).__mro__ if cls in _BY_CORE_CLASS), None)
+
+
 @contextmanager
 def map_core_errors() -> Iterator[None]:
     """Raise core errors as the classes of this module, with the same attributes and the same cause."""
     try:
         yield
     except core.QwenVLError as error:
-        cls = _BY_CORE_CLASS.get(type(error))
+        cls = _find_class(error)
         if cls is None:
             raise
         raise _convert_error(error, cls) from error.__cause__
@@ -311,7 +318,7 @@ def map_core_errors() -> Iterator[None]:
 
 def convert_core_error(error: core.QwenVLError) -> core.QwenVLError:
     """Return a core error as the class of this module, with the same attributes and the same cause."""
-    cls = _BY_CORE_CLASS.get(type(error))
+    cls = _find_class(error)
     if cls is None:
         return error
     converted = _convert_error(error, cls)
