@@ -20,12 +20,13 @@ from qwenvl_core.catalog.models import ModelFacts
 from qwenvl_core.errors import QwenVLInputOverflowError
 from qwenvl_core.request.text_tokenizer import find_tokenizer
 from qwenvl_core.request.token_count import find_media_tokens
-from qwenvl_core.types.messages import TextPart
+from qwenvl_core.types.messages import ImagePart, Media, TextPart
 from qwenvl_core.types.request import PreparedRequest, Request
+from qwenvl_core.types.settings import ModelSettings
 
 _MAX_BYTES_PER_CHARACTER = 4  # and a token has one byte at least
 _CJK = "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\u3040-\u30ff\uac00-\ud7af"
-_WESTERN = "A-Za-z\u00c0-\u052f"  # Latin, Greek, Cyrillic, with accents that stand alone
+_WESTERN = "A-Za-z\u00c0-\u052f\u1e00-\u1fff"  # Latin, Greek, Cyrillic, with accents that stand alone
 _PUNCTUATION = "!-/:-@\\[-`{-~\u2010-\u2027\u2030-\u205e\u3001-\u3011\uff01-\uff0f\uff1a-\uff20"
 _TOKENIZER_BLOCK = 100_000  # characters, which the vendor's tokenizer counts one after the other
 
@@ -105,4 +106,11 @@ def _list_texts(prepared: PreparedRequest) -> Iterator[str]:
 def _count_media(prepared: PreparedRequest, facts: ModelFacts) -> int:
     parts = (part for message in prepared.messages for part in message.parts)
     media = (part for part in parts if not isinstance(part, TextPart))
-    return sum(find_media_tokens(part, prepared.settings, facts) or 0 for part in media)
+    return sum(_count_medium(part, prepared.settings, facts) for part in media)
+
+
+def _count_medium(part: Media, settings: ModelSettings, facts: ModelFacts) -> int:
+    tokens = find_media_tokens(part, settings, facts) or 0
+    total_pixels = None if isinstance(part, ImagePart) else part.total_pixels
+    # Two frames make one token of each square; the service scales them to `total_pixels`.
+    return tokens if total_pixels is None else min(tokens, total_pixels // (2 * facts.video_factor**2))
