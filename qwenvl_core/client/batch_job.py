@@ -229,9 +229,12 @@ def _submit(
         model = lines.groups[0][0].settings.model if lines.groups else llm.model
         order = Order(llm._client.connection, model, window)
         ids = yield from batch_calls.submit_files(order, lines.writer.paths)
-        return BatchJob(ids, llm, convert, lines.groups, error_context=error_context)
-    finally:
+    except BaseException:
         yield Work(partial(shutil.rmtree, folder, ignore_errors=True))
+        raise
+    with batch_calls.name_created(ids):
+        yield Work(partial(shutil.rmtree, folder, ignore_errors=True))
+    return BatchJob(ids, llm, convert, lines.groups, error_context=error_context)
 
 
 class _RequestLines:

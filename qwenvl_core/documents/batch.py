@@ -89,7 +89,12 @@ def submit_pages(
     client = builder.get_client()
     lock = yield from state.acquire_lock()
     try:
-        yield from _resume(state, client)
+        try:
+            yield from _resume(state, client)
+        except QwenVLError as error:
+            if error.retryable:
+                raise
+            # A batch that the service refuses does not keep other pages from being submitted; it is raised below.
         folder: Path = yield Work(state.create_folder)
         try:
             lines = _PageLines(state, builder, pages, prompt, window, folder)
@@ -121,18 +126,23 @@ def collect_pages(
     """
     lock = yield from state.acquire_lock()
     try:
-        yield from _resume(state, client)
-        pending = state.list_pending()
+        failure = None
+        try:
+            yield from _resume(state, client)
+        except QwenVLError as error:  # what was created before is fetched nevertheless
+            failure = error
+        pending = [record for record in state.list_pending() if record.batch_id]
+        if not pending and failure is not None:
+            raise failure
         if not pending:
             return state.get_last_status() if state.read_records() else merge_statuses(())
     finally:
         lock.release()
-    failure: QwenVLError | None = None
     if wait:
         try:
             yield from batch_calls.poll_batches([record.batch_id for record in pending], timeout, progress)
         except QwenVLError as error:
-            failure = error
+            failure = failure or error
     names = {record.name for record in pending}
     lock = yield from state.acquire_lock()
     try:
@@ -223,9 +233,17 @@ def _encode_page(builder: RequestBuilder, page: PageImage, key: str, prompt: str
 
 def _resume(state: BatchState, client: BatchClient) -> Flow[None]:
     """Upload and create what is written and not created yet."""
+    failure: QwenVLError | None = None
     for record in state.list_pending():
         if not record.batch_id:
-            yield from _create(state, client, record)
+            try:
+                yield from _create(state, client, record)
+            except QwenVLError as error:
+                failure = failure or error
+                if error.retryable:
+                    break
+    if failure is not None:
+        raise failure
 
 
 def _create(state: BatchState, client: BatchClient, record: BatchRecord) -> Flow[None]:

@@ -8,6 +8,7 @@ cache_dir/batches/<name>.jsonl    its input file, until the batch is created
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import shutil
@@ -32,6 +33,7 @@ except ImportError:  # Windows: processes must not share a folder at the same ti
 
 _FIRST_LOCK_PAUSE = 0.01  # seconds
 _MAX_LOCK_PAUSE = 0.5  # seconds
+_held_by: dict[Path, object] = {}  # the event loops, if any, of the flows of this process that hold locks
 
 
 class PendingPageError(QwenVLError):
@@ -99,24 +101,30 @@ class FolderLock:
     """A lock on a folder, which other threads and processes wait for; a crash releases it."""
 
     def __init__(self, folder: Path) -> None:
-        self._folder = folder
+        self.folder = folder.absolute()
         self._file: BinaryIO | None = None
+        self._loop = asyncio._get_running_loop()
+        self._is_held = False
 
     def try_acquire(self) -> bool:
         """Return whether the lock is acquired."""
         if self._file is None:
-            self._folder.mkdir(parents=True, exist_ok=True)
-            self._file = (self._folder / "lock").open("ab")
+            self.folder.mkdir(parents=True, exist_ok=True)
+            self._file = (self.folder / "lock").open("ab")
         if fcntl is not None:
             try:
                 fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 return False
+        self._is_held = True
+        _held_by[self.folder] = self._loop
         return True
 
     def release(self) -> None:
         """Release the lock, also for a process that was forked meanwhile and shares the open file."""
         if self._file is not None:
+            if self._is_held:
+                _held_by.pop(self.folder, None)
             with self._file:
                 if fcntl is not None:
                     fcntl.flock(self._file, fcntl.LOCK_UN)
@@ -139,7 +147,7 @@ class BatchState:
         try:
             pause = _FIRST_LOCK_PAUSE
             while not (yield Work(lock.try_acquire)):
-                yield Pause(pause)
+                yield Pause(pause, _held_by.get(lock.folder))
                 pause = min(pause * 2, _MAX_LOCK_PAUSE)
             self._records = None
             yield Work(self.read_records)
@@ -182,7 +190,7 @@ class BatchState:
         temporary = self.folder / f".{record.name}.{uuid.uuid4().hex}"
         try:
             with temporary.open("w", encoding="utf-8") as file:
-                json.dump(asdict(record), file, ensure_ascii=False)
+                json.dump(asdict(record), file)
                 file.flush()
                 os.fsync(file.fileno())
             temporary.replace(self.folder / f"{record.name}.json")
@@ -234,6 +242,10 @@ class BatchState:
     def find_pending(self, key: str) -> BatchRecord | None:
         """Return the batch in which a page waits."""
         return next((record for record in self.list_pending() if key in record.pages), None)
+
+    def is_answered(self, key: str) -> bool:
+        """Return whether a batch that was collected has the page."""
+        return any(record.is_collected and key in record.pages for record in self.read_records())
 
     def find_outcome(self, key: str, cached: PageTranscription | None = None) -> PageTranscription | None:
         """Return the transcription of a page that a batch cut off; `None` for a page that is not known.

@@ -132,7 +132,7 @@ class PageCache:
         temporary = self._folder / f".{key}.{uuid.uuid4().hex}"
         try:
             values = {name: value for name, value in asdict(transcription).items() if value is not None}
-            temporary.write_text(json.dumps(values, ensure_ascii=False), encoding="utf-8")
+            temporary.write_text(json.dumps(values), encoding="utf-8")
             temporary.replace(self._get_path(self._folder, key))
         finally:
             temporary.unlink(missing_ok=True)

@@ -176,8 +176,10 @@ class Transcription:
         """
         page, key, cached, is_good = self._look_up_page(pages, number)
         if not is_good and self._batches is not None:
-            cached = self._batches.find_outcome(key, cached)
-            is_good = cached is not None
+            outcome = self._batches.find_outcome(key, cached)
+            if outcome is None and self._batches.is_answered(key):  # collected since the look-up
+                outcome = self._cache.get(key)
+            cached, is_good = outcome, outcome is not None
         return page, key, (cached, self._parse(page, cached)) if cached is not None and is_good else None
 
     def _look_up_page(self, pages: Pages, number: int) -> tuple[PageImage, str, PageTranscription | None, bool]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 import re
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -68,18 +69,25 @@ def submit_files(order: Order, paths: Sequence[Path]) -> Flow[list[str]]:
             cancellation name them in a note.
     """
     ids: list[str] = []
-    try:
+    with name_created(ids):
         for path in paths:
             file_id = yield from upload_file(path)
             batch = yield from create_batch(order, file_id)
             ids.append(batch.id)
+    return ids
+
+
+@contextmanager
+def name_created(ids: Sequence[str]) -> Iterator[None]:
+    """Name the batches that were created, `ids`, in the hint or a note of an error."""
+    try:
+        yield
     except BaseException as error:
         if ids and isinstance(error, QwenVLError):
             error.hint = f"{_describe_created(ids)} {error.hint}"
         elif ids:
             error.add_note(_describe_created(ids))
         raise
-    return ids
 
 
 def _describe_created(ids: Sequence[str]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import json
 import time
 from collections.abc import AsyncGenerator, Callable, Generator, Iterable, Sequence
@@ -10,7 +11,7 @@ from contextlib import ExitStack, aclosing, closing, nullcontext, suppress
 from functools import partial
 from typing import Any, Protocol, TypeVar
 
-from qwenvl_core.errors import QwenVLAPIError, QwenVLError
+from qwenvl_core.errors import QwenVLAPIError, QwenVLError, QwenVLInputError
 from qwenvl_core.transport.batch_steps import Call, Flow, Pause, ReadLines, Step, Work
 from qwenvl_core.transport.connection import Connection, HttpRequest
 from qwenvl_core.transport.http_transport import HttpTransport
@@ -73,7 +74,9 @@ async def arun(client: TransportSource, flow: Flow[T]) -> T:
 
 async def acall_in_thread(function: Callable[[], T]) -> T:
     """Call a function in a thread; a cancellation waits until it returns, and is raised then."""
-    future = asyncio.ensure_future(asyncio.to_thread(function))
+    # Not a task: the end of `asyncio.run` cancels all tasks, and this one would end before its thread.
+    call = partial(contextvars.copy_context().run, function)
+    future = asyncio.get_running_loop().run_in_executor(None, call)
     try:
         return await asyncio.shield(future)
     except asyncio.CancelledError:
@@ -171,7 +174,12 @@ def _redact(client: TransportSource, error: BaseException) -> BaseException:
 
 def _perform(client: TransportSource, step: Step) -> Any:
     match step:
-        case Pause(seconds):
+        case Pause(seconds, loop):
+            if loop is not None and loop is asyncio._get_running_loop():
+                raise QwenVLInputError(
+                    "An async call in this event loop works on the batches of this cache_dir. Await it first, or use "
+                    "asubmit_batch() and acollect_batch() here."
+                )
             return time.sleep(seconds)
         case Work(function):
             return function()
@@ -186,7 +194,7 @@ def _perform(client: TransportSource, step: Step) -> Any:
 
 async def _aperform(client: TransportSource, step: Step) -> Any:
     match step:
-        case Pause(seconds):
+        case Pause(seconds, _):
             return await asyncio.sleep(seconds)
         case Work(function):
             return await acall_in_thread(function)

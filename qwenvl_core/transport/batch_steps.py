@@ -33,9 +33,15 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Pause:
-    """Wait for some seconds."""
+    """Wait for some seconds.
+
+    Attributes:
+        seconds: How long.
+        loop: The event loop whose work is waited for, which a sync call inside it would stop.
+    """
 
     seconds: float
+    loop: object = None
 
 
 @dataclass(frozen=True, slots=True)
