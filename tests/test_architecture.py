@@ -111,6 +111,7 @@ OWNERS: dict[str, tuple[str, ...]] = {
     "dashscope": ("qwenvl_core/transport/dashscope.py", "qwenvl_core/request/text_tokenizer.py"),
     "httpx": ("qwenvl_core/transport/dashscope.py",),
     "jiter": ("qwenvl_core/wire/sse.py", "qwenvl_core/types/tool_arguments.py"),
+    "pydantic_core": ("qwenvl_core/client/connection_config.py",),
     "pydantic": (
         "qwenvl_core/client/config.py",
         "qwenvl_core/client/connection_config.py",

@@ -13,7 +13,8 @@ from qwenvl_core.catalog.endpoints import Api, find_batch_url, resolve_endpoint
 from qwenvl_core.catalog.provider_facts import Provider
 from qwenvl_core.catalog.provider_guess import NO_KEY, describe_missing_key, find_environment_key, resolve_provider
 from qwenvl_core.catalog.providers import AUTO
-from qwenvl_core.client.connection_config import ConnectionConfig
+from qwenvl_core.client.connection_config import ConnectionConfig, build_keyword_error
+from qwenvl_core.errors import QwenVLInputError
 from qwenvl_core.transport.connection import BatchChat, Connection
 from qwenvl_core.types.settings import (
     RENAMED_SETTINGS,
@@ -113,7 +114,10 @@ class ModelConfig(ConnectionConfig):
         """Raise on the former name of a keyword."""
         if isinstance(values, Mapping):
             for name in RENAMED_SETTINGS.keys() & values.keys():
-                check_renamed(name)
+                try:
+                    check_renamed(name)
+                except QwenVLInputError as error:
+                    raise build_keyword_error(cls, name, str(error)) from None
         return values
 
     def model_post_init(self, context: Any, /) -> None:

@@ -125,11 +125,7 @@ class ConnectionConfig(BaseModel):
         """Raise on an unknown keyword, with more help than pydantic's own error."""
         if isinstance(values, Mapping) and cls.model_config.get("extra") == "forbid":
             for name in values.keys() - _list_keywords(cls):
-                reason = describe_unknown_keyword(name, _list_keywords(cls))
-                kind = PydanticCustomError("unknown_keyword", "{reason}", {"reason": reason})
-                # The input is left out: it would be that of all keywords, with the key.
-                detail = InitErrorDetails(type=kind, loc=(name,), input=None)
-                raise ValidationError.from_exception_data(cls.__name__, [detail], hide_input=True)
+                raise build_keyword_error(cls, name, describe_unknown_keyword(name, _list_keywords(cls)))
         return values
 
     @field_validator("local_files", mode="before")
@@ -154,6 +150,16 @@ class ConnectionConfig(BaseModel):
         if update and not self._key_fields.isdisjoint(update):
             copy._update_environment_key()
         return copy
+
+
+def build_keyword_error(model: type[BaseModel], name: str, reason: str) -> ValidationError:
+    """Build the error of one keyword, for a validator that gets all of them.
+
+    Pydantic's own would show its input, which is all keywords with the key, in `errors()` and `json()`.
+    """
+    kind = PydanticCustomError("keyword", "{reason}", {"reason": reason})
+    detail = InitErrorDetails(type=kind, loc=(name,), input=None)
+    return ValidationError.from_exception_data(model.__name__, [detail], hide_input=True)
 
 
 @cache

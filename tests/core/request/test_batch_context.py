@@ -32,6 +32,7 @@ TEXTS = {
     "Hindi": "नमस्ते दुनिया, यह एक परीक्षण है। ",
     "Arabic": "مرحبا بالعالم، هذا اختبار. ",
     "accents": "características automáticamente przedsiębiorstw Größe e\u0301tude ",
+    "Vietnamese": "Việt Nam là một quốc gia nằm ở phía đông bán đảo Đông Dương, những món ăn ngon của đất nước. ",
     "emoji": "👍🏽👩‍👩‍👧 ok!!! ",
     "rules": "-" * 114 + "\n" + "=" * 64 + "\n//" + "-" * 112 + "\n",
     "long words": "latesAutoresizingMaskIntoConstraints dequeueReusableCellWithIdentifier ",
@@ -126,6 +127,8 @@ def test_frames_are_counted_by_formula() -> None:
     assert refuses(FramesPart((frame,) * 2000))
     assert not refuses(FramesPart((frame,) * 20))
     assert not refuses(FramesPart((UrlSource("https://example.com/a.png"),) * 2000))
+    assert not refuses(FramesPart((frame,) * 2000, total_pixels=100_000_000))  # what the service scales them to
+    assert refuses(FramesPart((frame,) * 2000, total_pixels=1_000_000_000))
 
 
 @pytest.mark.parametrize("model", ["qwen3.9-plus", "my-own-model"])

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import pytest
+from pydantic import AliasChoices, AliasPath, ConfigDict, Field, ValidationError
 
 from langchain_qwenvl import ChatQwenVL, QwenVLEmbeddings, QwenVLReranker
 from llama_index_qwenvl import QwenVL, QwenVLEmbedding, QwenVLRerank
@@ -33,7 +34,31 @@ def test_unknown_keyword_is_named_with_a_way_out(name: str, hint: str) -> None:
 def test_constructor_names_unknown_keyword_and_hides_its_value(cls: Any, name: str) -> None:
     with pytest.raises(ValueError, match=f"Unknown keyword '{name}'") as caught:
         cls(**{"api_key": "sk-secret", name: "sk-other"})
-    assert "sk-" not in str(caught.value)
+    assert isinstance(caught.value, ValidationError)
+    assert "sk-" not in f"{caught.value}{caught.value!r}{caught.value.errors()}{caught.value.json()}"
+    assert [error["loc"] for error in caught.value.errors()] == [(name,)]
+
+
+@pytest.mark.parametrize("cls", [ChatQwenVL, QwenVL])
+def test_renamed_keyword_names_its_successor_and_shows_no_key(cls: Any) -> None:
+    with pytest.raises(ValidationError, match="forced_output") as caught:
+        cls(api_key="sk-secret", forced_tool_choice="x")
+    assert "sk-" not in f"{caught.value}{caught.value.errors()}{caught.value.json()}"
+
+
+@pytest.mark.parametrize("extra", ["allow", "ignore"])
+def test_subclass_that_takes_further_keywords_is_not_refused(extra: Literal["allow", "ignore"]) -> None:
+    class Model(ChatQwenVL):
+        model_config = ConfigDict(extra=extra)
+
+    assert Model.model_validate({"api_key": "k", "mine": 1}).model == ChatQwenVL(api_key="k").model
+
+
+def test_subclass_with_a_field_inside_another_keyword_is_not_refused() -> None:
+    class Model(ChatQwenVL):
+        mine: int = Field(0, validation_alias=AliasChoices("m", AliasPath("options", 0)))
+
+    assert Model.model_validate({"api_key": "k", "options": [3]}).mine == 3
 
 
 @pytest.mark.parametrize("cls", [ChatQwenVL, QwenVL])
