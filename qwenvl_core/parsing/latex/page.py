@@ -31,6 +31,10 @@ _PAGE_START = re.compile(
 _DOCUMENT = re.compile(r"^\s{0,99}\\(?:documentclass\b|begin\{document\}|(?:sub){0,2}section\*?\{)", re.MULTILINE)
 _BEGIN_DOCUMENT = re.compile(r"\\begin\s{0,9}\{document\}")
 _END_DOCUMENT = re.compile(r"\\end\s{0,9}\{document\}")
+_BEGIN_CODE = re.compile(
+    r"\\begin\s{0,9}\{(?P<name>[Vv]erbatim|lstlisting|minted)\*?\}(?:\[[^\[\]\n]{0,200}\])?"
+    r"(?:\{(?P<language>[\w+-]{1,30})\})?[ \t]*+\n?"
+)
 _COMMENT_LINE = re.compile(r"^[ \t]*+%[^\n]*+\n?", re.MULTILINE)
 
 _LEVELS = {
@@ -78,12 +82,29 @@ def parse_latex_page(text: str) -> tuple[list[PageElement], bool]:
         The elements in their order, and whether the page was cut off.
     """
     body, is_truncated = _strip_fence(text)
-    body = _COMMENT_LINE.sub("", body)
+    body = _fence_code(body)
     begin = _BEGIN_DOCUMENT.search(body)
     preamble = _TextReader().read(body[: begin.start()], commands_only=True) if begin else []
     elements, is_block_truncated = read_blocks(body[begin.end() :] if begin else body, _TextReader().read)
     has_end = begin is None or bool(_END_DOCUMENT.search(body, begin.end()))
     return [*preamble, *elements], is_truncated or is_block_truncated or not has_end
+
+
+def _fence_code(text: str) -> str:
+    """Write code as Markdown does, between fences, and leave out the comment lines of the rest."""
+    pieces: list[str] = []
+    done = 0
+    for match in _BEGIN_CODE.finditer(text):
+        end = text.find(f"\\end{{{match['name']}", match.end())
+        close = text.find("}", end)
+        if end < 0 or close < 0:
+            break  # cut off; a later one would not be closed either, or be part of this one
+        code = text[match.end() : end].rstrip()
+        if match.start() >= done and "```" not in code:
+            fenced = f"\n```{match['language'] or ''}\n{code}\n```\n"
+            pieces += [_COMMENT_LINE.sub("", text[done : match.start()]), fenced]
+            done = close + 1
+    return "".join([*pieces, _COMMENT_LINE.sub("", text[done:])])
 
 
 def _strip_fence(text: str) -> tuple[str, bool]:

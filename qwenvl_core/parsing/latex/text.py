@@ -76,6 +76,7 @@ _COMMAND_BY_TAG = {
 _ELEMENT = re.compile(
     rf"<({'|'.join(_COMMAND_BY_TAG)})(?:\s[^<>]{{0,200}})?>([^<>]*+)</\1\s{{0,9}}>|<br\s{{0,9}}/?>", re.IGNORECASE
 )
+_CODE = re.compile(r"\\(?:texttt\s{0,9}\{[^{}]{0,500}\}|verb\*?(?P<mark>[^\sA-Za-z*])[^\n]{0,500}?(?P=mark))")
 _SIGN_BY_REFERENCE = {"&lt;": "\\textless{}", "&gt;": "\\textgreater{}", "&amp;": "\\&", "&quot;": '"', "&#x27;": "'"}
 _REFERENCE = re.compile("|".join(_SIGN_BY_REFERENCE))
 _MAX_NESTING = 3
@@ -104,7 +105,17 @@ def convert_latex_to_text(source: str, marks: Mapping[str, tuple[str, str]] | No
 
 
 def _convert_html(source: str) -> str:
-    """Replace the tags of HTML that have a meaning in text by commands."""
+    """Replace the tags of HTML that have a meaning in text by commands; those in code are kept."""
+    if "\\texttt" in source or "\\verb" in source:
+        done, pieces = 0, []
+        for match in _CODE.finditer(source):
+            pieces += [_convert_tags(source[done : match.start()]), match.group()]
+            done = match.end()
+        return "".join([*pieces, _convert_tags(source[done:])])
+    return _convert_tags(source)
+
+
+def _convert_tags(source: str) -> str:
     source = _REFERENCE.sub(lambda match: _SIGN_BY_REFERENCE[match.group()], simplify_html(source))
     for _ in range(_MAX_NESTING):
         source = _ELEMENT.sub(_convert_element, source)

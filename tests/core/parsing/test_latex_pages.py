@@ -186,6 +186,28 @@ def test_letters_signs_and_superscripts_become_characters(source: str, text: str
     assert element.text == text
 
 
+@pytest.mark.parametrize(
+    ("begin", "name", "language"),
+    [
+        ("verbatim", "verbatim", ""),
+        ("lstlisting}[language=C", "lstlisting", ""),
+        ("minted}{python", "minted", "python"),
+    ],
+)
+def test_code_keeps_indentation_tags_and_comments(begin: str, name: str, language: str) -> None:
+    code = "if a<b:\n    % <b>x</b> & {y}\n\n    $z$"
+    closing = "]" if "[" in begin else "}"
+    source = f"\\section{{A}}\n\\begin{{{begin}{closing}\n{code}\n\\end{{{name}}}\n% left out\nb"
+    page = parse_layout(source, format="latex")
+    assert [element.text for element in page.elements] == ["A", code, "b"]
+    assert page.markdown == f"## A\n\n```{language}\n{code}\n```\n\nb"
+
+
+def test_tags_in_code_of_a_line_are_kept() -> None:
+    (element,) = parse_layout(r"\texttt{<b>x</b>} 10<sup>6</sup> \verb|<i>|", format="latex").elements
+    assert element.text == r"<b>x</b> 10^6 \verb|<i>|"
+
+
 def test_cells_of_several_lines_and_rows_are_read() -> None:
     rows = r"\multirow{2}*{A} & \tabincell{c}{x\\y} \\ & b \\ \sout{12}9 & \'{e} \\"
     (table,) = parse_layout(rf"\begin{{tabular}}{{ll}} {rows} \end{{tabular}}").elements
