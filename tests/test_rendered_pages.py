@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import re
 
+import langchain_core.exceptions
 import pytest
 
 from langchain_qwenvl import exceptions
@@ -26,6 +27,8 @@ def read(name: str) -> str:
 
 @pytest.mark.parametrize("name", PAGES)
 def test_page_is_rendered_from_its_data(name: str) -> None:
+    if name == "errors.md" and not hasattr(langchain_core.exceptions, "ModelRefusalError"):
+        pytest.skip("the page names classes that this langchain-core does not have yet")
     assert read(name) == PAGES[name](), f"write it: {COMMAND}"
 
 
