@@ -6,11 +6,14 @@ import asyncio
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from qwenvl_core.documents.batch_state import BatchRecord, BatchState, FolderLock
+from qwenvl_core.errors import QwenVLInputError
 from qwenvl_core.transport import batch_io
 from tests.emulator import Emulator
 from tests.support.batch_documents import FRAMEWORKS, Documents, LangChainDocuments, count_chats, count_paid_pages
@@ -160,3 +163,63 @@ def test_two_tasks_that_submit_one_folder_pay_for_its_pages_once(
     ids = {tuple(job.ids) for job in asyncio.run(run())}
     assert len(ids) == 1 or () in ids
     complete(documents[0], emulator)
+
+
+def test_async_submission_that_the_end_of_its_event_loop_cancels_holds_the_lock_until_its_thread_ends(
+    file: Path, emulator: Emulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start_again(emulator)
+    documents = LangChainDocuments(emulator.compat_url, file, cache_dir=file.parent / "cache")
+    original, started, free = BatchState.save, threading.Event(), list[bool]()
+
+    def save_slowly(state: BatchState, record: BatchRecord) -> None:
+        if record.file_id and not started.is_set():
+            started.set()
+            time.sleep(0.2)
+            lock = FolderLock(state.folder)
+            free.append(lock.try_acquire())
+            lock.release()
+        original(state, record)
+
+    async def start() -> asyncio.Task[Any]:
+        task = asyncio.create_task(documents.asubmit())
+        await asyncio.to_thread(started.wait, 10)
+        return task
+
+    monkeypatch.setattr(BatchState, "save", save_slowly)
+    assert asyncio.run(start()).cancelled()
+    assert free == [False]  # else another process would upload the file again, and pay for another batch
+    complete(documents, emulator)
+
+
+@pytest.mark.parametrize("framework", FRAMEWORKS)
+def test_sync_call_in_the_event_loop_of_an_async_one_with_the_lock_raises(
+    framework: type[Documents], file: Path, emulator: Emulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start_again(emulator)
+    documents = framework(emulator.compat_url, file, cache_dir=file.parent / "cache")
+    original, has_lock, may_continue = BatchState.create_folder, threading.Event(), threading.Event()
+    results: list[Any] = []
+
+    def create_folder_later(state: BatchState) -> Path:
+        has_lock.set()
+        may_continue.wait(10)
+        return original(state)
+
+    async def run() -> None:
+        task = asyncio.create_task(documents.asubmit())
+        await asyncio.to_thread(has_lock.wait, 10)
+        for call in (documents.submit, documents.collect):
+            with pytest.raises(QwenVLInputError, match="Await it first"):
+                call()
+        may_continue.set()
+        results.append(await task)
+        await documents.llm.aclose()
+
+    monkeypatch.setattr(BatchState, "create_folder", create_folder_later)
+    thread = threading.Thread(target=lambda: asyncio.run(run()), daemon=True)  # a blocked event loop has no timeout
+    thread.start()
+    thread.join(30)
+    assert not thread.is_alive()
+    assert results[0].ids == list(emulator.batch_store.batches)
+    complete(documents, emulator)

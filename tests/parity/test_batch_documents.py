@@ -12,6 +12,7 @@ from PIL import Image
 
 from langchain_qwenvl import ChatQwenVL
 from llama_index_qwenvl import QwenVL
+from qwenvl_core.documents.transcription import Transcription
 from qwenvl_core.errors import QwenVLError, QwenVLInputError, QwenVLPageError, QwenVLTimeoutError
 from qwenvl_core.rendering.pages import shrink_jpeg
 from qwenvl_core.transport import batch_calls
@@ -167,6 +168,24 @@ def test_shrink_jpeg_keeps_to_the_limit(tmp_path: Path) -> None:
     Image.effect_noise((800, 600), 90).save(path, quality=95)
     for limit in (100_000, 20_000, 5_000):
         assert len(shrink_jpeg(path.read_bytes(), limit)) <= limit
+
+
+@both
+def test_page_collected_between_its_look_up_and_the_reading_of_the_state_is_not_requested(
+    framework: type[Documents], file: Path, emulator: Emulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    documents, other = (framework(emulator.compat_url, file, cache_dir=file.parent / "cache") for _ in range(2))
+    documents.submit()
+    original = Transcription._look_up_page
+
+    def look_up_and_collect(transcription: Transcription, *args: Any) -> Any:
+        result = original(transcription, *args)
+        other.collect(wait=True)  # as another process may at this moment
+        return result
+
+    monkeypatch.setattr(Transcription, "_look_up_page", look_up_and_collect)
+    assert len(documents.load()) == 3
+    assert count_chats(emulator) == 0
 
 
 @both

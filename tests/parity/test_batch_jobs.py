@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import pickle
+import shutil
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -215,6 +217,30 @@ def test_batch_is_created_once_when_the_reply_is_lost(model_class: Any, retries:
     job = make(model_class, emulator, max_retries=retries).submit_batch(inputs_of(model_class, "Hi"))
     assert job.ids == list(emulator.batch_store.batches)
     assert len(emulator.batch_store.batches) == 1
+
+
+@per_adapter
+async def test_batch_submission_cancelled_in_its_clean_up_names_the_batches(
+    model_class: Any, emulator: Emulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    remove, started, may_continue = shutil.rmtree, threading.Event(), threading.Event()
+
+    def remove_later(*args: Any, **keywords: Any) -> None:
+        started.set()
+        may_continue.wait(10)
+        remove(*args, **keywords)
+
+    monkeypatch.setattr(shutil, "rmtree", remove_later)
+    llm = make(model_class, emulator)
+    task = asyncio.create_task(llm.asubmit_batch(inputs_of(model_class, "Hi")))
+    await asyncio.to_thread(started.wait, 10)
+    task.cancel()
+    may_continue.set()
+    with pytest.raises(asyncio.CancelledError) as caught:
+        await task
+    (batch_id,) = emulator.batch_store.batches
+    assert any(batch_id in note for note in caught.value.__notes__)  # else its results are paid for and lost
+    await llm.aclose()
 
 
 def test_bound_model_submits_with_its_keywords(emulator: Emulator) -> None:

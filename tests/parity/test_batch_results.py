@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,12 +17,13 @@ from langchain_qwenvl import ChatQwenVL
 from llama_index_qwenvl import QwenVL
 from qwenvl_core.errors import QwenVLError
 from qwenvl_core.transport import retry
+from qwenvl_core.types.batch import BatchStatus
 from tests.emulator import Emulator, RecordedRequest, Reply
 from tests.support.batch_documents import FRAMEWORKS, Documents, LangChainDocuments, count_chats, count_paid_pages
 from tests.support.batch_process import shorten_pauses
 from tests.support.model_factories import KEY
 from tests.support.raw_server import head, raw_server
-from tests.support.scanned_pages import answer, scan
+from tests.support.scanned_pages import answer, page_in, scan
 
 COUNT = 5
 per_adapter = pytest.mark.parametrize("model_class", [ChatQwenVL, QwenVL])
@@ -207,3 +209,57 @@ def test_download_that_is_interrupted_at_each_line_is_completed(is_async: bool) 
         results = asyncio.run(read()) if is_async else llm.batch_job("b").results()
         llm.close()
     assert [_text_of(result) for result in results] == [f"Answer {i}" for i in range(6)]
+
+
+@pytest.mark.parametrize("framework", FRAMEWORKS)
+def test_refused_creation_does_not_prevent_submitting_and_collecting_others(
+    framework: type[Documents], file: Path, emulator: Emulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paths = [file.parent / f"{height}.pdf" for height in (384, 416)]
+    for path in paths:
+        path.write_bytes(scan(2, height=int(path.stem)))
+    first, refused, other = (
+        framework(emulator.compat_url, path, cache_dir=file.parent / "cache") for path in (file, *paths)
+    )
+    first.submit()
+    create, store = emulator.batch_store._create, emulator.batch_store
+    refused_id = f"file-batch-{len(store.files) + 1:08d}"
+
+    def refuse_one(body: dict[str, Any]) -> tuple[int, bytes]:
+        error = {"error": {"code": "invalid_parameter_error", "message": "no such batch"}}
+        return (400, json.dumps(error).encode()) if body["input_file_id"] == refused_id else create(body)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(store, "_create", refuse_one)
+        for call in (refused.submit, other.submit, lambda: first.collect(wait=True)):
+            with pytest.raises(QwenVLError, match="no such batch"):
+                call()
+    assert len(store.batches) == 2
+    assert (len(first.load()), len(other.load())) == (3, 2)
+    refused.submit()
+    refused.collect(wait=True)
+    assert len(refused.load()) == 2
+    assert set(count_paid_pages(emulator).values()) == {1}
+    assert count_chats(emulator) == 0
+
+
+@pytest.mark.parametrize("framework", FRAMEWORKS)
+def test_lone_surrogates_in_results_do_not_prevent_collecting(
+    framework: type[Documents], file: Path, emulator: Emulator, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A text that is cut within a character may end with half of it: JSON can escape that, UTF-8 can't encode it."""
+    caplog.set_level(logging.CRITICAL, "qwenvl_core")  # pytest-xdist can't send a log with half a character
+    emulator.respond = lambda request: Reply(text="Cut HALF", finish="length" if page_in(request) == 3 else "stop")
+    documents = framework(
+        emulator.compat_url, file, cache_dir=file.parent / "cache", output="text", on_error="skip", mode="page"
+    )
+    store, job = emulator.batch_store, documents.submit()
+    refused = {"error": {"code": "data_inspection_failed", "message": "refused HALF"}}
+    store.failures = {next(iter(count_paid_pages(emulator))): (400, refused)}
+    job.poll()
+    store.files = {name: content.replace(b"HALF", b"\\ud83d") for name, content in store.files.items()}
+    assert documents.collect() == BatchStatus("completed", 3, 2, 1)
+    assert documents.load() == ["Cut \ufffd"] * 2  # as HTML readers replace it
+    ((_, error),) = documents.loader.failures
+    assert "refused \ud83d" in str(error)
+    assert count_chats(emulator) == 0

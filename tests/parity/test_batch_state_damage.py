@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from langchain_core.exceptions import ModelInvalidRequestError
 
+import langchain_qwenvl
 from qwenvl_core.documents.batch_state import BatchState, DamagedStateError, build_record
 from qwenvl_core.errors import QwenVLError, QwenVLInputError
 from tests.emulator import Emulator
@@ -179,3 +181,13 @@ def test_pages_in_the_cache_load_in_spite_of_a_damaged_state_file(
     find_state_file(documents).write_bytes(b"")
     assert len(documents.load()) == 2
     assert count_chats(emulator) == 0
+
+
+def test_damaged_state_file_is_an_invalid_request_in_langchain(file: Path, emulator: Emulator) -> None:
+    documents = LangChainDocuments(emulator.compat_url, file, cache_dir=file.parent / "cache")
+    documents.submit()
+    find_state_file(documents).write_bytes(b"{")
+    for call in (documents.submit, documents.collect):
+        with pytest.raises(langchain_qwenvl.QwenVLInputError) as caught:
+            call()
+        assert isinstance(caught.value, ModelInvalidRequestError)
