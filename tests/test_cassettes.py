@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from qwenvl_core.transport import batch_calls
 from tests.record import record_from_emulator
 from tests.support.scenarios import SCENARIOS
 from tests.support.standard_suite_replies import SUITES
@@ -13,9 +14,19 @@ from tests.support.vcr_config import FOLDER, PROVENANCES, path_of, provenance_of
 
 each_scenario = pytest.mark.parametrize("name", SCENARIOS)
 each_cassette = pytest.mark.parametrize("name", [*SCENARIOS, *SUITES])  # the classes of a suite replay its cassette
+# The cassettes of pages and notebooks are played in full by the tests of those.
+each_own_scenario = pytest.mark.parametrize(
+    "name", [name for name in SCENARIOS if not name.startswith(("docs_", "notebook_", "readme_"))]
+)
 
 
-@each_scenario
+@pytest.fixture(autouse=True)
+def shorten_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wait no seconds between two looks at a batch."""
+    monkeypatch.setattr(batch_calls, "_FIRST_PAUSE", 0.01)
+
+
+@each_own_scenario
 def test_scenario_replay_plays_whole_cassette(name: str) -> None:
     with replayed(name) as cassette:
         answer = SCENARIOS[name].run()

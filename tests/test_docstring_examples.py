@@ -20,6 +20,7 @@ import pytest
 import llama_index_qwenvl
 from langchain_qwenvl import ChatQwenVL
 from llama_index_qwenvl import QwenVL
+from qwenvl_core.transport import batch_calls
 from tests.emulator import Emulator, Fault, RecordedRequest, Reply
 from tests.support import sample_agreement
 from tests.support.paths import ROOT
@@ -98,6 +99,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         shutil.copy(ROOT / "examples" / name, tmp_path)
     (tmp_path / "clip.mp4").write_bytes(encode_video(frames=30, fps=10, size=(640, 360)))
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(batch_calls, "_FIRST_PAUSE", 0.01)  # between two looks at a batch
     return tmp_path
 
 
