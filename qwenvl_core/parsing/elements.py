@@ -94,6 +94,11 @@ def format_code(code: str, language: str = "") -> str:
     return f"{fence}{language}\n{code}\n{fence}"
 
 
+def build_code(code: str, language: str = "") -> PageElement:
+    """Build the element of code that stands between fences."""
+    return PageElement("text", code, format_code(code, language), mask_coordinates(f"<pre>{escape(code)}</pre>"))
+
+
 def format_inline_code(code: str) -> str:
     """Format code on one line in Markdown."""
     ticks = "`" * (_find_longest_run(code) + 1)

@@ -106,13 +106,11 @@ def convert_latex_to_text(source: str, marks: Mapping[str, tuple[str, str]] | No
 
 def _convert_html(source: str) -> str:
     """Replace the tags of HTML that have a meaning in text by commands; those in code are kept."""
-    if "\\texttt" in source or "\\verb" in source:
-        done, pieces = 0, []
-        for match in _CODE.finditer(source):
-            pieces += [_convert_tags(source[done : match.start()]), match.group()]
-            done = match.end()
-        return "".join([*pieces, _convert_tags(source[done:])])
-    return _convert_tags(source)
+    done, pieces = 0, []
+    for match in _CODE.finditer(source):
+        pieces += [_convert_tags(source[done : match.start()]), match.group()]
+        done = match.end()
+    return "".join([*pieces, _convert_tags(source[done:])])
 
 
 def _convert_tags(source: str) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from qwenvl_core.parsing.elements import (
     PageElement,
-    format_code,
+    build_code,
     format_formula,
     format_html,
     join_paragraphs,
@@ -18,7 +18,7 @@ from qwenvl_core.parsing.html.convert import parse_html_page
 from qwenvl_core.parsing.latex.tables import TABULAR_BEGIN, parse_latex_table
 from qwenvl_core.parsing.markdown.lines import read_markdown_lines
 from qwenvl_core.parsing.tables import format_table_html, format_table_markdown, format_table_text
-from qwenvl_core.parsing.text import escape, escape_markdown, escape_table, mask_coordinates, separate_markup
+from qwenvl_core.parsing.text import escape_markdown, escape_table, separate_markup
 
 _FORMULA_ENVIRONMENTS = (
     "equation align aligned alignat gather gathered multline eqnarray displaymath math array cases split matrix "
@@ -144,11 +144,7 @@ def _convert_block(kind: str, match: re.Match[str], source: str) -> list[PageEle
         return parse_html_page(content)[0]
     if not content.strip():
         return []
-    return [
-        PageElement(
-            "text", content, format_code(content, match["language"]), mask_coordinates(f"<pre>{escape(content)}</pre>")
-        )
-    ]
+    return [build_code(content, match["language"])]
 
 
 def _strip_fences(match: re.Match[str], source: str) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from qwenvl_core.parsing.elements import (
     PageElement,
-    format_code,
+    build_code,
     format_heading,
     format_html,
     format_list_item,
@@ -19,7 +19,7 @@ from qwenvl_core.parsing.html.tokenizer import Token
 from qwenvl_core.parsing.latex.inline import format_cell
 from qwenvl_core.parsing.markdown.inline import has_markup, read_inline
 from qwenvl_core.parsing.tables import Cell, Row, format_table_html, format_table_text
-from qwenvl_core.parsing.text import collapse_whitespace, escape, escape_links, mask_coordinates
+from qwenvl_core.parsing.text import collapse_whitespace, escape_links
 
 _HEADING = re.compile(r"[ ]{0,3}(#{1,6})[ \t]+(\S.*)\Z")
 _CLOSING_HASHES = re.compile(r"[ \t]+#+[ \t]*\Z")
@@ -104,8 +104,7 @@ def _read_code(lines: list[str], start: int) -> tuple[list[PageElement], int] | 
     while end < len(lines) and _FENCE_END.match(lines[end]) is None:
         end += 1
     code = "\n".join(lines[start + 1 : end]).rstrip()
-    html = mask_coordinates(f"<pre>{escape(code)}</pre>")
-    return [PageElement("text", code, format_code(code, match[1]), html)] if code.strip() else [], end + 1
+    return [build_code(code, match[1])] if code.strip() else [], end + 1
 
 
 def _read_heading(source: str, level: int) -> list[PageElement]:
