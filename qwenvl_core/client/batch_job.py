@@ -17,7 +17,7 @@ from qwenvl_core.transport import batch_calls
 from qwenvl_core.transport.batch_calls import Order, Progress, check_finished, list_result_files
 from qwenvl_core.transport.batch_files import BatchFileWriter, check_length, encode_line
 from qwenvl_core.transport.batch_io import arun, run
-from qwenvl_core.transport.batch_steps import Flow, ReadLines, Work
+from qwenvl_core.transport.batch_steps import Flow, ReadLines, Work, write_all
 from qwenvl_core.types.batch import Batch, BatchStatus
 from qwenvl_core.types.request import PreparedRequest, Request
 
@@ -252,12 +252,8 @@ class _RequestLines:
         self._requests = enumerate(requests)
 
     def write(self) -> Flow[None]:
-        """Write all lines, one after the other, so that a cancellation waits for one at most."""
-        try:
-            while (yield Work(self._write_next)):
-                pass
-        finally:
-            yield Work(self.writer.close)
+        """Write all lines, one after the other."""
+        return write_all(self._write_next, self.writer.close)
 
     def _write_next(self) -> bool:
         """Write the line of the next request; return whether there is one."""

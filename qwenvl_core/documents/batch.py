@@ -29,7 +29,7 @@ from qwenvl_core.transport import batch_calls
 from qwenvl_core.transport.batch_calls import Order, Progress, build_missing_error, list_result_files
 from qwenvl_core.transport.batch_files import BatchFileWriter, check_length, encode_line, get_excess, is_too_long
 from qwenvl_core.transport.batch_io import TransportSource
-from qwenvl_core.transport.batch_steps import Flow, ReadLines, Work
+from qwenvl_core.transport.batch_steps import Flow, ReadLines, Work, write_all
 from qwenvl_core.types.batch import Batch, BatchResult, BatchStatus, merge_statuses
 from qwenvl_core.types.reply import Reply
 from qwenvl_core.types.request import PreparedRequest, Request
@@ -185,12 +185,8 @@ class _PageLines:
         self._group = uuid.uuid4().hex
 
     def write(self) -> Flow[None]:
-        """Write all lines, page by page, so that a cancellation waits for one page at most."""
-        try:
-            while (yield Work(self._write_next)):
-                pass
-        finally:
-            yield Work(self._close)
+        """Write all lines, page by page."""
+        return write_all(self._write_next, self._close)
 
     def _write_next(self) -> bool:
         """Render and write the next page; return whether there is one."""

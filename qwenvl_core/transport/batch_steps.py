@@ -69,3 +69,17 @@ class ReadLines:
 
 Step = Call | Pause | Work | ReadLines
 Flow = Generator[Step, Any, T]
+
+
+def write_all(write_next: Callable[[], bool], close: Callable[[], object]) -> Flow[None]:
+    """Write line by line, so that a cancellation waits for one at most, and close the files in any case.
+
+    Args:
+        write_next: Writes the next line; returns whether there was one.
+        close: Closes the files.
+    """
+    try:
+        while (yield Work(write_next)):
+            pass
+    finally:
+        yield Work(close)
