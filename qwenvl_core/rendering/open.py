@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import re
-from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -42,10 +41,14 @@ class DocumentFile:
         file: The document.
     """
 
+    # Not `cached_property`: on Python 3.11 that holds one lock for all objects while one of them is read.
+
     def __init__(self, file: File) -> None:
         self.file = file
+        self._source: Path | bytes | None = None
+        self._identity: str | None = None
 
-    @cached_property
+    @property
     def source(self) -> Path | bytes:
         """The path of the document, or its bytes.
 
@@ -53,9 +56,11 @@ class DocumentFile:
             OSError: The file object can't be read.
             QwenVLInputError: It is neither a path nor readable as bytes, or a URL that would have to be fetched.
         """
-        return _resolve_source(self.file)
+        if self._source is None:
+            self._source = _resolve_source(self.file)
+        return self._source
 
-    @cached_property
+    @property
     def path(self) -> str | None:
         """The path of the document as the caller wrote it; `None` for bytes and file objects."""
         if not isinstance(self.file, str | Path):
@@ -64,16 +69,19 @@ class DocumentFile:
             return str(self.source) if isinstance(self.source, Path) else None
         return str(self.file)
 
-    @cached_property
+    @property
     def name(self) -> str:
         """The path or the file object's name; for bytes, a name built from their digest."""
         return self.path or get_file_name(self.file) or self.identity[: len("sha256:") + 16]
 
-    @cached_property
+    @property
     def identity(self) -> str:
         """The path, else the digest of the content: two uploads may have one name."""
-        if self.path is not None:
-            return self.path
+        if self._identity is None:
+            self._identity = self._digest() if self.path is None else self.path
+        return self._identity
+
+    def _digest(self) -> str:
         data = self.source if isinstance(self.source, bytes) else self.source.read_bytes()
         return f"sha256:{hashlib.sha256(data).hexdigest()}"
 

@@ -6,7 +6,6 @@ import io
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import cached_property
 from threading import Thread
 from typing import TYPE_CHECKING, Self
 
@@ -56,6 +55,7 @@ class Pages(ABC):
     count: int
     warnings: tuple[str, ...] = ()
     lock: OwnedLock
+    _known_labels: frozenset[str] | None = None
 
     @abstractmethod
     def label(self, number: int) -> str:
@@ -74,10 +74,16 @@ class Pages(ABC):
             label = f"[{label}]"
         return label
 
-    @cached_property
+    @property
     def _labels(self) -> frozenset[str]:
-        """The document's own labels of all its pages."""
-        return frozenset(self.label(number) for number in range(1, self.count + 1))
+        """The document's own labels of all its pages.
+
+        Not a `cached_property`: that holds one lock for all objects on Python 3.11, and a child process that is forked
+        meanwhile would wait for it forever (`test_fork_while_another_thread_renders_does_not_deadlock`).
+        """
+        if self._known_labels is None:
+            self._known_labels = frozenset(self.label(number) for number in range(1, self.count + 1))
+        return self._known_labels
 
     @abstractmethod
     def size(self, number: int, fit: SizeFunction) -> tuple[int, int]:

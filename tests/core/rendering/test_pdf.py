@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import signal
 import sys
 import threading
 import time
@@ -18,6 +19,7 @@ from PIL import Image, ImageDraw
 from qwenvl_core.errors import QwenVLInputError
 from qwenvl_core.rendering.open import open_pages
 from qwenvl_core.rendering.pages import render_page
+from qwenvl_core.rendering.pdf import PdfPages
 from tests.core.rendering.helpers import A4, FIT, WHITE, blank_pdf, decode_page, encode, is_close, render_first_page
 from tests.core.rendering.pdf_samples import FORM, HALF_BROKEN, LABELLED, LOCKED
 from tests.support.paths import SCANS
@@ -200,7 +202,26 @@ def test_pdfium_is_called_by_one_thread_at_a_time(monkeypatch: pytest.MonkeyPatc
     assert highest == 1
 
 
-@pytest.mark.skipif(not hasattr(os, "fork") or sys.version_info >= (3, 12), reason="forking threads is warned of")
+def fork_and_render() -> int:
+    """Render a page in a forked child, which a deadlock ends after ten seconds; return the child's wait status."""
+    child = os.fork()
+    if child == 0:
+        try:
+            signal.signal(signal.SIGALRM, signal.SIG_DFL)
+            signal.alarm(10)
+            render_first_page(scan(1))
+        except BaseException:
+            os._exit(1)
+        os._exit(0)
+    return os.waitpid(child, 0)[1]
+
+
+can_fork_threads = pytest.mark.skipif(
+    not hasattr(os, "fork") or sys.version_info >= (3, 12), reason="forking threads is warned of"
+)
+
+
+@can_fork_threads
 def test_fork_while_another_thread_renders_does_not_deadlock() -> None:
     stop = threading.Event()
 
@@ -212,13 +233,35 @@ def test_fork_while_another_thread_renders_does_not_deadlock() -> None:
     thread.start()
     try:
         for _ in range(5):
-            child = os.fork()
-            if child == 0:
-                try:
-                    render_first_page(scan(1))
-                finally:
-                    os._exit(0)
-            assert os.waitpid(child, 0)[1] == 0
+            assert fork_and_render() == 0
+    finally:
+        stop.set()
+        thread.join()
+
+
+@can_fork_threads
+def test_fork_while_another_thread_reads_labels_does_not_deadlock(monkeypatch: pytest.MonkeyPatch) -> None:
+    is_reading, stop = threading.Event(), threading.Event()
+    read_label = PdfPages.label
+
+    def wait_in_thread(pages: PdfPages, number: int) -> str:
+        if threading.current_thread() is thread and not is_first_label():
+            is_reading.set()
+            stop.wait()
+        return read_label(pages, number)
+
+    labels_read = iter([True])
+
+    def is_first_label() -> bool:
+        """Let the thread pass once: the label of its page is read before those of all pages."""
+        return next(labels_read, False)
+
+    monkeypatch.setattr(PdfPages, "label", wait_in_thread)
+    thread = threading.Thread(target=render_first_page, args=(scan(1),))
+    thread.start()
+    try:
+        assert is_reading.wait(10)
+        assert fork_and_render() == 0
     finally:
         stop.set()
         thread.join()
