@@ -12,7 +12,6 @@ from __future__ import annotations
 import asyncio
 import importlib
 import os
-import threading
 import time
 from collections.abc import AsyncGenerator, Generator
 from dataclasses import dataclass, replace
@@ -52,6 +51,7 @@ from qwenvl_core.transport.upload_urls import UploadUrls
 from qwenvl_core.transport.uploader import Uploader
 from qwenvl_core.types.batch import BatchResult
 from qwenvl_core.types.events import Event
+from qwenvl_core.types.fork_lock import ForkSafeLock
 from qwenvl_core.types.messages import Media, Message
 from qwenvl_core.types.reply import Reply
 from qwenvl_core.types.request import PreparedRequest, Request
@@ -89,7 +89,7 @@ class Client:
         self._uploads = MediaUploads(Uploader(connection, self._urls), self._encode)
         self._transport: Any = None
         self._pid = 0
-        self._lock = threading.Lock()
+        self._lock = ForkSafeLock()
         self._detection = ProviderDetector(connection)
 
     @classmethod

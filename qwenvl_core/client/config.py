@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
@@ -16,6 +15,7 @@ from qwenvl_core.catalog.providers import AUTO
 from qwenvl_core.client.connection_config import ConnectionConfig, build_keyword_error
 from qwenvl_core.errors import QwenVLInputError
 from qwenvl_core.transport.connection import BatchChat, Connection
+from qwenvl_core.types.fork_lock import ForkSafeLock
 from qwenvl_core.types.settings import (
     RENAMED_SETTINGS,
     ForcedOutput,
@@ -28,7 +28,7 @@ from qwenvl_core.types.settings import (
 if TYPE_CHECKING:
     from qwenvl_core.client.client import Client
 
-_client_lock = threading.Lock()  # so that threads that share a model share one client
+_client_lock = ForkSafeLock()  # so that threads that share a model share one client
 
 
 class ModelConfig(ConnectionConfig):

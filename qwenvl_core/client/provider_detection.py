@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import threading
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -14,6 +13,7 @@ from weakref import WeakKeyDictionary
 from qwenvl_core.catalog.providers import LLAMA_CPP, VLLM
 from qwenvl_core.errors import QwenVLError
 from qwenvl_core.transport.connection import Connection, HttpRequest
+from qwenvl_core.types.fork_lock import ForkSafeLock
 from qwenvl_core.types.request import Request
 
 _OWNERS = {"vllm": VLLM.name, "llamacpp": LLAMA_CPP.name}
@@ -70,7 +70,7 @@ class ProviderDetector:
 
     def __init__(self, connection: Connection) -> None:
         self._is_pending = connection.detects_provider
-        self._lock = threading.Lock()
+        self._lock = ForkSafeLock()
         self._tasks: WeakKeyDictionary[Any, asyncio.Task[None]] = WeakKeyDictionary()
         self.result = Detection()
 

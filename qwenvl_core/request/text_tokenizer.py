@@ -6,18 +6,18 @@ Qwen3.5 and newer have another vocabulary, which no package of the vendor ships.
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from qwenvl_core.catalog.models import ModelFacts
+from qwenvl_core.types.fork_lock import ForkSafeLock
 
 Encode = Callable[[str], Sequence[Any]]
 
 _FAMILIES = ("qwen-vl", "qwen2-vl", "qwen2.5-vl", "qwen3-vl", "qvq")
 """Beginnings of the base names of the models that have this vocabulary (their `tokenizer.json` is the same)."""
 
-_lock = threading.Lock()  # loading takes a third of a second and 40 MB: once per process
+_lock = ForkSafeLock()  # loading takes a third of a second and 40 MB: once per process
 _loaded: list[Encode | None] = []
 
 
