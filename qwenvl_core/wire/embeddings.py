@@ -22,7 +22,6 @@ Sources: the vendor's pages "Multimodal embedding" and "Text embedding"; the das
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -30,7 +29,7 @@ from qwenvl_core.catalog.retrieval_facts import EmbeddingFacts
 from qwenvl_core.media.sources import DataUri
 from qwenvl_core.types.messages import ImagePart
 from qwenvl_core.types.retrieval import EmbeddingSettings, Item, ItemPart, RetrievalUsage
-from qwenvl_core.wire.retrieval_fields import drop_unset, encode_part, read_usage, reject_reply
+from qwenvl_core.wire.retrieval_fields import drop_unset, encode_part, is_finite, read_usage, reject_reply
 
 _PATH = "/services/embeddings/multimodal-embedding/multimodal-embedding"
 _TEXT_PATH = "/services/embeddings/text-embedding/text-embedding"
@@ -144,6 +143,6 @@ def _read_index(embedding: Mapping[str, Any]) -> int:
 def _read_vector(vector: Any, index: int, payload: Any) -> list[float]:
     if not isinstance(vector, list) or not vector:
         raise reject_reply(f"the vector of item {index} is {vector!r}", payload)
-    if not set(map(type, vector)) <= {float, int} or not all(map(math.isfinite, vector)):
+    if not set(map(type, vector)) <= {float, int} or not all(map(is_finite, vector)):
         raise reject_reply(f"the vector of item {index} holds a value that is no finite number", payload)
-    return vector
+    return vector if set(map(type, vector)) == {float} else list(map(float, vector))

@@ -20,14 +20,13 @@ Sources: the vendor's page "Rerank"; the dashscope SDK.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from qwenvl_core.catalog.retrieval_facts import RerankFacts
 from qwenvl_core.types.messages import TextPart
 from qwenvl_core.types.retrieval import Item, Ranked, RerankSettings, RetrievalUsage
-from qwenvl_core.wire.retrieval_fields import drop_unset, encode_part, read_usage, reject_reply
+from qwenvl_core.wire.retrieval_fields import drop_unset, encode_part, is_finite, read_usage, reject_reply
 
 _PATH = "/services/rerank/text-rerank/text-rerank"
 _NATIVE_PATH = "/api/v1"
@@ -99,6 +98,6 @@ def _read_result(result: Any, count: int, payload: Any) -> Ranked:
     index, score = result["index"], result["relevance_score"]
     if type(index) is not int or not 0 <= index < count:
         raise reject_reply(f"it has a score for document {index!r} of {count}", payload)
-    if type(score) not in (float, int) or not math.isfinite(score):
+    if type(score) not in (float, int) or not is_finite(score):
         raise reject_reply(f"the score of document {index} is {score!r}", payload)
     return Ranked(index, float(score))

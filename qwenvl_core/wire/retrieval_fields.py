@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
-from qwenvl_core.errors import QwenVLAPIError
+from qwenvl_core.errors import QwenVLAPIError, QwenVLError
 from qwenvl_core.media.sources import DataUri, to_url_or_data_uri
 from qwenvl_core.types.media import FileSource, Source, UrlSource
 from qwenvl_core.types.messages import ImagePart, TextPart
@@ -63,6 +65,8 @@ def read_usage(payload: Mapping[str, Any]) -> RetrievalUsage:
     input_tokens = read_count(usage.get("input_tokens", usage.get("prompt_tokens")))
     if input_tokens is None:
         input_tokens = total or 0
+    if image > input_tokens:  # older replies count the texts only
+        input_tokens += image
     text = read_count(details.get("text_tokens"))
     return RetrievalUsage(
         input_tokens=input_tokens,
@@ -78,20 +82,38 @@ def parse_reply(body: bytes) -> Any:
 
     Raises:
         QwenVLAPIError: It is not JSON.
-        QwenVLError: It reports an error with status 200.
+        QwenVLError: It reports an error with status 200. The error has no status, so that one which may pass is retried
+            like those of chats.
     """
     try:
         payload = json.loads(body)
     except (ValueError, RecursionError) as error:
         raise QwenVLAPIError(f"The reply is not valid JSON: {error}.", status_code=200) from None
-    has_answer = isinstance(payload, dict) and bool(payload.get("output") or payload.get("results"))
-    if isinstance(payload, dict) and not has_answer and is_error_payload(payload):
-        raise error_from_payload(parse_error_payload(payload, status_code=200))
+    if isinstance(payload, dict) and not _has_answer(payload) and is_error_payload(payload):
+        raise error_from_payload(parse_error_payload(payload))
     return payload
 
 
-def reject_reply(reason: str, payload: Any) -> QwenVLAPIError:
-    """Build the error for a reply that does not answer the request."""
+def _has_answer(payload: Mapping[str, Any]) -> bool:
+    """Return whether a reply has vectors or scores."""
+    output = payload.get("output")
+    output = output if isinstance(output, Mapping) else {}
+    return bool(payload.get("results") or output.get("results") or output.get("embeddings"))
+
+
+def is_finite(number: float) -> bool:
+    """Return whether a number is finite; a whole number that no `float` can hold is not."""
+    try:
+        return math.isfinite(number)
+    except OverflowError:
+        return False
+
+
+def reject_reply(reason: str, payload: Any) -> QwenVLError:
+    """Build the error for a reply that does not answer the request; it is the server's, if the reply has one too."""
+    if isinstance(payload, Mapping) and is_error_payload(payload):
+        stated = parse_error_payload(payload)
+        return error_from_payload(replace(stated, message=f"{stated.message} Besides, {reason}."))
     request_id = payload.get("request_id", payload.get("id")) if isinstance(payload, Mapping) else None
     return QwenVLAPIError(
         f"The reply does not answer the request: {reason}.",

@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import json
 import math
 from typing import Any
 
 import pytest
 
 from qwenvl_core.catalog.retrieval_models import describe_embedding_model
-from qwenvl_core.errors import QwenVLAPIError
+from qwenvl_core.errors import (
+    QwenVLAPIError,
+    QwenVLArrearageError,
+    QwenVLContentFilterError,
+    QwenVLError,
+    QwenVLRateLimitError,
+)
 from qwenvl_core.types.media import UrlSource
 from qwenvl_core.types.messages import ImagePart, TextPart, VideoPart
 from qwenvl_core.types.retrieval import EmbeddingSettings, Item, ItemPart, RetrievalUsage
 from qwenvl_core.wire import embeddings
+from qwenvl_core.wire.retrieval_fields import parse_reply
 
 A = TextPart("a")
 B = TextPart("b")
@@ -100,6 +108,11 @@ def test_decode_orders_vectors_by_index() -> None:
     assert embeddings.decode(make_reply((0, [1.0]), key="text_index"), 1, None).vectors == [[1.0]]
 
 
+def test_decode_gives_floats_for_whole_numbers() -> None:
+    vectors = embeddings.decode(make_reply((0, [1, 0.5])), 1, 2).vectors
+    assert [type(number) for number in vectors[0]] == [float, float]
+
+
 @pytest.mark.parametrize(
     ("usage", "expected"),
     [
@@ -113,6 +126,7 @@ def test_decode_orders_vectors_by_index() -> None:
             RetrievalUsage(903, 896, 7, 905, 1),
         ),
         ({"input_tokens": 10, "image_tokens": 8}, RetrievalUsage(10, 8, 2, 10, 1)),
+        ({"input_tokens": 7, "image_tokens": 896}, RetrievalUsage(903, 896, 7, 903, 1)),
         ({"total_tokens": 26}, RetrievalUsage(26, 0, 26, 26, 1)),
         (None, RetrievalUsage(0, 0, 0, 0, 1)),
     ],
@@ -133,6 +147,7 @@ def test_decode_reads_usage_of_every_shape(usage: Any, expected: RetrievalUsage)
         (make_reply((0, [1.0, 2.0]), (1, [1.0, None])), "no finite number"),
         (make_reply((0, [1.0, 2.0]), (1, [1.0, math.nan])), "no finite number"),
         (make_reply((0, [1.0, 2.0]), (1, [True, 1.0])), "no finite number"),
+        (make_reply((0, [1.0, 2.0]), (1, [10**400, 1.0])), "no finite number"),
         (make_reply((0, [1.0, 2.0]), (1, [1.0])), "has 1 numbers, not 2"),
         (make_reply((0, [1.0, 2.0]), (None, [1.0])), "shape is unknown"),
         ({"output": {"embedding": [1.0]}}, "shape is unknown"),
@@ -149,3 +164,18 @@ def test_decode_of_incomplete_reply_raises_with_request_id(reply: Any, words: st
 def test_decode_without_known_length_requires_equal_lengths() -> None:
     with pytest.raises(QwenVLAPIError, match="item 1 has 1 numbers, not 2"):
         embeddings.decode(make_reply((0, [1.0, 2.0]), (1, [1.0])), 2, None)
+
+
+@pytest.mark.parametrize(
+    ("reply", "error"),
+    [
+        (make_reply((0, [1.0]), code="InternalError", message="One failed."), QwenVLAPIError),
+        (make_reply((0, [1.0]), code="Throttling.RateQuota", message="One failed."), QwenVLRateLimitError),
+        (make_reply(code="DataInspectionFailed", message="One failed."), QwenVLContentFilterError),
+        ({"output": {}, "code": "Arrearage", "message": "One failed.", "request_id": "r-1"}, QwenVLArrearageError),
+    ],
+)
+def test_reply_with_error_and_without_all_vectors_raises_that_error(reply: Any, error: type[QwenVLError]) -> None:
+    with pytest.raises(error, match="One failed") as caught:
+        embeddings.decode(parse_reply(json.dumps(reply).encode()), 2, 1)
+    assert (type(caught.value), caught.value.code, caught.value.request_id) == (error, reply["code"], "r-1")

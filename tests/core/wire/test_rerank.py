@@ -71,6 +71,7 @@ def test_decode_of_more_scores_than_requested_keeps_the_best() -> None:
         (make_reply((0, 0.1), ("1", 0.2)), "document '1' of 2"),
         (make_reply((0, 0.1), (1, None)), "document 1 is None"),
         (make_reply((0, 0.1), (1, math.nan)), "document 1 is nan"),
+        (make_reply((0, 0.1), (1, 10**400)), "document 1 is 1000"),
         ({"output": {"results": None}}, "shape is unknown"),
         ("x", "shape is unknown"),
     ],
