@@ -8,15 +8,15 @@ items ─► validation ─► packing ─► (uploads) ─► wire.encode ─�
 from __future__ import annotations
 
 import asyncio
-import threading
+import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from contextvars import copy_context
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
-from weakref import WeakKeyDictionary
 
 from qwenvl_core.client.client import Client
+from qwenvl_core.client.request_slots import RequestSlots
 from qwenvl_core.errors import QwenVLError
 from qwenvl_core.request.retrieval_uploads import plan_uploads
 from qwenvl_core.transport.connection import HttpRequest
@@ -88,8 +88,12 @@ class RetrievalClient:
 
     def __init__(self, max_concurrency: int) -> None:
         self.max_concurrency = max_concurrency
-        self._slots = threading.BoundedSemaphore(max_concurrency)
-        self._async_slots: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Semaphore] = WeakKeyDictionary()
+        self._slots = RequestSlots(max_concurrency)
+        self._pid = os.getpid()
+
+    def can_serve(self, max_concurrency: int) -> bool:
+        """Return whether it has this limit and was made in this process; slots of a parent may never become free."""
+        return self.max_concurrency == max_concurrency and self._pid == os.getpid()
 
     def run(self, client: Client, requests: Sequence[RetrievalRequest[T]], limiter: RateLimiter) -> list[T]:
         """Send requests and return their results, in the order of the requests.
@@ -151,35 +155,38 @@ class RetrievalClient:
         return [results[index] for index in range(len(requests))]
 
     def _run_one(self, client: Client, request: RetrievalRequest[T], limiter: RateLimiter, guard: CallGuard) -> T:
-        with self._slots:
-            try:
-                guard.check()
-                transport = client.open_transport()
-                limiter.acquire()
-                guard.check()  # waiting may have taken long
-                return self._send(client, transport, request, guard)
-            except Exception as error:
-                if isinstance(error, QwenVLError):
-                    redact(error, client.connection.api_key)
-                guard.end(error)
-                raise
+        self._slots.acquire()
+        try:
+            guard.check()
+            transport = client.open_transport()
+            limiter.acquire()
+            guard.check()  # waiting may have taken long
+            return self._send(client, transport, request, guard)
+        except Exception as error:
+            if isinstance(error, QwenVLError):
+                redact(error, client.connection.api_key)
+            guard.end(error)
+            raise
+        finally:
+            self._slots.release()
 
     async def _arun_one(
         self, client: Client, request: RetrievalRequest[T], limiter: RateLimiter, guard: CallGuard
     ) -> T:
-        loop = asyncio.get_running_loop()
-        async with self._async_slots.setdefault(loop, asyncio.Semaphore(self.max_concurrency)):
-            try:
-                guard.check()
-                transport = await client.aopen_transport()
-                await limiter.aacquire()
-                guard.check()
-                return await self._asend(client, transport, request, guard)
-            except Exception as error:
-                if isinstance(error, QwenVLError):
-                    redact(error, client.connection.api_key)
-                guard.end(error)
-                raise
+        await self._slots.aacquire()
+        try:
+            guard.check()
+            transport = await client.aopen_transport()
+            await limiter.aacquire()
+            guard.check()
+            return await self._asend(client, transport, request, guard)
+        except Exception as error:
+            if isinstance(error, QwenVLError):
+                redact(error, client.connection.api_key)
+            guard.end(error)
+            raise
+        finally:
+            self._slots.release()
 
     def _send(self, client: Client, transport: Any, request: RetrievalRequest[T], guard: CallGuard) -> T:
         plan = plan_uploads(request.items, request.upload)
@@ -215,12 +222,13 @@ class RetrievalClient:
     ) -> T:
         http_request = request.encode(items)
 
-        def attempt() -> bytes:
+        def attempt() -> T:
             _check_repetition(guard)
             with transport.open(http_request) as response:
-                return b"".join(response.data)
+                body = b"".join(response.data)
+            return request.decode(parse_reply(body))
 
-        return request.decode(parse_reply(call_with_retries(client.connection, attempt)))
+        return call_with_retries(client.connection, attempt)
 
     async def _aattempt(
         self,
@@ -232,13 +240,13 @@ class RetrievalClient:
     ) -> T:
         http_request = await asyncio.to_thread(request.encode, items)
 
-        async def attempt() -> bytes:
+        async def attempt() -> T:
             _check_repetition(guard)
             async with transport.aopen(http_request) as response:
-                return b"".join([data async for data in response.data])
+                body = b"".join([data async for data in response.data])
+            return await asyncio.to_thread(lambda: request.decode(parse_reply(body)))
 
-        body = await acall_with_retries(client.connection, attempt)
-        return request.decode(await asyncio.to_thread(parse_reply, body))
+        return await acall_with_retries(client.connection, attempt)
 
 
 def _check_repetition(guard: CallGuard) -> None:

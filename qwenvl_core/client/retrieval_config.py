@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import re
-import threading
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
@@ -20,6 +19,7 @@ from qwenvl_core.request.retrieval_packing import pack_items
 from qwenvl_core.request.retrieval_uploads import check_uploads
 from qwenvl_core.request.retrieval_validation import check_embedding, check_region, check_rerank
 from qwenvl_core.transport.connection import Connection, HttpRequest
+from qwenvl_core.types.fork_lock import ForkSafeLock
 from qwenvl_core.types.retrieval import EmbeddingSettings, Item, Ranked, RerankSettings, RetrievalUsage
 from qwenvl_core.wire import embeddings, rerank
 from qwenvl_core.wire.retrieval_fields import build_headers, has_files
@@ -30,27 +30,30 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-_client_lock = threading.Lock()  # so that threads that share an object share one client
+_client_lock = ForkSafeLock()  # so that threads that share an object share one client
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]")
 
 
 class RunState:
     """What calls of one object share: the limit on concurrent requests, and the usage so far.
 
-    A copy and a pickle begin anew.
+    A copy begins anew with the same connections, a pickle with none.
+
+    Args:
+        client: The client of the object that is copied.
     """
 
-    def __init__(self) -> None:
-        self.client: Client | None = None
+    def __init__(self, client: Client | None = None) -> None:
+        self.client = client
         self.runner: RetrievalClient | None = None
         self.usage = RetrievalUsage()
-        self.lock = threading.Lock()
+        self.lock = ForkSafeLock()
 
     def __reduce__(self) -> Any:
         return RunState, ()
 
     def __deepcopy__(self, memo: Any) -> RunState:
-        return RunState()
+        return RunState(self.client)
 
     def add_usage(self, usage: RetrievalUsage) -> None:
         """Add the usage of one reply."""
@@ -77,6 +80,12 @@ class RetrievalConfig(ConnectionConfig):
         super().model_post_init(context)
         self._resolve_prefix()
         self._read_environment_key()
+
+    def __copy__(self) -> Self:
+        """Copy the settings; the copy counts its own usage and concurrent requests."""
+        copy = super().__copy__()
+        copy._state = RunState(self._state.client)
+        return copy
 
     def __deepcopy__(self, memo: dict[int, Any] | None = None) -> Self:
         """Copy the settings, and share the caller's HTTP clients and rate limiter, which cannot be copied."""
@@ -153,7 +162,7 @@ class RetrievalConfig(ConnectionConfig):
 
         with _client_lock:
             runner = self._state.runner
-            if runner is None or runner.max_concurrency != max_concurrency:
+            if runner is None or not runner.can_serve(max_concurrency):
                 self._state.runner = runner = RetrievalClient(max_concurrency)
         return runner
 

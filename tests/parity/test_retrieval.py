@@ -172,9 +172,22 @@ def test_error_in_a_reply_of_status_200_raises_with_code(embedder: Any, emulator
 
 @per_embedder
 @per_mode
-def test_failed_request_is_repeated_and_no_other_begins_after_an_error(
-    embedder: Any, emulator: Emulator, is_async: bool
+def test_rate_limit_in_a_reply_of_status_200_is_repeated(
+    embedder: Any, emulator: Emulator, is_async: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("qwenvl_core.transport.retry._FIRST_DELAY", 0.0)
+    errors = [{"code": "Throttling.RateQuota", "message": "Slow down."}]
+    emulator.alter_retrieval = lambda payload: errors.pop() if errors else payload
+    assert len(embed(make(embedder, emulator, max_retries=1), ["a"], is_async=is_async)) == 1
+    assert len(emulator.requests) == 2
+
+
+@per_embedder
+@per_mode
+def test_failed_request_is_repeated_and_no_other_begins_after_an_error(
+    embedder: Any, emulator: Emulator, is_async: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("qwenvl_core.transport.retry._FIRST_DELAY", 0.0)
     emulator.retrieval_faults.append(Fault(status=503))
     assert len(embed(make(embedder, emulator, max_retries=2), ["a"], is_async=is_async)) == 1
     emulator.reset()
@@ -244,6 +257,26 @@ def test_copies_and_pickles_carry_settings_without_key(cls: Any, monkeypatch: py
     assert b"sk-explicit" not in data
     loaded = pickle.loads(data)
     assert (loaded.instruct, loaded.timeout, loaded.api_key.get_secret_value()) == ("find", 5, "sk-environment")
+
+
+@pytest.mark.parametrize("copy_model", [copy.copy, copy.deepcopy, lambda model: model.model_copy(update={"fps": 1.0})])
+def test_copy_counts_its_own_usage_over_the_same_connection(copy_model: Any, emulator: Emulator) -> None:
+    model = make(QwenVLEmbeddings, emulator)
+    model.embed(["a"])
+    twin = copy_model(model)
+    twin.embed(["a"])
+    twin.embed(["b"])
+    assert (model.usage.requests, twin.usage.requests) == (1, 2)
+    assert emulator.connections == 1
+
+
+def test_forked_child_has_slots_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A slot that a thread of the parent holds would never become free there."""
+    model = QwenVLEmbeddings(api_key="k", max_concurrency=1)
+    runner = model._get_runner(1)
+    assert model._get_runner(1) is runner
+    monkeypatch.setattr("os.getpid", lambda: -1)
+    assert model._get_runner(1) is not runner
 
 
 @pytest.mark.parametrize("cls", [*EMBEDDERS, *RERANKERS])
