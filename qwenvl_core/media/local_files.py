@@ -85,6 +85,8 @@ def _refuse(source: FileSource, location: str, advice: str) -> QwenVLInputError:
 def _resolve(path: Path) -> Path | None:
     """Return an absolute path without links; `None` for a path that no file can have."""
     try:
+        return path.resolve(strict=True)
+    except (FileNotFoundError, NotADirectoryError):
         return path.resolve()
     except (OSError, RuntimeError, ValueError):  # a loop of links, a null character
         return None

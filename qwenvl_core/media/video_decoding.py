@@ -108,7 +108,7 @@ def _open(source: FileSource | InlineSource, location: str) -> Iterator[tuple[An
         # As a file object: the library would read a name such as "concat:…" as a command.
         with (
             open_file(source.path) if isinstance(source, FileSource) else io.BytesIO(read_bytes(source)) as file,
-            av.open(file, options=_OPTIONS, metadata_errors="replace") as container,
+            av.open(file, options=_OPTIONS, **_get_metadata_options(av)) as container,
         ):
             stream = next(iter(container.streams.video), None)
             if stream is None:
@@ -119,6 +119,11 @@ def _open(source: FileSource | InlineSource, location: str) -> Iterator[tuple[An
             raise
         reason = getattr(error, "strerror", None) or str(error)
         raise QwenVLInputError(f"{location}: this video can't be decoded: {reason}.") from error
+
+
+def _get_metadata_options(av: Any) -> dict[str, str]:
+    """Return the option for metadata that is not UTF-8, which PyAV 19 always decodes, and without the option."""
+    return {"metadata_errors": "replace"} if int(av.__version__.partition(".")[0]) < 19 else {}
 
 
 def _import_av(location: str) -> Any:

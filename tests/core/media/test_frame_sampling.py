@@ -50,6 +50,14 @@ def test_containers_give_the_same_frames(path: Path, container: str, codec: str)
     assert sample_frames(str(path), fps=2).jpegs == frames.jpegs  # the same bytes, so that they are uploaded once
 
 
+@pytest.mark.parametrize("container", ["mp4", "matroska", "avi"])
+def test_metadata_that_is_not_utf_8_does_not_matter(path: Path, container: str) -> None:
+    video = encode_video(10, container=container)
+    assert b"Lavf" in video
+    path.write_bytes(video.replace(b"Lavf", b"L\xe9vf"))
+    assert len(sample_frames(path, fps=4).jpegs) == 4
+
+
 def test_data_uris_hold_the_jpegs(path: Path) -> None:
     path.write_bytes(encode_video(10))
     frames = sample_frames(path, fps=4)
