@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from functools import reduce
 from typing import Literal
 
-from qwenvl_core.parsing.elements import PageElement, format_html, join_markdown
+from qwenvl_core.parsing.elements import PageElement, format_html, join_markdown, quote_html
 from qwenvl_core.parsing.html.convert import parse_html_page
 from qwenvl_core.parsing.latex.page import is_latex_page, parse_latex_page
 from qwenvl_core.parsing.markdown.page import COORDINATE_COMMENT, parse_markdown_page
@@ -199,7 +199,9 @@ def _build_layout(
 ) -> PageLayout:
     """Build a layout from the elements of a page."""
     elements = tuple(
-        LayoutElement(element.type, element.text, element.html, element.latex, _find_box(element, coordinates), index)
+        LayoutElement(
+            element.type, element.text, quote_html(element), element.latex, _find_box(element, coordinates), index
+        )
         for index, element in enumerate(page_elements)
     )
     warnings = _check_coordinates(page_elements, coordinates)

@@ -35,6 +35,7 @@ class PageElement:
         latex: LaTeX source, or `None`.
         numbers: The coordinates of its box in the model's unit, or `None` without a box.
         inner: The coordinates of the boxes inside the element.
+        quote_depth: How often the element is quoted.
     """
 
     type: str
@@ -44,6 +45,7 @@ class PageElement:
     latex: str | None = None
     numbers: list[float] | None = None
     inner: list[list[float]] = field(default_factory=list)
+    quote_depth: int = 0
 
 
 def join_markdown(elements: Iterable[PageElement]) -> str:
@@ -54,9 +56,21 @@ def join_markdown(elements: Iterable[PageElement]) -> str:
         if element.markdown.strip():
             if parts:
                 parts.append("\n" if element.type == previous == "list_item" else "\n\n")
-            parts.append(element.markdown)
+            parts.append(quote_markdown(element) if element.quote_depth else element.markdown)
             previous = element.type
     return "".join(parts)
+
+
+def quote_markdown(element: PageElement) -> str:
+    """Return the Markdown of an element with the marks of a quotation before each line."""
+    marks = "> " * element.quote_depth
+    return "\n".join([marks + line for line in element.markdown.split("\n")])
+
+
+def quote_html(element: PageElement) -> str | None:
+    """Return the XML of an element; of quoted text, in a quotation."""
+    is_quotation = element.quote_depth and element.type == "text"
+    return f"<blockquote>{element.html}</blockquote>" if is_quotation else element.html
 
 
 def join_paragraphs(parts: Sequence[str]) -> str:
@@ -113,8 +127,15 @@ def _find_longest_run(code: str) -> int:
 
 def format_html(name: str, text: str, css_class: str = "", **attributes: str) -> str:
     """Format text as one XML element; line breaks become `<br/>`, empty attributes are left out."""
-    values = "".join(f' {key}="{value}"' for key, value in {"class": css_class, **attributes}.items() if value)
-    return mask_coordinates(f"<{name}{values}>{escape(text).replace(chr(10), '<br/>')}</{name}>")
+    if css_class:
+        attributes["class"] = css_class
+    return enclose(name, escape(text).replace("\n", "<br/>"), **attributes)
+
+
+def enclose(name: str, xml: str, **attributes: str) -> str:
+    """Format an XML element around XML; empty attributes are left out."""
+    values = "".join([f' {key}="{value}"' for key, value in attributes.items() if value]) if attributes else ""
+    return mask_coordinates(f"<{name}{values}>{xml}</{name}>")
 
 
 def rename_root(html: str, name: str) -> str:

@@ -3,11 +3,10 @@ r"""Read lines of Markdown as headings, list items, tables, pictures, HTML and p
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from qwenvl_core.parsing.elements import (
     PageElement,
-    build_code,
     format_heading,
     format_html,
     format_list_item,
@@ -18,6 +17,7 @@ from qwenvl_core.parsing.html.page import simplify_html
 from qwenvl_core.parsing.html.tokenizer import Token
 from qwenvl_core.parsing.latex.inline import format_cell
 from qwenvl_core.parsing.markdown.inline import has_markup, read_inline
+from qwenvl_core.parsing.markdown.quotes import strip_quote
 from qwenvl_core.parsing.tables import Cell, Row, format_table_html, format_table_text
 from qwenvl_core.parsing.text import collapse_whitespace, escape_links
 
@@ -26,12 +26,7 @@ _CLOSING_HASHES = re.compile(r"[ \t]+#+[ \t]*\Z")
 _LIST_ITEM = re.compile(r"([ \t]{0,40})([-*+•]|\d{1,9}[.)])[ \t]+(\S.*)\Z")
 _PICTURE = re.compile(r"[ ]{0,3}!\[([^\[\]]*+)\]\(([^()]*+)\)\s*\Z")
 _UNDERLINE = re.compile(r"[ ]{0,3}(?:={3,}+|-{3,}+)[ \t]*\Z")
-# Not `>=`, `->` and the prompt `>>>`. All marks are matched, so that no quoted line is itself a quotation.
-_QUOTE = re.compile(r"[ ]{0,3}(>(?!>>|[=-])(?:[ \t]{0,4}>(?!>>|[=-]))*+)[ \t]?(.*)\Z")
-_COMPARISON = re.compile(r"[ \t]*+(?!\d{1,9}[.)][ \t])(?:[-+±~≈€$£¥]?[ \t]?[.,]?\d|\Z)")
 _SENTENCE_ENDS = frozenset(".!?;,:…。！？；，：、")
-_FENCE = re.compile(r"[ ]{0,3}```+[ \t]*([\w+-]{0,30})[^\n`]{0,99}\Z")
-_FENCE_END = re.compile(r"[ ]{0,3}```+[ \t]*\Z")
 _AMOUNT_END = re.compile(r"\d[.,]\d\d\s?[A-Z€$£¥%*]{0,3}\Z")
 _CLOSING_SIGNS = "*_~`\"'”’»」』)]）】"
 _RULE = re.compile(r"[ ]{0,3}(?:[-*_][ \t]*+){3,}\Z")
@@ -41,6 +36,8 @@ _LATEX_WRAPPER = re.compile(
 )
 _CAPTION = re.compile(r"\s*+\\caption\*?\{(.*)\}\s*\Z")
 _PIPE = re.compile(r"(?<!\\)\|")
+_ITEM = Token("start", "li")
+_PARAGRAPH = Token("start", "p")
 _HTML_BLOCK = re.compile(
     r"[ ]{0,3}</?(?:address|article|aside|blockquote|center|details|div|dl|dt|dd|figcaption|figure|footer|form|h[1-6]"
     r"|header|img|li|main|nav|ol|p|pre|section|summary|tbody|thead|tr|ul)\b",
@@ -57,54 +54,57 @@ def _read_lines(lines: list[str]) -> list[PageElement]:
     elements: list[PageElement] = []
     index = 0
     while index < len(lines):
-        line = lines[index]
-        if not line.strip() or _RULE.match(line) or _LATEX_WRAPPER.match(line):
+        sign = _get_first_sign(lines[index])
+        if not sign or _is_left_out(lines[index], sign):
             index += 1
             continue
+        read = _READERS.get(sign)
         found, index = (
-            _read_code(lines, index)
-            or _read_table(lines, index)
-            or _read_single_line(lines, index)
-            or _read_list_item(lines, index)
-            or _read_quote(lines, index)
-            or _read_html_block(lines, index)
+            (_read_table(lines, index) if "|" in lines[index] else None)
+            or (read(lines, index) if read else None)
             or _read_paragraph(lines, index)
         )
         elements += found
     return elements
 
 
+def _get_first_sign(line: str) -> str:
+    """Return the first sign of a line, `"0"` for all digits, or an empty string for a blank line."""
+    sign = line.lstrip()[:1]
+    return "0" if sign.isdecimal() else sign
+
+
+def _is_left_out(line: str, sign: str) -> bool:
+    """Return whether a line is a rule, or a command of LaTeX around a table or a figure."""
+    if sign == "\\":
+        return _LATEX_WRAPPER.match(line) is not None
+    return sign in "-*_" and _RULE.match(line) is not None
+
+
 # Each function below reads the elements that begin at line `start`, and returns them with the index of the next line.
 
 
-def _read_single_line(lines: list[str], start: int) -> tuple[list[PageElement], int] | None:
-    """Read a heading, or a picture or a caption on a separate line."""
-    line = lines[start]
-    match = _HEADING.match(line)
-    if match:
-        return _read_heading(_CLOSING_HASHES.sub("", match[2]).strip(), len(match[1])), start + 1
-    match = _PICTURE.match(line)
-    if match:
-        alt = match[1].strip()
-        html = format_html("div", alt, "image")
-        return [PageElement("image", alt, format_placeholder(alt or "image"), html)], start + 1
-    match = _CAPTION.match(line)
-    if match:
-        caption = format_cell(match[1])
-        return [PageElement("caption", caption.text, caption.markdown, f"<p>{caption.html}</p>")], start + 1
-    return None
-
-
-def _read_code(lines: list[str], start: int) -> tuple[list[PageElement], int] | None:
-    """Read code between fences in a quotation; other fences were read before."""
-    match = _FENCE.match(lines[start])
+def _read_hashes(lines: list[str], start: int) -> tuple[list[PageElement], int] | None:
+    match = _HEADING.match(lines[start])
     if match is None:
         return None
-    end = start + 1
-    while end < len(lines) and _FENCE_END.match(lines[end]) is None:
-        end += 1
-    code = "\n".join(lines[start + 1 : end]).rstrip()
-    return [build_code(code, match[1])] if code.strip() else [], end + 1
+    return _read_heading(_CLOSING_HASHES.sub("", match[2]).strip(), len(match[1])), start + 1
+
+
+def _read_picture(lines: list[str], start: int) -> tuple[list[PageElement], int] | None:
+    match = _PICTURE.match(lines[start])
+    if match is None:
+        return None
+    alt = match[1].strip()
+    return [PageElement("image", alt, format_placeholder(alt or "image"), format_html("div", alt, "image"))], start + 1
+
+
+def _read_caption(lines: list[str], start: int) -> tuple[list[PageElement], int] | None:
+    match = _CAPTION.match(lines[start])
+    if match is None:
+        return None
+    caption = format_cell(match[1])
+    return [PageElement("caption", caption.text, caption.markdown, f"<p>{caption.html}</p>")], start + 1
 
 
 def _read_heading(source: str, level: int) -> list[PageElement]:
@@ -126,37 +126,11 @@ def _read_list_item(lines: list[str], start: int) -> tuple[list[PageElement], in
     end = start + 1
     while end < len(lines) and lines[end][:2].isspace() and lines[end].strip() and not _is_element_start(lines[end]):
         end += 1
-    number = match[2][:-1] if len(match[2]) > 1 else ""
-    root = Token("start", "li", {"value": number} if number else {})
-    inline = read_inline(collapse_whitespace("\n".join([match[3], *lines[start + 1 : end]])), root)
-    marker = lines[start][: match.start(3)]
-    markdown = format_list_item(marker, inline.markdown)
+    root = Token("start", "li", {"value": str(int(match[2][:-1]))}) if len(match[2]) > 1 else _ITEM
+    source = "\n".join([match[3], *lines[start + 1 : end]]) if end > start + 1 else match[3]
+    inline = read_inline(collapse_whitespace(source), root)
+    markdown = format_list_item(lines[start][: match.start(3)], inline.markdown)
     return [PageElement("list_item", inline.text, markdown, inline.html)], end
-
-
-def _read_quote(lines: list[str], start: int) -> tuple[list[PageElement], int] | None:
-    """Read quoted lines of one depth; if all begin with a number, as in `> 5 kg`, they are comparisons."""
-    depth = _split_quote(lines[start])[0]
-    quoted: list[str] = []
-    while depth and start + len(quoted) < len(lines):
-        line_depth, line = _split_quote(lines[start + len(quoted)])
-        if line_depth != depth:
-            break
-        quoted.append(line)
-    if all(map(_COMPARISON.match, quoted)):
-        return None
-    elements = _read_lines(quoted)
-    for element in elements:
-        element.markdown = "\n".join("> " * depth + line for line in element.markdown.split("\n"))
-        if element.type == "text":
-            element.html = f"<blockquote>{element.html}</blockquote>"
-    return elements, start + len(quoted)
-
-
-def _split_quote(line: str) -> tuple[int, str]:
-    """Return how often a line is quoted, and what is quoted."""
-    match = _QUOTE.match(line) if ">" in line else None
-    return (match[1].count(">"), match[2]) if match else (0, line)
 
 
 def _read_html_block(lines: list[str], start: int) -> tuple[list[PageElement], int] | None:
@@ -174,7 +148,7 @@ def _read_paragraph(lines: list[str], start: int) -> tuple[list[PageElement], in
         return _read_heading(lines[start].strip(), 1 if "=" in lines[end] else 2), end + 1
     while end < len(lines) and lines[end].strip() and not _is_element_start(lines[end]) and not _is_table(lines, end):
         end += 1
-    inline = read_inline(collapse_whitespace("\n".join(lines[start:end])), Token("start", "p"))
+    inline = read_inline(collapse_whitespace("\n".join(lines[start:end])), _PARAGRAPH)
     return [PageElement("text", inline.text, inline.markdown, inline.html)], end
 
 
@@ -194,13 +168,28 @@ def _read_table(lines: list[str], start: int) -> tuple[list[PageElement], int] |
     return [PageElement("table", format_table_text(rows), escape_links(markdown), format_table_html(rows))], end
 
 
+_READERS: dict[str, Callable[[list[str], int], tuple[list[PageElement], int] | None]] = {
+    "#": _read_hashes,
+    "!": _read_picture,
+    "\\": _read_caption,
+    "<": _read_html_block,
+    **dict.fromkeys("-*+•0", _read_list_item),
+}
+"""By the first sign of a line, the reader of an element that can begin with it."""
+
+_STARTS = {
+    "#": (_HEADING,),
+    "!": (_PICTURE,),
+    "\\": (_LATEX_WRAPPER, _CAPTION),
+    "_": (_RULE,),
+    **dict.fromkeys("+•0", (_LIST_ITEM,)),
+    **dict.fromkeys("-*", (_LIST_ITEM, _RULE)),
+}
+"""By the first sign of a line, the patterns of what ends a paragraph before it."""
+
+
 def _is_element_start(line: str) -> bool:
-    if line.lstrip(" ").startswith(">"):
-        depth, quoted = _split_quote(line)
-        return depth > 0 and _COMPARISON.match(quoted) is None
-    return any(
-        pattern.match(line) for pattern in (_FENCE, _HEADING, _LIST_ITEM, _PICTURE, _RULE, _LATEX_WRAPPER, _CAPTION)
-    )
+    return any(pattern.match(line) for pattern in _STARTS.get(_get_first_sign(line), ()))
 
 
 def _is_table(lines: list[str], index: int) -> bool:
@@ -246,12 +235,13 @@ def find_cut_row(text: str) -> int | None:
     start = len(lines) - 1
     while start and "|" in lines[start - 1]:
         start -= 1
-    has_pipes_around = lines[start].strip().startswith("|")
+    table_lines = [strip_quote(line) for line in lines[start:]]
+    has_pipes_around = table_lines[0].strip().startswith("|")
     is_closed = last.endswith("|") and not last.endswith("\\|") and len(last) > 1
-    table = next((index for index in range(start, len(lines) - 2) if _is_table(lines, index)), None)
+    table = next((index for index in range(len(table_lines) - 2) if _is_table(table_lines, index)), None)
     if table is None:
         is_cut = has_pipes_around and not is_closed
     else:
-        is_short = len(_split_cells(last)) < len(_split_cells(lines[table]))
+        is_short = len(_split_cells(table_lines[-1])) < len(_split_cells(table_lines[table]))
         is_cut = is_short or (has_pipes_around and not is_closed)
     return len(text) - len(lines[-1]) if is_cut else None

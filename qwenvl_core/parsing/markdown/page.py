@@ -11,6 +11,7 @@ import re
 from qwenvl_core.parsing.elements import PageElement, format_heading, format_html, format_placeholder, rename_root
 from qwenvl_core.parsing.markdown.blocks import read_blocks
 from qwenvl_core.parsing.markdown.lines import find_cut_row
+from qwenvl_core.parsing.markdown.quotes import strip_last_marks
 from qwenvl_core.parsing.numbers import find_numbers
 from qwenvl_core.parsing.text import join_lines
 
@@ -33,7 +34,10 @@ _TEXT_NAMES = {
     "caption": "caption",
     "list": "list_item",
 }
-_FENCE = re.compile(r"^[ \t]{0,9}```+[ \t]{0,9}([\w+-]{0,30})(?: (?:markdown|md))?[ \t]{0,9}$", re.MULTILINE)
+_FENCE = re.compile(
+    r"^[ \t]{0,9}(?P<marks>```+|~{3,8})[ \t]{0,9}(?P<language>[\w+-]{0,30})(?: (?:markdown|md))?[ \t]{0,9}$",
+    re.MULTILINE,
+)
 _PAGE_LANGUAGES = frozenset({"markdown", "md", "qwenvl"})
 _CUT_MARKUP = re.compile(
     r"(?:<!?-?|\\(?:b|be|beg|begi|begin|e|en|end)?|\\(?:begin|end)\{[a-z*]{0,20}|^[ \t]{0,9}`{1,2})\Z", re.MULTILINE
@@ -63,31 +67,46 @@ def parse_markdown_page(text: str) -> tuple[list[PageElement], bool]:
 def _split_pages(text: str) -> tuple[list[str], bool]:
     """Return the contents of the Markdown fences, or else the whole text, and whether a fence is not closed."""
     fences = list(_FENCE.finditer(text))
-    if not any(fence[1].lower() in _PAGE_LANGUAGES for fence in fences):
+    if not any(map(_is_page_fence, fences)):
         return [_strip_bare_fences(text, fences)], False
     pages = []
-    start: int | None = None
-    open_code_fences = 0  # inside the page
+    page: re.Match[str] | None = None  # the fence that begins the page
+    code: re.Match[str] | None = None  # a fence inside the page that others of its kind do not end
+    open_code_fences = 0  # others inside the page
+    last_ends = {fence["marks"][0]: fence.start() for fence in fences if not fence["language"]}
     for fence in fences:
-        if start is None:
-            start = fence.end() if fence[1].lower() in _PAGE_LANGUAGES else None
-        elif fence[1]:
+        if page is None:
+            page = fence if _is_page_fence(fence) else None
+        elif code:
+            code = None if _is_end_of(code, fence) else code
+        elif not fence["marks"].startswith(page["marks"]):
+            code = fence if fence.start() < last_ends.get(fence["marks"][0], 0) else None
+        elif fence["language"]:
             open_code_fences += 1
         elif open_code_fences:
             open_code_fences -= 1
         else:
-            pages.append(text[start : fence.start()])
-            start = None
-    return ([*pages, text[start:]], True) if start is not None else (pages, False)
+            pages.append(text[page.end() : fence.start()])
+            page = None
+    return ([*pages, text[page.end() :]], True) if page else (pages, False)
+
+
+def _is_page_fence(fence: re.Match[str]) -> bool:
+    return fence["language"].lower() in _PAGE_LANGUAGES
+
+
+def _is_end_of(opening: re.Match[str], fence: re.Match[str]) -> bool:
+    return not fence["language"] and fence["marks"].startswith(opening["marks"])
 
 
 def _strip_bare_fences(text: str, fences: list[re.Match[str]]) -> str:
     """Return the page inside a fence without a language, or the text if the fence is code."""
-    if not fences or fences[0][1] or text[: fences[0].start()].strip():
+    first = fences[0] if fences else None
+    if first is None or first["language"] or first["marks"][0] == "~" or text[: first.start()].strip():
         return text
-    end = fences[1].start() if len(fences) > 1 else len(text)
-    page = text[fences[0].end() : end]
-    is_rest_empty = len(fences) < 2 or not text[fences[1].end() :].strip()
+    closing = next((fence for fence in fences[1:] if fence["marks"].startswith(first["marks"])), None)
+    page = text[first.end() : closing.start() if closing else len(text)]
+    is_rest_empty = closing is None or not text[closing.end() :].strip()
     return page if is_rest_empty or COORDINATE_COMMENT.search(page) else text
 
 
@@ -99,9 +118,16 @@ def _parse_single_page(text: str) -> tuple[list[PageElement], bool]:
     elements: list[PageElement] = []
     is_last_block_truncated = False
     for index, (start, end) in enumerate(zip(starts, ends, strict=True)):
-        following, is_last_block_truncated = read_blocks(_strip_comments(text[start:end]))
+        source = strip_last_marks(text[start:end]) if end < len(text) else text[start:end]
+        following, is_last_block_truncated = read_blocks(_strip_comments(source))
         elements += _add_coordinates(comments[index - 1], following) if index else following
-    return elements, has_cut_end or is_last_block_truncated
+    return [element for element in elements if not _is_empty(element)], has_cut_end or is_last_block_truncated
+
+
+def _is_empty(element: PageElement) -> bool:
+    """Return whether a title or text, such as a line with `<br>` only, has no text, picture or box."""
+    is_shown = element.text or element.numbers or "![" in element.markdown
+    return not is_shown and element.type in ("title", "text")
 
 
 def _strip_cut_end(text: str) -> tuple[str, bool]:
