@@ -16,6 +16,7 @@ from qwenvl_core.parsing.elements import Inline, format_html, format_placeholder
 from qwenvl_core.parsing.html.balance import TagStack
 from qwenvl_core.parsing.html.render import RENDERED_TAGS, render_html, split_paragraphs
 from qwenvl_core.parsing.html.tokenizer import BLOCK_TAGS, INLINE_TAGS, VOID_TAGS, Token, create_start_tag
+from qwenvl_core.parsing.markdown.spans import MATH, read_spans
 from qwenvl_core.parsing.text import (
     collapse_whitespace,
     escape_links,
@@ -33,7 +34,7 @@ _SPECIAL = re.compile(
 _LEXEME = re.compile(
     r"\\(?P<escape>[!-/:-@\[-`{-~\n])"
     r"|`(?P<code>`*+)"
-    r"|\$(?P<math>(?![\s$])(?:[^$\n\\]|\\.){1,400}+(?<!\s)\$(?!\d))"
+    rf"|{MATH}"
     r"|!(?P<picture>\[)"
     r"|\[(?P<bracket>)"
     r"|\](?P<target>\(\s{0,9}<?(?P<url>[^()\s<>]{0,2000}+(?:\([^()\s<>]{0,200}\)[^()\s<>]{0,200}+){0,3})>?"
@@ -91,6 +92,9 @@ def read_inline(source: str, root: Token) -> Inline:
     """
     if not has_markup(source):
         return Inline(source, source, format_html(root.name, source, **root.attributes))
+    simple = read_spans(source, root)
+    if simple:
+        return simple
     reader = _InlineReader(source)
     reader.read()
     tokens = list(reader.iterate_tokens())
