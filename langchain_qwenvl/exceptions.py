@@ -154,8 +154,10 @@ class QwenVLContextOverflowError(core.QwenVLContextOverflowError, langchain.Cont
     """
 
 
-class QwenVLInputOverflowError(core.QwenVLInputOverflowError, QwenVLInputError, QwenVLContextOverflowError):
-    """The input is longer than what batches take; no request was sent.
+class QwenVLInputOverflowError(
+    core.QwenVLInputOverflowError, QwenVLInputError, QwenVLInvalidRequestError, QwenVLContextOverflowError
+):
+    """The input is longer than what batches take; no request was sent. Handlers of each of its kinds catch it.
 
     Example:
         ```python

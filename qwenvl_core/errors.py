@@ -45,8 +45,8 @@ class QwenVLError(Exception):
         partial: str = "",
         hint: str | None = None,
     ) -> None:
-        super().__init__(message)
-        self.message = message
+        self.message = message.encode(errors="backslashreplace").decode()  # half a character can't be printed
+        super().__init__(self.message)
         self.code = code
         self.status_code = status_code
         self.request_id = request_id
@@ -58,7 +58,8 @@ class QwenVLError(Exception):
         values = {"status": self.status_code, "code": self.code, "request id": self.request_id}
         details = [f"{name} {value}" for name, value in values.items() if value is not None]
         suffix = f" ({', '.join(details)})" if details else ""
-        return f"{self.message}{suffix}" + (f" {self.hint}" if self.hint else "")
+        text = f"{self.message}{suffix}" + (f" {self.hint}" if self.hint else "")
+        return text.encode(errors="backslashreplace").decode()
 
 
 class QwenVLInputError(QwenVLError, ValueError):

@@ -6,7 +6,6 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Generic, TypeVar
 
@@ -14,9 +13,10 @@ from qwenvl_core.client.batch_results import Convert, ResultCollector, number_re
 from qwenvl_core.errors import QwenVLError, QwenVLInputError
 from qwenvl_core.request.batch_demand import reduce_request
 from qwenvl_core.transport import batch_calls
-from qwenvl_core.transport.batch_calls import Order, Progress, check_finished, list_result_files
+from qwenvl_core.transport.batch_calls import GONE, Order, Progress, check_finished
 from qwenvl_core.transport.batch_files import BatchFileWriter, check_length, encode_line
 from qwenvl_core.transport.batch_io import arun, run
+from qwenvl_core.transport.batch_results import read_results
 from qwenvl_core.transport.batch_steps import Flow, ReadLines, Work, write_all
 from qwenvl_core.types.batch import Batch, BatchStatus
 from qwenvl_core.types.request import PreparedRequest, Request
@@ -29,8 +29,6 @@ T = TypeVar("T")
 BuildRequest = Callable[[], Request]
 ErrorContext = Callable[[], AbstractContextManager[object]]
 """Raises core errors as those of a framework."""
-
-_GONE = (400, 404, 410)  # statuses for a file that does not exist
 
 
 class BatchJob(Generic[T]):
@@ -151,9 +149,10 @@ class BatchJob(Generic[T]):
         for collector in self._create_collectors(found, convert):
             if collector.requests is None and collector.batch.input_file_id:
                 yield from _read_requests(collector)
-            for file_id in list_result_files(collector.batch):
-                yield ReadLines(file_id, collector.add_result)
-            outcomes += collector.finish()
+            problem = yield from read_results(collector.batch, collector.sink)
+            if problem is not None and collector.batch.output_file_id:
+                raise problem
+            outcomes += collector.finish(problem)
         return outcomes
 
     def _check_convert(self) -> Convert[T]:
@@ -173,7 +172,7 @@ def _read_requests(collector: ResultCollector[T]) -> Flow[None]:
     try:
         yield ReadLines(collector.batch.input_file_id, collector.add_request)
     except QwenVLError as error:
-        if error.status_code not in _GONE:
+        if error.status_code not in GONE:
             raise
         collector.requests = None
 
@@ -222,19 +221,36 @@ def _submit(
     error_context: ErrorContext,
 ) -> Flow[BatchJob[T]]:
     batch_calls.check_window(window)
-    folder = Path((yield Work(partial(tempfile.mkdtemp, prefix="qwenvl-batch-"))))
+    folder = _Folder()
     try:
-        lines = _RequestLines(llm._client, requests, folder)
+        lines = _RequestLines(llm._client, requests, (yield Work(folder.create)))
         yield from lines.write()
         model = lines.groups[0][0].settings.model if lines.groups else llm.model
         order = Order(llm._client.connection, model, window)
         ids = yield from batch_calls.submit_files(order, lines.writer.paths)
     except BaseException:
-        yield Work(partial(shutil.rmtree, folder, ignore_errors=True))
+        yield Work(folder.remove)
         raise
     with batch_calls.name_created(ids):
-        yield Work(partial(shutil.rmtree, folder, ignore_errors=True))
+        yield Work(folder.remove)
     return BatchJob(ids, llm, convert, lines.groups, error_context=error_context)
+
+
+class _Folder:
+    """A temporary folder, which is removed even if a cancellation meets its creation in a thread."""
+
+    def __init__(self) -> None:
+        self._path: Path | None = None
+
+    def create(self) -> Path:
+        """Create the folder."""
+        self._path = Path(tempfile.mkdtemp(prefix="qwenvl-batch-"))
+        return self._path
+
+    def remove(self) -> None:
+        """Remove the folder, if it was created."""
+        if self._path is not None:
+            shutil.rmtree(self._path, ignore_errors=True)
 
 
 class _RequestLines:

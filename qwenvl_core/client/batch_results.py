@@ -12,6 +12,7 @@ from qwenvl_core.client.exchange import Exchange
 from qwenvl_core.errors import QwenVLError
 from qwenvl_core.request.batch_demand import build_request, build_unchecked_request
 from qwenvl_core.transport.batch_calls import build_missing_error
+from qwenvl_core.transport.batch_results import ResultSink
 from qwenvl_core.types.batch import Batch, BatchResult
 from qwenvl_core.types.reply import Reply, ReplyAccumulator
 from qwenvl_core.types.request import PreparedRequest
@@ -84,8 +85,17 @@ class ResultCollector(Generic[T]):
             return
         self._outcomes[result.custom_id] = self.convert(decode_outcome(result, prepared), prepared)
 
-    def finish(self) -> list[T]:
-        """Return the outcomes in the order of the requests; a request without a result has an error."""
+    @property
+    def sink(self) -> ResultSink:
+        """What receives the lines of the results."""
+        return ResultSink(self._reader, self.add_result, self._has_all)
+
+    def finish(self, problem: QwenVLError | None = None) -> list[T]:
+        """Return the outcomes in the order of the requests; a request without a result has an error.
+
+        Args:
+            problem: Why results can't be read; by default they are missing.
+        """
         requests = self.requests
         if requests is None:
             missing = build_unchecked_request("")
@@ -93,9 +103,14 @@ class ResultCollector(Generic[T]):
         return [
             self._outcomes[custom_id]
             if custom_id in self._outcomes
-            else self.convert(self._build_missing_error(custom_id), prepared)
+            else self.convert(problem or self._build_missing_error(custom_id), prepared)
             for custom_id, prepared in requests.items()
         ]
+
+    def _has_all(self) -> bool:
+        if self.requests is None:
+            return len(self._outcomes) >= self.batch.status.total > 0
+        return self.requests.keys() <= self._outcomes.keys()
 
     def _build_missing_error(self, custom_id: str) -> QwenVLError:
         return build_missing_error(self.batch, custom_id, unreadable=self._reader.unreadable)

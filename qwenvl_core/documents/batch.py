@@ -7,6 +7,7 @@ process.
 from __future__ import annotations
 
 import shutil
+import time
 import uuid
 from collections.abc import Generator
 from dataclasses import asdict, replace
@@ -26,14 +27,17 @@ from qwenvl_core.errors import QwenVLError, QwenVLInputError
 from qwenvl_core.layout import REPETITION, parse_layout
 from qwenvl_core.rendering.pages import PageImage, shrink_jpeg
 from qwenvl_core.transport import batch_calls
-from qwenvl_core.transport.batch_calls import Order, Progress, build_missing_error, list_result_files
+from qwenvl_core.transport.batch_calls import GONE, Order, Progress, build_missing_error
 from qwenvl_core.transport.batch_files import BatchFileWriter, check_length, encode_line, get_excess, is_too_long
 from qwenvl_core.transport.batch_io import TransportSource
-from qwenvl_core.transport.batch_steps import Flow, ReadLines, Work, write_all
+from qwenvl_core.transport.batch_results import ResultSink, read_results
+from qwenvl_core.transport.batch_steps import Flow, Work, write_all
 from qwenvl_core.types.batch import Batch, BatchResult, BatchStatus, merge_statuses
 from qwenvl_core.types.reply import Reply
 from qwenvl_core.types.request import PreparedRequest, Request
 from qwenvl_core.wire.batches import ResultReader
+
+_SETTLING_TIME = 60.0  # seconds; a batch that was requested earlier is in the list, if it was created
 
 Page = tuple[PageImage, str]
 """A page and its cache key."""
@@ -138,17 +142,20 @@ def collect_pages(
             return state.get_last_status() if state.read_records() else merge_statuses(())
     finally:
         lock.release()
+    unfinished = None
     if wait:
         try:
-            yield from batch_calls.poll_batches([record.batch_id for record in pending], timeout, progress)
+            ids = [record.batch_id for record in pending]
+            yield from batch_calls.poll_batches(ids, timeout, progress, skips_gone=True)
         except QwenVLError as error:
-            failure = failure or error
+            unfinished = error
     names = {record.name for record in pending}
     lock = yield from state.acquire_lock()
     try:
         status, failure = yield from _collect_all(state, client, cache, names, failure)
     finally:
         lock.release()
+    failure = failure or unfinished
     if failure is not None:
         raise failure
     if progress is not None and not wait:
@@ -244,15 +251,25 @@ def _resume(state: BatchState, client: BatchClient) -> Flow[None]:
 
 def _create(state: BatchState, client: BatchClient, record: BatchRecord) -> Flow[None]:
     path = state.get_input_path(record)
-    may_exist = bool(record.file_id)
+    may_exist, age = bool(record.file_id), abs(time.time() - record.requested)
     if not record.file_id:
         if not (yield Work(partial(state.has_whole_input, record))):  # never uploaded, so nothing is paid for
             yield Work(partial(state.remove, record))
             return
         record.file_id = yield from batch_calls.upload_file(path)
-        yield Work(partial(state.save, record))
+    record.requested = time.time()
+    yield Work(partial(state.save, record))
     order = Order(client.connection, record.model, record.window)
-    batch = yield from batch_calls.create_batch(order, record.file_id, may_exist=may_exist)
+    try:
+        batch = yield from batch_calls.create_batch(
+            order, record.file_id, may_exist=may_exist, is_recent=age < _SETTLING_TIME
+        )
+    except QwenVLError as error:
+        if batch_calls.is_refused(error):
+            record.requested = 0
+            yield Work(partial(state.save, record))
+            state.add_way_out(error, record)
+        raise
     record.batch_id = batch.id
     yield Work(partial(state.save, record))
     yield Work(partial(path.unlink, missing_ok=True))
@@ -269,8 +286,9 @@ def _collect_all(
     statuses: list[BatchStatus] = []
     for record in [record for record in state.read_records() if record.name in names]:
         try:
-            status = yield from _collect(state, client, cache, record)
+            status, problem = yield from _collect(state, client, cache, record)
             statuses.append(status)
+            failure = failure or problem
         except QwenVLError as error:
             failure = failure or error
             if error.retryable:
@@ -278,20 +296,29 @@ def _collect_all(
     return merge_statuses(statuses), failure
 
 
-def _collect(state: BatchState, client: BatchClient, cache: PageCache, record: BatchRecord) -> Flow[BatchStatus]:
-    """Fetch the answers of one batch if it is finished; return its status."""
-    batch = yield from batch_calls.read_batch(record.batch_id)
+def _collect(
+    state: BatchState, client: BatchClient, cache: PageCache, record: BatchRecord
+) -> Flow[tuple[BatchStatus, QwenVLError | None]]:
+    """Fetch the answers of one batch if it is finished; return its status, and why its answers can't be read."""
+    try:
+        batch = yield from batch_calls.read_batch(record.batch_id)
+    except QwenVLError as error:
+        if error.status_code in GONE:
+            state.add_way_out(error, record)
+        raise
     status = batch.status
     if record.is_collected or not status.is_finished:
-        return status
+        return status, None
     results = _PageResults(client, cache, record, batch)
-    for file_id in list_result_files(batch):
-        yield ReadLines(file_id, results.keep_line)
+    problem = yield from read_results(batch, results.sink)
+    if problem is not None:
+        state.add_way_out(problem, record)
+        return status, problem
     results.add_missing()
     record.status = asdict(status)
     record.is_collected = True
     yield Work(partial(state.save, record))
-    return status
+    return status, None
 
 
 class _PageResults:
@@ -304,7 +331,15 @@ class _PageResults:
         self._batch = batch
         self._reader = ResultReader()
 
-    def keep_line(self, line: bytes) -> None:
+    @property
+    def sink(self) -> ResultSink:
+        """What receives the lines of the results."""
+        return ResultSink(self._reader, self._keep_line, self._has_all)
+
+    def _has_all(self) -> bool:
+        return self._record.pages.keys() <= self._reader.answered.keys()
+
+    def _keep_line(self, line: bytes) -> None:
         """Keep the result of a line; one that can't be read, or of no page of the batch, is left out."""
         result = self._reader.read(line)
         if result is not None and result.custom_id in self._record.pages:

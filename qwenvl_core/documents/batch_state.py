@@ -19,11 +19,11 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from qwenvl_core import errors
 from qwenvl_core.documents.page_cache import PageTranscription
 from qwenvl_core.errors import QwenVLError, QwenVLInputError
 from qwenvl_core.transport.batch_steps import Flow, Pause, Work
 from qwenvl_core.types.batch import BatchStatus, merge_statuses
-from qwenvl_core.wire.error_classes import ErrorPayload, error_from_payload
 
 try:
     import fcntl
@@ -60,6 +60,7 @@ class BatchRecord:
         reduced: Cache keys of the pages whose images were reduced.
         file_id: The vendor's id of the input file; empty until it is uploaded.
         batch_id: The vendor's id; empty until the batch is created.
+        requested: When its creation was requested, in seconds since 1970; 0 if it was not, or was refused.
         status: The last status.
         is_collected: Whether its results are fetched.
         outcomes: The transcription of a page that was cut off, or the error of one that failed, by cache key.
@@ -74,6 +75,7 @@ class BatchRecord:
     reduced: list[str] = field(default_factory=list)
     file_id: str = ""
     batch_id: str = ""
+    requested: float = 0
     status: dict[str, Any] = field(default_factory=lambda: asdict(BatchStatus("validating")))
     is_collected: bool = False
     outcomes: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -83,18 +85,24 @@ _Types = Mapping[str, tuple[type | None, ...]]
 
 _RECORD: _Types = {
     "name": (str,), "group": (str,), "created": (int, float), "model": (str,), "window": (str,), "pages": (dict,),
-    "reduced": (list,), "file_id": (str,), "batch_id": (str,), "status": (dict,), "is_collected": (bool,),
-    "outcomes": (dict,),
+    "reduced": (list,), "file_id": (str,), "batch_id": (str,), "requested": (int, float), "status": (dict,),
+    "is_collected": (bool,), "outcomes": (dict,),
 }  # fmt: skip
 """The fields of a state file, and the types that JSON gives them."""
 _STATUS: _Types = {"state": (str,), "total": (int,), "completed": (int,), "failed": (int,)}
 _OUTCOMES: Mapping[str, _Types] = {
-    "error": {"message": (str,), "code": (str, None), "status_code": (int, None), "request_id": (str, None)},
+    "error": {
+        "type": (str,), "message": (str,), "code": (str, None), "status_code": (int, None), "request_id": (str, None),
+        "partial": (str,), "hint": (str,),
+    },
     "transcription": {
         "text": (str,), "finish_reason": (str,), "model": (str,), "usage": (dict,), "ocr_result": (dict, None),
         "image_reduced": (bool, None),
     },
 }  # fmt: skip
+_ERROR_CLASSES = frozenset(
+    name for name, value in vars(errors).items() if isinstance(value, type) and issubclass(value, QwenVLError)
+)
 
 
 class FolderLock:
@@ -197,6 +205,14 @@ class BatchState:
         finally:
             temporary.unlink(missing_ok=True)
 
+    def add_way_out(self, error: QwenVLError, record: BatchRecord) -> None:
+        """Add to the hint of an error how to give up the batch that it concerns."""
+        cost = "they may be billed once more" if record.batch_id else "none of them was billed"
+        error.hint = (
+            f"{error.hint} Its pages wait for it: call collect_batch() again later. To give it up, delete "
+            f"{self.folder / record.name}.json and call submit_batch() again, which submits them anew: {cost}."
+        )
+
     def remove(self, record: BatchRecord) -> None:
         """Remove a record whose input file was never uploaded and is gone."""
         (self.folder / f"{record.name}.json").unlink(missing_ok=True)
@@ -271,10 +287,13 @@ def describe_error(error: QwenVLError) -> dict[str, Any]:
     """Return an error as JSON, for `BatchRecord.outcomes`."""
     return {
         "error": {
+            "type": next(cls.__name__ for cls in type(error).__mro__ if cls.__module__ == errors.__name__),
             "message": error.message,
             "code": error.code,
             "status_code": error.status_code,
             "request_id": error.request_id,
+            "partial": error.partial,
+            "hint": error.hint,
         }
     }
 
@@ -286,7 +305,8 @@ def describe_transcription(transcription: PageTranscription) -> dict[str, Any]:
 
 def _read_outcome(outcome: Mapping[str, Any]) -> PageTranscription:
     if "error" in outcome:
-        raise error_from_payload(ErrorPayload(**outcome["error"]))
+        values = dict(outcome["error"])
+        raise getattr(errors, values.pop("type"))(**values)
     return PageTranscription(**outcome["transcription"])
 
 
@@ -323,6 +343,8 @@ def _check_shape(values: Any, name: str) -> None:
         if len(kinds) != 1 or kinds[0] not in _OUTCOMES:
             raise TypeError(f"outcomes: {key!r} has neither a transcription nor an error")
         _check_fields(f"the {kinds[0]} of {key!r}", outcome[kinds[0]], _OUTCOMES[kinds[0]])
+        if "error" in outcome and outcome["error"]["type"] not in _ERROR_CLASSES:
+            raise TypeError(f"outcomes: the error of {key!r} has an unknown type")
 
 
 def _check_fields(place: str, values: Any, types: _Types) -> None:

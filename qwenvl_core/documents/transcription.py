@@ -28,6 +28,7 @@ from qwenvl_core.documents.progress import Reporter, report_progress
 from qwenvl_core.documents.records import Record, TranscribedPage, build_records, build_single_record
 from qwenvl_core.errors import QwenVLError, QwenVLPageError
 from qwenvl_core.layout import REPETITION, PageLayout
+from qwenvl_core.parsing.text import escape_surrogates
 from qwenvl_core.rendering.open import DocumentFile, File, open_pages
 from qwenvl_core.rendering.page_size import PageSizing
 from qwenvl_core.rendering.pages import PageImage, Pages, render_page
@@ -135,7 +136,7 @@ class Transcription:
         """Select the pages; the first of them has the warnings about the document in its metadata."""
         numbers = self._options.select_pages(pages.count)
         for warning in pages.warnings:
-            _LOG.warning("%s: %s", self.name, warning)
+            _LOG.warning("%s: %s", escape_surrogates(self.name), warning)
         self._document_warnings = {numbers[0]: pages.warnings} if numbers else {}
         return numbers
 
@@ -251,7 +252,7 @@ class Transcription:
 
     def _describe_unwritten(self, option: str, page: PageImage, error: OSError) -> str:
         """Log that a file of a page could not be written, and return the warning for its metadata."""
-        _LOG.warning("%s: page %d is not stored in %s: %s", self.name, page.number, option, error)
+        _LOG.warning("%s: page %d is not stored in %s: %s", escape_surrogates(self.name), page.number, option, error)
         return f"not stored in {option}: {error.strerror or error}"
 
     # --- Results, in page order ---
@@ -275,7 +276,7 @@ class Transcription:
         self.failures.append((number, error))
         if self._options.on_error == "raise" or isinstance(error, (PendingPageError, DamagedStateError)):
             raise _build_page_error(error, number, self.name) from error
-        _LOG.warning("%s: skipped page %d: %s", self.name, number, error)
+        _LOG.warning("%s: skipped page %d: %s", escape_surrogates(self.name), number, error)
 
     def _build_last_record(self, total: int) -> Iterator[Record]:
         """Yield the record of the mode `"single"`; nothing in other modes."""

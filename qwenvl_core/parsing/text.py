@@ -33,6 +33,11 @@ def sanitize(text: str) -> str:
     return _NOT_XML.sub("", _SURROGATE.sub("\ufffd", text))
 
 
+def escape_surrogates(text: str) -> str:
+    r"""Return a text that UTF-8 can encode: half a character, as in an undecodable file name, is shown as `\udc80`."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
 def unescape(text: str) -> str:
     """Resolve HTML character references and sanitize the result."""
     if "&" not in text:

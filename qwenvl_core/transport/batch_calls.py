@@ -31,8 +31,12 @@ Progress = Callable[[BatchStatus], object]
 _LOG = logging.getLogger(__name__)
 _FIRST_PAUSE = 2.0  # seconds
 _MAX_PAUSE = 60.0  # seconds
-_LOOK_UP_PAUSE = 0.5  # seconds, in which a batch whose reply was lost appears in the list
+_LOOK_UP_PAUSE = 0.5  # seconds, doubled with each look: what exists may appear some seconds later
+_LOOKS = 4  # after the first one
+_MAX_PAGES = 100  # of the list of batches, for a server that would list them without an end
 _UNCERTAIN = (408, 409, 429)  # statuses below 500 after which a request may be sent again
+GONE = (400, 404, 410)
+"""Statuses for a file or a batch that does not exist."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,19 +109,21 @@ def upload_file(path: Path) -> Flow[str]:
     return files.read_file_id((yield Call(build, path)))
 
 
-def create_batch(order: Order, file_id: str, *, may_exist: bool = False) -> Flow[Batch]:
+def create_batch(order: Order, file_id: str, *, may_exist: bool = False, is_recent: bool = True) -> Flow[Batch]:
     """Create the batch of an input file, once: it is looked up before the request is ever repeated.
 
     Args:
         order: What the batch shares with others.
         file_id: The input file.
         may_exist: Whether an earlier request may have created it.
+        is_recent: Whether that was so recently that the batch may not be in the list yet.
     """
     body = batches.encode_create(file_id, model=order.model, window=order.window, metadata={})
     policy = RetryPolicy(order.connection)
+    looks = _LOOKS if is_recent else 0
     while True:
         if may_exist:
-            found = yield from find_batch(file_id)
+            found = yield from _look_for_batch(file_id, looks)
             if found:
                 return found
         try:
@@ -126,29 +132,64 @@ def create_batch(order: Order, file_id: str, *, may_exist: bool = False) -> Flow
             _LOG.info("Created batch %s.", batch.id)
             return batch
         except QwenVLError as error:
-            if _is_refused(error):
+            if is_refused(error):
                 raise
             failure = error
+        may_exist, looks = True, 0 if failure.status_code == 429 else _LOOKS
         delay = _find_delay(policy, failure)
         yield Pause(_LOOK_UP_PAUSE if delay is None else delay)
         if delay is None:  # the last attempt may have created it too
-            found = yield from find_batch(file_id)
+            found = yield from _look_for_batch(file_id, looks)
             if found:
                 return found
             raise failure
-        may_exist = True
+
+
+def list_pauses(looks: int = _LOOKS) -> list[float]:
+    """Return the seconds before each further look for what the service may show later: 7.5 in all."""
+    return [_LOOK_UP_PAUSE * 2**index for index in range(looks)]
+
+
+def _look_for_batch(file_id: str, looks: int) -> Flow[Batch | None]:
+    """Find the batch of an input file, which may appear in the list some seconds after its creation."""
+    found = yield from find_batch(file_id)
+    for pause in list_pauses(looks):
+        if found:
+            break
+        yield Pause(pause)
+        found = yield from find_batch(file_id)
+    return found
 
 
 def find_batch(file_id: str) -> Flow[Batch | None]:
     """Find the newest batch of an input file."""
-    query = batches.build_query([file_id])
-    payload = yield Call(lambda _: HttpRequest("GET", batches.PATH, params=query))
-    return next((batch for batch in batches.decode_batches(payload) if batch.input_file_id == file_id), None)
+    after, visited = "", {""}
+    while len(visited) <= _MAX_PAGES:
+        query = batches.build_query(file_id, after=after)
+        request = HttpRequest("GET", batches.PATH, params=query)
+        payload = yield Call(partial(_return_request, request))
+        found, after = batches.decode_page(payload, file_id)
+        if found or after in visited:
+            return found[0] if found else None
+        visited.add(after)
+    return None
 
 
 def read_batch(batch_id: str) -> Flow[Batch]:
-    """Read the description of a batch."""
-    payload = yield Call(lambda _: HttpRequest("GET", batches.build_path(batch_id)))
+    """Read the description of a batch.
+
+    Raises:
+        QwenVLError: The request failed; the hint of a batch that does not exist says why that may be.
+    """
+    try:
+        payload = yield Call(lambda _: HttpRequest("GET", batches.build_path(batch_id)))
+    except QwenVLError as error:
+        if error.status_code in GONE:
+            error.message = f"Batch {batch_id} was not found: {error.message}"
+            error.hint = (
+                "Use the API key, region= and base_url= that it was submitted with; the service may have deleted it."
+            )
+        raise
     return batches.decode_batch(payload)
 
 
@@ -168,41 +209,71 @@ def read_status(ids: Sequence[str]) -> Flow[BatchStatus]:
 
 
 def cancel_batches(ids: Sequence[str]) -> Flow[BatchStatus]:
-    """Cancel the batches that are not finished; return the status of all."""
-    found = yield from read_batches(ids)
-    for index, batch in enumerate(found):
+    """Cancel the batches that are not finished; return the status of all.
+
+    Raises:
+        QwenVLError: A request failed; the other batches were cancelled nevertheless.
+    """
+    statuses: list[BatchStatus] = []
+    failure: QwenVLError | None = None
+    for batch_id in ids:
+        try:
+            batch = yield from _cancel(batch_id)
+            statuses.append(batch.status)
+        except QwenVLError as error:
+            failure = failure or error
+    if failure is not None:
+        raise failure
+    return merge_statuses(statuses)
+
+
+def _cancel(batch_id: str) -> Flow[Batch]:
+    batch = yield from read_batch(batch_id)
+    if batch.status.is_finished:
+        return batch
+    try:
+        request = HttpRequest("POST", batches.build_path(batch_id, "cancel"))
+        return batches.decode_batch((yield Call(lambda _: request)))
+    except QwenVLError as error:
+        if not is_refused(error):
+            raise
+        batch = yield from read_batch(batch_id)  # it may have ended meanwhile
         if not batch.status.is_finished:
-            request = HttpRequest("POST", batches.build_path(batch.id, "cancel"))
-            found[index] = batches.decode_batch((yield Call(partial(_return_request, request))))
-    return merge_statuses(batch.status for batch in found)
+            raise
+        return batch
 
 
-def poll_batches(ids: Sequence[str], timeout: float | None, progress: Progress | None) -> Flow[BatchStatus]:
+def poll_batches(
+    ids: Sequence[str], timeout: float | None, progress: Progress | None, *, skips_gone: bool = False
+) -> Flow[BatchStatus]:
     """Wait until batches are finished; return their status.
 
     Args:
         ids: The batches.
         timeout: Seconds to wait at most; `None` for no limit.
         progress: Called with each status.
+        skips_gone: Whether that a batch does not exist is raised only when the others are finished.
 
     Raises:
         QwenVLTimeoutError: They are not finished in time.
+        QwenVLError: A request failed.
     """
     deadline = None if timeout is None else time.monotonic() + timeout
     finished: dict[str, BatchStatus] = {}
+    gone: dict[str, QwenVLError] = {}
     pause = _FIRST_PAUSE
     while True:
-        current = dict(finished)
-        for batch_id in ids:
-            if batch_id not in finished:
-                batch = yield from read_batch(batch_id)
-                current[batch_id] = batch.status
+        waiting = [batch_id for batch_id in ids if batch_id not in finished and batch_id not in gone]
+        current = finished | (yield from _read_waiting(waiting, gone))
+        for error in gone.values():
+            if not skips_gone or not current:
+                raise error
         finished = {batch_id: status for batch_id, status in current.items() if status.is_finished}
         status = merge_statuses(current.values())
         if progress is not None:
             progress(status)
         if status.is_finished:
-            return status
+            break
         left = pause if deadline is None else deadline - time.monotonic()
         if left <= 0:
             raise QwenVLTimeoutError(
@@ -211,6 +282,29 @@ def poll_batches(ids: Sequence[str], timeout: float | None, progress: Progress |
             )
         yield Pause(min(pause, left))
         pause = min(pause * 2, _MAX_PAUSE)
+    for error in gone.values():
+        raise error
+    return status
+
+
+def _read_waiting(ids: Sequence[str], gone: dict[str, QwenVLError]) -> Flow[dict[str, BatchStatus]]:
+    """Read the status of batches; put the errors of those that do not exist into `gone`."""
+    current: dict[str, BatchStatus] = {}
+    for batch_id in ids:
+        try:
+            batch = yield from read_batch(batch_id)
+            current[batch_id] = batch.status
+        except QwenVLError as error:
+            if error.status_code not in GONE:
+                raise
+            gone[batch_id] = error
+    return current
+
+
+def is_refused(error: QwenVLError) -> bool:
+    """Return whether the service refused a request, so that it had no effect and is not sent again."""
+    status = error.status_code
+    return status is not None and 400 <= status < 500 and status not in _UNCERTAIN
 
 
 def check_finished(found: Iterable[Batch]) -> None:
@@ -224,11 +318,6 @@ def check_finished(found: Iterable[Batch]) -> None:
             raise QwenVLInputError(
                 f"Batch {batch.id} has no results yet: its state is {batch.status.state!r}. Wait for it with poll()."
             )
-
-
-def list_result_files(batch: Batch) -> list[str]:
-    """Return the ids of the files with the results of a batch; the answers come last."""
-    return [file_id for file_id in (batch.error_file_id, batch.output_file_id) if file_id]
 
 
 def build_missing_error(batch: Batch, custom_id: str, *, unreadable: int = 0) -> QwenVLError:
@@ -251,12 +340,6 @@ def build_missing_error(batch: Batch, custom_id: str, *, unreadable: int = 0) ->
 
 def _return_request(request: HttpRequest, _file: BinaryIO | None) -> HttpRequest:
     return request
-
-
-def _is_refused(error: QwenVLError) -> bool:
-    """Return whether the service refused a request, so that it had no effect and is not sent again."""
-    status = error.status_code
-    return status is not None and 400 <= status < 500 and status not in _UNCERTAIN
 
 
 def _find_delay(policy: RetryPolicy, error: QwenVLError) -> float | None:

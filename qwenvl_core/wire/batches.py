@@ -22,6 +22,7 @@ Sources: the vendor's page "OpenAI compatible - Batch"; recorded traffic.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
@@ -55,9 +56,9 @@ def build_path(batch_id: str, action: str = "") -> str:
     return f"{PATH}/{quote(batch_id, safe='')}{action and '/'}{action}"
 
 
-def build_query(input_file_ids: Sequence[str]) -> dict[str, str]:
-    """Build the query that finds the batches of input files."""
-    return {"input_file_ids": ",".join(input_file_ids), "limit": "100"}
+def build_query(input_file_id: str, *, after: str = "") -> dict[str, str]:
+    """Build the query that finds the batches of an input file, from the one behind the batch `after`."""
+    return {"input_file_ids": input_file_id, "limit": "100"} | ({"after": after} if after else {})
 
 
 def encode_create(input_file_id: str, *, model: str, window: str, metadata: Mapping[str, str]) -> dict[str, Any]:
@@ -141,16 +142,25 @@ def decode_batch(payload: Any) -> Batch:
         ) from error
 
 
-def decode_batches(payload: Any) -> list[Batch]:
-    """Decode a list of batches, the newest first.
+def decode_page(payload: Any, input_file_id: str) -> tuple[list[Batch], str]:
+    """Decode a page of the list of batches.
+
+    Returns:
+        The batches of the input file, the newest first, and the id behind which the next page begins; `""` if this page
+        is the last. Batches of other files, which a server without the filter lists too, are left out.
 
     Raises:
         QwenVLAPIError: Its shape is unknown.
     """
     rows = payload.get("data") if isinstance(payload, Mapping) else None
-    if not isinstance(rows, list):
+    if not isinstance(rows, list) or not all(isinstance(row, Mapping) for row in rows):
         raise QwenVLAPIError("The list of batches has an unknown shape.", status_code=200)
-    return sorted(map(decode_batch, rows), key=lambda batch: -batch.created_at)
+    found = [decode_batch(row) for row in rows if row.get("input_file_id") == input_file_id]
+    # A page that does not state whether it is the last is, if the filter was kept.
+    has_more = payload.get("has_more", len(found) < len(rows))
+    last_id = payload.get("last_id") or (rows[-1].get("id") if rows else "")
+    found.sort(key=lambda batch: -batch.created_at)
+    return found, last_id if has_more and isinstance(last_id, str) else ""
 
 
 def decode_result(line: bytes) -> BatchResult:
@@ -166,10 +176,13 @@ def decode_result(line: bytes) -> BatchResult:
         raise QwenVLAPIError(f"A line of a batch's results has an unknown shape ({error!r}).") from error
     response = row.get("response")
     response = response if isinstance(response, Mapping) else {}
-    status, body = response.get("status_code"), response.get("body")
-    request_id = read_string(response.get("request_id"))
-    is_refused = isinstance(status, int) and status >= 400
-    if row.get("error") or not isinstance(body, dict) or is_refused:
+    status, body, request_id = (
+        _read_status(response.get("status_code")),
+        response.get("body"),
+        response.get("request_id"),
+    )
+    request_id = request_id if isinstance(request_id, str) else ""
+    if row.get("error") or not isinstance(body, dict) or (status or 0) >= 400:
         return BatchResult(custom_id, None, _read_error(row.get("error"), body, status, request_id), request_id)
     return BatchResult(custom_id, body, None, request_id)
 
@@ -179,15 +192,22 @@ class ResultReader:
 
     Attributes:
         answered: The requests that have a result, by their custom ids: whether it is a reply.
-        unreadable: Number of lines that can't be read.
+        unreadable: Number of lines that can't be read, since `start_file`.
+        has_results: Whether any line since `start_file` has the form of a result, even a broken one.
     """
 
     def __init__(self) -> None:
         self.answered: dict[str, bool] = {}
+        self.start_file()
+
+    def start_file(self) -> None:
+        """Begin to count the lines of a file."""
         self.unreadable = 0
+        self.has_results = False
 
     def read(self, line: bytes) -> BatchResult | None:
         """Return the result of a line; `None` if it can't be read, or is an error of a request that has a reply."""
+        self.has_results = self.has_results or b'"custom_id"' in line
         try:
             result = decode_result(line)
         except QwenVLAPIError:
@@ -200,10 +220,16 @@ class ResultReader:
         return result
 
 
-def _read_error(error: Any, body: Any, status: Any, request_id: str) -> QwenVLError:
+def _read_status(status: Any) -> int | None:
+    """Return the status of a response, also one that is a text of digits."""
+    return int(status) if re.fullmatch("[1-5][0-9]{2}", str(status)) else None
+
+
+def _read_error(error: Any, body: Any, status: int | None, request_id: str) -> QwenVLError:
     """Build the error of a request from the line's own error, else from the body of its response."""
-    payload = error or body or {"message": "The service answered without a reply."}
-    parsed = parse_error_payload(payload, status_code=status if isinstance(status, int) else None)
+    has_fields = not isinstance(error, Mapping) or any(error.values())
+    payload = (error if has_fields else None) or body or {"message": "The service answered without a reply."}
+    parsed = parse_error_payload(payload, status_code=status)
     parsed_error = error_from_payload(parsed)
     parsed_error.request_id = parsed_error.request_id or request_id or None
     return parsed_error

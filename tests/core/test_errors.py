@@ -70,3 +70,10 @@ def test_hint_for_repetitive_tool_calls_names_the_way_out(text: str) -> None:
     error = error_from_payload(ErrorPayload(text, code="InvalidParameter", status_code=400))
     assert type(error) is QwenVLInvalidRequestError
     assert "Remove the repeated rounds" in str(error)
+
+
+@pytest.mark.parametrize("text", ["scan\udcff.pdf", "half \ud83d"], ids=["file name", "cut text"])
+def test_error_with_half_a_character_can_be_printed_and_logged(text: str) -> None:
+    error = QwenVLInputError(f"No such file: {text}.", hint=f"Delete {text}.")
+    for shown in (str(error), error.message, *error.args):
+        assert b"\\ud" in shown.encode()

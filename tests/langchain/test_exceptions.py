@@ -140,7 +140,7 @@ def test_class_has_the_cores_tree_and_retryability(core_class: type[core.QwenVLE
     assert cls.hint == core_class.hint
     for other, other_cls in CLASSES:
         # Handlers of ModelInvalidRequestError must not catch an overflow before those of ContextOverflowError.
-        is_overflow = issubclass(cls, langchain_qwenvl.QwenVLContextOverflowError)
+        is_overflow = cls is langchain_qwenvl.QwenVLContextOverflowError
         is_separate = is_overflow and other is core.QwenVLInvalidRequestError
         assert issubclass(cls, other_cls) is (issubclass(core_class, other) and not is_separate)
 
@@ -154,6 +154,8 @@ def test_input_overflow_is_an_input_error_and_a_context_overflow() -> None:
     cls = langchain_qwenvl.QwenVLInputOverflowError
     assert issubclass(cls, lc.ContextOverflowError)
     assert issubclass(cls, langchain_qwenvl.QwenVLInputError)
+    assert issubclass(cls, langchain_qwenvl.QwenVLInvalidRequestError)
+    assert issubclass(cls, lc.ModelInvalidRequestError)
     assert issubclass(cls, ValueError)
 
 

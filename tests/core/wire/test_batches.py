@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from qwenvl_core.errors import QwenVLAPIError, QwenVLContentFilterError, QwenVLInvalidRequestError
+from qwenvl_core.errors import QwenVLAPIError, QwenVLContentFilterError, QwenVLInvalidRequestError, QwenVLRateLimitError
 from qwenvl_core.types.batch import BatchStatus, merge_statuses
 from qwenvl_core.wire import batches, files
 
@@ -44,11 +44,35 @@ def test_decode_batch_of_unknown_shape_raises(payload: Any) -> None:
         batches.decode_batch(payload)
 
 
-def test_decode_batches_gives_newest_first() -> None:
-    rows = batches.decode_batches({"data": [DESCRIPTION, DESCRIPTION | {"id": "batch_2", "created_at": 9}]})
-    assert [row.id for row in rows] == ["batch_2", "batch_1"]
-    with pytest.raises(QwenVLAPIError):
-        batches.decode_batches({})
+def list_page(*rows: dict[str, Any], **fields: Any) -> dict[str, Any]:
+    return {"object": "list", "data": list(rows)} | fields
+
+
+OTHER = {"id": "batch_9", "input_file_id": "f-9"}
+
+
+@pytest.mark.parametrize(
+    ("page", "ids", "after"),
+    [
+        (list_page(), [], ""),
+        (list_page(has_more=True, last_id=None), [], ""),
+        (list_page(DESCRIPTION, DESCRIPTION | {"id": "batch_2", "created_at": 9}), ["batch_2", "batch_1"], ""),
+        (list_page(OTHER, has_more=False, last_id="batch_9"), [], ""),
+        (list_page(OTHER, has_more=True, last_id="batch_9"), [], "batch_9"),
+        (list_page(OTHER, has_more=True), [], "batch_9"),
+        (list_page(OTHER), [], "batch_9"),  # a server without the filter that does not state whether there is more
+        (list_page({"input_file_id": None}, {"id": 7}, has_more=True, last_id=7), [], ""),
+    ],
+)
+def test_decode_page_finds_batches_of_file_and_next_page(page: Any, ids: list[str], after: str) -> None:
+    found, next_after = batches.decode_page(page, "f-1")
+    assert ([batch.id for batch in found], next_after) == (ids, after)
+
+
+@pytest.mark.parametrize("page", [None, [], {}, {"data": None}, {"data": ["x"]}, {"data": [DESCRIPTION | {"id": 7}]}])
+def test_decode_page_of_unknown_shape_raises(page: Any) -> None:
+    with pytest.raises(QwenVLAPIError, match="unknown shape"):
+        batches.decode_page(page, "f-1")
 
 
 @pytest.mark.parametrize(
@@ -105,6 +129,14 @@ def test_decode_result_of_answer_holds_body() -> None:
         ({"error": {"code": "InvalidParameter", "message": "no"}, "response": None}, None),
         ({"response": {"status_code": 400, "body": {"error": {"message": "no"}}}}, QwenVLInvalidRequestError),
         ({"response": {}}, None),
+        ({"response": {"status_code": "429", "request_id": 7, "body": None}}, QwenVLRateLimitError),
+        (
+            {
+                "response": {"status_code": 400, "body": {"message": "no"}},
+                "error": {"code": None, "message": None},
+            },
+            QwenVLInvalidRequestError,
+        ),
     ],
 )
 def test_decode_result_of_failure_holds_error_of_service(fields: Any, error_class: Any) -> None:
