@@ -102,6 +102,21 @@ class ChatQwenVL(QwenVLBase):
 
         Returns:
             A runnable that returns messages with tool calls.
+
+        Raises:
+            ValueError: A tool or the schema can't be converted.
+            QwenVLError: (when run) As the model; a forced call that is missing is a `QwenVLOutputError`.
+
+        Example:
+            ```python
+            from langchain_core.tools import tool
+
+            @tool(description="Read the total of a receipt.")
+            def read_total(path: str) -> float:
+                return 18.37
+
+            print(llm.bind_tools([read_total]).invoke("What was paid?").tool_calls)
+            ```
         """
         bound: dict[str, Any] = {**kwargs}
         if tools:
@@ -146,6 +161,17 @@ class ChatQwenVL(QwenVLBase):
                 with `"json_mode"`.
             OutputParserException: (when run) The answer is not an object of the schema; the error is also a
                 `QwenVLOutputError`.
+
+        Example:
+            ```python
+            from pydantic import BaseModel
+
+            class Total(BaseModel):
+                amount: float
+
+            reader = llm.with_structured_output(Total)
+            print(type(reader).__name__)  # RunnableSequence
+            ```
         """
         kwargs = pipeline.normalize_call_settings(kwargs)
         with exceptions.map_core_errors():
@@ -188,6 +214,13 @@ class ChatQwenVL(QwenVLBase):
         Raises:
             QwenVLInputError: An input can't be sent; the message has its index, and nothing was sent.
             QwenVLError: A request failed.
+
+        Example:
+            ```python
+            job = llm.submit_batch(["What is 2 + 2?", "What is 3 + 3?"], enable_thinking=False)
+            print(job.poll().state)  # completed
+            print(len(job.results()))  # 2
+            ```
         """
         settings = batches.build_call_settings(tools, tool_choice, response_format, kwargs)
         return batches.submit(self, inputs, settings, window=window)
@@ -207,17 +240,58 @@ class ChatQwenVL(QwenVLBase):
         return await batches.asubmit(self, inputs, settings, window=window)
 
     def batch_job(self, ids: str | Sequence[str]) -> BatchJob[AIMessage | QwenVLError]:
-        """Return the job of batches that were submitted earlier, by their ids."""
+        """Return the job of batches that were submitted earlier.
+
+        Args:
+            ids: The ids, as in `BatchJob.ids`.
+
+        Returns:
+            The job. No request is sent before one of its methods is called.
+
+        Example:
+            ```python
+            ids = llm.submit_batch(["What is 2 + 2?"]).ids
+            print(llm.batch_job(ids).poll().state)  # completed
+            ```
+        """
         return batches.find_job(self, ids)
 
     @override
     def bind(self, **kwargs: Any) -> BoundModel:
+        """Bind keywords of a call.
+
+        Args:
+            kwargs: Any setting of a call.
+
+        Returns:
+            A runnable that passes the keywords to each call; it has the methods of the model.
+
+        Example:
+            ```python
+            quick = llm.bind(enable_thinking=False, max_tokens=100)
+            print(quick.invoke("Hello").text)
+            ```
+        """
         return bound_model.BoundModel(bound=self, kwargs=kwargs, config={})
 
     @override
     def with_config(
         self, config: RunnableConfig | None = None, **kwargs: Any
     ) -> Runnable[LanguageModelInput, AIMessage]:
+        """Bind a configuration: callbacks, tags, metadata and others.
+
+        Args:
+            config: The configuration.
+            kwargs: Its entries as keywords, which replace those of `config`.
+
+        Returns:
+            A runnable with the configuration; it has the methods of the model.
+
+        Example:
+            ```python
+            print(llm.with_config(tags=["receipts"]).invoke("Hello").text)
+            ```
+        """
         merged = cast("RunnableConfig", {**(config or {}), **kwargs})
         return bound_model.BoundModel(bound=self, config=merged, kwargs={})
 

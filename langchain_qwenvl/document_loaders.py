@@ -144,6 +144,9 @@ class QwenVLLoader(BaseLoader):
     def lazy_load(self) -> Iterator[Document]:
         """Load the documents one by one, as their pages are transcribed.
 
+        Yields:
+            The documents, in the order of the pages.
+
         Raises:
             ImportError: pypdfium2, Pillow or tqdm is missing.
             OSError: The file can't be read.
@@ -179,6 +182,14 @@ class QwenVLLoader(BaseLoader):
         Raises:
             QwenVLInputError: There is no `cache_dir`, or the pages can't be sent in a batch.
             QwenVLError: A request failed.
+
+        Example:
+            ```python
+            loader = QwenVLLoader("agreement.pdf", llm=llm, cache_dir="answers")
+            loader.submit_batch()
+            print(loader.collect_batch(wait=True).state)  # completed
+            print(len(loader.load()))  # 3
+            ```
         """
         with map_core_errors():
             builder = self._parser.get_builder()
@@ -280,6 +291,12 @@ class QwenVLParser(BaseBlobParser):
     @override
     def lazy_parse(self, blob: Blob) -> Iterator[Document]:
         """Parse a blob, and yield its documents as its pages are transcribed.
+
+        Args:
+            blob: A scanned document: its path or its data.
+
+        Yields:
+            The documents, in the order of the pages, with the blob's metadata.
 
         Raises:
             ImportError: pypdfium2, Pillow or tqdm is missing.

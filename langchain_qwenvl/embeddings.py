@@ -35,36 +35,116 @@ class QwenVLEmbeddings(RetrievalBase, EmbeddingConfig, Embeddings):
 
     @override
     def embed_documents(self, texts: list[str]) -> list[list[float]]:
-        """Return the vectors of texts to search in."""
+        """Return the vectors of texts to search in.
+
+        Args:
+            texts: The texts; none may be empty.
+
+        Returns:
+            One vector for each text, in their order.
+
+        Raises:
+            QwenVLInputError: A text is empty, or a setting does not fit the model; nothing was sent.
+            QwenVLError: A request failed, or a vector is missing or broken.
+
+        Example:
+            ```python
+            vectors = QwenVLEmbeddings(dimensions=256).embed_documents(["Terms of delivery", "Total: 18.37"])
+            print(len(vectors), len(vectors[0]))  # 2 256
+            ```
+        """
         with map_core_errors():
             return self._embed_items(retrieval_items.build_text_items(texts, "texts"))
 
     @override
     async def aembed_documents(self, texts: list[str]) -> list[list[float]]:
-        """Return the vectors of texts to search in, asynchronously."""
+        """Return the vectors of texts to search in, asynchronously.
+
+        Args:
+            texts: The texts; none may be empty.
+
+        Returns:
+            One vector for each text, in their order.
+
+        Raises:
+            QwenVLError: As for `embed_documents`.
+        """
         with map_core_errors():
             return await self._aembed_items(retrieval_items.build_text_items(texts, "texts"))
 
     @override
     def embed_query(self, text: str) -> list[float]:
-        """Return the vector of a text to search for; it carries `instruct`."""
+        """Return the vector of a text to search for; it carries `instruct`.
+
+        Args:
+            text: The query; it must not be empty.
+
+        Returns:
+            The vector.
+
+        Raises:
+            QwenVLInputError: The text is empty, or a setting does not fit the model; nothing was sent.
+            QwenVLError: The request failed, or the vector is missing or broken.
+
+        Example:
+            ```python
+            embeddings = QwenVLEmbeddings(instruct="Find the page that answers the question.")
+            print(len(embeddings.embed_query("What was paid?")))  # 2560
+            ```
+        """
         with map_core_errors():
             return self._embed_items([retrieval_items.build_text_item(text, "text")], is_query=True)[0]
 
     @override
     async def aembed_query(self, text: str) -> list[float]:
-        """Return the vector of a text to search for, asynchronously; it carries `instruct`."""
+        """Return the vector of a text to search for, asynchronously; it carries `instruct`.
+
+        Args:
+            text: The query; it must not be empty.
+
+        Returns:
+            The vector.
+
+        Raises:
+            QwenVLError: As for `embed_query`.
+        """
         with map_core_errors():
             items = [retrieval_items.build_text_item(text, "text")]
             return (await self._aembed_items(items, is_query=True))[0]
 
     def embed_image(self, uris: list[str]) -> list[list[float]]:
-        """Return the vectors of images at URLs or paths, as LangChain's vector stores call it (`add_images`)."""
+        """Return the vectors of images; LangChain's vector stores call it (`Chroma.add_images`).
+
+        Args:
+            uris: URLs or paths of images. Paths are read unless `local_files` excludes them.
+
+        Returns:
+            One vector for each image, in their order.
+
+        Raises:
+            QwenVLInputError: An image can't be read, is too large, or the model reads texts only; nothing was sent.
+            QwenVLError: A request failed, or a vector is missing or broken.
+
+        Example:
+            ```python
+            print(len(QwenVLEmbeddings().embed_image(["receipt.png"])))  # 1
+            ```
+        """
         with map_core_errors():
             return self._embed_items(self._build_image_items(uris))
 
     async def aembed_image(self, uris: list[str]) -> list[list[float]]:
-        """Return the vectors of images at URLs or paths, asynchronously; see `embed_image`."""
+        """Return the vectors of images, asynchronously.
+
+        Args:
+            uris: URLs or paths of images, as for `embed_image`.
+
+        Returns:
+            One vector for each image, in their order.
+
+        Raises:
+            QwenVLError: As for `embed_image`.
+        """
         with map_core_errors():
             return await self._aembed_items(await asyncio.to_thread(self._build_image_items, uris))
 
@@ -74,12 +154,35 @@ class QwenVLEmbeddings(RetrievalBase, EmbeddingConfig, Embeddings):
         Args:
             items: Strings, which are texts; `pathlib.Path` objects, Pillow images, bytes or content blocks, which are
                 images or videos; or lists of these, each of which becomes one vector.
+
+        Returns:
+            One vector for each item, in their order.
+
+        Raises:
+            QwenVLInputError: An item or a setting is invalid; the message has the item's index, and nothing was sent.
+            QwenVLError: A request failed, or a vector is missing or broken.
+
+        Example:
+            ```python
+            items = ["a receipt", Path("receipt.png"), ["the total", Path("receipt.png")]]
+            print(len(QwenVLEmbeddings().embed(items)))  # 3
+            ```
         """
         with map_core_errors():
             return self._embed_items(self._build_items(items))
 
     async def aembed(self, items: Sequence[Any]) -> list[list[float]]:
-        """Return the vectors of texts, images and videos, asynchronously; see `embed`."""
+        """Return the vectors of texts, images and videos, asynchronously.
+
+        Args:
+            items: As for `embed`.
+
+        Returns:
+            One vector for each item, in their order.
+
+        Raises:
+            QwenVLError: As for `embed`.
+        """
         with map_core_errors():
             return await self._aembed_items(await asyncio.to_thread(self._build_items, items))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Self, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Self, cast
 
 from langchain_core.language_models.base import LangSmithParams, LanguageModelInput
 from langchain_core.language_models.chat_models import BaseChatModel
@@ -19,6 +19,7 @@ from qwenvl_core import __version__
 from qwenvl_core.client.config import ModelConfig
 from qwenvl_core.client.connection_config import SecretKey
 from qwenvl_core.client.lazy_import import lazy_module
+from qwenvl_core.types.keyword_hints import CALL_KEYWORDS, TOOL_KEYWORDS
 from qwenvl_core.types.settings import CALL_SETTINGS, TRANSPORT_SETTINGS
 
 if TYPE_CHECKING:
@@ -53,6 +54,16 @@ class QwenVLBase(BaseChatModel, ModelConfig):
     region only."""
     streaming: bool | None = None
     """Whether `invoke` reports tokens to callbacks. On the wire, every reply of a thinking model is streamed anyway."""
+
+    _keyword_hints: ClassVar[Mapping[str, str]] = {
+        **dict.fromkeys(
+            TOOL_KEYWORDS,
+            "It belongs to a call, not to the model: use bind_tools(), or pass it to invoke() or stream().",
+        ),
+        **dict.fromkeys(
+            CALL_KEYWORDS, "It belongs to a call, not to the model: use bind(), or pass it to invoke() or stream()."
+        ),
+    }
 
     @override
     def model_post_init(self, context: Any, /) -> None:
@@ -117,6 +128,17 @@ class QwenVLBase(BaseChatModel, ModelConfig):
 
         The number is exact with `custom_get_token_ids`, and for models up to Qwen3-VL with the extra `dashscope`;
         otherwise it is an estimate.
+
+        Args:
+            text: The text.
+
+        Returns:
+            The number of tokens.
+
+        Example:
+            ```python
+            print(llm.get_num_tokens("What was paid?") > 0)  # True
+            ```
         """
         if self.custom_get_token_ids:
             return len(self.custom_get_token_ids(text))
@@ -133,6 +155,20 @@ class QwenVLBase(BaseChatModel, ModelConfig):
             messages: The conversation. Local images and videos are counted by the vendor's formulas, those at a
                 URL with the maximum that the model's limits allow.
             tools: Tools in any form that LangChain accepts.
+
+        Returns:
+            The number of tokens.
+
+        Raises:
+            QwenVLInputError: A message can't be sent, or an image can't be read.
+
+        Example:
+            ```python
+            from langchain_core.messages import HumanMessage
+
+            image = {"type": "image", "url": Path("receipt.png")}
+            print(llm.get_num_tokens_from_messages([HumanMessage([image])]) > 100)  # True
+            ```
         """
         with exceptions.map_core_errors():
             settings = self._settings({"tools": [tools_module.to_openai_tool(tool) for tool in tools or ()]})
@@ -163,6 +199,9 @@ class QwenVLBase(BaseChatModel, ModelConfig):
         `enable_thinking` is omitted unless the user set it, since for a model that is not in the catalog only an
         explicit value is sent. `workspace` and `base_url` are included when they are `None`, so that they are not read
         from the environment in which the model is revived.
+
+        Returns:
+            LangChain's JSON form of the model, without the key.
         """
         json = super().to_json()
         if json["type"] == "constructor":
@@ -191,7 +230,15 @@ class QwenVLBase(BaseChatModel, ModelConfig):
 
     @override
     def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
-        """Copy the model; the profile follows the changed settings, unless the user set it."""
+        """Copy the model; the profile follows the changed settings, unless the user set it.
+
+        Args:
+            update: Fields and their new values, which are not validated.
+            deep: Whether the values of fields are copied too.
+
+        Returns:
+            The copy. It has the key of the model, and its connections where the connection is the same.
+        """
         copy = super().model_copy(update=update, deep=deep)
         if update and "profile" not in update and self.profile == self._resolve_model_profile():
             copy.profile = copy._resolve_model_profile()

@@ -45,7 +45,30 @@ class QwenVLReranker(RetrievalBase, RerankConfig, BaseDocumentCompressor):
     def compress_documents(
         self, documents: Sequence[Document], query: str, callbacks: Callbacks | None = None
     ) -> list[Document]:
-        """Return the best documents, best first, with the score in `metadata["relevance_score"]`."""
+        """Return the best documents, best first.
+
+        Args:
+            documents: What is ranked: by the picture under `image_key` of the metadata, else by the text.
+            query: The query.
+            callbacks: Not used; a ranking reports no events.
+
+        Returns:
+            Copies of the `top_n` best documents, with the score in `metadata["relevance_score"]`.
+
+        Raises:
+            QwenVLInputError: The query, a document or a setting is invalid, or there are more documents than one
+                request takes; nothing was sent.
+            QwenVLError: The request failed, or a score is missing or broken.
+
+        Example:
+            ```python
+            from langchain_core.documents import Document
+
+            page = Document("", metadata={"image_path": "receipt.png"})
+            ranked = QwenVLReranker().compress_documents([page, Document("Terms of delivery")], "What was paid?")
+            print(len(ranked), type(ranked[0].metadata["relevance_score"]).__name__)  # 2 float
+            ```
+        """
         with map_core_errors():
             query_item = retrieval_items.build_text_item(query, "query")
             ranked = self._rank_items(query_item, self._build_document_items(documents), None)
@@ -55,7 +78,19 @@ class QwenVLReranker(RetrievalBase, RerankConfig, BaseDocumentCompressor):
     async def acompress_documents(
         self, documents: Sequence[Document], query: str, callbacks: Callbacks | None = None
     ) -> list[Document]:
-        """Return the best documents asynchronously; see `compress_documents`."""
+        """Return the best documents, best first, asynchronously.
+
+        Args:
+            documents: What is ranked, as for `compress_documents`.
+            query: The query.
+            callbacks: Not used; a ranking reports no events.
+
+        Returns:
+            Copies of the `top_n` best documents, with the score in `metadata["relevance_score"]`.
+
+        Raises:
+            QwenVLError: As for `compress_documents`.
+        """
         with map_core_errors():
             query_item = retrieval_items.build_text_item(query, "query")
             items = await asyncio.to_thread(self._build_document_items, documents)
@@ -68,13 +103,39 @@ class QwenVLReranker(RetrievalBase, RerankConfig, BaseDocumentCompressor):
         Args:
             query: A text, an image or a video; see `QwenVLEmbeddings.embed`.
             items: What is ranked, in the same forms, without lists.
-            top_n: How many of the best are returned.
+            top_n: How many of the best are returned; by default the object's `top_n`, else all.
+
+        Returns:
+            The index and the score of each item.
+
+        Raises:
+            QwenVLInputError: The query, an item or a setting is invalid, or there are more items than one request
+                takes; nothing was sent.
+            QwenVLError: The request failed, or a score is missing or broken.
+
+        Example:
+            ```python
+            best = QwenVLReranker().rerank("What was paid?", ["Terms of delivery", "Total paid: 18.37"], top_n=1)
+            print(best[0].index)  # 1
+            ```
         """
         with map_core_errors():
             return self._rank_items(self._build_item(query), self._build_items(items), top_n)
 
     async def arerank(self, query: Any, items: Sequence[Any], top_n: int | None = None) -> list[Ranked]:
-        """Return the scores of items asynchronously; see `rerank`."""
+        """Return the scores of items, best first, asynchronously.
+
+        Args:
+            query: A text, an image or a video, as for `rerank`.
+            items: What is ranked, as for `rerank`.
+            top_n: How many of the best are returned.
+
+        Returns:
+            The index and the score of each item.
+
+        Raises:
+            QwenVLError: As for `rerank`.
+        """
         with map_core_errors():
             query_item = await asyncio.to_thread(self._build_item, query)
             return await self._arank_items(query_item, await asyncio.to_thread(self._build_items, items), top_n)

@@ -153,11 +153,34 @@ class QwenVLEmbedding(EmbeddingConfig, MultiModalEmbedding):
         Args:
             items: Strings, which are texts; `pathlib.Path` objects, Pillow images, bytes or content blocks, which are
                 images or videos; or lists of these, each of which becomes one vector.
+
+        Returns:
+            One vector for each item, in their order.
+
+        Raises:
+            QwenVLInputError: An item or a setting is invalid; the message has the item's index, and nothing was sent.
+            QwenVLError: A request failed, or a vector is missing or broken.
+
+        Example:
+            ```python
+            items = ["a receipt", Path("receipt.png"), ["the total", Path("receipt.png")]]
+            print(len(QwenVLEmbedding().embed(items)))  # 3
+            ```
         """
         return self._embed_items(self._build_items(items))
 
     async def aembed(self, items: Sequence[Any]) -> list[list[float]]:
-        """Return the vectors of texts, images and videos, asynchronously; see `embed`."""
+        """Return the vectors of texts, images and videos, asynchronously.
+
+        Args:
+            items: As for `embed`.
+
+        Returns:
+            One vector for each item, in their order.
+
+        Raises:
+            QwenVLError: As for `embed`.
+        """
         return await self._aembed_items(await asyncio.to_thread(self._build_items, items))
 
     # LlamaIndex splits a call into batches. These methods check all of it before the first batch, and start no request
@@ -167,6 +190,26 @@ class QwenVLEmbedding(EmbeddingConfig, MultiModalEmbedding):
     def get_text_embedding_batch(
         self, texts: list[str], show_progress: bool = False, **kwargs: Any
     ) -> list[list[float]]:
+        """Return the vectors of texts to search in; all are checked before the first request.
+
+        Args:
+            texts: The texts; none may be empty.
+            show_progress: Whether to show a progress bar.
+            kwargs: Keywords of LlamaIndex's method.
+
+        Returns:
+            One vector for each text, in their order.
+
+        Raises:
+            QwenVLInputError: A text or a setting is invalid; nothing was sent.
+            QwenVLError: A request failed, or a vector is missing or broken.
+
+        Example:
+            ```python
+            embed_model = QwenVLEmbedding(dimensions=256)
+            print(len(embed_model.get_text_embedding_batch(["Terms of delivery", "Total: 18.37"])))  # 2
+            ```
+        """
         self._check_items(retrieval_items.build_text_items(texts, "texts"))
         vectors: list[list[float]] = super().get_text_embedding_batch(texts, show_progress, **kwargs)
         return vectors
@@ -175,6 +218,7 @@ class QwenVLEmbedding(EmbeddingConfig, MultiModalEmbedding):
     async def aget_text_embedding_batch(
         self, texts: list[str], show_progress: bool = False, **kwargs: Any
     ) -> list[list[float]]:
+        """Return the vectors of texts to search in, asynchronously; see `get_text_embedding_batch`."""
         self._check_items(retrieval_items.build_text_items(texts, "texts"))
         with _share_guard():
             vectors: list[list[float]] = await super().aget_text_embedding_batch(texts, show_progress, **kwargs)
@@ -184,6 +228,24 @@ class QwenVLEmbedding(EmbeddingConfig, MultiModalEmbedding):
     def get_image_embedding_batch(
         self, img_file_paths: list[ImageType], show_progress: bool = False
     ) -> list[list[float]]:
+        """Return the vectors of images; all are checked before the first request.
+
+        Args:
+            img_file_paths: URLs or paths of images, or open files. Paths are read unless `local_files` excludes them.
+            show_progress: Whether to show a progress bar.
+
+        Returns:
+            One vector for each image, in their order.
+
+        Raises:
+            QwenVLInputError: An image can't be read, is too large, or the model reads texts only; nothing was sent.
+            QwenVLError: A request failed, or a vector is missing or broken.
+
+        Example:
+            ```python
+            print(len(QwenVLEmbedding().get_image_embedding_batch(["receipt.png"])))  # 1
+            ```
+        """
         self._check_items(self._build_image_items(img_file_paths))
         return super().get_image_embedding_batch(img_file_paths, show_progress)
 
@@ -191,6 +253,7 @@ class QwenVLEmbedding(EmbeddingConfig, MultiModalEmbedding):
     async def aget_image_embedding_batch(
         self, img_file_paths: list[ImageType], show_progress: bool = False
     ) -> list[list[float]]:
+        """Return the vectors of images, asynchronously; see `get_image_embedding_batch`."""
         await asyncio.to_thread(lambda: self._check_items(self._build_image_items(img_file_paths)))
         with _share_guard():
             return await super().aget_image_embedding_batch(img_file_paths, show_progress)
@@ -216,7 +279,19 @@ class QwenVLEmbedding(EmbeddingConfig, MultiModalEmbedding):
 
     @override
     async def acall(self, nodes: Sequence[BaseNode], **kwargs: Any) -> Sequence[BaseNode]:
-        """Embed nodes asynchronously; see `__call__`."""
+        """Embed nodes asynchronously: those with a picture by it, the others by their text.
+
+        Args:
+            nodes: The nodes; their `embedding` is set.
+            kwargs: Keywords of LlamaIndex's method.
+
+        Returns:
+            The nodes.
+
+        Raises:
+            QwenVLInputError: A node or a setting is invalid; the message has the node's index, and nothing was sent.
+            QwenVLError: A request failed, or a vector is missing or broken.
+        """
         pictured, others = _split_nodes(nodes)
         if not pictured:
             return await super().acall(nodes, **kwargs)

@@ -121,7 +121,27 @@ class QwenVL(StructuredPrediction):
     @llm_chat_callback()
     @override
     def chat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponse:
-        """Answer a conversation; `kwargs` are settings of this call."""
+        """Answer a conversation.
+
+        Args:
+            messages: The conversation.
+            kwargs: Settings of this call; also `tools`, `tool_choice` and `response_format`.
+
+        Returns:
+            The response; its message has a `ThinkingBlock`, a `TextBlock` and a `ToolCallBlock` for each call.
+
+        Raises:
+            QwenVLInputError: A message or a keyword can't be sent; nothing was sent.
+            QwenVLError: The request failed, or the answer is not usable.
+
+        Example:
+            ```python
+            from llama_index.core.llms import ChatMessage
+
+            response = llm.chat([ChatMessage(role="user", content="What is 2 + 2?")], thinking_budget=500)
+            print(response.message.content)
+            ```
+        """
         return pipeline.chat(self, messages, kwargs)
 
     @llm_chat_callback()
@@ -133,7 +153,27 @@ class QwenVL(StructuredPrediction):
     @llm_chat_callback()
     @override
     def stream_chat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponseGen:
-        """Stream the answer; the last chunk contains the whole answer. Closing the generator closes the connection."""
+        """Stream the answer to a conversation.
+
+        Args:
+            messages: The conversation.
+            kwargs: Settings of this call, as for `chat`.
+
+        Returns:
+            A generator of chunks: `delta` is new text, `additional_kwargs["thinking_delta"]` new reasoning. The last
+            chunk has the whole answer. Closing the generator closes the connection.
+
+        Raises:
+            QwenVLError: (while iterating) As for `chat`; `partial` is the text so far.
+
+        Example:
+            ```python
+            from llama_index.core.llms import ChatMessage
+
+            for chunk in llm.stream_chat([ChatMessage(role="user", content="What is 2 + 2?")]):
+                print(chunk.additional_kwargs.get("thinking_delta") or chunk.delta)
+            ```
+        """
         return pipeline.stream_chat(self, messages, kwargs)
 
     @llm_chat_callback()
@@ -145,7 +185,27 @@ class QwenVL(StructuredPrediction):
     @llm_completion_callback()
     @override
     def complete(self, prompt: str, formatted: bool = False, **kwargs: Any) -> CompletionResponse:
-        """Answer one prompt; `image_documents` are images and videos that precede it."""
+        """Answer one prompt.
+
+        Args:
+            prompt: The text.
+            formatted: Not used; the prompt is sent as it is.
+            kwargs: Settings of this call, as for `chat`; `image_documents` are images and videos that precede the text.
+
+        Returns:
+            The response, with the `raw` and the `additional_kwargs` of `chat`.
+
+        Raises:
+            QwenVLError: As for `chat`.
+
+        Example:
+            ```python
+            from llama_index.core.schema import ImageDocument
+
+            picture = ImageDocument(image_path="receipt.png")
+            print(llm.complete("What was paid?", image_documents=[picture]).text)
+            ```
+        """
         return pipeline.complete(self, prompt, kwargs)
 
     @llm_completion_callback()
@@ -157,7 +217,16 @@ class QwenVL(StructuredPrediction):
     @llm_completion_callback()
     @override
     def stream_complete(self, prompt: str, formatted: bool = False, **kwargs: Any) -> CompletionResponseGen:
-        """Stream the answer to one prompt; see `complete`."""
+        """Stream the answer to one prompt.
+
+        Args:
+            prompt: The text.
+            formatted: Not used; the prompt is sent as it is.
+            kwargs: Settings of this call, as for `complete`.
+
+        Returns:
+            A generator of chunks: `delta` is new text, `text` the text so far. Errors are those of `stream_chat`.
+        """
         return pipeline.stream_complete(self, prompt, kwargs)
 
     @llm_completion_callback()
@@ -184,6 +253,16 @@ class QwenVL(StructuredPrediction):
         Raises:
             QwenVLInputError: A conversation can't be sent; the message has its index, and nothing was sent.
             QwenVLError: A request failed.
+
+        Example:
+            ```python
+            from llama_index.core.llms import ChatMessage
+
+            conversations = [[ChatMessage(role="user", content=text)] for text in ("What is 2 + 2?", "And 3 + 3?")]
+            job = llm.submit_batch(conversations, enable_thinking=False)
+            print(job.poll().state)  # completed
+            print(len(job.results()))  # 2
+            ```
         """
         return batches.submit(self, list_of_messages, kwargs, window=window)
 
@@ -194,7 +273,14 @@ class QwenVL(StructuredPrediction):
         return await batches.asubmit(self, list_of_messages, kwargs, window=window)
 
     def batch_job(self, ids: str | Sequence[str]) -> BatchJob[ChatResponse | QwenVLError]:
-        """Return the job of batches that were submitted earlier, by their ids."""
+        """Return the job of batches that were submitted earlier.
+
+        Args:
+            ids: The ids, as in `BatchJob.ids`.
+
+        Returns:
+            The job. No request is sent before one of its methods is called.
+        """
         return batches.find_job(self, ids)
 
     def count_tokens(
@@ -209,6 +295,20 @@ class QwenVL(StructuredPrediction):
             messages: The conversation. Only the headers of local images and videos are read; a URL counts as the
                 maximum that an image or video can cost.
             tools: LlamaIndex tools, or dicts in OpenAI's form.
+
+        Returns:
+            The number of tokens.
+
+        Raises:
+            QwenVLInputError: A message can't be sent, or an image can't be read.
+
+        Example:
+            ```python
+            from llama_index.core.llms import ChatMessage, ImageBlock
+
+            message = ChatMessage(role="user", blocks=[ImageBlock(path=Path("receipt.png"))])
+            print(llm.count_tokens([message]) > 100)  # True
+            ```
         """
         request = pipeline.build_request(self, messages, {"tools": tools} if tools else {})
         return token_count.count_tokens(
@@ -251,7 +351,20 @@ class QwenVL(StructuredPrediction):
 
     @override
     def predict_and_call(self, tools: Sequence[BaseTool], *args: Any, **kwargs: Any) -> AgentChatResponse:
-        """Let the model call a tool, and return the result; see LlamaIndex's `FunctionCallingLLM`."""
+        """Let the model call a tool, and return the result.
+
+        Args:
+            tools: The tools.
+            args: Arguments of LlamaIndex's `FunctionCallingLLM.predict_and_call`.
+            kwargs: Its keywords: `user_msg`, `chat_history`, `error_on_no_tool_call` and others.
+
+        Returns:
+            The result of the called tool, or of several.
+
+        Raises:
+            ValueError: The model called no tool, and `error_on_no_tool_call` is set.
+            QwenVLError: The request failed.
+        """
         return super().predict_and_call([tools_module.complete_tool(tool) for tool in tools], *args, **kwargs)
 
     @override
@@ -264,6 +377,14 @@ class QwenVL(StructuredPrediction):
         self, response: ChatResponse, error_on_no_tool_call: bool = True, **kwargs: Any
     ) -> list[ToolSelection]:
         """Return the tool calls of a response or chunk; in a stream, with the arguments received so far.
+
+        Args:
+            response: The response of `chat`, or a chunk of `stream_chat`.
+            error_on_no_tool_call: Whether a response without calls is an error.
+            kwargs: Not used.
+
+        Returns:
+            The calls, with their arguments as dicts.
 
         Raises:
             ValueError: There are none and `error_on_no_tool_call` is set.

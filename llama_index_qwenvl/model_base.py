@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 from llama_index.core.llms.function_calling import FunctionCallingLLM
 from pydantic import Field
 from typing_extensions import override
 
 from qwenvl_core.client.config import ModelConfig
+from qwenvl_core.types.keyword_hints import CALL_KEYWORDS, TOOL_KEYWORDS
 
 
 class QwenVLBase(FunctionCallingLLM, ModelConfig):
@@ -22,6 +24,18 @@ class QwenVLBase(FunctionCallingLLM, ModelConfig):
     is_function_calling_model: bool | None = None
     """Whether agents may pass tools; by default the catalog's value."""
 
+    _keyword_hints: ClassVar[Mapping[str, str]] = {
+        **dict.fromkeys(
+            TOOL_KEYWORDS,
+            "It belongs to a call, not to the model: pass it to chat() or stream_chat(), or pass the tools to an agent "
+            "or to chat_with_tools().",
+        ),
+        **dict.fromkeys(
+            CALL_KEYWORDS,
+            "It belongs to a call, not to the model: pass it to chat(), stream_chat() or complete().",
+        ),
+    }
+
     @override
     def model_post_init(self, context: Any, /) -> None:
         import llama_index_qwenvl.pipeline  # noqa: F401  # imported now, so that the first call does not block an event loop
@@ -34,6 +48,12 @@ class QwenVLBase(FunctionCallingLLM, ModelConfig):
 
         `enable_thinking` is included only if the caller set it: for a model that is not in the catalog, an explicit
         value is sent and a default is not.
+
+        Args:
+            kwargs: Keywords of LlamaIndex's method.
+
+        Returns:
+            The keywords; `QwenVL.from_dict` takes them.
         """
         values: dict[str, Any] = super().to_dict(**kwargs)
         if "enable_thinking" not in self.model_fields_set:

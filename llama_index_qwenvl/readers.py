@@ -17,6 +17,7 @@ from typing_extensions import override
 
 from llama_index_qwenvl.llm import QwenVL
 from llama_index_qwenvl.page_transcriber import PageTranscriber, create_transcriber
+from qwenvl_core.client.connection_config import build_keyword_error
 from qwenvl_core.client.lazy_import import lazy_module
 from qwenvl_core.documents.batch_loading import (
     acollect_pages,
@@ -79,7 +80,7 @@ class QwenVLReader(BasePydanticReader):
         ```
     """
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)  # the input may be a key or the password
 
     is_remote: bool = True
     """Whether data comes from elsewhere; LlamaIndex's pipelines read it."""
@@ -128,9 +129,15 @@ class QwenVLReader(BasePydanticReader):
 
     @model_validator(mode="before")
     @classmethod
-    def _drop_class_name(cls, values: Any) -> Any:
-        """Drop the class name, which LlamaIndex's `to_dict` adds to the fields."""
-        return {name: values[name] for name in values if name != "class_name"} if isinstance(values, dict) else values
+    def _check_keywords(cls, values: Any) -> Any:
+        """Raise on a keyword of the model, and drop the class name, which LlamaIndex's `to_dict` adds to the fields."""
+        if not isinstance(values, dict):
+            return values
+        for name in values.keys() & (QwenVL.model_fields.keys() - cls.model_fields.keys()):
+            raise build_keyword_error(
+                cls, name, f"Unknown keyword {name!r}. Set it on the model: llm=QwenVL({name}=...)."
+            )
+        return {name: values[name] for name in values if name != "class_name"}
 
     @field_validator("llm", mode="before")
     @classmethod
@@ -164,12 +171,21 @@ class QwenVLReader(BasePydanticReader):
             extra_info: Additional metadata for each document.
             fs: The fsspec file system of the path, if it is not a local one.
 
+        Yields:
+            The documents, in the order of the pages.
+
         Raises:
             ImportError: pypdfium2, Pillow or tqdm is missing.
             OSError: The file can't be read.
             QwenVLInputError: The file is not a supported document, the password is missing or wrong, or a selected
                 page does not exist.
             QwenVLPageError: A page failed, and `on_error` is `"raise"`; it has the `page_number` and the `cause`.
+
+        Example:
+            ```python
+            for document in QwenVLReader(llm=llm).lazy_load_data("agreement.pdf"):
+                print(document.metadata["page_number"], len(document.text))
+            ```
         """
         transcription, build_document = self._start_transcription(file, extra_info, fs)
         yield from map(build_document, transcription.records())
@@ -193,7 +209,7 @@ class QwenVLReader(BasePydanticReader):
     async def alazy_load_data(
         self, file: File | PurePath, extra_info: Mapping[str, Any] | None = None, fs: Any = None
     ) -> Iterable[Document]:
-        """Load the documents of a file; the same as `aload_data`, since LlamaIndex expects a plain iterable here."""
+        """Load the documents of a file; see `aload_data`. LlamaIndex expects a plain iterable here."""
         return await self.aload_data(file, extra_info, fs)
 
     def submit_batch(self, file: File | PurePath, fs: Any = None, *, window: str = "24h") -> BatchJob[Any]:
@@ -213,6 +229,14 @@ class QwenVLReader(BasePydanticReader):
         Raises:
             QwenVLInputError: There is no `cache_dir`, or the pages can't be sent in a batch.
             QwenVLError: A request failed.
+
+        Example:
+            ```python
+            reader = QwenVLReader(llm=llm, cache_dir="answers")
+            reader.submit_batch("agreement.pdf")
+            print(reader.collect_batch(wait=True).state)  # completed
+            print(len(reader.load_data("agreement.pdf")))  # 3
+            ```
         """
         transcription, _ = self._start_transcription(file, None, fs)
         builder = self._create_builder()

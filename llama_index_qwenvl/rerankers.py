@@ -85,12 +85,38 @@ class QwenVLRerank(RerankConfig, BaseNodePostprocessor):
         Args:
             query: A text, an image or a video; see `QwenVLEmbedding.embed`.
             items: What is ranked, in the same forms, without lists.
-            top_n: How many of the best are returned.
+            top_n: How many of the best are returned; by default the object's `top_n`, else all.
+
+        Returns:
+            The index and the score of each item.
+
+        Raises:
+            QwenVLInputError: The query, an item or a setting is invalid, or there are more items than one request
+                takes; nothing was sent.
+            QwenVLError: The request failed, or a score is missing or broken.
+
+        Example:
+            ```python
+            best = QwenVLRerank().rerank("What was paid?", ["Terms of delivery", "Total paid: 18.37"], top_n=1)
+            print(best[0].index)  # 1
+            ```
         """
         return self._rank_items(self._build_item(query), self._build_items(items), top_n)
 
     async def arerank(self, query: Any, items: Sequence[Any], top_n: int | None = None) -> list[Ranked]:
-        """Return the scores of items asynchronously; see `rerank`."""
+        """Return the scores of items, best first, asynchronously.
+
+        Args:
+            query: A text, an image or a video, as for `rerank`.
+            items: What is ranked, as for `rerank`.
+            top_n: How many of the best are returned.
+
+        Returns:
+            The index and the score of each item.
+
+        Raises:
+            QwenVLError: As for `rerank`.
+        """
         query_item = await asyncio.to_thread(self._build_item, query)
         return await self._arank_items(query_item, await asyncio.to_thread(self._build_items, items), top_n)
 

@@ -56,8 +56,24 @@ class StructuredPrediction(QwenVLBase):
             llm_kwargs: Settings of this call.
             prompt_args: Values for the prompt's variables.
 
+        Returns:
+            The object.
+
         Raises:
             QwenVLOutputError: The answer is not such an object.
+            QwenVLError: The request failed.
+
+        Example:
+            ```python
+            from llama_index.core.prompts import PromptTemplate
+            from pydantic import BaseModel
+
+            class Total(BaseModel):
+                amount: float
+
+            prompt = PromptTemplate("The total of {shop} was 18.37.")
+            print(llm.structured_predict(Total, prompt, shop="the bakery"))
+            ```
         """
         if self.pydantic_program_mode not in _MODES:
             result: Model = super().structured_predict(output_cls, prompt, llm_kwargs, **prompt_args)

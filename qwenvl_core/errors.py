@@ -297,7 +297,10 @@ class QwenVLTimeoutError(QwenVLError):
         ```
     """
 
-    hint = "Raise timeout= (seconds to connect and to read) or stream_chunk_timeout= (seconds between chunks)."
+    hint = (
+        "Raise timeout= (seconds to connect and to read), or a chat model's stream_chunk_timeout= (seconds between "
+        "chunks)."
+    )
     retryable = True
 
 

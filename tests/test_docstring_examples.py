@@ -53,6 +53,11 @@ FAULTS: dict[str, Response] = {
 }
 """What the emulator answers to the example of an error; that of the others is raised before or by a rule of it."""
 
+REPLIES: dict[str, Callable[[RecordedRequest], Response | None]] = {
+    "structured_predict": lambda request: Reply(text='{"amount": 18.37}'),
+}
+"""What the emulator answers to the example of a method."""
+
 examples = [name for name in PUBLIC_NAMES if not name.is_constant]
 each_example = pytest.mark.parametrize("name", examples, ids=lambda name: name.path)
 
@@ -67,6 +72,55 @@ def respond(request: RecordedRequest) -> Reply | None:
     """Transcribe the pages of the sample agreement, in any order; leave other requests to the emulator."""
     is_page = "qwenvl html" in request.body.decode() or "qwenvl markdown" in request.body.decode()
     return sample_agreement.PAGES[len(request.body) % len(sample_agreement.PAGES)] if is_page else None
+
+
+HIDDEN = ("model_post_init", "get_builder", "transcribe", "to_payload", "class_name")
+"""Methods of public classes that are LlamaIndex's, pydantic's or the packages' own."""
+
+
+def list_methods(cls: type) -> dict[str, Callable[..., Any]]:
+    """Return the public methods of a class that these packages define or override with a docstring."""
+    methods: dict[str, Callable[..., Any]] = {}
+    for base in cls.__mro__:
+        if base.__module__.startswith(("langchain_qwenvl", "llama_index_qwenvl", "qwenvl_core")):
+            members = {name: getattr(member, "__func__", member) for name, member in list(vars(base).items())}
+            methods |= {
+                name: inspect.unwrap(member)
+                for name, member in members.items()
+                if inspect.isfunction(member) and member.__doc__ and not name.startswith("_")
+                and name not in methods and name not in HIDDEN
+            }  # fmt: skip
+    return methods
+
+
+classes = [
+    name
+    for name in PUBLIC_NAMES
+    if name.module in ("langchain_qwenvl", "llama_index_qwenvl") and inspect.isclass(name.value) and not name.is_error
+]
+method_examples = [
+    (name, method)
+    for name in classes
+    for method, function in list_methods(name.value).items()
+    if _BLOCK.search(function.__doc__ or "")
+]
+
+
+def find_gaps(function: Callable[..., Any]) -> list[str]:
+    """Return the parameters, and "Returns", that a docstring does not describe; it may refer to another with "see"."""
+    docstring = inspect.cleandoc(function.__doc__ or "")
+    if re.search("see `", docstring):
+        return []
+    signature = inspect.signature(function)
+    parameters = [name for name in signature.parameters if name not in ("self", "cls")]
+    if "_self" in parameters:  # the wrapper of LlamaIndex's callbacks
+        parameters = ["kwargs"]
+    gaps = [name for name in parameters if not re.search(rf"^    {name}: .", docstring, re.MULTILINE)]
+    if signature.return_annotation not in (None, "None") and not re.search(
+        "^(Returns|Yields):$", docstring, re.MULTILINE
+    ):
+        gaps.append("Returns")
+    return gaps
 
 
 def build_namespace(name: PublicName) -> dict[str, Any]:
@@ -126,6 +180,26 @@ def test_example_runs_and_prints_what_its_comments_say(
     assert [(actual, expected) for actual, expected in printed if expected not in (None, actual)] == []
 
 
+@pytest.mark.parametrize("name", classes, ids=lambda name: name.path)
+def test_methods_describe_their_arguments_and_results(name: PublicName) -> None:
+    gaps = {method: find_gaps(function) for method, function in list_methods(name.value).items()}
+    assert {method: missing for method, missing in gaps.items() if missing} == {}
+
+
+@pytest.mark.parametrize(("name", "method"), method_examples, ids=lambda value: getattr(value, "path", value))
+def test_example_of_method_runs(
+    name: PublicName, method: str, folder: Path, emulator: Emulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    emulator.respond = REPLIES.get(method, respond)
+    variables = {"DASHSCOPE_API_KEY": "sk-example", "DASHSCOPE_BASE_URL": emulator.compat_url}
+    docstring = inspect.cleandoc(list_methods(name.value)[method].__doc__ or "")
+    with environment(**variables):
+        (block,) = _BLOCK.findall(docstring)
+        printed = run_block(textwrap.dedent(block), f"{name.path}.{method}", build_namespace(name))
+    assert printed, "it shows nothing"
+    assert [(actual, expected) for actual, expected in printed if expected not in (None, actual)] == []
+
+
 @pytest.mark.parametrize("name", PUBLIC_NAMES, ids=lambda name: name.path)
 def test_public_name_is_in_the_reference(name: PublicName) -> None:
     page = (ROOT / "docs" / "reference" / f"{name.page}.md").read_text(encoding="utf-8")
@@ -139,9 +213,3 @@ def test_every_error_with_a_fault_is_public() -> None:
 def test_run_block_compares_prints_with_their_comments() -> None:
     code = "for number in (1, 2):\n    print(number)  # 1\nprint('x')\n"
     assert run_block(code, "<test>", {}) == [("1", "1"), ("2", "1"), ("x", None)]
-
-
-@pytest.mark.parametrize("method", ["complete", "chat", "stream_chat", "submit_batch"])
-def test_llama_index_methods_keep_their_docstrings(method: str) -> None:
-    function: Callable[..., Any] = getattr(QwenVL, method)
-    assert inspect.getdoc(function)

@@ -84,6 +84,8 @@ class ConnectionConfig(BaseModel):
 
     _key_fields: ClassVar[frozenset[str]] = frozenset(("base_url", "model"))
     """Fields that decide which key of the environment may be sent."""
+    _keyword_hints: ClassVar[Mapping[str, str]] = {}
+    """For keywords that the class does not have: what to do instead, in the words of the framework."""
     _key_target: Any = PrivateAttr(default=None)
 
     def _read_environment_key(self) -> None:
@@ -125,7 +127,8 @@ class ConnectionConfig(BaseModel):
         """Raise on an unknown keyword, with more help than pydantic's own error."""
         if isinstance(values, Mapping) and cls.model_config.get("extra") == "forbid":
             for name in values.keys() - _list_keywords(cls):
-                raise build_keyword_error(cls, name, describe_unknown_keyword(name, _list_keywords(cls)))
+                reason = describe_unknown_keyword(name, _list_keywords(cls), cls._keyword_hints)
+                raise build_keyword_error(cls, name, reason)
         return values
 
     @field_validator("local_files", mode="before")
@@ -141,7 +144,15 @@ class ConnectionConfig(BaseModel):
             self._update_environment_key()
 
     def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
-        """Copy the model; see pydantic's `model_copy`."""
+        """Copy the object.
+
+        Args:
+            update: Fields and their new values, which are not validated.
+            deep: Whether the values of fields are copied too.
+
+        Returns:
+            The copy, with the key of the object. A key of the environment is read again for another `base_url`.
+        """
         if update:
             update = {
                 name: _CONVERTERS[name](value) if name in _CONVERTERS else value for name, value in update.items()

@@ -6,7 +6,7 @@ import asyncio
 import hashlib
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar
 
 from pydantic import Field, PrivateAttr
 
@@ -21,6 +21,7 @@ from qwenvl_core.request.retrieval_validation import check_embedding, check_regi
 from qwenvl_core.transport.connection import Connection, HttpRequest
 from qwenvl_core.types.fork_lock import ForkSafeLock
 from qwenvl_core.types.retrieval import EmbeddingSettings, Item, Ranked, RerankSettings, RetrievalUsage
+from qwenvl_core.types.settings import CALL_SETTINGS
 from qwenvl_core.wire import embeddings, rerank
 from qwenvl_core.wire.retrieval_fields import build_headers, has_files
 
@@ -29,6 +30,18 @@ if TYPE_CHECKING:
     from qwenvl_core.client.retrieval_client import CallGuard, RateLimiter, RetrievalClient, RetrievalRequest
 
 T = TypeVar("T")
+
+_KEYWORD_HINTS = {
+    **dict.fromkeys(CALL_SETTINGS, "It belongs to chat models: leave it out."),
+    **dict.fromkeys(("api", "provider"), "Leave it out: vectors and scores are offered by Model Studio's native API."),
+    **dict.fromkeys(
+        ("chunk_size", "batch_size", "embed_batch_size"), "Leave it out: requests are packed to the model's limits."
+    ),
+    **dict.fromkeys(("headers", "extra_headers"), "Use default_headers=."),
+    "text_type": "Leave it out: the method that is called decides whether a text is a query or a document.",
+    "max_concurrency": "Leave it out: a ranking is one request.",
+    "stream_chunk_timeout": "Use timeout=.",
+}
 
 _client_lock = ForkSafeLock()  # so that threads that share an object share one client
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]")
@@ -71,6 +84,7 @@ class RetrievalConfig(ConnectionConfig):
     extra_body: Mapping[str, Any] | None = None
     """Merged into the parameters of each request last."""
 
+    _keyword_hints: ClassVar[Mapping[str, str]] = _KEYWORD_HINTS
     _state: RunState = PrivateAttr(default_factory=RunState)
 
     def model_post_init(self, context: Any, /) -> None:
@@ -106,7 +120,7 @@ class RetrievalConfig(ConnectionConfig):
 
     @property
     def usage(self) -> RetrievalUsage:
-        """Tokens and requests so far."""
+        """Tokens and requests of this object so far; a copy begins anew."""
         return self._state.usage
 
     def close(self) -> None:

@@ -8,7 +8,7 @@ import pytest
 from pydantic import AliasChoices, AliasPath, ConfigDict, Field, ValidationError
 
 from langchain_qwenvl import ChatQwenVL, QwenVLEmbeddings, QwenVLReranker
-from llama_index_qwenvl import QwenVL, QwenVLEmbedding, QwenVLRerank
+from llama_index_qwenvl import QwenVL, QwenVLEmbedding, QwenVLReader, QwenVLRerank
 from qwenvl_core.types.keyword_hints import describe_unknown_keyword
 
 HINTS = [
@@ -16,7 +16,6 @@ HINTS = [
     ("openai_api_key", "Use api_key="),
     ("request_timeout", "Use timeout="),
     ("additional_kwargs", "extra_body="),
-    ("tools", "belongs to a call"),
     ("temprature", "did you mean 'temperature'?"),
     ("enable_search", "extra_body="),
 ]
@@ -37,6 +36,37 @@ def test_constructor_names_unknown_keyword_and_hides_its_value(cls: Any, name: s
     assert isinstance(caught.value, ValidationError)
     assert "sk-" not in f"{caught.value}{caught.value!r}{caught.value.errors()}{caught.value.json()}"
     assert [error["loc"] for error in caught.value.errors()] == [(name,)]
+
+
+@pytest.mark.parametrize(
+    ("cls", "name", "hint"),
+    [
+        (ChatQwenVL, "tools", "use bind_tools(), or pass it to invoke()"),
+        (ChatQwenVL, "response_format", "use bind(), or pass it to invoke()"),
+        (QwenVL, "tools", "pass it to chat() or stream_chat(), or pass the tools to an agent"),
+        (QwenVL, "extra_headers", "pass it to chat(), stream_chat()"),
+        (QwenVLEmbeddings, "tools", "belongs to chat models"),
+        (QwenVLEmbedding, "temperature", "belongs to chat models"),
+        (QwenVLReranker, "enable_thinking", "belongs to chat models"),
+        (QwenVLRerank, "api", "native API"),
+        (QwenVLEmbeddings, "chunk_size", "packed to the model's limits"),
+        (QwenVLEmbedding, "extra_headers", "Use default_headers="),
+        (QwenVLReranker, "max_concurrency", "one request"),
+        (QwenVLRerank, "stream_chunk_timeout", "Use timeout="),
+    ],
+)
+def test_hint_names_a_way_out_that_the_class_has(cls: Any, name: str, hint: str) -> None:
+    with pytest.raises(ValidationError) as caught:
+        cls(**{name: 1})
+    assert hint in str(caught.value)
+    assert ("bind" in str(caught.value)) == (cls is ChatQwenVL)
+
+
+@pytest.mark.parametrize(("name", "hint"), [("api_key", r"llm=QwenVL\(api_key="), ("cache", "not permitted")])
+def test_reader_names_unknown_keyword_and_hides_its_value(name: str, hint: str) -> None:
+    with pytest.raises(ValidationError, match=hint) as caught:
+        QwenVLReader.model_validate({name: "sk-secret", "mode": "page"})
+    assert "sk-" not in f"{caught.value}{caught.value!r}"
 
 
 @pytest.mark.parametrize("cls", [ChatQwenVL, QwenVL])
