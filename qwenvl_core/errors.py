@@ -297,10 +297,7 @@ class QwenVLTimeoutError(QwenVLError):
         ```
     """
 
-    hint = (
-        "Raise timeout= (seconds to connect and to read), or a chat model's stream_chunk_timeout= (seconds between "
-        "chunks)."
-    )
+    hint = "Raise timeout= (seconds to connect and read) or, for chats, stream_chunk_timeout= (seconds between chunks)."
     retryable = True
 
 
