@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections import deque
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -10,6 +11,8 @@ from contextvars import copy_context
 from itertools import islice
 from threading import current_thread
 from typing import TypeVar
+
+from qwenvl_core.errors import QwenVLInputError
 
 Item = TypeVar("Item")
 T = TypeVar("T")
@@ -37,6 +40,7 @@ def map_ordered(
     pending: deque[tuple[Item, Future[T]]] = deque()
     pool = ThreadPoolExecutor(max_concurrency, thread_name_prefix=_THREAD_NAME_PREFIX)
     is_interrupted = False
+    process = os.getpid()
     try:
         while True:
             for item in islice(remaining, max_concurrency - len(pending)):
@@ -46,6 +50,8 @@ def map_ordered(
             item, future = pending.popleft()
             result: T | Exception = _get_result(future)
             yield item, result
+            if os.getpid() != process:  # the threads that would give the next results are not here
+                raise QwenVLInputError("This load began in a parent process. Load the document again in this one.")
     except KeyboardInterrupt:
         is_interrupted = True
         raise

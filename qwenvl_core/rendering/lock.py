@@ -15,32 +15,32 @@ threads, the thread would wait for itself forever. Three functions prevent that:
 
 from __future__ import annotations
 
-import threading
 from threading import get_ident
 
+from qwenvl_core.types.fork_lock import ForkSafeLock
 
-class OwnedLock:
+
+class OwnedLock(ForkSafeLock):
     """A lock that reports whether the calling thread holds it; see the module's docstring for the reason."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        super().__init__()
         self._owner = 0
 
-    def __enter__(self) -> None:
-        self.acquire()
-
-    def __exit__(self, *_: object) -> None:
-        self.release()
-
     def acquire(self) -> None:
-        """Wait until the lock is free, and acquire it."""
-        self._lock.acquire()
+        """Acquire the lock; see `ForkSafeLock.acquire`."""
+        super().acquire()
         self._owner = get_ident()
 
     def release(self) -> None:
         """Release the lock."""
         self._owner = 0
-        self._lock.release()
+        super().release()
+
+    def renew(self) -> None:
+        """Replace the lock; see `ForkSafeLock.renew`."""
+        self._owner = 0
+        super().renew()
 
     @property
     def is_owned(self) -> bool:

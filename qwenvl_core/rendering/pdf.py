@@ -21,12 +21,8 @@ from qwenvl_core.rendering.pdf_extent import has_visible_area, measure_page
 from qwenvl_core.rendering.pdf_forms import init_forms, show_widgets
 
 _PDFIUM_LOCK = OwnedLock()
-if hasattr(
-    os, "register_at_fork"
-):  # else a child forked during a PDFium call of another thread would inherit an acquired lock
-    os.register_at_fork(
-        before=_PDFIUM_LOCK.acquire, after_in_parent=_PDFIUM_LOCK.release, after_in_child=_PDFIUM_LOCK.release
-    )
+if hasattr(os, "register_at_fork"):  # else a child could be forked in the middle of a PDFium call of another thread
+    os.register_at_fork(before=_PDFIUM_LOCK.acquire, after_in_parent=_PDFIUM_LOCK.release)
 
 _REOPEN_AFTER = 8  # page reads; reopening takes about a millisecond
 _MAX_ATTACHMENTS = 1000  # whose names are read

@@ -8,6 +8,7 @@ handshake. So the rest of the body is read, for at most `DRAIN_SECONDS`, because
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 import threading
 import time
@@ -17,8 +18,10 @@ from typing import Any
 
 DRAIN_SECONDS = 0.1
 
-# Each ended stream occupies a thread until its body ends, for little more than `DRAIN_SECONDS`.
-_free_threads = threading.BoundedSemaphore(100)
+# Each ended stream occupies a thread until its body ends, for little more than `DRAIN_SECONDS`. By process id: in a
+# forked child, no thread would leave what the threads of its parent occupy.
+_free_threads: dict[int, threading.BoundedSemaphore] = {}
+_MAX_THREADS = 100
 
 
 def drain(response: Any, data: Iterator[bytes]) -> None:
@@ -28,14 +31,15 @@ def drain(response: Any, data: Iterator[bytes]) -> None:
     closes the response, and the caller waits for it for at most `DRAIN_SECONDS`. Then the caller shuts the socket down,
     which ends the blocked read and with it the thread.
     """
-    if not _free_threads.acquire(blocking=False):
+    free_threads = _free_threads.setdefault(os.getpid(), threading.BoundedSemaphore(_MAX_THREADS))
+    if not free_threads.acquire(blocking=False):
         response.close()
         return
     finished = threading.Event()
     try:
-        threading.Thread(target=_read_rest, args=(response, data, finished), daemon=True).start()
+        threading.Thread(target=_read_rest, args=(response, data, finished, free_threads), daemon=True).start()
     except RuntimeError:  # no new thread can start while the interpreter shuts down
-        _read_rest(response, iter(()), finished)
+        _read_rest(response, iter(()), finished, free_threads)
     if not finished.wait(DRAIN_SECONDS) and not response.is_closed:  # a closed one is back in the pool
         _shut_down(response)
         finished.wait(DRAIN_SECONDS)
@@ -47,7 +51,9 @@ def _shut_down(response: Any) -> None:
         response.extensions["network_stream"].get_extra_info("socket").shutdown(socket.SHUT_RDWR)
 
 
-def _read_rest(response: Any, data: Iterator[bytes], finished: threading.Event) -> None:
+def _read_rest(
+    response: Any, data: Iterator[bytes], finished: threading.Event, free_threads: threading.BoundedSemaphore
+) -> None:
     deadline = time.monotonic() + DRAIN_SECONDS
     try:
         with suppress(Exception):  # the answer is complete, so a connection failure does not fail the call
@@ -57,7 +63,7 @@ def _read_rest(response: Any, data: Iterator[bytes], finished: threading.Event) 
         with suppress(Exception):
             response.close()
     finally:
-        _free_threads.release()
+        free_threads.release()
         finished.set()
 
 

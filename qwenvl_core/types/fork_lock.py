@@ -12,17 +12,28 @@ from weakref import WeakSet
 
 
 class ForkSafeLock:
-    """A lock that is replaced in forked children."""
+    """A lock that is replaced in forked children, in copies and in pickles."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         _locks.add(self)
 
     def __enter__(self) -> None:
-        self._lock.acquire()
+        self.acquire()
 
     def __exit__(self, *_: object) -> None:
+        self.release()
+
+    def acquire(self) -> None:
+        """Wait until the lock is free, and acquire it."""
+        self._lock.acquire()
+
+    def release(self) -> None:
+        """Release the lock."""
         self._lock.release()
+
+    def __reduce__(self) -> tuple[type[ForkSafeLock], tuple[()]]:
+        return ForkSafeLock, ()
 
     def renew(self) -> None:
         """Replace the lock by one that is free."""

@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import threading
+import time
+
+import pytest
 
 from qwenvl_core.documents.concurrency import map_ordered
+from qwenvl_core.errors import QwenVLInputError
+from tests.support.forks import can_fork, run_in_fork
 
 
 def test_map_ordered_closed_in_worker_does_not_join_itself() -> None:
@@ -27,3 +32,17 @@ def test_map_ordered_closed_in_worker_does_not_join_itself() -> None:
     has_first_result.set()
     assert is_closed.wait(10)
     assert errors == []
+
+
+@can_fork
+@pytest.mark.parametrize("waits", [False, True])
+def test_map_ordered_continued_in_forked_child_raises_instead_of_waiting(waits: bool) -> None:
+    results = map_ordered(lambda item: time.sleep(item / 50), [0, 1, 2], 2, finish_on_close=lambda: waits)
+    next(results)
+
+    def continue_in_child() -> None:
+        with pytest.raises(QwenVLInputError, match="Load the document again"):
+            next(results)
+
+    assert run_in_fork(continue_in_child) == 0
+    assert len(list(results)) == 2

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections.abc import Iterator
@@ -85,8 +86,9 @@ def test_drain_of_a_broken_connection_closes_the_response() -> None:
 
 
 def test_drain_without_a_free_thread_closes_the_response_unread(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connection_reuse, "_free_threads", threading.BoundedSemaphore(1))
-    connection_reuse._free_threads.acquire()
+    occupied = threading.BoundedSemaphore(1)
+    occupied.acquire()
+    monkeypatch.setattr(connection_reuse, "_free_threads", {os.getpid(): occupied})
     response, rest = FakeResponse(), iter([b"unread"])
     drain(response, rest)
     assert response.is_closed

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import pickle
+from copy import deepcopy
 
 import pytest
 
@@ -25,3 +27,10 @@ def test_lock_held_during_a_fork_is_free_in_the_child() -> None:
         if child == 0:
             os._exit(0 if lock._lock.acquire(blocking=False) else 1)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+
+def test_copy_and_pickle_of_held_lock_are_free() -> None:
+    lock = ForkSafeLock()
+    with lock:
+        for copied in (deepcopy(lock), pickle.loads(pickle.dumps(lock))):
+            assert copied._lock.acquire(blocking=False)
