@@ -87,7 +87,7 @@ class PdfPages(Pages):
             document = pdfium.PdfDocument(self._file, password=self._password)
             init_forms(document)
         except pdfium.PdfiumError as error:
-            raise QwenVLInputError(_explain(error, self._password)) from error
+            raise QwenVLInputError(_explain(error, self._file, self._password)) from error
         return document
 
     def _reopen_if_due(self) -> None:
@@ -147,9 +147,25 @@ def _warn_of_attachments(document: pdfium.PdfDocument) -> tuple[str, ...]:
     return (f"{len(documents)} attached file(s) are not read: {shown}. Extract and load them",)
 
 
-def _explain(error: pdfium.PdfiumError, password: str | None) -> str:
+def _explain(error: pdfium.PdfiumError, file: Path | bytes, password: str | None) -> str:
+    if _has_no_pages(file, password):  # the error's code is that of an earlier file
+        return "PDFium can't read this PDF: it has no pages."
     if error.err_code != pdfium_c.FPDF_ERR_PASSWORD:
         return f"PDFium can't read this PDF: {error}"
     if password:
         return "The password for this PDF is wrong. Pass the right one as password=."
     return "This PDF needs a password. Pass it as password=."
+
+
+def _has_no_pages(file: Path | bytes, password: str | None) -> bool:
+    """Return whether PDFium opens a file and finds no page in it, which pypdfium2 does not tell from other failures."""
+    secret = None if password is None else f"{password}\0".encode()
+    if isinstance(file, Path):
+        handle = pdfium_c.FPDF_LoadDocument(str(file).encode(errors="surrogateescape") + b"\0", secret)
+    else:
+        handle = pdfium_c.FPDF_LoadMemDocument64(file, len(file), secret)
+    if not handle:
+        return False
+    count = pdfium_c.FPDF_GetPageCount(handle)
+    pdfium_c.FPDF_CloseDocument(handle)
+    return bool(count < 1)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import os
-import signal
 import sys
 import threading
 import time
@@ -22,6 +21,7 @@ from qwenvl_core.rendering.pages import render_page
 from qwenvl_core.rendering.pdf import PdfPages
 from tests.core.rendering.helpers import A4, FIT, WHITE, blank_pdf, decode_page, encode, is_close, render_first_page
 from tests.core.rendering.pdf_samples import FORM, HALF_BROKEN, LABELLED, LOCKED
+from tests.support.forks import can_fork, run_in_fork
 from tests.support.paths import SCANS
 from tests.support.scanned_pages import scan
 
@@ -98,6 +98,15 @@ def test_unneeded_password_is_ignored() -> None:
 def test_broken_pdf_raises_input_error(data: bytes) -> None:
     with pytest.raises(QwenVLInputError, match="can't read this PDF"):
         open_pages(data)
+
+
+def test_pdf_without_pages_after_locked_one_needs_no_password() -> None:
+    """PDFium keeps the code of its last error, and pypdfium2 reads it also where there is none."""
+    for _ in range(2):
+        with pytest.raises(QwenVLInputError, match="it has no pages"):
+            open_pages(blank_pdf())
+        with pytest.raises(QwenVLInputError, match="needs a password"):
+            open_pages(LOCKED)
 
 
 def test_broken_page_raises_input_error_and_others_are_rendered() -> None:
@@ -203,25 +212,10 @@ def test_pdfium_is_called_by_one_thread_at_a_time(monkeypatch: pytest.MonkeyPatc
 
 
 def fork_and_render() -> int:
-    """Render a page in a forked child, which a deadlock ends after ten seconds; return the child's wait status."""
-    child = os.fork()
-    if child == 0:
-        try:
-            signal.signal(signal.SIGALRM, signal.SIG_DFL)
-            signal.alarm(10)
-            render_first_page(scan(1))
-        except BaseException:
-            os._exit(1)
-        os._exit(0)
-    return os.waitpid(child, 0)[1]
+    return run_in_fork(lambda: render_first_page(scan(1)))
 
 
-can_fork_threads = pytest.mark.skipif(
-    not hasattr(os, "fork") or sys.version_info >= (3, 12), reason="forking threads is warned of"
-)
-
-
-@can_fork_threads
+@can_fork
 def test_fork_while_another_thread_renders_does_not_deadlock() -> None:
     stop = threading.Event()
 
@@ -239,7 +233,7 @@ def test_fork_while_another_thread_renders_does_not_deadlock() -> None:
         thread.join()
 
 
-@can_fork_threads
+@can_fork
 def test_fork_while_another_thread_reads_labels_does_not_deadlock(monkeypatch: pytest.MonkeyPatch) -> None:
     is_reading, stop = threading.Event(), threading.Event()
     read_label = PdfPages.label
@@ -265,3 +259,23 @@ def test_fork_while_another_thread_reads_labels_does_not_deadlock(monkeypatch: p
     finally:
         stop.set()
         thread.join()
+
+
+@can_fork
+@pytest.mark.parametrize("file", [scan(2), scan(2, "TIFF")], ids=["PDF", "TIFF"])
+def test_document_read_by_thread_of_parent_can_be_closed_in_child(file: bytes) -> None:
+    pages = open_pages(file)
+    is_reading, stop = threading.Event(), threading.Event()
+
+    def read() -> None:
+        with pages.lock:
+            is_reading.set()
+            stop.wait(0.05 if pages.lock is PdfPages.lock else 10)  # a fork waits for PDFium
+
+    thread = threading.Thread(target=read)
+    thread.start()
+    assert is_reading.wait(10)
+    assert run_in_fork(pages.close) == 0
+    stop.set()
+    thread.join()
+    pages.close()
