@@ -50,8 +50,13 @@ def read_file_object(file: Any) -> bytes:
         raise QwenVLInputError(
             f"Unsupported file object: {type(file).__name__} is read asynchronously. Pass its bytes: await file.read()."
         )
-    if not isinstance(data, bytes | bytearray | memoryview):
+    if isinstance(data, str):
         raise QwenVLInputError("The file is opened in text mode. Open it in binary mode: open(path, 'rb').")
+    if not isinstance(data, bytes | bytearray | memoryview):
+        raise QwenVLInputError(
+            f"Unsupported file object: {type(file).__name__}.read() gives {type(data).__name__}, not bytes. "
+            "Pass its bytes, or a file opened in binary mode."
+        )
     return bytes(data)
 
 

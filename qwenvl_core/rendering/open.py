@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
@@ -10,8 +11,10 @@ from typing import TYPE_CHECKING, BinaryIO
 from qwenvl_core.errors import QwenVLInputError
 from qwenvl_core.media.file_objects import can_seek, get_file_name, is_file_object, read_file_object
 from qwenvl_core.media.inspection import read_bytes
+from qwenvl_core.media.local_files import expand_home
 from qwenvl_core.media.sniffing import HEAD_BYTES, sniff, sniff_file
 from qwenvl_core.media.sources import parse_url_source
+from qwenvl_core.types.fork_lock import ForkSafeLock
 from qwenvl_core.types.media import FileSource, UrlSource
 
 if TYPE_CHECKING:
@@ -44,7 +47,8 @@ class DocumentFile:
     # Not `cached_property`: on Python 3.11 that holds one lock for all objects while one of them is read.
 
     def __init__(self, file: File) -> None:
-        self.file = file
+        self.file = _to_path(file)
+        self._lock = ForkSafeLock()  # threads share a stream, which gives its bytes once
         self._source: Path | bytes | None = None
         self._identity: str | None = None
 
@@ -56,9 +60,10 @@ class DocumentFile:
             OSError: The file object can't be read.
             QwenVLInputError: It is neither a path nor readable as bytes, or a URL that would have to be fetched.
         """
-        if self._source is None:
-            self._source = _resolve_source(self.file)
-        return self._source
+        with self._lock:
+            if self._source is None:
+                self._source = _resolve_source(self.file)
+            return self._source
 
     @property
     def path(self) -> str | None:
@@ -106,17 +111,17 @@ def open_pages(file: File | DocumentFile, *, password: str | None = None) -> Pag
     source = file.source if isinstance(file, DocumentFile) else _resolve_source(file)
     if isinstance(source, Path):
         _check_regular(source)
-        kind = sniff_file(source).kind
+        info = sniff_file(source)
     else:
-        kind = sniff(source[:HEAD_BYTES]).kind
+        info = sniff(source[:HEAD_BYTES])
     try:
         from qwenvl_core.rendering.images import ImagePages
         from qwenvl_core.rendering.pdf import PdfPages
     except ImportError as error:
         raise missing_extra_error("Reading documents", "pypdfium2 and Pillow", error) from error
-    if kind == "pdf":
+    if info.kind == "pdf":
         return PdfPages(source, password=password)
-    return ImagePages(source)
+    return ImagePages(source, info.mime)
 
 
 def _check_regular(path: Path) -> None:
@@ -127,11 +132,20 @@ def _check_regular(path: Path) -> None:
         )
 
 
+def _to_path(file: File) -> File:
+    """Convert other path-like objects than `Path`, such as `os.DirEntry`, to a `Path`."""
+    value: object = file
+    return Path(os.fsdecode(value)) if isinstance(value, os.PathLike) and not isinstance(value, Path) else file
+
+
 def _resolve_source(file: File) -> Path | bytes:
+    file = _to_path(file)
     if isinstance(file, str) and _URL.match(file):
         return _resolve_url(file)
     if isinstance(file, str | Path):
-        return Path(file).expanduser()
+        if not str(file).strip() or "\0" in str(file):
+            raise QwenVLInputError(f"Invalid path: {str(file)!r}. Pass the path of a PDF or an image.")
+        return expand_home(Path(file))
     if isinstance(file, bytes | bytearray | memoryview):
         return bytes(file)
     if is_file_object(file):

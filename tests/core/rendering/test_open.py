@@ -5,7 +5,10 @@ from __future__ import annotations
 import base64
 import io
 import os
+import pickle
 import sys
+import threading
+import time
 from pathlib import Path
 from urllib.parse import quote
 
@@ -15,6 +18,13 @@ from qwenvl_core.errors import QwenVLInputError
 from qwenvl_core.rendering.open import DocumentFile, File, open_pages
 from tests.core.media.test_file_objects import AsyncUpload, Response
 from tests.support.scanned_pages import scan
+
+
+class SlowResponse(Response):
+    def read(self, size: int = -1) -> bytes:
+        data = super().read(size)
+        time.sleep(0.02)
+        return data
 
 
 def test_open_pages_accepts_paths_bytes_and_binary_files(tmp_path: Path) -> None:
@@ -49,6 +59,49 @@ def test_document_file_name_is_not_that_of_a_descriptor_or_form_field() -> None:
     assert document.name.startswith("sha256:")
     assert document.name == document.identity[:23]
     assert (document.source, response.reads) == (b"%PDF-1.7 and more", 1)
+
+
+def test_threads_that_share_a_stream_read_it_once() -> None:
+    response, barrier = SlowResponse(), threading.Barrier(3)
+    document = DocumentFile(response)  # type: ignore[arg-type]
+    sources: list[Path | bytes] = []
+
+    def read() -> None:
+        barrier.wait()
+        sources.append(document.source)
+
+    threads = [threading.Thread(target=read) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert (sources, response.reads) == ([b"%PDF-1.7 and more"] * 3, 1)
+
+
+def test_document_file_of_bytes_survives_pickling() -> None:
+    document = DocumentFile(scan(1))
+    assert pickle.loads(pickle.dumps(document)).identity == document.identity
+
+
+def test_open_pages_accepts_path_like_objects(tmp_path: Path) -> None:
+    (tmp_path / "scan.pdf").write_bytes(scan(2))
+    with os.scandir(tmp_path) as entries:
+        (entry,) = entries
+    file: File = entry  # type: ignore[assignment]
+    with open_pages(file) as pages:
+        assert pages.count == 2
+    assert DocumentFile(file).path == str(tmp_path / "scan.pdf")
+
+
+@pytest.mark.parametrize("path", ["", " ", "a\0b.pdf", Path("a\0b.pdf")])
+def test_invalid_path_raises_input_error(path: str | Path) -> None:
+    with pytest.raises(QwenVLInputError, match=r"Invalid path: .*Pass the path"):
+        open_pages(path)
+
+
+def test_path_of_unknown_user_is_not_found() -> None:
+    with pytest.raises(FileNotFoundError):
+        open_pages("~nobody-of-this-name/scan.pdf")
 
 
 def test_uploads_of_same_name_have_different_identities() -> None:
