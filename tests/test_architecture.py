@@ -100,6 +100,7 @@ PILLOW = (
     "media/colour",
     "media/images",
     "media/pillow",
+    "media/scan_values",
     "rendering/images",
     "rendering/pages",
     "rendering/pdf",

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 _WHITE = (255, 255, 255)
 _MAX_8_BIT, _MAX_16_BIT = 255, 65535
-_SCANNER_LIMITS = tuple(2**bits - 1 for bits in (8, 10, 12, 14, 16))  # scanners store 12 bits in files of 16
+_SCANNER_LIMITS = tuple(2**bits - 1 for bits in (8, 10, 12, 14, 15, 16))  # 12 bits in a file of 16; 15 with a sign
 
 
 def to_rgb(image: Image.Image) -> Image.Image:

@@ -24,7 +24,8 @@ _SIDEWAYS = (5, 6, 7, 8)  # EXIF orientations that swap width and height
 _ORIENTATION = 0x0112
 _X_RESOLUTION, _Y_RESOLUTION = 282, 283  # TIFF tags
 _MAX_PIXEL_RATIO = 5.0  # of a pixel's sides; the coarsest fax has 4.2
-_SQUARE_TOLERANCE = 1.01  # resolutions are rounded, in PNG to whole pixels per metre
+# Resolutions are rounded (72 x 73), and the service's own resize to multiples of 32 distorts as much.
+_SQUARE_TOLERANCE = 1.02
 
 
 def get_square_size(image: Image) -> tuple[int, int]:

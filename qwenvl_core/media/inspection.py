@@ -18,12 +18,13 @@ from qwenvl_core.media.tiff_frames import find_tiff_frames
 from qwenvl_core.media.video_header import VideoInfo, read_video_header
 from qwenvl_core.types.media import FileSource, InlineSource, Source, UrlSource
 
-__all__ = ["count_tiff_pages", "inspect_image", "inspect_video", "read_bytes"]
+__all__ = ["find_tiff_pages", "inspect_image", "inspect_video", "read_bytes"]
 
 T = TypeVar("T")
 
 _TIFF_MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _BASE64_TIFF_MAGIC = (b"SUkq", b"SUkr", b"TU0A")
+_ONE_PAGE = (0,)
 
 
 def inspect_image(source: Source) -> MediaInfo:
@@ -36,21 +37,21 @@ def inspect_video(source: Source) -> VideoInfo:
     return _inspect(source, read_video_header, VideoInfo())
 
 
-def count_tiff_pages(source: Source) -> int:
-    """Return the number of pages of a TIFF; 1 for any other medium. Never raises."""
+def find_tiff_pages(source: Source) -> tuple[int, ...]:
+    """Return the indices of the frames of a TIFF that are pages; `(0,)` for any other medium. Never raises."""
     if isinstance(source, InlineSource) and source.base64_from is not None:
         start = source.base64_from
         if to_bytes(source.data[start : start + 4]) not in _BASE64_TIFF_MAGIC:
-            return 1
+            return _ONE_PAGE
         try:  # the directories may be anywhere in it
             source = InlineSource(read_bytes(source))
         except ValueError:
-            return 1
-    return _inspect(source, _count_pages, 1)
+            return _ONE_PAGE
+    return _inspect(source, _find_pages, _ONE_PAGE)
 
 
-def _count_pages(read: Reader) -> int:
-    return len(find_tiff_frames(read).pages) if read(0, 4) in _TIFF_MAGIC else 1
+def _find_pages(read: Reader) -> tuple[int, ...]:
+    return find_tiff_frames(read).pages if read(0, 4) in _TIFF_MAGIC else _ONE_PAGE
 
 
 def read_bytes(source: InlineSource | FileSource) -> bytes:

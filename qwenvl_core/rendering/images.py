@@ -7,23 +7,21 @@ import struct
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import BinaryIO
 
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 
 from qwenvl_core.errors import QwenVLInputError
 from qwenvl_core.media.byte_reader import create_file_reader
-from qwenvl_core.media.colour import stretch_scan
 from qwenvl_core.media.images import get_square_size, normalize_image, set_draft_size
+from qwenvl_core.media.scan_values import repair_values
 from qwenvl_core.media.tiff_frames import MAX_FRAMES, find_tiff_frames
 from qwenvl_core.rendering.lock import OwnedLock
 from qwenvl_core.rendering.page_size import PageExtent
 from qwenvl_core.rendering.pages import Pages, SizeFunction
 
 _NPY_MAGIC = b"\x93NUMPY"
-_BITS_PER_SAMPLE, _PHOTOMETRIC = 258, 262  # TIFF tags
-_WHITE_IS_ZERO = 0
-_HIGH_BITS_OF_12 = 15  # largest high byte of a 12-bit value in 16 bits
+_HEIF = ("image/heic", "image/heif")
 
 # Errors that Pillow raises for bytes that it can't read.
 _READ_ERRORS = (
@@ -42,8 +40,12 @@ class ImagePages(Pages):
     Images above Pillow's limit (`PIL.Image.MAX_IMAGE_PIXELS`) are rejected, as by Pillow itself.
     """
 
-    def __init__(self, file: Path | bytes) -> None:
+    def __init__(self, file: Path | bytes, mime: str | None = None) -> None:
         """Open the image.
+
+        Args:
+            file: The image.
+            mime: Its MIME type if it is known, for the error where Pillow can't read it.
 
         Raises:
             QwenVLInputError: Pillow can't read the file, or the image is too large to be decoded.
@@ -51,11 +53,17 @@ class ImagePages(Pages):
         self.lock = OwnedLock()
         self._frames: Sequence[int] = (0,)
         self._extents: dict[int, PageExtent] = {}
-        with _explain_errors():
-            self._image = _open_image(file)
-            # In other formats, frames are an animation or the same image in other sizes.
-            if self._image.format == "TIFF":
-                self._find_frames(file)
+        # Not opened by its path: Pillow would map the file into memory, and misread TIFFs that are stored sideways.
+        self._stream = file.open("rb") if isinstance(file, Path) else io.BytesIO(file)
+        try:
+            with _explain_errors():
+                self._image = _open_image(self._stream, mime)
+                # In other formats, frames are an animation or the same image in other sizes.
+                if self._image.format == "TIFF":
+                    self._find_frames()
+        except BaseException:
+            self._stream.close()
+            raise
         self.count = len(self._frames)
 
     def label(self, number: int) -> str:
@@ -72,15 +80,19 @@ class ImagePages(Pages):
         with self.lock, _explain_errors():
             target = fit(self._select_frame(number))
             set_draft_size(self._image, target)
-            frame = _repair_values(self._image)
+            frame = repair_values(self._image, is_scan=True)
+            if frame is self._image:
+                frame = frame.copy()
         return normalize_image(frame, target)
 
     def _close(self) -> None:
         self._image.close()
+        self._stream.close()
 
-    def _find_frames(self, file: Path | bytes) -> None:
-        with file.open("rb") if isinstance(file, Path) else io.BytesIO(file) as stream:
-            frames = find_tiff_frames(create_file_reader(stream))
+    def _find_frames(self) -> None:
+        position = self._stream.tell()
+        frames = find_tiff_frames(create_file_reader(self._stream))
+        self._stream.seek(position)
         if len(frames.pages) > MAX_FRAMES:
             raise QwenVLInputError(f"This TIFF has more than {MAX_FRAMES:,} pages. Split it.")
         self._frames = frames.pages
@@ -97,14 +109,24 @@ class ImagePages(Pages):
         return self._extents[number]
 
 
-def _open_image(file: Path | bytes) -> Image.Image:
-    stream = file.open("rb") if isinstance(file, Path) else io.BytesIO(file)
-    if stream.read(len(_NPY_MAGIC)) == _NPY_MAGIC:
-        with stream:
-            stream.seek(0)
-            return _load_array(stream)
-    stream.close()
-    return Image.open(file if isinstance(file, Path) else io.BytesIO(file))
+def _open_image(stream: BinaryIO, mime: str | None) -> Image.Image:
+    head = stream.read(len(_NPY_MAGIC))
+    stream.seek(0)
+    if head == _NPY_MAGIC:
+        return _load_array(stream)
+    try:
+        return Image.open(stream)
+    except UnidentifiedImageError as error:
+        reason = "Unsupported document: it is neither a PDF nor an image that Pillow can read"
+        raise QwenVLInputError(f"{reason}{_describe_unread(head, mime)}") from error
+
+
+def _describe_unread(head: bytes, mime: str | None) -> str:
+    if not head:
+        return ", but empty. Pass a file with content; a stream gives its bytes only once."
+    found = f"; it looks like {mime}" if mime else ""
+    plugin = " (or install pillow-heif, and call pillow_heif.register_heif_opener())" if mime in _HEIF else ""
+    return f"{found}. Convert it to PDF, PNG or JPEG{plugin}."
 
 
 def _load_array(stream: BinaryIO) -> Image.Image:
@@ -137,22 +159,6 @@ def _measure(image: Image.Image) -> PageExtent:
     return PageExtent(width, height, units_per_inch, is_scalable=False)
 
 
-def _repair_values(image: Image.Image) -> Image.Image:
-    """Return a copy of an image whose values of more than 8 bits are scaled to 8, with white as the highest."""
-    tags = getattr(image, "tag_v2", {})
-    bits, photometric = tags.get(_BITS_PER_SAMPLE, (8,)), tags.get(_PHOTOMETRIC)
-    frame = image.copy()
-    if frame.mode.startswith("I"):
-        frame = stretch_scan(frame)
-        return ImageOps.invert(frame) if photometric == _WHITE_IS_ZERO else frame
-    # Of 16-bit colours, Pillow keeps the high byte.
-    if max(bits) == 16 and frame.mode == "RGB":
-        extremes = cast("tuple[tuple[int, int], ...]", frame.getextrema())
-        if max(high for _, high in extremes) <= _HIGH_BITS_OF_12:
-            return frame.point(lambda value: value * 255 // _HIGH_BITS_OF_12)
-    return frame
-
-
 @contextmanager
 def _explain_errors() -> Generator[None]:
     """Raise a `QwenVLInputError` for bytes that Pillow can't read."""
@@ -160,10 +166,6 @@ def _explain_errors() -> Generator[None]:
         yield
     except (QwenVLInputError, FileNotFoundError, IsADirectoryError, PermissionError):
         raise
-    except UnidentifiedImageError as error:
-        raise QwenVLInputError(
-            "Unsupported document: it is neither a PDF nor an image that Pillow can read."
-        ) from error
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise QwenVLInputError(
             f"This image can't be read: {error} Scale it down or split it into tiles, or raise "

@@ -23,6 +23,7 @@ from qwenvl_core.media.images import encode_jpeg, get_square_size, normalize_ima
 from qwenvl_core.media.inspection import inspect_image, read_bytes
 from qwenvl_core.media.local_files import open_file
 from qwenvl_core.media.pillow import require_pillow
+from qwenvl_core.media.scan_values import has_unused_bits, repair_values
 from qwenvl_core.media.sniffing import MediaInfo
 from qwenvl_core.media.sources import may_exceed_data_uri
 from qwenvl_core.request.validation import FORMATS, LARGE_FORMATS, LARGE_PIXELS, MIN_SIDE
@@ -204,7 +205,7 @@ def _fit_source(source: Source, budget: PixelBudget, location: str) -> tuple[Sou
         return source, None  # not an image, or one that can't be fitted: validation reports it
     is_rejected = _is_rejected(info, source, budget)
     is_small = (info.width or 0) * (info.height or 0) <= budget.pixels
-    if not is_rejected and is_small and not _has_oblong_pixels(source):
+    if not is_rejected and is_small and not _looks_wrong(source):
         return source, None
     pillow = _import_pillow(location)
     try:
@@ -230,17 +231,18 @@ def _is_rejected(info: MediaInfo, source: Source, budget: PixelBudget) -> bool:
     )
 
 
-def _has_oblong_pixels(source: InlineSource | FileSource) -> bool:
-    """Return whether an image, such as a fax, states other resolutions across than down; without Pillow it is unknown.
+def _looks_wrong(source: InlineSource | FileSource) -> bool:
+    """Return whether the model would see an image squeezed or dark; without Pillow it is unknown.
 
-    The service does not stretch such images, so that the model would see them squeezed.
+    A fax has other resolutions across than down, and a scan of 12 bits in a file of 16 uses a part of the values. The
+    service does not stretch either.
     """
     try:
         from PIL import Image
 
         with open_file(source.path) if isinstance(source, FileSource) else io.BytesIO(read_bytes(source)) as file:
             image = Image.open(file)
-            return sorted(get_square_size(image)) != sorted(image.size)
+            return sorted(get_square_size(image)) != sorted(image.size) or has_unused_bits(image)
     except Exception:  # decoders raise anything for broken bytes; such an image is sent as it is
         return False
 
@@ -271,7 +273,8 @@ def _convert(
         target = _choose_size(*size, budget)
         set_draft_size(image, target)
         suffix = shape + (", its first frame only" if getattr(image, "is_animated", False) else "")
-        data = encode_jpeg(normalize_image(image, target), budget.data_uri_limit)
+        upright = normalize_image(repair_values(image, is_scan=False), target)
+        data = encode_jpeg(upright, budget.data_uri_limit)
     (width, height), name = target, FORMATS.get(info.mime or "", info.mime)
     scaled = f"scaled from {size[0]}x{size[1]} to {width}x{height}, JPEG" if size != target else ""
     return InlineSource(data, mime="image/jpeg"), (scaled or f"converted from {name} to JPEG") + suffix

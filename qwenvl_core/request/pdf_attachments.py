@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, TypeGuard
 from qwenvl_core.catalog.models import ModelFacts
 from qwenvl_core.catalog.provider_models import describe_at
 from qwenvl_core.errors import QwenVLInputError
-from qwenvl_core.media.inspection import count_tiff_pages, read_bytes
+from qwenvl_core.media.inspection import find_tiff_pages, read_bytes
 from qwenvl_core.media.local_files import map_file_errors
 from qwenvl_core.request.tool_media import replace_part
 from qwenvl_core.types.media import InlineSource, UrlSource
@@ -39,8 +39,8 @@ def has_pdfs(request: Request) -> bool:
 
 
 def has_pages(part: Part) -> TypeGuard[ImagePart]:
-    """Return whether a part is a PDF or a TIFF of several pages."""
-    return isinstance(part, PdfPart) or (isinstance(part, ImagePart) and count_tiff_pages(part.source) > 1)
+    """Return whether a part is a PDF, or a TIFF whose pages are more than its first frame, or another one."""
+    return isinstance(part, PdfPart) or (isinstance(part, ImagePart) and find_tiff_pages(part.source) != (0,))
 
 
 def replace_pdfs(request: Request) -> Request:

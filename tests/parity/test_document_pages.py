@@ -78,6 +78,16 @@ def test_tiff_of_one_page_is_sent_unchanged(
     assert f"data:image/tiff;base64,{base64.b64encode(data).decode()}" in emulator.requests[-1].body.decode()
 
 
+@every_api
+def test_tiff_that_begins_with_its_thumbnail_is_sent_as_its_page(
+    api: Api, pairs: dict[Api, ModelPair], emulator: Emulator
+) -> None:
+    """The service reads the first frame of a TIFF."""
+    data = tiff([Image.new("L", (64, 48)), Image.new("L", (640, 480))], [{254: 1}, {254: 0}])
+    pairs[api].send(CALL_MODES[0], image_conversation(data))
+    assert sent_widths(emulator) == [640]
+
+
 @pytest.mark.parametrize("form", ["bytes", "path", "base64 with line breaks"])
 def test_tiff_of_each_source_is_sent_as_all_pages(
     form: str, pairs: dict[Api, ModelPair], emulator: Emulator, tmp_path: Path

@@ -51,6 +51,18 @@ def test_exif_orientation_is_applied(kind: str) -> None:
     assert is_close(page.getpixel((160, 600)), WHITE)
 
 
+@pytest.mark.parametrize("mode", ["L", "RGBA", "CMYK", "I;16"])
+@pytest.mark.parametrize("orientation", [5, 6, 7, 8])
+def test_sideways_tiff_of_path_is_that_of_bytes(mode: str, orientation: int, tmp_path: Path) -> None:
+    """Pillow maps an uncompressed TIFF of a path into memory, with its sides exchanged."""
+    image = Image.linear_gradient("L").resize((320, 640)).convert(mode)
+    path = tmp_path / "scan.tiff"
+    image.save(path, tiffinfo={0x0112: orientation})
+    pages = [decode_page(file) for file in (path, path.read_bytes())]
+    assert pages[0].size == (640, 320)
+    assert pages[0].tobytes() == pages[1].tobytes()
+
+
 @pytest.mark.parametrize("mode", ["RGBA", "LA", "P"])
 def test_transparent_pixels_become_white(mode: str) -> None:
     image = Image.new("RGBA", (64, 64), (0, 0, 0, 0)).convert(mode)
@@ -120,7 +132,19 @@ def test_truncated_image_raises_input_error() -> None:
         render_page(pages, 1, FIT)
 
 
-@pytest.mark.parametrize("data", [b"", b"hello", bytes(100)])
-def test_other_bytes_raise_input_error(data: bytes) -> None:
-    with pytest.raises(QwenVLInputError, match="neither a PDF nor an image"):
-        open_pages(data)
+@pytest.mark.parametrize(
+    ("data", "advice"),
+    [
+        (b"", "but empty. Pass a file with content"),
+        (b"hello", "Convert it to PDF, PNG or JPEG"),
+        (bytes(100), "Convert it to PDF, PNG or JPEG"),
+        (b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(50), "looks like image/heic. .*pillow-heif"),
+        (b"ID3" + bytes(50), "looks like audio/mpeg. Convert it"),
+    ],
+)
+def test_other_bytes_raise_error_with_way_out(data: bytes, advice: str, tmp_path: Path) -> None:
+    path = tmp_path / "scan"
+    path.write_bytes(data)
+    for file in (data, path):
+        with pytest.raises(QwenVLInputError, match=f"neither a PDF nor an image .*{advice}"):
+            open_pages(file)

@@ -37,7 +37,8 @@ def size_of(data: bytes, number: int = 1) -> tuple[float, float]:
     [
         ((204, 98), (864, 1145)), ((204, 391), (1656, 550)), ((204, 196), (864, 572)), ((98, 204), (1799, 550)),
         ((200, 200), (864, 550)), ((0, 98), (864, 550)), ((1, 1), (864, 550)), ((200, 199), (864, 550)),
-        ((300, 30), (864, 550)), ((204, 49), (864, 2290)),
+        ((300, 30), (864, 550)), ((204, 49), (864, 2290)), ((72, 73), (864, 550)), ((100, 102), (864, 550)),
+        ((100, 103), (890, 550)),
     ],
 )  # fmt: skip
 def test_fax_has_square_pixels(dpi: tuple[int, int], size: tuple[int, int]) -> None:
@@ -131,6 +132,32 @@ def test_scan_of_some_bits_in_16_uses_full_range(bits: int, value: int, kind: st
 def test_16_bit_scan_with_white_as_zero_is_inverted() -> None:
     page = decode_page(encode(Image.new("I;16", (64, 64), 0), "TIFF", tiffinfo={262: 0}))
     assert is_close(page.convert("L").getpixel((30, 30)), WHITE)
+
+
+def test_signed_16_bit_scan_uses_full_range() -> None:
+    rows = struct.pack("<h", 32767) * 64 * 64
+    data = encode(Image.frombytes("I;16", (64, 64), rows), "TIFF", tiffinfo={339: 2})
+    assert is_close(decode_page(data).convert("L").getpixel((30, 30)), WHITE)
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_16_bit_colours_in_separate_planes_keep_their_values(order: str) -> None:
+    """Pillow reads the bytes of uncompressed planes as 8-bit values."""
+    planes = b"".join(struct.pack(f"{order}H", value) * 64 * 64 for value in (65535, 32768, 0))
+    entries = [
+        (256, 4, 1, 64), (257, 4, 1, 64), (258, 3, 3, 200), (259, 3, 1, 1), (262, 3, 1, 2), (273, 4, 3, 208),
+        (277, 3, 1, 3), (278, 4, 1, 64), (279, 4, 3, 220), (284, 3, 1, 2),
+    ]  # fmt: skip
+    shorts = "HHIH2x"  # a value of one short stands at the start of its field
+    directory = struct.pack(f"{order}H", len(entries)) + b"".join(
+        struct.pack(order + (shorts if kind == 3 and count == 1 else "HHII"), tag, kind, count, value)
+        for tag, kind, count, value in entries
+    )
+    head = {"<": b"II*\0", ">": b"MM\0*"}[order] + struct.pack(f"{order}I", 8) + directory + bytes(4)
+    data = head.ljust(200, b"\0") + struct.pack(f"{order}3H2x", 16, 16, 16)
+    data += struct.pack(f"{order}3I", *range(256, 256 + 3 * 8192, 8192)) + struct.pack(f"{order}3I", *[8192] * 3)
+    for _ in range(2):
+        assert is_close(decode_page(data.ljust(256, b"\0") + planes).getpixel((30, 30)), 255, 128, 0)
 
 
 def test_12_bit_colours_in_16_use_full_range() -> None:

@@ -287,6 +287,18 @@ def test_sixteen_bit_values_are_scaled_not_clipped() -> None:
         assert abs(image.convert("L").getpixel((100, 100)) - expected) <= 2  # type: ignore[operator]
 
 
+@pytest.mark.parametrize("highest", [(281, 4095), (341, 4095), (281, 65_535), (None, None)])
+def test_12_bit_scan_is_brightened_if_its_header_states_it(highest: tuple[int | None, int | None]) -> None:
+    tag, value = highest
+    image, notes = fit_source(create_image((640, 480), "TIFF", "I;16", 4095, tiffinfo={tag: value} if tag else {}))
+    if value != 4095:
+        assert (image, notes) == (None, "")
+        return
+    assert image is not None
+    assert image.convert("L").getextrema() == (255, 255)
+    assert notes.endswith("converted from TIFF to JPEG")
+
+
 @pytest.mark.parametrize("mode", ["1", "L", "CMYK", "RGB"])
 def test_image_of_any_mode_becomes_grey_or_rgb(mode: str) -> None:
     image, _ = fit_source(create_image((2600, 2000), "TIFF", mode, 0))
