@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import subprocess
+import sys
 import tarfile
 import zipfile
 from collections.abc import Callable
@@ -10,10 +12,12 @@ from pathlib import Path
 
 import pytest
 
+from tests.release import __main__ as release
 from tests.release import archives, metadata
+from tests.release.environments import Environment
 from tests.release.extras import EXTRAS, find_extra_of, find_foreign_distributions
 from tests.release.probes import Probe, check_probe
-from tests.release.snippet_probes import find_needs
+from tests.release.snippet_probes import find_needs, find_snippet_probes
 from tests.support.scenarios import readme_snippets
 
 TYPED = {f"{package}/py.typed": b"" for package in archives.PACKAGES}
@@ -157,3 +161,34 @@ def test_needs_of_snippets_begin_with_a_framework() -> None:
     assert needs["readme_documents"] == ["langchain_core", "pypdfium2", "PIL"]
     with pytest.raises(ValueError, match="imports no adapter"):
         find_needs("print(1)")
+
+
+def test_snippets_that_translations_share_are_probed_once() -> None:
+    assert [probe.name.partition(": ")[2] for probe in find_snippet_probes()] == list(readme_snippets())
+
+
+def test_missing_packages_are_found_behind_each_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(EXTRAS, "video", ("json", "missing_one", "csv", "missing_two"))
+    monkeypatch.setattr(Environment, "_python", Path(sys.executable))
+    problems = Environment(tmp_path / "a.whl", "video", tmp_path, tmp_path)._find_missing_packages()
+    assert [problem.partition(":")[0] for problem in problems] == ["lacks missing_one", "lacks missing_two"]
+
+
+@pytest.mark.parametrize(
+    ("error", "problem"),
+    [
+        (subprocess.CalledProcessError(1, ["uv"], stderr="no wheel"), "no wheel"),
+        (subprocess.TimeoutExpired(["uv"], 600), "timed out after 600 seconds"),
+    ],
+)
+def test_failed_step_is_a_problem_of_its_environment(
+    error: Exception, problem: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail(self: Environment) -> list[str]:
+        raise error
+
+    monkeypatch.setattr(Environment, "check", fail)
+    environment = Environment(tmp_path / "a.whl", "video", tmp_path / "env", tmp_path)
+    (found,) = release.check_environment(environment)
+    assert problem in found
+    assert "FAILED wheel [video]" in capsys.readouterr().out

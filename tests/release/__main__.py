@@ -19,6 +19,7 @@ from tests.release.environments import Environment, list_environments
 from tests.support.paths import ROOT
 
 _WORKERS = 2
+_BUILD_SECONDS = 600  # longest time of a build, which waits for the package index
 
 
 class Artifacts(NamedTuple):
@@ -39,7 +40,7 @@ def build(folder: Path) -> Artifacts:
 def _build_one(source: Path, folder: Path, kind: str) -> Path:
     before = {*folder.glob("*")}
     command = [sys.executable, "-m", "uv", "build", "--quiet", kind, "--out-dir", str(folder), str(source)]
-    subprocess.run(command, check=True, cwd=ROOT)
+    subprocess.run(command, check=True, cwd=ROOT, timeout=_BUILD_SECONDS)
     return next(path for path in {*folder.glob("*.whl"), *folder.glob("*.tar.gz")} - before)
 
 
@@ -82,8 +83,8 @@ def check_environment(environment: Environment) -> list[str]:
     start = time.monotonic()
     try:
         problems = list(environment.check())
-    except subprocess.CalledProcessError as error:
-        problems = [f"{' '.join(map(str, error.cmd))}: {error.stderr}"]
+    except (subprocess.CalledProcessError, subprocess.TimeoutExpired) as error:
+        problems = [f"{error} {error.stderr if isinstance(error.stderr, str) else ''}"]
     _report(environment.name, problems, start)
     shutil.rmtree(environment.folder, ignore_errors=True)
     return problems

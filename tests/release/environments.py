@@ -17,7 +17,7 @@ from tests.support.markdown import find_code_blocks
 _SNIPPET_PACKAGES = ("vcrpy>=8.5,<9", "pyyaml>=6")
 _DROPPED_VARIABLES = ("DASHSCOPE_", "OPENAI_", "LANGSMITH_", "LANGCHAIN_", "PYTHON", "VIRTUAL_ENV")
 _FRAMEWORKS = {"langchain_core", "llama_index.core"}
-_SECONDS = 300
+_SECONDS = 600  # longest time of a step; an installation may have to build, and waits for the package index
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class Environment:
         """Make the environment and yield what is wrong in it.
 
         Raises:
-            subprocess.CalledProcessError: An installation failed.
+            subprocess.SubprocessError: An installation failed, or a step took longer than ten minutes.
         """
         venv.create(self.folder, clear=True, symlinks=os.name != "nt", with_pip=False)
         self._install(f"{self.artifact}[{self.extra}]" if self.extra else str(self.artifact))
@@ -60,18 +60,30 @@ class Environment:
         """Install requirements, copied: llama-index-core refuses an nltk that is a hard link into uv's cache."""
         command = [sys.executable, "-m", "uv", "pip", "install", "--quiet", "--link-mode", "copy"]
         subprocess.run(
-            [*command, "--python", str(self._python), *requirements], check=True, capture_output=True, text=True
+            [*command, "--python", str(self._python), *requirements],
+            check=True,
+            capture_output=True,
+            text=True,
+            timeout=_SECONDS,
         )
 
     def _find_wrong_distributions(self) -> list[str]:
         command = [sys.executable, "-m", "uv", "pip", "list", "--format", "json", "--python", str(self._python)]
-        output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+        output = subprocess.run(command, check=True, capture_output=True, text=True, timeout=_SECONDS).stdout
         names = [distribution["name"] for distribution in json.loads(output)]
         return [f"installs {name}" for name in find_foreign_distributions(self.extra, names)]
 
     def _find_missing_packages(self) -> list[str]:
-        results = {name: self._run("-c", f"import {name}") for name in EXTRAS[self.extra]}
-        return [f"lacks {name}: {result.stderr}" for name, result in results.items() if result.returncode]
+        """Import all packages of the extra in one process, and those that follow a failure in another one."""
+        names = list(EXTRAS[self.extra])
+        missing = []
+        while names:
+            result = self._run("-c", "".join(f"import {name}\nprint({name!r}, flush=True)\n" for name in names))
+            imported = result.stdout.splitlines()
+            rest = [name for name in names if name not in imported]
+            missing += [f"lacks {name}: {result.stderr}" for name in rest[:1]]
+            names = rest[1:]
+        return missing
 
     def _find_companions(self) -> list[str]:
         """Return what the README's snippets import beside the project: LangChain's agents."""

@@ -1,4 +1,4 @@
-"""Probe the README's snippets, and those of its translations, with replies from their cassettes."""
+"""Probe the README's snippets, and what its translations have besides, with replies from their cassettes."""
 
 from __future__ import annotations
 
@@ -20,10 +20,12 @@ _PACKAGES_BY_NAME = {
 
 
 def find_snippet_probes() -> Iterator[Probe]:
-    """Yield a probe for each snippet of the README and its translations whose framework is installed."""
+    """Yield a probe for each snippet of the README and its translations whose framework is installed, once each."""
+    found = set()
     for readme in sorted(path.name for path in ROOT.glob("README*.md")):
         for block in find_code_blocks(read_markdown(readme)):
-            if block.language == "python":
+            if block.language == "python" and block.code not in found:
+                found.add(block.code)
                 assert block.comment, f"{readme}:{block.line}: this snippet has no cassette."
                 needs = find_needs(block.code)
                 if is_installed(needs[0]):
