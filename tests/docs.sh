@@ -20,7 +20,8 @@ case "${1:-build}" in
         echo "The documentation is in $PWD/site/index.html"
         ;;
     serve) "$env/bin/python" -m mkdocs serve --strict --dev-addr 127.0.0.1:8000 ;;
-    test) "$env/bin/python" -m pytest -n 2 tests/docs || ./tests/rerun.sh "$env" tests/docs ;;
+    # In one process, because each one builds the documentation.
+    test) "$env/bin/python" -m pytest tests/docs || ./tests/rerun.sh "$env" tests/docs ;;
     *)
         echo "Unknown command: $1. Use build, serve or test." >&2
         exit 2

@@ -12,6 +12,9 @@ from pathlib import Path
 
 from tests.support.paths import ROOT
 
+BUILD_SECONDS = 900
+"""Longest time of a build, which executes the notebooks whose sources have changed."""
+
 
 @dataclass
 class Page(HTMLParser):
@@ -82,6 +85,7 @@ def build(folder: Path) -> BuiltSite:
         stderr=subprocess.STDOUT,
         text=True,
         check=False,
+        timeout=BUILD_SECONDS,
     )
     assert result.returncode == 0, result.stdout
     return BuiltSite(folder, result.stdout)

@@ -6,10 +6,17 @@ from importlib.util import find_spec
 
 import pytest
 
-from tests.docs.built_site import BuiltSite, build
+from tests.docs.built_site import BUILD_SECONDS, BuiltSite, build
 
 if find_spec("material") is None:  # see `make test-docs`
     collect_ignore_glob = ["test_*.py"]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Give the test that builds the site the time of a build."""
+    for item in items:
+        if "site" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.timeout(BUILD_SECONDS + 60))
 
 
 @pytest.fixture(scope="session")

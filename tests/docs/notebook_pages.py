@@ -63,7 +63,7 @@ def render_page(name: str, document: nbformat.NotebookNode) -> str:
         for output in cell.outputs:
             if has_picture(output):
                 pictures += 1
-                parts.append(f"![Picture {pictures} of the outputs]({name}/{pictures}.png)")
+                parts.append(f"![Picture {pictures} of the outputs]({name}/{pictures}.png){{ .output }}")
             else:
                 parts.append(_fence(read_text(output), "{ .text .output }"))
     heading, _, rest = "\n\n".join(parts).partition("\n")

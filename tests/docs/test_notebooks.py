@@ -166,6 +166,7 @@ def test_render_page_fences_backticks_and_numbers_pictures() -> None:
     assert render_page(name, document) == (
         f"# Title\n\n{download}\n\ntext\n\n```python\nprint(1)\n```\n\n"
         f"````{{ .text .output }}\n```json\n1\n```\n````\n\n"
-        f"![Picture 1 of the outputs]({name}/1.png)\n\n![Picture 2 of the outputs]({name}/2.png)\n\n"
+        f"![Picture 1 of the outputs]({name}/1.png){{ .output }}\n\n"
+        f"![Picture 2 of the outputs]({name}/2.png){{ .output }}\n\n"
         "```{ .text .output }\n2\n```\n"
     )
