@@ -14,10 +14,12 @@ from langchain_qwenvl import ChatQwenVL
 from llama_index_qwenvl import QwenVL
 from tests.emulator import Emulator, Fault
 from tests.support.markdown import read_markdown
+from tests.support.media_files import heic_header
 from tests.support.vcr_config import environment
 
 Ask = Callable[..., None]
 
+OF_OTHERS = ("requires a different Python", "ModuleNotFoundError", "SyntaxError")  # pip's and Python's own messages
 WRONG_KEY = Fault(status=401, code="invalid_api_key", message="Incorrect API key provided.")
 
 
@@ -38,6 +40,8 @@ def collect_errors(ask: Ask, folder: Path, emulator: Emulator) -> list[str]:
     (folder / "text.jpg").write_text("not a picture")
     large = (folder / "good.png").read_bytes() + bytes(21 * 1024**2)
     (folder / "large.png").write_bytes(large)
+    (folder / "scan.pdf").write_bytes(b"%PDF-1.7\n")
+    (folder / "phone.heic").write_bytes(heic_header(4032, 3024))
     messages = []
 
     def attempt(name: str, model: str = "qwen3-vl-plus", **variables: str) -> None:
@@ -48,10 +52,11 @@ def collect_errors(ask: Ask, folder: Path, emulator: Emulator) -> list[str]:
             messages.append(str(caught.value))
 
     attempt("good.png", DASHSCOPE_API_KEY="")
+    attempt("good.png", DASHSCOPE_API_KEY="sk-…")
     emulator.script(WRONG_KEY)
     attempt("good.png")
     attempt("good.png", model="qwen3-vl-missing")
-    for name in ("missing.jpg", "animation.gif", "large.png", "text.jpg", "string"):
+    for name in ("missing.jpg", "animation.gif", "large.png", "text.jpg", "scan.pdf", "phone.heic", "string"):
         attempt(name)
     attempt("good.png", DASHSCOPE_BASE_URL="http://127.0.0.1:9/compatible-mode/v1")
     return messages
@@ -71,8 +76,8 @@ def test_errors_of_quickstart_are_those_that_a_first_run_meets(
 ) -> None:
     errors = collect_errors(ask, tmp_path, emulator)
     rows = re.findall(r"^\| `([^`]+)`", read_markdown(page), re.MULTILINE)
-    explained = [row for row in rows if not row.startswith(("ModuleNotFoundError", "DASHSCOPE_"))]
-    assert len(explained) >= 8
+    explained = [row for row in rows if not row.startswith(OF_OTHERS)]
+    assert len(explained) >= 10
     for row in explained:
         pattern = ".*".join(re.escape(part.strip()) for part in re.split(r"…|my photo\.jpg", row))
         assert any(re.search(pattern, error, re.DOTALL) for error in errors), row
