@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 import re
 from dataclasses import dataclass, field
+from itertools import zip_longest
 from typing import Any
 
 from qwenvl_core.parsing.coordinate_keys import VENDOR_KEYS, GroundingKind, get_kind, get_label, get_priority
@@ -199,9 +200,13 @@ def _convert_object(found: ScannedObject, coordinates: CoordinateSpace) -> list[
     points = tuple(coordinates.to_point(x, y) for x, y in groups.get("point", ()))
     items = []
     if "box" in groups:
+        boxes = groups["box"] or [[]]
+        labels = _split_labels(found.value.get("label"), len(boxes))
+        if labels:
+            attributes.pop("label")
         items += [
-            Grounded("box", label, coordinates.to_box(numbers), points, attributes=attributes)
-            for numbers in groups["box"] or [[]]
+            Grounded("box", own_label or label, coordinates.to_box(numbers), points, attributes=attributes)
+            for own_label, numbers in zip_longest(labels, boxes)
         ]
     elif "point" in groups:
         items.append(Grounded("point", label, points=points, attributes=attributes))
@@ -222,14 +227,21 @@ def _list_coordinate_keys(value: dict[str, Any]) -> list[tuple[str, GroundingKin
 def _split_label(value: dict[str, Any]) -> tuple[str | None, dict[str, Any]]:
     """Return the label of an object, and its items that are neither label nor coordinates."""
     rest = {key: item for key, item in value.items() if not get_kind(key)}
-    for key in ("label", "text_content"):
+    label_key = next((key for key in rest if key in ("label", "Label", "LABEL")), "label")
+    for key in (label_key, "text_content"):
         label = value.get(key)
         if isinstance(label, str) or is_number(label):
-            rest.pop("label", None)
+            rest.pop(label_key, None)
             return str(label), rest
-    if rest.get("label") is None:
-        rest.pop("label", None)
+    if rest.get(label_key) is None:
+        rest.pop(label_key, None)
     return None, rest
+
+
+def _split_labels(label: object, count: int) -> list[str]:
+    """Return the labels of as many boxes in one object; an empty list if there is not one for each."""
+    is_list = isinstance(label, list) and len(label) == count and all(isinstance(item, str) for item in label)
+    return label if isinstance(label, list) and is_list else []
 
 
 def _group_numbers(value: object, length: int | None) -> list[list[float]]:

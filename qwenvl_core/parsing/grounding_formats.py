@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from qwenvl_core.parsing.coordinate_keys import get_kind, get_label
 from qwenvl_core.parsing.numbers import NUMBER, enclose_corners, find_numbers
 from qwenvl_core.parsing.text import join_lines, unescape
 
@@ -148,7 +149,20 @@ _SENTENCE = re.compile(
     r"|\s*+&",
     re.IGNORECASE,
 )
-_LABEL_EDGE = " \t\r\n:;,.-–—=>→*`\"'|[]{}：；，。、＝“”‘’"
+_LABEL_EDGE = " \t\r\n:;,.-–—=<>→*`\"'|[]{}：；，。、＝“”‘’"
+_NUMBERING = re.compile(r"[ \t*]{0,40}+\d{1,3}[.)][ \t*]{1,9}(?=\S)")
+# Between two tuples, and before the label of the second one or after that of the first one.
+_AND_BEFORE = re.compile(r"[\s,;，；、]*+(?:(?:and|or|plus)\b|[&+和与及]|以及)\s*+", re.IGNORECASE)
+_AND_AFTER = re.compile(r"\s*(?:[\s,;，；、](?:and|or|plus)|[&+和与及]|以及)\s*\Z", re.IGNORECASE)
+# `label: cup, box` before a tuple names the box, too.
+_MAX_KEY = 40  # characters
+_LABEL_KEY = re.compile(
+    rf"(?:{_BULLET}|[\s,;]{{0,9}})[\"'*]{{0,3}}(?:label|object|name|class|category)[\"'*]{{0,3}}[ \t]{{0,9}}[:=]",
+    re.IGNORECASE,
+)
+_BOX_KEY = re.compile(
+    r"(?:[,;|(]|\A(?:[ \t]{0,9}[-*•])?)[ \t]{0,9}([a-z][a-z_2 ]{1,19})[ \t]{0,9}[:=]?[ \t]{0,9}\Z", re.IGNORECASE
+)
 _BULLET_EDGE = " \t-*•`|"
 _MAX_KEY_WORDS = 3  # a longer key is prose
 # Words of a sentence that lists numbers, such as "The relevant pages are:".
@@ -244,7 +258,7 @@ class _LineReader:
     def _create(self, match: re.Match[str], place: int, label: int, numbers: list[float]) -> RawGrounding:
         """Create a box from a match, the groups of its numbers and its label, and the numbers."""
         start, end = match.span(label)
-        return _create_box(self._start + match.start(place), numbers, _clean_label(self._source[start:end]))
+        return _create_box(self._start + match.start(place), numbers, _read_label(self._source[start:end]))
 
     def _is_row(self, match: re.Match[str]) -> bool:
         """Return whether numbers at the start of a line are after a bracket, so that they are a row of `scan_json`."""
@@ -266,16 +280,26 @@ class _LineReader:
             texts.append(self._source[end : match.start()])
             end = match.end()
         texts.append(self._source[end:])
-        if _clean_label(_CUT_TUPLE.sub("", texts[0])) is None:  # the labels are after their tuples
+        is_label_before = _clean_label(_strip_keys(texts[0])) is not None
+        if not is_label_before:
             del texts[0]
             if self._is_cut and texts[-1].strip(" ]"):  # the last label may be incomplete
                 self.left_out.append(self._start + matches.pop().start())
-        found = []
-        for match, text in zip(matches, texts, strict=False):
-            label = _clean_label(_CUT_TUPLE.sub("", text))
+        found: list[RawGrounding] = []
+        label: str | None = None
+        is_left_out = False
+        for index, (match, text) in enumerate(zip(matches, texts, strict=False)):
+            if is_label_before and index:
+                text = _AND_BEFORE.sub("", text, count=1)
+            elif index < len(matches) - 1:
+                text = _AND_AFTER.sub("", text, count=1)
+            own_label = _read_label(text)
+            is_in_series = is_label_before and index > 0 and own_label is None  # the label before applies to it
+            label = label if is_in_series else own_label
             start = self._start + match.start()
             numbers = find_numbers(match.group())
-            if self._is_reference(match, numbers, text):
+            is_left_out = (is_in_series and is_left_out) or self._is_reference(match, numbers, text)
+            if is_left_out:
                 self.left_out.append(start)
             else:
                 found.append(_create_box(start, numbers, label))
@@ -285,6 +309,7 @@ class _LineReader:
         """Return whether numbers in brackets refer to pages or the like; two pairs of numbers are always a box."""
         if match.group().count("(") == 2:
             return False
+        text = _CUT_TUPLE.sub("", text)
         is_key = match.group().startswith("[") and text.rstrip().endswith(":")
         words = text.strip(_BULLET_EDGE).split()
         is_key = is_key and len(words) <= _MAX_KEY_WORDS and _PROSE_WORD.search(text) is None
@@ -295,6 +320,22 @@ class _LineReader:
 def _is_reference_word(before: str) -> bool:
     """Return whether the text before numbers ends with a word such as `pages`."""
     return _REFERENCE.search(before[-_MAX_REFERENCE_WORD:]) is not None
+
+
+def _read_label(text: str) -> str | None:
+    """Return the label in the text beside a tuple on its line."""
+    return get_label(_clean_label(_strip_keys(text)))
+
+
+def _strip_keys(text: str) -> str:
+    """Remove the number of an item, and the names of keys, from the text beside a tuple."""
+    text = _CUT_TUPLE.sub("", text)
+    end = _BOX_KEY.search(text, max(0, len(text) - _MAX_KEY)) if "box" in text.lower() else None
+    if end and get_kind(end[1]) == "box":
+        text = text[: end.start()]
+    has_key = ":" in text[:-2] or "=" in text[:-2]
+    start = _NUMBERING.match(text) or (_LABEL_KEY.match(text) if has_key else None)
+    return text[start.end() :] if start else text
 
 
 def _clean_label(text: str) -> str | None:

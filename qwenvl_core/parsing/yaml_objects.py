@@ -15,12 +15,15 @@ import re
 from dataclasses import dataclass, field
 from typing import Any
 
-from qwenvl_core.parsing.coordinate_keys import get_kind
+from qwenvl_core.parsing.coordinate_keys import get_kind, is_prose
 from qwenvl_core.parsing.json_scanner import ScannedObject
 from qwenvl_core.parsing.numbers import NUMBER, parse_numbers
 
+# Between two pairs on one line, such as `label: cup, bbox_2d: [1, 2, 3, 4]`.
+_PAIR_END = re.compile(r",[ \t]{1,9}(?=(?:bbox_[23]d|point_2d|label|sub_label)[ \t]{0,9}:)")
 _HINT = re.compile(
-    r"^[ \t]{0,80}(?:-[ \t]{1,9})*[\"']?((?:[a-z]{1,9}[ _-]?)?(?:b?box|point|poly|quad)[^:\"'\n]{0,20})[\"']?\s{0,9}:",
+    r"(?:^[ \t]{0,80}(?:-[ \t]{1,9})*|,[ \t]{1,9}(?=(?:bbox|point)_[23]d))"
+    r"[\"']?((?:[a-z]{1,9}[ _-]?)?(?:b?box|point|poly|quad)[^:\"'\n]{0,20})[\"']?\s{0,9}:",
     re.MULTILINE | re.IGNORECASE,
 )
 _JSON = re.compile(r"\{\s*+\\?[\"']")
@@ -31,17 +34,14 @@ _LINE = re.compile(
 )
 _ITEM = re.compile(r"[ \t]{0,80}-[ \t]{1,9}(?P<value>[^\s:][^:]{0,80})\Z")
 _LISTS = re.compile(
-    r"^[ \t]{0,80}(?:-[ \t]{1,9})?[\"']?([^\W\d][\w-]{0,80})[\"']?:[ \t]*\n"
-    r"((?:[ \t]{0,80}-[ \t]{1,9}\[[^\[\]\n]{0,200}\][ \t]*(?:\n|\Z))++)",
+    r"^[ \t]{0,80}(?:-[ \t]{1,9})?[\"']?(?P<key>[^\W\d][\w -]{0,80}+)[\"']?:[ \t]*(?:"
+    r"\n(?P<items>(?:[ \t]{0,80}-[ \t]{1,9}\[[^\[\]\n]{0,200}\][ \t]*(?:\n|\Z))++)"
+    r"|\[(?P<flow>(?:[\s,]{0,99}+\[[^\[\]\n]{0,200}\])++))",
     re.MULTILINE,
 )
 _BRACKET = re.compile(r"\[")
-# What a model writes before its answer, such as "Sure:" or "Here are the boxes:".
-_PROSE = re.compile(
-    r"(?:(?:sure|certainly|absolutely|of course|here)\Z|here(?:'s| is| are)\b"
-    r"|.*\b(?:is|are|as follows)\Z|以下|.*如下\Z)",
-    re.IGNORECASE,
-)
+_ITEM_IN_BRACKETS = re.compile(r"\[([^\[\]]*+)\]")
+_MAX_FLOW_LINES = 20
 _MAX_KEY_WORDS = 4  # a longer key of a mapping is prose before it
 _COMMENT = re.compile(r"\s#.*\Z")
 _CONSTANTS: dict[str, Any] = {"": None, "~": None, "null": None, "true": True, "false": False}
@@ -83,21 +83,33 @@ def find_yaml_objects(text: str, *, is_cut: bool = False) -> list[ScannedObject]
     reader = _YamlReader()
     offset = 0
     for line in text.split("\n"):
-        reader.add_line(line.rstrip(), offset)
+        for pair in _split_pairs(line):
+            reader.add_line(pair.rstrip(), offset)
         offset += len(line) + 1
     if not is_cut:
         reader.end_mappings(0)
     return reader.objects
 
 
+def _split_pairs(line: str) -> list[str]:
+    """Return a line, or each of its pairs with the indentation of the first one."""
+    pairs = _PAIR_END.split(line) if ", " in line else []
+    match = _LINE.match(pairs[0]) if len(pairs) > 1 else None
+    return [pairs[0], *(" " * match.start("key") + pair for pair in pairs[1:])] if match else [line]
+
+
 def find_list_keys(text: str) -> dict[int, str]:
-    """Return the key above each item such as `- [1, 2, 30, 40]`, by the offset of its bracket."""
-    return {
-        lists.start(2) + bracket.start(): lists[1]
-        for lists in (_LISTS.finditer(text) if ":" in text else ())
-        if not _PROSE.match(lists[1])
-        for bracket in _BRACKET.finditer(lists[2])
-    }
+    """Return the key of each item of a list such as `key: [[1, 2, 30, 40]]` by the offset of the item's bracket.
+
+    The items may be on lines of their own below the key, each after a hyphen.
+    """
+    keys: dict[int, str] = {}
+    for lists in _LISTS.finditer(text) if ":" in text else ():
+        key = lists["key"]
+        if len(key.split()) <= _MAX_KEY_WORDS and not is_prose(key):
+            group = "items" if lists["items"] else "flow"
+            keys.update((lists.start(group) + item.start(), key) for item in _BRACKET.finditer(lists[group]))
+    return keys
 
 
 class _YamlReader:
@@ -105,12 +117,14 @@ class _YamlReader:
         self.objects: list[ScannedObject] = []
         self._open: list[_Mapping] = []
         self._flow: list[str] | None = None  # the lines of a list in brackets that is not closed yet
+        self._depth = 0  # of its brackets
 
     def add_line(self, line: str, offset: int) -> None:
         """Read a line that begins at `offset`."""
         if self._flow is not None:
             self._flow.append(line)
-            if "]" in line or len(self._flow) > 20:
+            self._depth += _count_open_brackets(line)
+            if self._depth <= 0 or len(self._flow) > _MAX_FLOW_LINES:
                 self._set_value(" ".join(self._flow))
                 self._flow = None
             return
@@ -138,12 +152,13 @@ class _YamlReader:
             self.end_mappings(column)  # the next object, without a mark between
             top = self._open[-1] if self._open else None
         if top is None or top.column != column:
-            is_name = top is not None and len(top.last_key.split()) <= _MAX_KEY_WORDS and not _PROSE.match(top.last_key)
+            is_name = top is not None and len(top.last_key.split()) <= _MAX_KEY_WORDS and not is_prose(top.last_key)
             top = _Mapping(offset + column, column, top.last_key if top and is_name else None)
             self._open.append(top)
         top.last_key = key
         value = match["value"] or ""
-        if value.startswith("[") and "]" not in value:
+        self._depth = _count_open_brackets(value) if value.startswith("[") else 0
+        if self._depth > 0:
             self._flow = [value]
         else:
             self._set_value(value)
@@ -162,11 +177,16 @@ class _YamlReader:
             values.append(_parse_value(source))
 
 
+def _count_open_brackets(line: str) -> int:
+    return line.count("[") - line.count("]")
+
+
 def _parse_value(source: str) -> Any:
     source = _COMMENT.sub("", source).strip()
+    if source.startswith("[") and "[" in source[1:]:
+        return [numbers for item in _ITEM_IN_BRACKETS.findall(source) if (numbers := parse_numbers(item))] or source
     if source[:1] in ("[", "("):
-        numbers = parse_numbers(source)
-        return [numbers[:2], numbers[2:]] if source.startswith("[[") and len(numbers) == 4 else numbers or source
+        return parse_numbers(source) or source
     if len(source) > 1 and source[0] == source[-1] and source[0] in "\"'":
         return source[1:-1]
     if NUMBER.fullmatch(source) and len(source) < 16:
