@@ -201,8 +201,7 @@ class EmbeddingConfig(RetrievalConfig):
 
         Vectors with the same identity can be compared, so it is a namespace for caches.
         """
-        facts = describe_embedding_model(self.model)
-        dimensions = self.dimensions or facts.default_dimensions or "default"
+        dimensions = self._get_length(describe_embedding_model(self.model)) or "default"
         digest = hashlib.sha256((self.instruct or "").encode()).hexdigest()[:8]
         return _UNSAFE.sub("_", f"{self.model}-{dimensions}-{digest}")
 
@@ -272,8 +271,13 @@ class EmbeddingConfig(RetrievalConfig):
         ]
         return packed, requests
 
+    def _get_length(self, facts: EmbeddingFacts) -> int | None:
+        """Return the length of the vectors; `None` if it is not known."""
+        length = (self.extra_body or {}).get("dimension", self.dimensions)
+        return length if type(length) is int else facts.default_dimensions
+
     def _make_decoder(self, count: int, facts: EmbeddingFacts) -> Any:
-        dimensions = self.dimensions or facts.default_dimensions
+        dimensions = self._get_length(facts)
 
         def decode(payload: Any) -> list[list[float]]:
             reply = embeddings.decode(payload, count, dimensions)

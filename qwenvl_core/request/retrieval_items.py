@@ -6,7 +6,7 @@ value is a content block of the framework. A list of these is one item, whose pa
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -36,8 +36,7 @@ def build_items(
     Raises:
         QwenVLInputError: A value is of no supported type, or a file may not be read; the error names its index.
     """
-    if isinstance(values, str | bytes):
-        raise QwenVLInputError(f"{name}: pass a list of items, not one {type(values).__name__}.")
+    _require_list(values, name, "items")
     return [
         build_item(value, f"{name}[{index}]", convert_block=convert_block, local_files=local_files)
         for index, value in enumerate(values)
@@ -78,8 +77,7 @@ def build_path_item(value: Any, location: str, *, local_files: LocalFiles, is_ur
 
 def build_path_items(values: Iterable[Any], name: str, *, local_files: LocalFiles) -> list[Item]:
     """Build items from images at URLs or typed paths; see `build_path_item`."""
-    if isinstance(values, str | bytes | Path):
-        raise QwenVLInputError(f"{name}: pass a list of URLs or paths, not one {type(values).__name__}.")
+    _require_list(values, name, "URLs or paths")
     return [build_path_item(value, f"{name}[{index}]", local_files=local_files) for index, value in enumerate(values)]
 
 
@@ -89,8 +87,7 @@ def build_text_items(texts: Iterable[Any], name: str) -> list[Item]:
     Raises:
         QwenVLInputError: A value is not a string.
     """
-    if isinstance(texts, str):
-        raise QwenVLInputError(f"{name}: pass a list of texts, not one string.")
+    _require_list(texts, name, "texts")
     return [build_text_item(text, f"{name}[{index}]") for index, text in enumerate(texts)]
 
 
@@ -103,6 +100,17 @@ def build_text_item(text: Any, location: str) -> Item:
     if not isinstance(text, str):
         raise QwenVLInputError(f"{location}: expected a string, not {type(text).__name__}.")
     return Item((TextPart(text),), location)
+
+
+def _require_list(values: Any, name: str, content: str) -> None:
+    """Check that a value holds several others; a string, a dict or a block of LlamaIndex would give its pieces.
+
+    Raises:
+        QwenVLInputError: It does not.
+    """
+    is_one = isinstance(values, str | bytes | Mapping) or hasattr(type(values), "model_fields")
+    if is_one or not isinstance(values, Iterable):
+        raise QwenVLInputError(f"{name}: pass a list of {content}, not one {type(values).__name__}.")
 
 
 def _convert_element(element: Any, location: str, convert_block: ConvertBlock) -> Iterable[Part]:

@@ -8,6 +8,7 @@ from qwenvl_core.catalog.endpoints import find_region
 from qwenvl_core.catalog.retrieval_facts import EmbeddingFacts, RerankFacts
 from qwenvl_core.errors import QwenVLInputError
 from qwenvl_core.media.sources import MediaKind, data_uri
+from qwenvl_core.media.uploads import compute_size
 from qwenvl_core.types.media import UrlSource
 from qwenvl_core.types.messages import ImagePart, TextPart, VideoPart
 from qwenvl_core.types.retrieval import EmbeddingSettings, Item, ItemPart, RerankSettings
@@ -39,8 +40,8 @@ def check_rerank(query: Item, documents: Sequence[Item], settings: RerankSetting
     if facts.retired:
         raise QwenVLInputError(f"model={settings.model!r}: {facts.retired}")
     _check_parameters(settings, facts)
-    if settings.top_n is not None and settings.top_n < 1:
-        raise QwenVLInputError(f"top_n={settings.top_n}: it must be at least 1.")
+    if settings.top_n is not None and (type(settings.top_n) is not int or settings.top_n < 1):
+        raise QwenVLInputError(f"top_n={settings.top_n!r}: it must be a whole number above 0.")
     for item in (query, *documents):
         _check_item(item, facts)
         if item.is_fused:
@@ -85,6 +86,8 @@ def _check_dimensions(dimensions: int | None, facts: EmbeddingFacts) -> None:
 
 
 def _check_parameters(settings: EmbeddingSettings | RerankSettings, facts: Facts) -> None:
+    if not settings.model.strip():
+        raise QwenVLInputError(f"model={settings.model!r} is invalid. Pass the name of a model, or leave it out.")
     if settings.fps is not None:
         if not facts.fps:
             raise QwenVLInputError(f"fps={settings.fps}: {facts.name} does not sample videos at a chosen rate.")
@@ -101,8 +104,24 @@ def _check_item(item: Item, facts: Facts) -> None:
         if isinstance(part, TextPart):
             if not part.text.strip():
                 raise QwenVLInputError(f"{item.location}: this text is empty. Leave out items without text.")
+            _check_encoding(part.text, item.location)
         else:
             _check_medium(part, item, facts)
+
+
+def _check_encoding(text: str, location: str) -> None:
+    """Check that a text can be sent as JSON; texts of broken PDFs may hold halves of surrogate pairs.
+
+    Raises:
+        QwenVLInputError: It cannot.
+    """
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise QwenVLInputError(
+            f"{location}: character {error.start} of this text, {text[error.start]!a}, is half of a surrogate pair and "
+            'can\'t be sent. Replace it: text.encode("utf-8", "replace").decode().'
+        ) from None
 
 
 def _check_medium(part: ItemPart, item: Item, facts: Facts) -> None:
@@ -112,7 +131,7 @@ def _check_medium(part: ItemPart, item: Item, facts: Facts) -> None:
         raise QwenVLInputError(f"{item.location}: {facts.name} does not take {kind}s. Use {way_out}.")
     if isinstance(part, TextPart) or isinstance(part.source, UrlSource):
         return
-    size = data_uri(part.source, kind, part.location).length // 4 * 3
+    size = compute_size(data_uri(part.source, kind, part.location), part.location)
     limit = facts.image_max_bytes if kind == "image" else facts.video_max_bytes
     if limit is not None and size > limit:
         raise QwenVLInputError(

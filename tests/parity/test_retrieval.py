@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from llama_index.core.llms import TextBlock
 from llama_index.core.schema import ImageNode, MediaResource, Node, NodeWithScore
 from PIL import Image
 
@@ -127,6 +128,10 @@ def test_empty_input_costs_no_request(embedder: Any, emulator: Emulator, is_asyn
         ([3], r"items\[0\].*unsupported"),
         ([["a", ["b"]]], r"items\[0\]\[1\].*a list within"),
         ("text", "pass a list"),
+        (None, "pass a list of items, not one NoneType"),
+        ({"type": "text", "text": "a"}, "pass a list of items, not one dict"),
+        (TextBlock(text="a"), "pass a list of items, not one TextBlock"),
+        (Path("a.png"), "pass a list of items"),
         ([Path("missing.png")], r"items\[0\].*missing.png"),
         (["a", Path(__file__)], r"items\[1\].*this file is text"),
         ([{"type": "video", "video": ["a.png", "b.png"]}], r"items\[0\]"),
@@ -283,6 +288,13 @@ def test_forked_child_has_slots_of_its_own(monkeypatch: pytest.MonkeyPatch) -> N
 def test_unknown_keyword_raises(cls: Any) -> None:
     with pytest.raises(ValueError, match="dimension_count"):
         cls(api_key="k", dimension_count=3)
+
+
+@per_embedder
+def test_dimension_in_extra_body_is_the_length_of_the_vectors(embedder: Any, emulator: Emulator) -> None:
+    model = make(embedder, emulator, extra_body={"dimension": 512})
+    assert [len(vector) for vector in model.embed(["a"])] == [512]
+    assert model.identity == make(embedder, emulator, dimensions=512).identity
 
 
 @per_embedder

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from qwenvl_core.catalog.retrieval_models import (
@@ -43,6 +44,8 @@ def check(model: str, *groups: tuple[ItemPart, ...], **settings: Any) -> None:
     [
         ("qwen3-vl-embedding", [(TEXT,), (TextPart("  "),)], {}, r"items\[1\].*empty"),
         ("qwen3-vl-embedding", [(TEXT,), ()], {}, r"items\[1\].*empty list"),
+        ("qwen3-vl-embedding", [(TEXT,), (TextPart("ab\ud800"),)], {}, r"items\[1\]: character 2 .*ud800.*surrogate"),
+        ("  ", [(TEXT,)], {}, "model='  ' is invalid"),
         ("qwen3-vl-embedding", [(TEXT, *5 * [IMAGE], IMAGE)], {}, "6 images.*at most 5"),
         ("qwen3-vl-embedding", [(VIDEO, VIDEO)], {}, "2 videos.*at most 1"),
         ("qwen3-vl-embedding", [tuple(21 * [TEXT])], {}, "21 elements.*at most 20"),
@@ -70,7 +73,11 @@ def test_check_embedding_of_unknown_model_enforces_no_dimensions() -> None:
 
 
 def test_check_embedding_of_local_media_names_index(tmp_path: Path) -> None:
-    big = InlineSource(png_header(64, 64) + bytes(3 * 1024**2))
+    header, limit = png_header(64, 64), 3 * 1024**2
+    for size in (limit - 1, limit):
+        fits = ImagePart(InlineSource(header + bytes(size - len(header))), location="items[0]")
+        check("tongyi-embedding-vision-plus", (fits,))
+    big = InlineSource(header + bytes(limit + 1 - len(header)))
     with pytest.raises(QwenVLInputError, match=r"items\[1\].*3 MB"):
         check("tongyi-embedding-vision-plus", (TEXT,), (ImagePart(big, location="items[1]"),))
     with pytest.raises(QwenVLInputError, match=r"items\[0\]: can't read"):
@@ -88,6 +95,8 @@ def test_check_embedding_of_local_media_names_index(tmp_path: Path) -> None:
         ("qwen3-vl-rerank", [(TEXT, IMAGE)], {}, r"items\[0\].*not a list"),
         ("qwen3-vl-rerank", [(TextPart(""),)], {}, r"items\[0\].*empty"),
         ("qwen3-vl-rerank", [(TEXT,)], {"top_n": 0}, "top_n=0"),
+        ("qwen3-vl-rerank", [(TEXT,)], {"top_n": "2"}, "top_n='2'.*whole number"),
+        ("qwen3-vl-rerank", [(TEXT,)], {"top_n": True}, "top_n=True.*whole number"),
         ("qwen3-rerank", [(IMAGE,)], {}, "does not take images.*qwen3-vl-rerank"),
         ("qwen3-rerank", [(TEXT,)], {"fps": 0.5}, "fps"),
         ("gte-rerank", [(TEXT,)], {}, "retired.*qwen3-vl-rerank"),
@@ -109,9 +118,17 @@ def test_check_region_outside_row_names_regions() -> None:
         validation.check_region("singapore", facts)
 
 
-@given(st.lists(st.sampled_from([(TEXT,), (IMAGE,), (VIDEO,), (TEXT, IMAGE)]), max_size=120))
-def test_pack_items_needs_minimal_number_of_requests_within_the_limits(groups: list[tuple[ItemPart, ...]]) -> None:
+@settings(max_examples=50)
+@given(st.tuples(*[st.integers(0, 45)] * 4))
+@example((20, 0, 0, 0))
+@example((21, 0, 0, 0))
+@example((28, 10, 2, 0))
+@example((29, 10, 2, 1))
+def test_pack_items_needs_minimal_number_of_requests_within_the_limits(counts: tuple[int, ...]) -> None:
     facts = describe_embedding_model("qwen3-vl-embedding")
+    kinds = ((TEXT,), (IMAGE,), (VIDEO,), (TEXT, IMAGE))
+    groups = [kind for kind, count in zip(kinds, counts, strict=True) for _ in range(count)]
+    Random(sum(counts)).shuffle(groups)
     items = make_items(*groups)
     packed = pack_items(items, facts)
     assert sorted(index for indices in packed for index in indices) == list(range(len(items)))
