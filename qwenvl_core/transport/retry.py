@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import math
 import random
 import time
@@ -14,6 +15,8 @@ from qwenvl_core.errors import QwenVLError
 from qwenvl_core.transport.connection import Connection
 
 T = TypeVar("T")
+
+_LOG = logging.getLogger("qwenvl_core")
 
 _FIRST_DELAY = 0.5  # seconds
 _MAX_DELAY = 8.0  # seconds, unless the server requests another delay
@@ -48,7 +51,12 @@ class RetryPolicy:
         self._retries += 1
         # Jitter, so that throttled clients do not retry in lockstep.
         delay = min(_FIRST_DELAY * 2 ** (self._retries - 1), _MAX_DELAY) * random.uniform(0.75, 1)
-        return min(delay, self._max_delay) if requested is None else requested
+        delay = min(delay, self._max_delay) if requested is None else requested
+        _LOG.info(  # nothing that the server wrote: it may quote the request
+            "Retry %d of %d in %.1f s after %s (status %s).",
+            self._retries, self._max_retries, delay, type(error).__name__, error.status_code,
+        )  # fmt: skip
+        return delay
 
 
 def call_with_retries(connection: Connection, attempt: Callable[[], T]) -> T:

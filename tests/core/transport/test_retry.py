@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import email.utils
+import logging
 import math
 import time
 
@@ -52,6 +53,17 @@ def throttled(seconds: float | None) -> QwenVLRateLimitError:
     error = QwenVLRateLimitError(status_code=429)
     error.retry_after = seconds
     return error
+
+
+def test_retry_is_logged_without_what_the_server_wrote(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, logger="qwenvl_core")
+    policy = create_policy(max_retries=1)
+    error = QwenVLRateLimitError("sk-secret", code="sk-secret", request_id="sk-secret", status_code=429)
+    error.retry_after = 2.0
+    policy.next_delay(error)
+    with pytest.raises(QwenVLRateLimitError):
+        policy.next_delay(error)
+    assert caplog.messages == ["Retry 1 of 1 in 2.0 s after QwenVLRateLimitError (status 429)."]
 
 
 def test_delays_double_up_to_a_maximum(monkeypatch: pytest.MonkeyPatch) -> None:
