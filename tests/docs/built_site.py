@@ -12,7 +12,7 @@ from pathlib import Path
 
 from tests.support.paths import ROOT
 
-BUILD_SECONDS = 900
+BUILD_SECONDS = 1500
 """Longest time of a build, which executes the notebooks whose sources have changed."""
 
 
