@@ -57,7 +57,8 @@ class QwenVLEmbedding(EmbeddingConfig, MultiModalEmbedding):
     Items are packed into as few requests as the model's limits allow, sent `max_concurrency` at once, and put back in
     order. All are checked before the first request, and a missing or broken vector is an error. It serves
     `VectorStoreIndex`, `IngestionPipeline` and, as `image_embed_model`, `MultiModalVectorStoreIndex`. A plain
-    `VectorStoreIndex` passes over nodes without text.
+    `VectorStoreIndex` embeds the text and metadata of a node, not its picture; both indices pass over a node that has
+    neither.
 
     Example:
         ```python
