@@ -32,6 +32,7 @@ Format = Literal["auto", "html", "markdown", "latex", "text"]
 
 _FORMATS = ("auto", "html", "markdown", "latex", "text")
 _BLANK_LINES = re.compile(r"\n[ \t]*+\n\s*+")
+_BLANK_FIELD = re.compile(r"___|\.{5}|…{2}|＿{2}")
 _FENCE = re.compile(r"^[ \t]{0,9}```[ \t]{0,9}(html|markdown|md)\b", re.MULTILINE | re.IGNORECASE)
 _BOXED_TAG = re.compile(r"<[a-z][^<>]{0,2000}?\bdata-(?:bbox|polygon)", re.IGNORECASE)
 _READABLE_BOX = re.compile(r"<[^<>]{0,2000}?\bdata-bbox\s{0,9}=\s{0,9}[\"']?\s{0,9}[\[(]?\s{0,9}[-+\d]")
@@ -252,8 +253,19 @@ def _check_coordinates(elements: Sequence[PageElement], coordinates: CoordinateS
 
 def _has_repetition(elements: Sequence[LayoutElement]) -> bool:
     texts = [element.text for element in elements]
+    return _has_repeated_elements(elements, texts) or any(map(has_repeated_ending, texts))
+
+
+def _has_repeated_elements(elements: Sequence[LayoutElement], texts: Sequence[str]) -> bool:
+    """Return whether elements repeat; equal lines of a form that is to be filled do not count."""
     identities = [_identify(element) for element in elements]
-    return has_repeated_elements(identities, texts) or any(map(has_repeated_ending, texts))
+    if not has_repeated_elements(identities, texts):
+        return False
+    distinct = [
+        (element.index,) if _BLANK_FIELD.search(element.text) else identity
+        for element, identity in zip(elements, identities, strict=True)
+    ]
+    return has_repeated_elements(distinct, texts)
 
 
 def _identify(element: LayoutElement) -> tuple[object, ...]:

@@ -29,6 +29,9 @@ _TYPE_BY_FIRST_TAG = {
 }
 
 
+_TEXT_TYPES = frozenset({"text", "title", "list_item", "other"})  # with a picture and without text, it is a picture
+
+
 def parse_html_page(text: str) -> tuple[list[PageElement], bool]:
     """Parse an HTML page in linear time.
 
@@ -47,6 +50,8 @@ def _convert_element(element: HtmlElement) -> PageElement:
     paragraphs = split_paragraphs(tokens, is_formula=element.type == "formula")
     element_type = element.type or _infer_type(tokens, has_paragraphs=bool(paragraphs))
     text = "\n".join(paragraph.text for paragraph in paragraphs)
+    if not text and element_type in _TEXT_TYPES and any(token.name == "img" for token in tokens):
+        element_type = "image"
     if element_type == "image" and not text:
         text = next((join_lines(alt) for token in tokens if (alt := token.attributes.get("alt"))), "")
     if element_type == "formula":

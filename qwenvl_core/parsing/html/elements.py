@@ -236,9 +236,9 @@ def should_keep(element: HtmlElement, is_closed: bool) -> bool:
         element: The element.
         is_closed: Whether its own end tag was read.
     """
-    has_text = any(token.has_text() for token in element.stack.tokens)
+    has_content = any(token.has_text() or token.name == "img" for token in element.stack.tokens)
     is_finished = element.has_box and (is_closed or element.type in _PICTURE_TYPES)
-    return element.type == "image" or has_text or is_finished
+    return element.type == "image" or has_content or is_finished
 
 
 def _match_class(token: Token) -> str | None:

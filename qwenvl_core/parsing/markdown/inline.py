@@ -250,8 +250,11 @@ class _InlineReader:
         url = re.sub(r"\\(?=[!-/:-@\[-`{-~])", "", url)
         is_safe = not _UNSAFE_URL.match("".join(url.split()))
         if opening.markdown.startswith("!"):
-            opening.tokens = []
-            self._add(match.group() if is_safe else "]()")
+            # The text of a picture is not joined to the text around it.
+            before = self._pieces[index - 1].markdown[-1:] if index else ""
+            after = self._source[match.end() : match.end() + 1]
+            opening.tokens = [Token("text", text=" ")] if before.isalnum() or before == ")" else []
+            self._add(match.group() if is_safe else "]()", *([Token("text", text=" ")] if after.isalnum() else []))
             return None
         opening.tokens = [Token("start", "a", {"href": url})]
         if not is_safe:

@@ -29,7 +29,7 @@ _UNDERLINE = re.compile(r"[ ]{0,3}(?:={3,}+|-{3,}+)[ \t]*\Z")
 _SENTENCE_ENDS = frozenset(".!?;,:…。！？；，：、")
 _AMOUNT_END = re.compile(r"\d[.,]\d\d\s?[A-Z€$£¥%*]{0,3}\Z")
 _CLOSING_SIGNS = "*_~`\"'”’»」』)]）】"
-_RULE = re.compile(r"[ ]{0,3}(?:[-*_][ \t]*+){3,}\Z")
+_RULE = re.compile(r"[ ]{0,3}([-*_])[ \t]*+(?:\1[ \t]*+){2,}\Z")
 _LATEX_WRAPPER = re.compile(
     r"\s*+\\(?:(?:begin|end)\s{0,9}\{(?:table|center|figure|document|threeparttable|landscape|flushleft)\*?\}"
     r"(?:\[[^\[\]]{0,20}\])?|centering|small|label\{[^{}]{0,80}\})\s*+\Z"

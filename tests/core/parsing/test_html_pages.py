@@ -304,3 +304,11 @@ def test_html_keeps_only_known_classes(css_class: str, rendered: str) -> None:
     (element,) = check_page(parse_layout(make_div("<b class='text-danger'>x</b>", css_class=css_class))).elements
     root = ET.fromstring(element.html or "")
     assert (root.get("class", ""), root[0].attrib) == (rendered, {})
+
+
+@pytest.mark.parametrize("name", ["p", "h1", "li", "a", "section"])
+def test_tag_with_a_picture_only_is_a_picture(name: str) -> None:
+    source = f'<p>a</p>\n\n<{name}><img src="x.png" alt="Logo 5"></{name}>\n\n<p>b</p>'
+    for page in (check_page(parse_layout(source, format="html")), check_page(parse_layout(source, format="markdown"))):
+        assert list(zip(list_types(page), list_texts(page), strict=True))[-1] == ("text", "b")
+        assert "![Logo 5]()" in page.markdown

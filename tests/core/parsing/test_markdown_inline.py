@@ -31,6 +31,7 @@ from tests.support.timing import measure_seconds
          '<a href="https://b.c/d_e_f"><strong>a</strong></a> <a href="https://g.h">https://g.h</a>'),
         ("[a [b] c](https://d.e)", "a [b] c", '<a href="https://d.e">a [b] c</a>'),
         ("see ![a plan](plan.png) here", "see a plan here", "see a plan here"),
+        ("5![6](a.png)![7](b.png)8", "5 6 7 8", "5 6 7 8"),
         (r"\*a\* \# 1\. \_b\_", "*a* # 1. _b_", "*a* # 1. _b_"),
         ("a &amp; b &lt;c&gt; &eacute; &#233;", "a & b <c> é é", "a &amp; b &lt;c&gt; é é"),
         ("a<br>b<br/>c\\\nd", "a\nb\nc\nd", "a<br/>b<br/>c<br/>d"),

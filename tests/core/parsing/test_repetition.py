@@ -78,3 +78,14 @@ def make_table(*, columns: str, count: int) -> str:
 )
 def test_repeated_text_inside_an_element_adds_a_warning(text: str, is_repetitive: bool) -> None:
     assert check_page(parse_layout(text)).warnings == ((REPETITION,) if is_repetitive else ())
+
+
+@pytest.mark.parametrize(
+    "line", ["Name: ________  Date: ________", "Name ........ Date ........", "____", "姓名：＿＿＿＿"]
+)
+@pytest.mark.parametrize("marker", ["", "- ", "1. "])
+def test_lines_of_an_empty_form_are_no_repetition(line: str, marker: str) -> None:
+    separator = "\n" if marker else "\n\n"
+    page = check_page(parse_layout(separator.join([marker + line] * 12), format="markdown"))
+    assert page.warnings == ()
+    assert len(page.elements) == (0 if marker + line == "____" else 12)
