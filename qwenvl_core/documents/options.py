@@ -6,6 +6,7 @@ import math
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from os import PathLike
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -72,6 +73,11 @@ class LoaderOptions:
         _check_choice("mode", self.mode, get_args(Mode))
         _check_choice("output", self.output, get_args(Output))
         _check_choice("on_error", self.on_error, get_args(OnError))
+        _check_choice("high_resolution", self.high_resolution, (False, True))
+        _check_path("cache_dir", self.cache_dir)
+        _check_path("image_dir", self.image_dir)
+        if not isinstance(self.password, str | None):
+            raise QwenVLInputError(f"Invalid password: a {type(self.password).__name__}. Allowed: a string.")
         if self.mode == "image" and self.image_dir is None:
             raise QwenVLInputError(
                 'Missing image_dir: mode="image" writes the pictures of pages there. Pass image_dir=.'
@@ -127,6 +133,12 @@ def _parse_ranges(pages: object) -> list[tuple[int, int | None]]:
 def _check_choice(name: str, value: object, choices: tuple[object, ...]) -> None:
     if value not in choices:
         raise QwenVLInputError(f"Invalid {name}: {value!r}. Allowed: {', '.join(map(repr, choices))}.")
+
+
+def _check_path(name: str, folder: object) -> None:
+    """Raise for an empty path, which would be the working directory, and for what is no path."""
+    if folder is not None and not (isinstance(folder, str | PathLike) and str(folder).strip()):
+        raise QwenVLInputError(f"Invalid {name}: {folder!r}. Allowed: the path of a folder, such as '.'.")
 
 
 def _check_positive(name: str, value: float, kind: Any, allowed: str) -> None:

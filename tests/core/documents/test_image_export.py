@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from pathlib import Path
 
 import pytest
@@ -84,6 +85,18 @@ def test_page_with_unwritable_image_is_kept(call_mode: CallMode, tmp_path: Path)
     assert record.metadata["image_path"] == ""
     assert "not stored in image_dir" in record.metadata["warnings"]
     assert (transcription.usage.pages, transcription.usage.output_tokens) == (1, 10)
+
+
+def test_image_that_does_not_fit_on_disk_leaves_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def write_half(path: Path, data: bytes) -> None:
+        with path.open("wb") as file:
+            file.write(data[: len(data) // 2])
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", write_half)
+    (record,) = collect_records(create_transcription(scan(1), FakeTranscriber(), image_dir=tmp_path))
+    assert record.metadata["warnings"] == "not stored in image_dir: No space left on device"
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_documents_of_same_name_export_to_different_files(tmp_path: Path) -> None:

@@ -51,6 +51,11 @@ def test_select_pages_beyond_last_page_raises_input_error(pages: str) -> None:
         {"dpi": float("inf")},
         {"pages": 3},
         {"pages": [1, 2]},
+        {"high_resolution": "no"},
+        {"image_dir": ""},
+        {"cache_dir": " "},
+        {"cache_dir": 5},
+        {"password": b"secret"},
     ],
 )
 def test_invalid_option_raises_input_error_that_names_it(option: dict[str, Any]) -> None:
