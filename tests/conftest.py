@@ -6,6 +6,7 @@ The network is limited to the loopback in pyproject.toml.
 from __future__ import annotations
 
 import os
+import ssl
 from collections.abc import Iterator
 
 import hypothesis
@@ -30,6 +31,15 @@ def pytest_configure(config: pytest.Config) -> None:
     kept = {"DASHSCOPE_API_KEY"} if config.getoption("record") else set()
     for name in [name for name in os.environ if name.startswith(_VENDOR_VARIABLES) and name not in kept]:
         del os.environ[name]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_certificates(pytestconfig: pytest.Config) -> Iterator[None]:
+    """Load no CA certificates: no test uses TLS, and loading is most of the time to create a client."""
+    with pytest.MonkeyPatch.context() as patch:
+        if not pytestconfig.getoption("record"):
+            patch.setattr(ssl.SSLContext, "load_verify_locations", lambda *args, **kwargs: None)
+        yield
 
 
 @pytest.fixture

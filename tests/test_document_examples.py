@@ -14,6 +14,7 @@ import pytest
 from PIL import Image, ImageChops
 
 from examples import (
+    folder_in_batches,
     folder_with_dask,
     langchain_documents,
     langchain_visual,
@@ -23,8 +24,11 @@ from examples import (
 from qwenvl_core.rendering.open import open_pages
 from tests.emulator import Emulator, Fault, RecordedRequest, Reply
 from tests.support.batch_documents import count_chats, count_paid_pages
+from tests.support.paths import ROOT
 from tests.support.scanned_pages import answer, page_in, scan
 from tests.support.vcr_config import replayed
+
+TIMEOUT = 300  # seconds, so that a process that hangs fails
 
 
 @pytest.mark.parametrize(
@@ -118,23 +122,8 @@ def scans(tmp_path: Path, emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -
 
 
 # Runs in a separate process, because importing `distributed` changes how all exceptions are pickled.
-CLUSTER_SCRIPT = """
-import sys
-from pathlib import Path
-
-from distributed import Client, LocalCluster
-
-from examples.folder_with_dask import main
-
-if __name__ == "__main__":
-    cluster = LocalCluster(n_workers=2, threads_per_worker=1, host="127.0.0.1", dashboard_address=None)
-    with cluster, Client(cluster):
-        main(Path(sys.argv[1]), Path(sys.argv[2]))
-"""
-
-
 # Both workers submit each file of the folder at the same time; jobs come back pickled.
-BATCH_SCRIPT = """
+CLUSTER_SCRIPT = """
 import pickle
 import sys
 from pathlib import Path
@@ -142,6 +131,7 @@ from pathlib import Path
 from distributed import Client, LocalCluster
 
 from examples.folder_in_batches import build_loader
+from examples.folder_with_dask import main
 
 
 def submit(pdf, out):
@@ -157,32 +147,24 @@ def collect(pdf, out):
 
 
 if __name__ == "__main__":
-    scans, out = map(Path, sys.argv[1:])
+    scans, read, out = map(Path, sys.argv[1:])
     pdfs = sorted(scans.glob("*.pdf")) * 2
     cluster = LocalCluster(n_workers=2, threads_per_worker=1, host="127.0.0.1", dashboard_address=None)
     with cluster, Client(cluster) as client:
+        main(scans, read)
         jobs = client.gather(client.map(submit, pdfs, out=out, pure=False))
         print(len({job.ids[0] for job in jobs}), {job.status().total for job in jobs} == {1, 2, 4})
         print(client.gather(client.map(collect, pdfs, out=out, pure=False)))
 """
 
 
-def read_folder(scheduler: str, scans: Path, out: Path) -> list[str]:
-    """Run the example with two workers: threads, child processes or a local cluster."""
-    if scheduler != "cluster":
-        with dask.config.set(scheduler=scheduler, num_workers=2):
-            return folder_with_dask.main(scans, out)
-    return run_on_cluster(CLUSTER_SCRIPT, scans, out)
-
-
-def run_on_cluster(code: str, scans: Path, out: Path) -> list[str]:
-    """Run a script in a process that starts a local cluster; return the lines that it prints."""
+def run_on_cluster(scans: Path, read: Path, out: Path) -> list[str]:
+    """Run both examples in a process that starts a local cluster; return the lines that it prints."""
     script = scans.parent / "on_a_cluster.py"
-    script.write_text(code, encoding="utf-8")
-    root = str(Path(folder_with_dask.__file__).parent.parent)
+    script.write_text(CLUSTER_SCRIPT, encoding="utf-8")
     result = subprocess.run(
-        [sys.executable, str(script), str(scans), str(out)],
-        env={**os.environ, "PYTHONPATH": root}, capture_output=True, text=True, check=True,
+        [sys.executable, str(script), str(scans), str(read), str(out)],
+        env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True, check=True, timeout=TIMEOUT,
     )  # fmt: skip
     return result.stdout.splitlines()
 
@@ -193,18 +175,24 @@ def read_json_lines(file: Path) -> list[dict[str, Any]]:
 
 # The example leaves the connections of its model open until the process ends.
 @pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
-@pytest.mark.parametrize("scheduler", ["threads", "processes", "cluster"])
+@pytest.mark.parametrize("scheduler", ["threads", "processes"])
 def test_folder_example_writes_one_line_per_page(
     scheduler: str, scans: Path, tmp_path: Path, emulator: Emulator
 ) -> None:
     out = tmp_path / "read"
-    assert read_folder(scheduler, scans, out) == ["a.pdf: read", "b.pdf: read", "c.pdf: read"]
+    with dask.config.set(scheduler=scheduler, num_workers=2):
+        assert folder_with_dask.main(scans, out) == ["a.pdf: read", "b.pdf: read", "c.pdf: read"]
+    assert len(emulator.requests) == 7
+    check_files(scans, out)
+
+
+def check_files(scans: Path, out: Path) -> None:
+    """Check that each document has a file with a line for each page."""
     assert sorted(file.name for file in out.iterdir()) == ["a.jsonl", "answers", "b.jsonl", "c.jsonl"]
     pages = read_json_lines(out / "b.jsonl")
     assert [page["page_number"] for page in pages] == [1, 2, 3, 4]
     assert "Words of page 4." in pages[3]["text"]
     assert pages[3]["source"] == str(scans / "b.pdf")
-    assert len(emulator.requests) == 7
 
 
 @pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
@@ -229,24 +217,25 @@ def test_folder_example_after_failure_resumes(scans: Path, tmp_path: Path, emula
 
 def test_folder_in_batches_example_collects_in_another_process(scans: Path, tmp_path: Path, emulator: Emulator) -> None:
     out = tmp_path / "read"
-    for action in ("submit", "collect"):
-        subprocess.run(
-            [sys.executable, "-m", "examples.folder_in_batches", action, str(scans), str(out)],
-            cwd=Path(folder_with_dask.__file__).parent.parent, capture_output=True, text=True, check=True,
-        )  # fmt: skip
-    assert sorted(file.name for file in out.iterdir()) == ["a.jsonl", "answers", "b.jsonl", "c.jsonl"]
-    pages = read_json_lines(out / "b.jsonl")
-    assert [page["page_number"] for page in pages] == [1, 2, 3, 4]
-    assert "Words of page 4." in pages[3]["text"]
-    assert not any(request.route.endswith("/chat/completions") for request in emulator.requests)
+    subprocess.run(
+        [sys.executable, "-m", "examples.folder_in_batches", "submit", str(scans), str(out)],
+        cwd=ROOT, capture_output=True, text=True, check=True, timeout=TIMEOUT,
+    )  # fmt: skip
+    assert sorted(file.name for file in out.iterdir()) == ["answers"]
+    folder_in_batches.collect(scans, out)
+    check_files(scans, out)
+    assert count_chats(emulator) == 0
     assert len(emulator.batch_store.batches) == 3
 
 
-def test_folder_in_batches_on_a_cluster_submits_no_page_twice(scans: Path, tmp_path: Path, emulator: Emulator) -> None:
-    assert run_on_cluster(BATCH_SCRIPT, scans, tmp_path / "read") == [
+def test_examples_on_a_cluster_read_a_folder_and_submit_no_page_twice(
+    scans: Path, tmp_path: Path, emulator: Emulator
+) -> None:
+    assert run_on_cluster(scans, tmp_path / "read", tmp_path / "batches")[-2:] == [
         "3 True",
         str([("completed", pages) for pages in (2, 4, 1, 2, 4, 1)]),
     ]
+    check_files(scans, tmp_path / "read")
+    assert count_chats(emulator) == 7
     assert len(emulator.batch_store.batches) == 3
     assert set(count_paid_pages(emulator).values()) == {1}
-    assert count_chats(emulator) == 0

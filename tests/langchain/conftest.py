@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ssl
 import struct
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -22,14 +21,6 @@ Make = Callable[..., ChatQwenVL]
 png = grey_png
 PNG = png()
 MP4 = struct.pack(">I4s4sI4s", 20, b"ftyp", b"isom", 0x200, b"isom") + b"\0" * 64
-
-
-@pytest.fixture(scope="package", autouse=True)
-def no_certificates() -> Iterator[None]:
-    """Load no CA certificates: no test uses TLS, and loading is most of the time to create a client."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(ssl.SSLContext, "load_verify_locations", lambda *args, **kwargs: None)
-        yield
 
 
 @pytest.fixture

@@ -202,8 +202,9 @@ async def test_batch_chat_keeps_hundreds_of_calls_waiting_at_once() -> None:
             base_url=server.url, api_key=KEY, provider="model-studio", service_tier="batch", enable_thinking=False
         )
         call = asyncio.create_task(llm.abatch(["Hi"] * count, config={"max_concurrency": 500}))
-        while len(server.bodies) < count:
-            await asyncio.sleep(0.01)
+        async with asyncio.timeout(60):
+            while len(server.bodies) < count and not call.done():
+                await asyncio.sleep(0.01)
         is_reached.set()
         assert [message.text for message in await call] == ["ok"] * count
         await llm.aclose()

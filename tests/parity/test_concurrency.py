@@ -7,7 +7,6 @@ import gc
 import os
 import pickle
 import signal
-import ssl
 import threading
 import warnings
 from collections.abc import Callable, Iterator
@@ -28,11 +27,6 @@ FRAMEWORKS: dict[str, tuple[type, AskFunction, Callable[[Any, str], Any]]] = {
     "llama_index": (QwenVL, lambda llm, text: llm.complete(text).text, lambda llm, text: llm.acomplete(text)),
 }
 pytestmark = [pytest.mark.parametrize("framework", FRAMEWORKS), pytest.mark.parametrize("api", APIS)]
-
-
-@pytest.fixture(autouse=True)
-def no_certificates(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ssl.SSLContext, "load_verify_locations", lambda *args, **kwargs: None)
 
 
 @pytest.fixture

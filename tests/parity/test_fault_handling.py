@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import socket
-import ssl
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -169,10 +168,9 @@ def adapt_to_native(row: Row) -> Row:
 
 @pytest.fixture(scope="module", autouse=True)
 def fast_clients() -> Iterator[None]:
-    """Retry without a delay of our own, and skip loading certificates, because no test uses TLS."""
+    """Retry without a delay of our own."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(retry, "_FIRST_DELAY", 0.0)
-        patch.setattr(ssl.SSLContext, "load_verify_locations", lambda *args, **kwargs: None)
         yield
 
 

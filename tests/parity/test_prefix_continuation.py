@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ssl
 from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any
@@ -30,7 +29,6 @@ every_api = pytest.mark.parametrize("api", APIS)
 def fast_clients() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(retry, "_FIRST_DELAY", 0.0)
-        patch.setattr(ssl.SSLContext, "load_verify_locations", lambda *args, **kwargs: None)
         yield
 
 

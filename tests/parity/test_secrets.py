@@ -7,7 +7,6 @@ import json
 import logging
 import pickle
 import random
-import ssl
 import sys
 import traceback
 from collections.abc import Iterator
@@ -49,7 +48,6 @@ every_api = pytest.mark.parametrize("api", APIS)
 def fast_clients() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(retry, "_FIRST_DELAY", 0.0)
-        patch.setattr(ssl.SSLContext, "load_verify_locations", lambda *args, **kwargs: None)
         yield
 
 
