@@ -1,36 +1,28 @@
 """Choose who answers: a model at the provider of the form, or without a key the bundled recordings."""
 
 import os
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any
 
 import openai
 from pydantic import SecretStr
 
-from examples.app import recordings
-from examples.app.scans import QUESTIONS, Scan, open_bundled
+from examples.app.recordings import RecordedReplies
 from langchain_qwenvl import ChatQwenVL
-from qwenvl_core.catalog.endpoints import resolve_endpoint
 from qwenvl_core.catalog.models import CATALOGUE
 from qwenvl_core.catalog.provider_models import describe_at
 from qwenvl_core.catalog.providers import PROVIDERS, get_provider
-from qwenvl_core.errors import QwenVLError
+from tests.support import llama_server
 
 PROVIDER_NAMES = [row.name for row in PROVIDERS]
 MODELS = [facts.name for facts in CATALOGUE if facts.thinking == "hybrid" and facts.images and not facts.open_weights]
-"""Names to choose from at Model Studio; any other may be typed."""
+"""Names to choose from, of Model Studio; any other may be typed."""
 
 
 @dataclass(frozen=True)
 class Connection:
-    """What the form says about who answers.
-
-    Attributes:
-        provider: Name of a row of the provider catalog.
-        model: Name of the model.
-        base_url: Base URL of the server; empty for the row's usual one.
-        key: The key that was typed; empty for that of the environment.
-    """
+    """What the form says about who answers; an empty base URL is the usual one, an empty key the environment's."""
 
     provider: str
     model: str
@@ -52,57 +44,30 @@ class Connection:
         Raises:
             QwenVLError: A value of the form is invalid, or the provider needs a key.
         """
-        always_thinks = describe_at(self.model, self.provider).thinking == "always"
-        options: dict[str, Any] = {"enable_thinking": False} if reads_pages and not always_thinks else {}
+        options: dict[str, Any] = {}
+        if reads_pages and describe_at(self.model, self.provider).thinking != "always":
+            options["enable_thinking"] = False
         if self.is_recorded:
-            client = openai.DefaultHttpxClient(transport=recordings.RecordedReplies())
+            client = openai.DefaultHttpxClient(transport=RecordedReplies())
             return ChatQwenVL(model=self.model, api_key="recorded", http_client=client, **options)
-        return ChatQwenVL(
-            model=self.model,
-            provider=self.provider,
-            base_url=self.base_url or find_base_url(self.provider),
-            api_key=SecretStr(self.key) if self.key else None,
-            **options,
-        )
+        if base_url := self.base_url or get_provider(self.provider).address:
+            options["base_url"] = base_url  # left out, it is that of the environment's region
+        if self.key:
+            options["api_key"] = SecretStr(self.key)
+        return ChatQwenVL(model=self.model, provider=self.provider, **options)
 
 
-def check_recorded(connection: Connection, scan: Scan) -> None:
-    """Raise if a scan has no recordings, but only these can answer.
-
-    Recordings are found by an image's size, so another scan of that size would get the text of a bundled one.
+def choose_connection(stack: ExitStack) -> Connection:
+    """Return what the form says at first, from PROVIDER, MODEL and BASE_URL; start llama.cpp's server if it is needed.
 
     Raises:
-        QwenVLError: The scan is not a bundled one.
+        QwenVLError: There is no such provider.
+        ValueError: This machine has no wheel of llama.cpp's server.
     """
-    if connection.is_recorded and not any(scan.data == open_bundled(name).data for name in QUESTIONS):
-        raise QwenVLError("There is no recording of it.", code=recordings.NO_RECORDING)
-
-
-def find_model(provider: str) -> str:
-    """Return the name of a model to begin with at a provider."""
-    return {"model-studio": "qwen3-vl-plus", "ollama": "qwen3-vl:8b"}.get(provider, "Qwen/Qwen3.5-27B")
-
-
-def find_base_url(provider: str) -> str:
-    """Return the usual base URL of a provider; for Model Studio, that of the environment's region."""
-    row = get_provider(provider)
-    if not row.is_model_studio:
-        return row.address
-    environment = os.environ.get
-    return resolve_endpoint(
-        "openai",
-        region=environment("DASHSCOPE_REGION") or "cn-beijing",
-        workspace=environment("DASHSCOPE_WORKSPACE"),
-        base_url=environment("DASHSCOPE_BASE_URL"),
-    )
-
-
-def explain_error(error: Exception) -> str:
-    """Say what went wrong and what to do, without a traceback."""
-    if isinstance(error, QwenVLError) and error.code == recordings.NO_RECORDING:
-        return (
-            "There is no recording of this. Without a key, the page knows the two bundled scans, the questions below "
-            "the box and one model. For anything else, type a key under “Model and provider”, or start the page with "
-            "DASHSCOPE_API_KEY set or with PROVIDER=llama.cpp."
-        )
-    return str(error)
+    provider, base_url = os.environ.get("PROVIDER") or "model-studio", os.environ.get("BASE_URL") or ""
+    get_provider(provider)  # raises if there is no such provider
+    if provider == "llama.cpp" and not base_url:
+        if not llama_server.is_available():
+            raise ValueError(f"{llama_server.REASON}. Pass BASE_URL= of a server of your own.")
+        base_url = stack.enter_context(llama_server.serve("hello")).base_url
+    return Connection(provider, os.environ.get("MODEL") or "qwen3-vl-plus", base_url)

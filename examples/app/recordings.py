@@ -15,8 +15,11 @@ import yaml
 from qwenvl_core.media.sniffing import sniff
 
 FILE = Path(__file__).parents[2] / "cassettes" / "app.yaml"
-NO_RECORDING = "no_recording"
-"""Code of the error that a request without a recording gets."""
+NO_RECORDING = (
+    "There is no recording of this. Without a key, the page knows the two bundled scans, the questions below the box "
+    "and one model. For anything else, type a key under “Model and provider”, or start the page with "
+    "DASHSCOPE_API_KEY set or with PROVIDER=llama.cpp."
+)
 SECONDS_PER_REPLY, SECONDS_PER_EVENT = 0.4, 0.02
 _DATA_URI = re.compile(r"data:([\w/.+-]+);base64,([A-Za-z0-9+/=]+)")
 
@@ -33,21 +36,11 @@ class RecordedReplies(httpx2.BaseTransport):
         for index, recording in enumerate(self._unused):
             if recording["request"]["body"] == body:
                 del self._unused[index]
-                return _build_response(recording["response"])
-        return httpx2.Response(400, json={"error": {"code": NO_RECORDING, "message": "There is no recording of it."}})
-
-
-class _PacedStream(httpx2.SyncByteStream):
-    """The body of a streamed reply, event by event."""
-
-    def __init__(self, body: str) -> None:
-        self._body = body
-
-    def __iter__(self) -> Iterator[bytes]:
-        for line in self._body.splitlines(keepends=True):
-            if line.strip():
-                time.sleep(SECONDS_PER_EVENT)
-            yield line.encode()
+                reply = recording["response"]
+                content = reply["body"] if isinstance(reply["body"], str) else json.dumps(reply["body"])
+                headers = [(name, value) for name, values in reply["headers"].items() for value in values]
+                return httpx2.Response(reply["status"]["code"], headers=headers, content=_pace_lines(content))
+        return httpx2.Response(400, json={"error": {"message": NO_RECORDING}})
 
 
 @cache
@@ -56,12 +49,12 @@ def load_recordings() -> Any:
     return yaml.safe_load(FILE.read_text(encoding="utf-8"))
 
 
-def _build_response(response: Any) -> httpx2.Response:
-    headers = [(name, value) for name, values in response["headers"].items() for value in values]
-    body = response["body"]
+def _pace_lines(text: str) -> Iterator[bytes]:
     time.sleep(SECONDS_PER_REPLY)
-    stream = _PacedStream(body if isinstance(body, str) else json.dumps(body))
-    return httpx2.Response(response["status"]["code"], headers=headers, stream=stream)
+    for line in text.splitlines(keepends=True):
+        if line.strip():
+            time.sleep(SECONDS_PER_EVENT)
+        yield line.encode()
 
 
 def _describe_image(uri: re.Match[str]) -> str:

@@ -3,6 +3,7 @@
 import io
 import re
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -27,8 +28,7 @@ QUESTIONS = {
     "receipt.png": ("Does the total add up?", "How was it paid?"),
 }
 """The bundled scans, and the questions about them that have a recorded answer."""
-MAX_BYTES = 20 * 2**20
-MAX_PAGES = 20
+MAX_BYTES, MAX_PAGES = 20 * 2**20, 20
 SOURCES = 6
 """Number of elements that a question is answered from."""
 PROMPT = (
@@ -38,16 +38,7 @@ PROMPT = (
 
 @dataclass(frozen=True, eq=False)
 class Scan:
-    """A scan, as far as it is read.
-
-    Attributes:
-        name: Name of the file.
-        data: Its bytes.
-        pages: Number of its pages.
-        pages_read: Number of the pages that are read.
-        elements: The elements of these pages, in reading order.
-        tokens: Tokens that reading them took.
-    """
+    """A scan, with the elements of its first `pages_read` pages and the tokens that reading them took."""
 
     name: str
     data: bytes
@@ -59,19 +50,8 @@ class Scan:
 
 @dataclass(frozen=True, eq=False)
 class Turn:
-    """A question and its answer so far.
+    """An answer so far, the sources that it cites as [1], [2], …, and at its end the tokens of the request."""
 
-    Attributes:
-        scan: The scan that it is about.
-        question: The question.
-        sources: The elements that the answer may cite, as [1], [2], ….
-        thinking: What the model thought.
-        answer: What it answered.
-        usage: The tokens of the request, as LangChain counts them; `None` until the end.
-    """
-
-    scan: Scan
-    question: str
     sources: tuple[Document, ...]
     thinking: str = ""
     answer: str = ""
@@ -86,65 +66,59 @@ class _NamedFile(io.BytesIO):
         self.name = name
 
 
-def open_scan(name: str, data: bytes) -> Scan:
+def open_scan(path: Path) -> Scan:
     """Check a file and count its pages.
 
     Raises:
         QwenVLInputError: The file is too large, has too many pages, or is neither a PDF nor an image.
     """
+    with path.open("rb") as file:
+        data = file.read(MAX_BYTES + 1)
     if len(data) > MAX_BYTES:
-        raise QwenVLInputError(f"File too large: {len(data):,} bytes. At most {MAX_BYTES:,} are read here.")
+        raise QwenVLInputError(f"File too large: {path.name!r}. At most {MAX_BYTES:,} bytes are read here.")
     if sniff(data).kind not in ("pdf", "image"):
-        raise QwenVLInputError(f"Unsupported file: {name!r}. Upload a PDF, a TIFF or another image of a scan.")
-    with open_pages(data) as pages:
-        count = pages.count
+        raise QwenVLInputError(f"Unsupported file: {path.name!r}. Upload a PDF, a TIFF or another image of a scan.")
+    try:
+        with open_pages(data) as pages:
+            count = pages.count
+    except QwenVLInputError as error:
+        if "password" in error.message:  # a page has no keyword to pass it by
+            raise QwenVLInputError(f"{path.name!r} needs a password. Save it without one, and upload that.") from error
+        raise
     if count > MAX_PAGES:
         raise QwenVLInputError(f"Too many pages: {count}. At most {MAX_PAGES} are read here. Split the file.")
-    return Scan(name, data, count)
-
-
-def open_bundled(name: str) -> Scan:
-    """Open one of the bundled scans.
-
-    Raises:
-        QwenVLInputError: There is no such scan.
-    """
-    if name not in QUESTIONS:
-        raise QwenVLInputError(f"Unknown scan: {name!r}. Bundled: {', '.join(QUESTIONS)}.")
-    return open_scan(name, (EXAMPLES / name).read_bytes())
+    return Scan(path.name, data, count)
 
 
 def read_scan(scan: Scan, llm: ChatQwenVL, max_concurrency: int = 4) -> Iterator[Scan]:
-    """Transcribe a scan, and yield it as often as another page is read; the last one has all elements."""
-    elements: list[Document] = []
-    loader = QwenVLLoader(
-        _NamedFile(scan.name, scan.data), llm=llm, mode="element", output="text", max_concurrency=max_concurrency,
-        progress=lambda done, total, usage: report.update(pages_read=done, tokens=usage["total_tokens"]),
-    )  # fmt: skip
-    report: dict[str, Any] = {}
-    for element in loader.lazy_load():
-        if not elements or element.metadata["page_number"] != elements[-1].metadata["page_number"]:
-            yield replace(scan, elements=tuple(elements), **report)
-        elements.append(element)
-    yield replace(scan, elements=tuple(elements), **report)
+    """Transcribe a scan, and yield it with the elements of each further page as soon as that one is read."""
 
+    def read_page(number: int) -> tuple[list[Document], int]:
+        file = _NamedFile(scan.name, scan.data)
+        loader = QwenVLLoader(file, llm=llm, mode="element", output="text", pages=str(number))
+        return loader.load(), loader.usage["total_tokens"]
 
-def page_elements(scan: Scan, number: int) -> list[Document]:
-    """Return the elements of a page, which counts from 1."""
-    return [element for element in scan.elements if element.metadata["page_number"] == number]
+    read = scan
+    pool = ThreadPoolExecutor(max_concurrency)
+    try:
+        for elements, tokens in pool.map(read_page, range(1, scan.pages + 1)):
+            read = replace(
+                read,
+                pages_read=read.pages_read + 1,
+                elements=(*read.elements, *elements),
+                tokens=read.tokens + tokens,
+            )
+            yield read
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
 
 
 def draw_page(scan: Scan, number: int) -> Image:
-    """Render a page with the boxes of the elements that are read."""
-    cited = [citation(element) for element in page_elements(scan, number)]
+    """Render a page, which counts from 1, with the boxes of its elements."""
+    cited = [citation(element) for element in scan.elements if element.metadata["page_number"] == number]
     boxes = tuple(box for place in cited for box in place.boxes)
     size = cited[0].page_size if cited else None
     return highlight(Citation(scan.name, number, str(number), None, boxes, "", size), scan.data)
-
-
-def draw_source(turn: Turn, number: int) -> Image:
-    """Render the page of a source, which counts from 1, with its place marked."""
-    return highlight(turn.sources[number - 1], turn.scan.data)
 
 
 def retrieve(elements: tuple[Document, ...], question: str) -> tuple[Document, ...]:
@@ -168,14 +142,15 @@ def split_words(text: str) -> list[str]:
 
 def ask(scan: Scan, question: str, llm: ChatQwenVL) -> Iterator[Turn]:
     """Answer a question from the elements of a scan, and yield the turn as often as it grows."""
-    turn = Turn(scan, question, retrieve(scan.elements, question))
+    turn = Turn(retrieve(scan.elements, question))
     yield turn
     texts = [f"[{number}] {source.page_content}" for number, source in enumerate(turn.sources, 1)]
-    message = HumanMessage(PROMPT.format(sources="\n\n".join(texts), question=question))
-    for chunk in llm.stream([message]):
-        for block in chunk.content_blocks:
-            if block["type"] == "reasoning":
-                turn = replace(turn, thinking=turn.thinking + block["reasoning"])
-            elif block["type"] == "text":
-                turn = replace(turn, answer=turn.answer + block["text"])
-        yield replace(turn, usage=chunk.usage_metadata) if chunk.usage_metadata else turn
+    for chunk in llm.stream([HumanMessage(PROMPT.format(sources="\n\n".join(texts), question=question))]):
+        thinking = "".join(block["reasoning"] for block in chunk.content_blocks if block["type"] == "reasoning")
+        turn = replace(
+            turn,
+            thinking=turn.thinking + thinking,
+            answer=turn.answer + chunk.text,
+            usage=chunk.usage_metadata or turn.usage,
+        )
+        yield turn

@@ -135,8 +135,8 @@ def browser() -> Iterator[Any]:
         browser.close()
 
 
-@pytest.fixture
-def visit(browser: Any) -> Iterator[Callable[..., Any]]:
+@contextmanager
+def open_pages(browser: Any) -> Iterator[Callable[..., Any]]:
     """Open pages that must log no error and send no request to another host."""
     faults: list[str] = []
     contexts = []
@@ -166,6 +166,12 @@ def visit(browser: Any) -> Iterator[Callable[..., Any]]:
     for context in contexts:
         context.close()
     assert faults == []
+
+
+@pytest.fixture
+def visit(browser: Any) -> Iterator[Callable[..., Any]]:
+    with open_pages(browser) as open_page:
+        yield open_page
 
 
 def is_foreign(url: str, server: Server) -> bool:

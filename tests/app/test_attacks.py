@@ -7,7 +7,7 @@ import json
 import uuid
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -95,7 +95,6 @@ def test_path_that_was_not_uploaded_is_not_read(recorded: Server, secret: Path, 
     assert "no recording" not in answer
     assert "secret.png" not in answer.replace(json.dumps(str(secret))[1:-1], "")
     assert "Traceback" not in answer
-    assert "data-page" not in answer
 
 
 @pytest.mark.parametrize("address", ["http://example.com/scan.png", "https://example.com/scan.png"])
@@ -146,6 +145,8 @@ def test_files_of_the_machine_are_not_served(recorded: Server, secret: Path, rou
         ({"Host": "scans.example"}, 403),
         ({"Host": "scans.example:7960"}, 403),
         ({"Host": "127.0.0.1.scans.example"}, 403),
+        ({"Host": "127.0.0.1:80@scans.example"}, 403),
+        ({"Host": ""}, 403),
         ({"Origin": "http://scans.example"}, 403),
         ({"Origin": "null"}, 403),
         ({"Origin": "http://127.0.0.1:1"}, 403),
@@ -165,13 +166,20 @@ def test_pages_of_gradio_are_closed(recorded: Server, path: str) -> None:
     assert send(recorded, "GET", path)[0] in (307, 403, 404)
 
 
-@pytest.mark.parametrize("sent", ["0", "4", "-1", "1e9", "9" * 5000, None, {"a": 1}, ["1"], "../1", "１"])
-@pytest.mark.parametrize(("elem_id", "name"), [("pages", "page"), ("answer", "source"), ("questions", "question")])
-def test_numbers_of_buttons_are_checked(recorded: Server, elem_id: str, name: str, sent: Any) -> None:
-    event, data = find_event(recorded, "click", "", elem_id)
-    answer = call(recorded, event, data, {name: sent})
+@pytest.mark.parametrize("sent", [0, 4, -1, 1e9, None, {"a": 1}, ["1"], "../1", "[1]", "[９９]", f"[{'9' * 5000}]"])
+@pytest.mark.parametrize(
+    ("trigger", "elem_id"), [("input", "pages"), ("input", "sources"), ("click", "questions"), ("select", "answer")]
+)
+def test_choices_that_the_page_does_not_offer_give_nothing(
+    recorded: Server, trigger: str, elem_id: str, sent: Any
+) -> None:
+    event, data = find_event(recorded, trigger, "", elem_id)
+    is_choice = elem_id in ("pages", "sources")
+    answer = call(
+        recorded, event, [*data[:-1], sent] if is_choice else data, {"index": sent, "value": [sent, "source"]}
+    )
     assert "Traceback" not in answer
-    assert '"success":true' in answer.replace(" ", "")
+    assert "image" not in answer
 
 
 def test_values_of_other_types_in_the_form_are_errors_without_traceback(recorded: Server) -> None:
@@ -190,12 +198,7 @@ def test_server_listens_on_the_loopback_only(recorded: Server) -> None:
     assert {own for own in listening if own.endswith(f":{address.port:04X}")} <= {f"0100007F:{address.port:04X}"}
 
 
-def test_policy_forbids_resources_of_other_hosts(recorded: Server) -> None:
-    connection = http.client.HTTPConnection(urlsplit(recorded.url).netloc, timeout=60)
-    connection.request("GET", "/")
-    response = connection.getresponse()
-    body = response.read().decode()
-    connection.close()
-    assert response.getheader("Content-Security-Policy", "").startswith("default-src 'self' ")
+def test_page_names_no_resources_of_other_hosts(recorded: Server) -> None:
+    body = send(recorded, "GET", "/")[1].decode()
     assert "googleapis" not in body
-    assert quote("cdn") + "js" not in body
+    assert "cdnjs" not in body

@@ -61,7 +61,7 @@ def _ask_bundled_scans() -> str:
     reader, llm = ChatQwenVL(enable_thinking=False), ChatQwenVL()
     answers = []
     for name, questions in scans.QUESTIONS.items():
-        *_, scan = scans.read_scan(scans.open_bundled(name), reader, max_concurrency=1)
+        *_, scan = scans.read_scan(scans.open_scan(scans.EXAMPLES / name), reader, max_concurrency=1)
         for question in questions:
             *_, turn = scans.ask(scan, question, llm)
             assert turn.thinking
