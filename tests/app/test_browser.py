@@ -400,7 +400,7 @@ def test_screenshots(recorded: Server, visit: Visit, pytestconfig: pytest.Config
         pytest.skip("make app-screenshots takes them")
     page = visit(recorded)
     page.get_by_role("button", name="Read agreement.pdf").click()
-    page.locator("#pages").get_by_text("2 of 3 pages read").wait_for()
+    page.locator("#progress").get_by_text("2 of 3 pages read").wait_for()
     save(page, "app-reading")
     page.locator("#pages [value='3']:checked").wait_for()
     ask(page, scans.QUESTIONS["agreement.pdf"][0])

@@ -51,7 +51,7 @@ def test_sources_are_those_that_are_cited_or_all(answer: str, label: str, number
     assert (radio.visible, usage) == (False, "")
 
 
-def test_usage_says_whether_it_is_billed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_usage_is_billed_unless_recorded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("DASHSCOPE_API_KEY", raising=False)
     turn = Turn(SOURCES, usage=USAGE)
     start = "1,234 tokens: 1,200 read, 34 written, 30 of them thinking"
