@@ -307,14 +307,18 @@ class _LineReader:
 
     def _is_reference(self, match: re.Match[str], numbers: list[float], text: str) -> bool:
         """Return whether numbers in brackets refer to pages or the like; two pairs of numbers are always a box."""
-        if match.group().count("(") == 2:
+        tuple_text = match.group()
+        if tuple_text.count("(") == 2:
             return False
-        text = _CUT_TUPLE.sub("", text)
-        is_key = match.group().startswith("[") and text.rstrip().endswith(":")
+        if not _is_box(numbers) or _is_reference_word(self._line[: match.start()]):
+            return True
+        if max(numbers) >= 100:
+            return False
+        text = _drop_cut_tuple(text)
         words = text.strip(_BULLET_EDGE).split()
+        is_key = tuple_text.startswith("[") and text.rstrip().endswith(":")
         is_key = is_key and len(words) <= _MAX_KEY_WORDS and _PROSE_WORD.search(text) is None
-        is_sentence = max(numbers) < 100 and len(words) > 1 and not is_key
-        return not _is_box(numbers) or is_sentence or _is_reference_word(self._line[: match.start()])
+        return len(words) > 1 and not is_key
 
 
 def _is_reference_word(before: str) -> bool:
@@ -324,18 +328,25 @@ def _is_reference_word(before: str) -> bool:
 
 def _read_label(text: str) -> str | None:
     """Return the label in the text beside a tuple on its line."""
+    if not text.strip(_LABEL_EDGE):  # most often the comma between two tuples
+        return None
     return get_label(_clean_label(_strip_keys(text)))
 
 
 def _strip_keys(text: str) -> str:
     """Remove the number of an item, and the names of keys, from the text beside a tuple."""
-    text = _CUT_TUPLE.sub("", text)
+    text = _drop_cut_tuple(text)
     end = _BOX_KEY.search(text, max(0, len(text) - _MAX_KEY)) if "box" in text.lower() else None
     if end and get_kind(end[1]) == "box":
         text = text[: end.start()]
     has_key = ":" in text[:-2] or "=" in text[:-2]
     start = _NUMBERING.match(text) or (_LABEL_KEY.match(text) if has_key else None)
     return text[start.end() :] if start else text
+
+
+def _drop_cut_tuple(text: str) -> str:
+    """Remove a tuple that lacks its end from the end of a text."""
+    return _CUT_TUPLE.sub("", text) if "(" in text or "[" in text else text
 
 
 def _clean_label(text: str) -> str | None:
