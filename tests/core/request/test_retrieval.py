@@ -127,7 +127,7 @@ def test_check_region_outside_row_names_regions() -> None:
 def test_pack_items_needs_minimal_number_of_requests_within_the_limits(counts: tuple[int, ...]) -> None:
     facts = describe_embedding_model("qwen3-vl-embedding")
     kinds = ((TEXT,), (IMAGE,), (VIDEO,), (TEXT, IMAGE))
-    groups = [kind for kind, count in zip(kinds, counts, strict=True) for _ in range(count)]
+    groups: list[tuple[Any, ...]] = [kind for kind, count in zip(kinds, counts, strict=True) for _ in range(count)]
     Random(sum(counts)).shuffle(groups)
     items = make_items(*groups)
     packed = pack_items(items, facts)
