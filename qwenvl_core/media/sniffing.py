@@ -36,6 +36,10 @@ The type needs 1 KB at most. The size of a JPEG is behind its metadata, of which
 of a TIFF may be at the end of the file. `sniff_file` finds both wherever they are."""
 
 SniffedKind = Literal["image", "video", "pdf", "audio"]
+
+HEIF_TYPES = ("image/heic", "image/heif")
+"""MIME types that Pillow reads with the plugin pillow-heif only."""
+
 _Format = tuple[str | None, SizeReader | None]  # MIME type (None: unknown), and the function that reads the size
 
 

@@ -62,6 +62,15 @@ SHRINK_HINT: dict[MediaKind, str] = {
 }
 """The first advice in an error about a medium that is too large."""
 
+_WAYS_OUT = {
+    "image": "Pass it as an image.",
+    "video": "Pass it as a video.",
+    "pdf": "Pass it as a file block (LlamaIndex: DocumentBlock), or its pages as images.",
+    "audio": "Audio is not supported: transcribe it first.",
+    None: "Convert it to JPEG or PNG (a video: to MP4).",
+}
+"""What to do with a medium of another kind than it is passed as."""
+
 
 @dataclass(frozen=True, slots=True)
 class DataUri:
@@ -376,7 +385,7 @@ def _build_from_base64(data: bytes | str, start: int, mime: str | None, kind: Me
 def _choose_mime(head: bytes, declared: str | None, kind: MediaKind, location: str) -> str:
     """Return the MIME type of the bytes, or the declared one where the format of the bytes is unknown."""
     if not head:
-        raise QwenVLInputError(f"{location}: this {kind} is empty.")
+        raise QwenVLInputError(f"{location}: this {kind} is empty. Check how its bytes were read.")
     info = sniff(head)
     if info.kind == kind and info.mime:
         return info.mime
@@ -384,4 +393,5 @@ def _choose_mime(head: bytes, declared: str | None, kind: MediaKind, location: s
     if info.kind is None and declared.startswith(f"{kind}/") and _MIME.fullmatch(declared):
         return declared
     found = f"it looks like {info.mime}" if info.mime else "its bytes are of no known format"
-    raise QwenVLInputError(f"{location}: this is not {'an image' if kind == 'image' else 'a video'}; {found}.")
+    expected = "an image" if kind == "image" else "a video"
+    raise QwenVLInputError(f"{location}: this is not {expected}; {found}. {_WAYS_OUT[info.kind]}")

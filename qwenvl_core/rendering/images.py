@@ -15,13 +15,13 @@ from qwenvl_core.errors import QwenVLInputError
 from qwenvl_core.media.byte_reader import create_file_reader
 from qwenvl_core.media.images import get_square_size, normalize_image, set_draft_size
 from qwenvl_core.media.scan_values import repair_values
+from qwenvl_core.media.sniffing import HEIF_TYPES
 from qwenvl_core.media.tiff_frames import MAX_FRAMES, find_tiff_frames
 from qwenvl_core.rendering.lock import OwnedLock
 from qwenvl_core.rendering.page_size import PageExtent
 from qwenvl_core.rendering.pages import Pages, SizeFunction
 
 _NPY_MAGIC = b"\x93NUMPY"
-_HEIF = ("image/heic", "image/heif")
 
 # Errors that Pillow raises for bytes that it can't read.
 _READ_ERRORS = (
@@ -125,7 +125,7 @@ def _describe_unread(head: bytes, mime: str | None) -> str:
     if not head:
         return ", but empty. Pass a file with content; a stream gives its bytes only once."
     found = f"; it looks like {mime}" if mime else ""
-    plugin = " (or install pillow-heif, and call pillow_heif.register_heif_opener())" if mime in _HEIF else ""
+    plugin = " (or install pillow-heif, and call pillow_heif.register_heif_opener())" if mime in HEIF_TYPES else ""
     return f"{found}. Convert it to PDF, PNG or JPEG{plugin}."
 
 

@@ -23,7 +23,7 @@ from qwenvl_core.catalog.providers import get_provider
 from qwenvl_core.catalog.rows import unset
 from qwenvl_core.errors import QwenVLInputError
 from qwenvl_core.media.inspection import inspect_image, inspect_video
-from qwenvl_core.media.sniffing import MediaInfo
+from qwenvl_core.media.sniffing import HEIF_TYPES, MediaInfo
 from qwenvl_core.request import count_validation, ocr_validation, provider_validation, tool_validation
 from qwenvl_core.request.ranges import Range
 from qwenvl_core.request.thinking import is_thinking
@@ -354,9 +354,10 @@ def _check_ratio(info: MediaInfo, source: Source) -> Iterator[str]:
 def _check_large_format(info: MediaInfo, source: Source) -> Iterator[str]:
     """Check the format of a large image. Source: image limits, formats from 4K to 8K."""
     if (info.width or 0) * (info.height or 0) > LARGE_PIXELS and info.mime not in LARGE_FORMATS:
+        plugin = " (needs pillow-heif: call pillow_heif.register_heif_opener())" if info.mime in HEIF_TYPES else ""
         yield (
             f"this image ({info.mime}) is {info.width}x{info.height} pixels; above 4K (3840x2160) the service reads "
-            f"JPEG and PNG only. Convert it, {_FIT_HINT}."
+            f"JPEG and PNG only. Convert it, {_FIT_HINT}{plugin}."
         )
 
 
