@@ -5,6 +5,7 @@ The network is limited to the loopback in pyproject.toml.
 
 from __future__ import annotations
 
+import gc
 import os
 import ssl
 from collections.abc import Iterator
@@ -31,6 +32,12 @@ def pytest_configure(config: pytest.Config) -> None:
     kept = {"DASHSCOPE_API_KEY"} if config.getoption("record") else set()
     for name in [name for name in os.environ if name.startswith(_VENDOR_VARIABLES) and name not in kept]:
         del os.environ[name]
+
+
+def pytest_collection_finish() -> None:
+    """Exempt the collected tests from garbage collection: they are most objects of the process, and are kept."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session", autouse=True)
