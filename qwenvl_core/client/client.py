@@ -210,7 +210,8 @@ class Client:
             await self._transport.aclose()
 
     def _new_reader(self, prepared: PreparedRequest) -> ResponseReader:
-        connection = self._connection.with_timeout(prepared.settings.timeout)
+        settings = prepared.settings
+        connection = self._connection.with_timeout(settings.timeout, settings.stream_chunk_timeout)
         return ResponseReader(
             self._backend.wire.Decoder(),
             prepared,
@@ -266,6 +267,7 @@ class Client:
             {**headers, **prepared.settings.extra_headers},
             prepared.settings.extra_query or None,
             prepared.settings.timeout,
+            prepared.settings.stream_chunk_timeout,
             stream=prepared.stream,
             reads_files=file_parts.has_files(prepared.messages),
         )

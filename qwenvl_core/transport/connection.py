@@ -77,9 +77,11 @@ class Connection:
         # Names are case-insensitive: one spelling keeps a header from being sent twice.
         return USER_AGENT | {name.title(): value for name, value in self.default_headers.items()}
 
-    def with_timeout(self, timeout: float | None) -> Connection:
-        """Return the connection with the timeout of one call; itself if `timeout` is `None`."""
-        return self if timeout is None else replace(self, timeout=timeout)
+    def with_timeout(self, timeout: float | None, stream_chunk_timeout: float | None = None) -> Connection:
+        """Return the connection with the timeouts of one call; `None` keeps that of the connection."""
+        own = {"timeout": timeout, "stream_chunk_timeout": stream_chunk_timeout}
+        changed: dict[str, Any] = {name: value for name, value in own.items() if value is not None}
+        return replace(self, **changed) if changed else self
 
     @property
     def storage_url(self) -> str | None:
@@ -104,6 +106,7 @@ class HttpRequest:
         headers: Headers of this request; they override the connection's.
         params: The query string.
         timeout: Seconds, in place of the connection's `timeout`.
+        stream_chunk_timeout: Seconds, in place of the connection's `stream_chunk_timeout`.
         stream: Whether the response is a stream of events.
         reads_files: Whether the body holds files, which are read while it is built and sent.
         authenticate: Whether the key and the caller's default headers are sent. `False` for hosts other
@@ -116,6 +119,7 @@ class HttpRequest:
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     params: Mapping[str, Any] | None = None
     timeout: float | None = None
+    stream_chunk_timeout: float | None = None
     stream: bool = False
     reads_files: bool = False
     authenticate: bool = True

@@ -200,7 +200,8 @@ class HttpTransport(ABC):
     def _set_read_timeout(self, response: Any, request: HttpRequest) -> None:
         """Limit the wait for the next bytes of a stream; the HTTP library applies it from the first read on."""
         if request.stream:
-            response.request.extensions["timeout"]["read"] = self.connection.with_timeout(request.timeout).read_timeout
+            connection = self.connection.with_timeout(request.timeout, request.stream_chunk_timeout)
+            response.request.extensions["timeout"]["read"] = connection.read_timeout
 
     @contextmanager
     def _map_connect_errors(self, request: Any) -> Iterator[None]:

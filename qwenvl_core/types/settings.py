@@ -80,6 +80,7 @@ class ModelSettings:
         extra_body: Fields that are merged into the body last and override all others.
         service_tier: `batch` sends the request to Batch Chat, at half the price. The setting is not sent.
         timeout: Seconds of this call, in place of the model's `timeout`.
+        stream_chunk_timeout: Seconds between two chunks of this call, in place of the model's `stream_chunk_timeout`.
         extra_headers: HTTP headers of this call; they override all others.
         extra_query: Query parameters of this call's URL.
         provider: Name of the row of the server that answers, in whose dialect the request is written.
@@ -123,6 +124,7 @@ class ModelSettings:
     extra_body: Mapping[str, Any] = field(default_factory=dict)
     service_tier: ServiceTier | None = None
     timeout: float | None = None
+    stream_chunk_timeout: float | None = None
     extra_headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     extra_query: Mapping[str, Any] = field(default_factory=dict)
     provider: str = "model-studio"
@@ -154,7 +156,7 @@ class ModelSettings:
 CALL_SETTINGS = frozenset(item.name for item in fields(ModelSettings)) - {"thinking_source", "provider", "implied"}
 """The settings that a call may pass as keywords."""
 
-TRANSPORT_SETTINGS = frozenset({"timeout", "extra_headers", "extra_query"})
+TRANSPORT_SETTINGS = frozenset({"timeout", "stream_chunk_timeout", "extra_headers", "extra_query"})
 """The settings of a call that shape the HTTP request, not its body; the model object has its own for all calls."""
 
 RENAMED_SETTINGS = {"forced_tool_choice": "forced_output"}
@@ -206,7 +208,8 @@ def resolve_settings(defaults: Mapping[str, Any], explicit: Set[str], overrides:
         for name, value in defaults.items()
         if name in CALL_SETTINGS - TRANSPORT_SETTINGS - replaced and value is not None
     } | overrides
-    _check_timeout(values.get("timeout"))
+    for name in ("timeout", "stream_chunk_timeout"):
+        _check_timeout(name, values.get(name))
     _check_service_tier(values.get("service_tier"))
     for name, (value_type, description) in _VALUE_TYPES.items():
         value = values.get(name)
@@ -265,10 +268,10 @@ def find_replaced(defaults: Mapping[str, Any], overrides: Mapping[str, Any]) -> 
     return frozenset(replaced)
 
 
-def _check_timeout(timeout: Any) -> None:
+def _check_timeout(name: str, timeout: Any) -> None:
     is_number = isinstance(timeout, int | float) and not isinstance(timeout, bool)
     if timeout is not None and not (is_number and timeout > 0):
-        raise QwenVLInputError(f"timeout={timeout!r} is invalid. Pass a number of seconds above 0.")
+        raise QwenVLInputError(f"{name}={timeout!r} is invalid. Pass a number of seconds above 0.")
 
 
 def _check_service_tier(tier: Any) -> None:

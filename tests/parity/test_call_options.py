@@ -24,23 +24,28 @@ def pair(request: pytest.FixtureRequest, emulator: Emulator) -> Iterator[ModelPa
 @pytest.mark.parametrize("call_mode", CALL_MODES, ids=str)
 def test_headers_and_query_of_a_call_are_sent(call_mode: CallMode, pair: ModelPair, emulator: Emulator) -> None:
     emulator.script(Reply(text="A."), Reply(text="B."))
-    options: dict[str, Any] = {"extra_headers": {"x-trace": "call"}, "extra_query": {"region": "a b", "n": 2}}
+    options: dict[str, Any] = {
+        "extra_headers": {"x-trace": "call"}, "extra_query": {"region": "a b", "n": 2}, "stream_chunk_timeout": 9
+    }  # fmt: skip
     assert text_of(pair.send(call_mode, **options)) == "A."
     assert text_of(pair.send(call_mode)) == "B."
     first, second = emulator.requests
     assert (first.headers["x-trace"], first.headers["x-own"]) == ("call", "1")
     assert second.headers["x-trace"] == "model"
-    assert not {"extra_headers", "extra_query", "timeout"} & first.json.keys()
-    assert not first.json.get("parameters", {}).keys() & {"extra_headers", "extra_query", "timeout"}
+    own = {*options, "timeout"}
+    assert not own & first.json.keys()
+    assert not own & first.json.get("parameters", {}).keys()
 
 
+@pytest.mark.parametrize("limit", ["timeout", "stream_chunk_timeout"])
 @pytest.mark.parametrize("call_mode", CALL_MODES, ids=str)
-def test_timeout_of_a_call_is_in_force(call_mode: CallMode, pair: ModelPair, emulator: Emulator) -> None:
+def test_timeout_of_a_call_is_in_force(call_mode: CallMode, limit: str, pair: ModelPair, emulator: Emulator) -> None:
     gate = threading.Event()
     emulator.script(Reply(text=["A", "."], gates=[gate, gate, gate]))
+    limits: dict[str, Any] = {limit: 0.2}
     try:
         with pytest.raises(QwenVLTimeoutError):
-            pair.send(call_mode, timeout=0.2, enable_thinking=True)
+            pair.send(call_mode, enable_thinking=True, **limits)
     finally:
         gate.set()
 
@@ -51,6 +56,7 @@ def test_timeout_of_a_call_is_in_force(call_mode: CallMode, pair: ModelPair, emu
         ({"timeout": 0}, "timeout=0 is invalid"),
         ({"timeout": True}, "timeout=True is invalid"),
         ({"timeout": "3"}, "above 0"),
+        ({"stream_chunk_timeout": 0}, "stream_chunk_timeout=0 is invalid"),
         ({"timeout": float("nan")}, "above 0"),
         ({"extra_headers": ["a"]}, "extra_headers=.*a dict"),
         ({"extra_headers": {"a": "ü"}}, "extra_headers="),
