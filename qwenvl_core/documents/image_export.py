@@ -5,9 +5,9 @@ from __future__ import annotations
 import hashlib
 import io
 import tempfile
-import uuid
 from pathlib import Path
 
+from qwenvl_core.documents.whole_files import write_file
 from qwenvl_core.errors import QwenVLInputError
 from qwenvl_core.grounding import crop
 from qwenvl_core.layout import PageLayout
@@ -63,25 +63,15 @@ def export_images(
     # The digest distinguishes documents of the same name from different folders.
     stem = f"{_sanitize_name(document)}_{page.number:04}_{hashlib.sha256(page.jpeg).hexdigest()[:8]}"
     path = folder / f"{stem}.jpg"
-    _write_file(path, page.jpeg)
+    write_file(path, page.jpeg)
     crops = {}
     for element in layout.elements:
         if element.type in _PICTURE_TYPES and element.box is not None:
             crop_path = folder / f"{stem}_{element.index:03}.jpg"
             with Image.open(io.BytesIO(page.jpeg)) as image:
-                _write_file(crop_path, encode_jpeg(crop(image, element.box)))
+                write_file(crop_path, encode_jpeg(crop(image, element.box)))
             crops[element.index] = str(crop_path)
     return str(path), crops
-
-
-def _write_file(path: Path, data: bytes) -> None:
-    """Write a file that is whole or not there, also if the disk is full or another process reads it meanwhile."""
-    temporary = path.with_name(f".{uuid.uuid4().hex}")
-    try:
-        temporary.write_bytes(data)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def _sanitize_name(document: str) -> str:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-import uuid
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Protocol
 
+from qwenvl_core.documents.whole_files import write_file
 from qwenvl_core.rendering.pages import PageImage
 from qwenvl_core.types.settings import ModelSettings
 
@@ -129,13 +129,8 @@ class PageCache:
         if self._folder is None:
             return
         self._folder.mkdir(parents=True, exist_ok=True)
-        temporary = self._folder / f".{key}.{uuid.uuid4().hex}"
-        try:
-            values = {name: value for name, value in asdict(transcription).items() if value is not None}
-            temporary.write_text(json.dumps(values), encoding="utf-8")
-            temporary.replace(self._get_path(self._folder, key))
-        finally:
-            temporary.unlink(missing_ok=True)
+        values = {name: value for name, value in asdict(transcription).items() if value is not None}
+        write_file(self._get_path(self._folder, key), json.dumps(values).encode())
 
     @staticmethod
     def _get_path(folder: Path, key: str) -> Path:
