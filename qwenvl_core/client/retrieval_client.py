@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from contextlib import contextmanager
 from contextvars import copy_context
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
@@ -77,6 +78,17 @@ class CallGuard:
         """Record an error; the first one stays."""
         if self.error is None:
             self.error = error
+
+    @contextmanager
+    def watch(self, api_key: str) -> Iterator[None]:
+        """Record an error that is raised within the context, without the key."""
+        try:
+            yield
+        except Exception as error:
+            if isinstance(error, QwenVLError):
+                redact(error, api_key)
+            self.end(error)
+            raise
 
 
 class RetrievalClient:
@@ -157,16 +169,12 @@ class RetrievalClient:
     def _run_one(self, client: Client, request: RetrievalRequest[T], limiter: RateLimiter, guard: CallGuard) -> T:
         self._slots.acquire()
         try:
-            guard.check()
-            transport = client.open_transport()
-            limiter.acquire()
-            guard.check()  # waiting may have taken long
-            return self._send(client, transport, request, guard)
-        except Exception as error:
-            if isinstance(error, QwenVLError):
-                redact(error, client.connection.api_key)
-            guard.end(error)
-            raise
+            with guard.watch(client.connection.api_key):
+                guard.check()
+                transport = client.open_transport()
+                limiter.acquire()
+                guard.check()  # waiting may have taken long
+                return self._send(client, transport, request, guard)
         finally:
             self._slots.release()
 
@@ -175,16 +183,12 @@ class RetrievalClient:
     ) -> T:
         await self._slots.aacquire()
         try:
-            guard.check()
-            transport = await client.aopen_transport()
-            await limiter.aacquire()
-            guard.check()
-            return await self._asend(client, transport, request, guard)
-        except Exception as error:
-            if isinstance(error, QwenVLError):
-                redact(error, client.connection.api_key)
-            guard.end(error)
-            raise
+            with guard.watch(client.connection.api_key):
+                guard.check()
+                transport = await client.aopen_transport()
+                await limiter.aacquire()
+                guard.check()
+                return await self._asend(client, transport, request, guard)
         finally:
             self._slots.release()
 
